@@ -1,0 +1,26 @@
+// The element types, and the one switch over them.
+#pragma once
+#include <cstdint>
+
+#include "core/error.hpp"
+
+namespace steepest {
+
+enum class DType : int32_t { float32 = 0, float64 = 1 };
+constexpr int n_dtypes = 2;
+
+constexpr int64_t size_of(DType dtype) { return dtype == DType::float32 ? 4 : 8; }
+
+// f(T{}) with the element type of dtype.
+template <class F>
+auto visit(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::float32:
+      return f(float{});
+    case DType::float64:
+      return f(double{});
+  }
+  throw Error(ErrorKind::type, "unknown dtype tag");
+}
+
+}  // namespace steepest

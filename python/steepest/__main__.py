@@ -1,0 +1,3 @@
+from steepest.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,93 @@
+"""Checks of plain arguments: each returns the value in its own type or says what is allowed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["choice", "flag", "integer", "number", "pair"]
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    finite: bool = True,
+) -> float:
+    """A real number within the limits, as a float."""
+    limits = (
+        f"finite{'' if finite else ' or infinite'}",
+        f"at least {at_least:g}" if at_least is not None else "",
+        f"above {above:g}" if above is not None else "",
+        f"at most {at_most:g}" if at_most is not None else "",
+        f"below {below:g}" if below is not None else "",
+    )
+    allowed = "a number, " + ", ".join(text for text in limits if text)
+    # NumPy's and CuPy's 0-d arrays pass through float(); strings and bools do not.
+    if isinstance(value, (str, bytes, bool)) or not (
+        isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
+    ):
+        raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is {allowed}")
+    try:
+        x = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"{name}: {value!r} is not a real number; allowed is {allowed}") from error
+    if (
+        math.isnan(x)
+        or (finite and math.isinf(x))
+        or (at_least is not None and x < at_least)
+        or (above is not None and x <= above)
+        or (at_most is not None and x > at_most)
+        or (below is not None and x >= below)
+    ):
+        raise ValueError(f"{name}: {x!r} is not allowed; allowed is {allowed}")
+    return x
+
+
+def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
+    """A whole number, as an int."""
+    allowed = "a whole number" + (f", at least {at_least}" if at_least is not None else "")
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        n = operator.index(value)
+    except TypeError:
+        kind = type(value).__name__
+        raise TypeError(f"{name}: {value!r} is a {kind}; allowed is {allowed}") from None
+    if at_least is not None and n < at_least:
+        raise ValueError(f"{name}: {n} is not allowed; allowed is {allowed}")
+    return n
+
+
+def pair(name: str, value: Any, **limits: float) -> tuple[float, float]:
+    """Two real numbers within the limits, as a tuple of floats."""
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: {value!r} is not a pair of numbers") from None
+    return number(f"{name}[0]", first, **limits), number(f"{name}[1]", second, **limits)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False."""
+    if value is True or value is False:
+        return bool(value)
+    if type(value).__name__ in ("bool_", "bool"):  # NumPy's
+        return bool(value)
+    raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is True or False")
+
+
+def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+    """One of the allowed words."""
+    words = tuple(allowed)
+    if not isinstance(value, str) or value not in words:
+        listed = ", ".join(repr(word) for word in words)
+        raise ValueError(f"{name}: {value!r} is not allowed; allowed is one of {listed}")
+    return value

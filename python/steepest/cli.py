@@ -1,0 +1,28 @@
+"""The command line: `steepest` or `python -m steepest`. Each command is a module of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
+COMMANDS: dict[str, str] = {}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="steepest", description="Fast in-place updates.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        app = importlib.import_module(module)
+        sub = commands.add_parser(name, help=app.HELP, description=app.HELP)
+        app.add_arguments(sub)
+        sub.set_defaults(run=app.main)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
