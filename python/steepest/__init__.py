@@ -16,6 +16,24 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    **dict.fromkeys(
+        (
+            "SGD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AMSGrad",
+            "AdamW",
+            "Adagrad",
+            "Adadelta",
+            "AdaMax",
+            "NAdam",
+            "RAdam",
+            "Lion",
+        ),
+        "steepest.rules",
+    ),
 }
 _MODULES: tuple[str, ...] = ()
 
