@@ -17,7 +17,7 @@ __version__: str = _cpu.version
 _HOME = {
     "BackendError": "steepest.errors",
 }
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("schedules",)
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 
