@@ -16,6 +16,7 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    "minibatches": "steepest.batches",
 }
 _MODULES: tuple[str, ...] = ("schedules",)
 
