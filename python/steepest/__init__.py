@@ -16,7 +16,11 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    "get_num_threads": "steepest.system",
+    "info": "steepest.system",
     "minibatches": "steepest.batches",
+    "set_flush_denormals": "steepest.system",
+    "set_num_threads": "steepest.system",
 }
 _MODULES: tuple[str, ...] = ("schedules",)
 
