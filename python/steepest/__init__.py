@@ -34,8 +34,13 @@ _HOME = {
         ),
         "steepest.rules",
     ),
+    "get_num_threads": "steepest.system",
+    "info": "steepest.system",
+    "minibatches": "steepest.batches",
+    "set_flush_denormals": "steepest.system",
+    "set_num_threads": "steepest.system",
 }
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

@@ -38,6 +38,14 @@ def coupled_decay(rule: str, values: Mapping[str, Any]) -> float:
     return 0.0 if "weight_decay" in RULES[rule][1] else float(values["weight_decay"])
 
 
+def group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A group as the engine's plan takes it."""
+    ema = values["ema_decay"]
+    rest = 0.0 if ema is None else 1 - ema
+    decay = coupled_decay(rule, values)
+    return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
+
+
 class Optimizer:
     """What all rules share; see them for use.
 
@@ -181,7 +189,7 @@ class Optimizer:
         self, params: Any, values: dict[str, Any], paths: list[Any], views: list[Any], made: Any
     ) -> None:
         rule = self.variant(values)
-        i = self._plan.add_group(*self._group_arguments(rule, values))
+        i = self._plan.add_group(*group_arguments(rule, values))
         names = [tree.joined(path) for path in paths]
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +203,7 @@ class Optimizer:
 
         def changed(new: dict[str, Any]) -> None:
             with self._lock:
-                self._plan.set_group(i, *self._group_arguments(rule, new))
+                self._plan.set_group(i, *group_arguments(rule, new))
                 self._callables = [k for k in self._callables if k != i]
                 if callable(new["lr"]):
                     self._callables.append(i)
@@ -211,13 +219,6 @@ class Optimizer:
             self._paths.append((i, path))
         if callable(values["lr"]):
             self._callables.append(i)
-
-    @staticmethod
-    def _group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        ema = values["ema_decay"]
-        rest = 0.0 if ema is None else 1 - ema
-        decay = coupled_decay(rule, values)
-        return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
 
     @property
     def param_groups(self) -> list[ParamGroup]:
