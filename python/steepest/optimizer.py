@@ -151,6 +151,8 @@ class Optimizer:
         made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
         for (params, values, paths, views), states in zip(news, made, strict=True):
             self._append(params, values, paths, views, states)
+        first = self._groups[0]["params"]
+        self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
 
     def _lack_ema(self) -> set[bool]:
         """Whether groups lack running means."""
@@ -230,11 +232,10 @@ class Optimizer:
     def _flat(self, grads: Any) -> tuple[Any, ...]:
         """The gradients in the order of the parameters."""
         if not self._grouped:
-            params = self._groups[0]["params"]
-            if isinstance(params, (list, tuple)) and isinstance(grads, (list, tuple)):
-                if len(params) == len(grads) == len(self._views):
-                    return tuple(grads)  # no branch among them, or the engine will find it
-            return tuple(tree.flatten_like(params, grads, "grads"))
+            if self._plain_list and isinstance(grads, (list, tuple)):
+                if len(grads) == len(self._views):
+                    return tuple(grads)  # a branch among them is found by the engine
+            return tuple(tree.flatten_like(self._groups[0]["params"], grads, "grads"))
         if not isinstance(grads, (list, tuple)):
             kind = type(grads).__name__
             raise TypeError(f"grads: a {kind} where a list with an entry for each group is due")
