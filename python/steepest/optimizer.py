@@ -16,6 +16,7 @@ RULES = {
     for i, (name, given, states, scalar) in enumerate(_cpu.rules())
 }
 NONFINITE = ("propagate", "skip", "raise")
+_KNOWN: set[str] = set()  # the hyperparameters of any rule
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
 
@@ -75,8 +76,15 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         cls.checks = {**COMMON, **cls.checks}
+        _KNOWN.update(cls.checks)
         for name in cls.checks:
             setattr(cls, name, _shared(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _KNOWN and name not in self.checks:
+            kind = type(self).__name__
+            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self.checks)}")
+        super().__setattr__(name, value)
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> str:
