@@ -12,7 +12,9 @@ def test_same_bits_as_here(tmp_path):
     for cxx, start in ((here, []), (cross, [emulator])):
         folder = tmp_path / str(len(start))
         folder.mkdir()
-        program = compilers.program(cxx, folder, ["-O3" if start else "-O1"], link=("-fopenmp", "-static"))
+        program = compilers.program(
+            cxx, folder, ["-O3" if start else "-O1"], link=("-fopenmp", "-static")
+        )
         printed.append(compilers.run(*start, program, OMP_WAIT_POLICY="passive"))
     assert len(printed[0].splitlines()) >= 2 * 19  # two types of each rule
     assert printed[1] == printed[0]
