@@ -21,6 +21,24 @@ _HOME = {
     "minibatches": "steepest.batches",
     "set_flush_denormals": "steepest.system",
     "set_num_threads": "steepest.system",
+    **dict.fromkeys(
+        (
+            "SGD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AMSGrad",
+            "AdamW",
+            "Adagrad",
+            "Adadelta",
+            "AdaMax",
+            "NAdam",
+            "RAdam",
+            "Lion",
+        ),
+        "steepest.rules",
+    ),
 }
 _MODULES: tuple[str, ...] = ("schedules",)
 
