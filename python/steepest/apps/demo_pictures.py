@@ -64,7 +64,7 @@ def draw_paths(file: Path) -> None:
             ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
             ax.set_title(title, fontsize=13)
             for rule in RULES:
-                points = path(rule, *((rule.small, 60) if ax is small else (rule.too_large, 24)))
+                points = path(rule, *((rule.small, 60) if ax is small else (rule.too_large, 16)))
                 ax.plot(*points.T, color=rule.colour, lw=1.9, path_effects=outline)
                 ax.plot(*points.T, "o", color=rule.colour, ms=3.4, mec=INK, mew=0.4)
                 ax.plot([], [], "-o", color=rule.colour, lw=1.9, ms=3.4, label=rule.name)

@@ -79,7 +79,7 @@ RULES = (
         torch=("SGD", {"momentum": 0.9, "fused": True}),
         lr=0.1,
         small=0.05,
-        too_large=0.4,
+        too_large=0.8,
         colour="#f2b134",
     ),
     DemoRule(
@@ -89,7 +89,7 @@ RULES = (
         torch=("SGD", {"momentum": 0.9, "nesterov": True, "fused": True}),
         lr=0.1,
         small=0.05,
-        too_large=0.4,
+        too_large=0.42,
         colour="#3fb68b",
     ),
     DemoRule(
@@ -109,7 +109,7 @@ RULES = (
         torch=("Adam", {"fused": True}),
         lr=5e-3,
         small=0.25,
-        too_large=2.2,
+        too_large=2.6,
         colour="#9a5fd0",
     ),
 )
