@@ -5,9 +5,10 @@ import itertools
 
 import numpy as np
 import pytest
-import steepest as st
 from hypothesis import given
 from hypothesis import strategies as some
+
+import steepest as st
 from steepest import batches
 
 

@@ -1,8 +1,9 @@
 """The references themselves, against identities that the papers state or imply."""
 
 import numpy as np
-import papers
 import pytest
+
+import papers
 from table import CLASSES, RULES
 
 rng = np.random.default_rng(7)

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from steepest import schedules
 
 ONE_OF_EACH = (

@@ -10,6 +10,7 @@ import sys
 import textwrap
 
 import pytest
+
 import steepest as st
 from steepest import _cpu, system
 

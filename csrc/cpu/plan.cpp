@@ -79,6 +79,7 @@ void Plan::parallel(int64_t length, int64_t bytes, const F& f) const {
 }
 
 int64_t Plan::step(const StepOptions& options) {
+  const FloatMode mode;  // for the constants folded here
   double factor = 1 / options.grad_scale;
   if (options.clip || options.nonfinite != Nonfinite::propagate) {
     const Norm norm = measure();

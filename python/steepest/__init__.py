@@ -16,11 +16,6 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
-    "get_num_threads": "steepest.system",
-    "info": "steepest.system",
-    "minibatches": "steepest.batches",
-    "set_flush_denormals": "steepest.system",
-    "set_num_threads": "steepest.system",
     **dict.fromkeys(
         (
             "SGD",
@@ -39,8 +34,13 @@ _HOME = {
         ),
         "steepest.rules",
     ),
+    "get_num_threads": "steepest.system",
+    "info": "steepest.system",
+    "minibatches": "steepest.batches",
+    "set_flush_denormals": "steepest.system",
+    "set_num_threads": "steepest.system",
 }
-_MODULES: tuple[str, ...] = ("schedules",)
+_MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

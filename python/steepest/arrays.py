@@ -94,7 +94,7 @@ def as_parameter(path: str, value: Any) -> Array:
 
 
 def as_gradient(path: str, value: Any, param: Array) -> Array:
-    """An array laid out exactly like ``param``, over the memory of ``value``."""
+    """An array laid out exactly like the parameter ``param``, over the memory of ``value``."""
     array = view(path, value)
     _check_kind(path, array)
     if array.dtype != param.dtype:

@@ -38,6 +38,14 @@ def coupled_decay(rule: str, values: Mapping[str, Any]) -> float:
     return 0.0 if "weight_decay" in RULES[rule][1] else float(values["weight_decay"])
 
 
+def group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A group as the engine's plan takes it."""
+    ema = values["ema_decay"]
+    rest = 0.0 if ema is None else 1 - ema
+    decay = coupled_decay(rule, values)
+    return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
+
+
 class Optimizer:
     """What all rules share; see them for use.
 
@@ -143,6 +151,8 @@ class Optimizer:
         made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
         for (params, values, paths, views), states in zip(news, made, strict=True):
             self._append(params, values, paths, views, states)
+        first = self._groups[0]["params"]
+        self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
 
     def _lack_ema(self) -> set[bool]:
         """Whether groups lack running means."""
@@ -181,7 +191,7 @@ class Optimizer:
         self, params: Any, values: dict[str, Any], paths: list[Any], views: list[Any], made: Any
     ) -> None:
         rule = self.variant(values)
-        i = self._plan.add_group(*self._group_arguments(rule, values))
+        i = self._plan.add_group(*group_arguments(rule, values))
         names = [tree.joined(path) for path in paths]
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +205,7 @@ class Optimizer:
 
         def changed(new: dict[str, Any]) -> None:
             with self._lock:
-                self._plan.set_group(i, *self._group_arguments(rule, new))
+                self._plan.set_group(i, *group_arguments(rule, new))
                 self._callables = [k for k in self._callables if k != i]
                 if callable(new["lr"]):
                     self._callables.append(i)
@@ -212,13 +222,6 @@ class Optimizer:
         if callable(values["lr"]):
             self._callables.append(i)
 
-    @staticmethod
-    def _group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        ema = values["ema_decay"]
-        rest = 0.0 if ema is None else 1 - ema
-        decay = coupled_decay(rule, values)
-        return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
-
     @property
     def param_groups(self) -> list[ParamGroup]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
@@ -229,11 +232,10 @@ class Optimizer:
     def _flat(self, grads: Any) -> tuple[Any, ...]:
         """The gradients in the order of the parameters."""
         if not self._grouped:
-            params = self._groups[0]["params"]
-            if isinstance(params, (list, tuple)) and isinstance(grads, (list, tuple)):
-                if len(params) == len(grads) == len(self._views):
-                    return tuple(grads)  # no branch among them, or the engine will find it
-            return tuple(tree.flatten_like(params, grads, "grads"))
+            if self._plain_list and isinstance(grads, (list, tuple)):
+                if len(grads) == len(self._views):
+                    return tuple(grads)  # a branch among them is found by the engine
+            return tuple(tree.flatten_like(self._groups[0]["params"], grads, "grads"))
         if not isinstance(grads, (list, tuple)):
             kind = type(grads).__name__
             raise TypeError(f"grads: a {kind} where a list with an entry for each group is due")

@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import numpy as np
-import papers
 import pytest
+
+import papers
 
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
