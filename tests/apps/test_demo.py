@@ -12,7 +12,7 @@ import papers
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-from steepest.apps import demo_net, demo_pictures, demo_train
+from steepest.apps import demo, demo_net, demo_pictures, demo_train
 from steepest.apps.demo_rules import RULES
 from steepest.cli import main
 
@@ -151,6 +151,18 @@ def test_bad_arguments(capsys):
     with pytest.raises(SystemExit):
         main(["demo", "--epochs", "0"])
     assert "0 is not allowed; allowed is at least 1" in capsys.readouterr().err
+
+
+def test_runs_without_torch(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    times = demo_train.time_update(RULES[-1], seed=0, rounds=20)
+    assert times.torch is None and 0 < times.ours and 0 < times.numpy
+    run = demo_train.Run(losses=[1.0, 0.5], accuracies=[0.9], seconds=1.0)
+    table = demo.results({"Adam": run}, {"Adam": times})
+    assert list(table.columns[-1].cells) == ["–"]
 
 
 def test_says_what_is_missing(monkeypatch, capsys):

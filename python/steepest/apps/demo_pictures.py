@@ -96,7 +96,9 @@ def draw_losses(file: Path, runs: Mapping[str, Run]) -> None:
             wrong = 100 * (1 - np.array(run.accuracies))
             loss.plot(epochs, means, color=colours[name], lw=2, label=name)
             error.plot(epochs, wrong, color=colours[name], lw=2)
+        limits = error.get_ylim()  # ticks outside would widen them
         error.set_yticks([1, 2, 5, 10, 20, 50, 90], [1, 2, 5, 10, 20, 50, 90])
+        error.set_ylim(limits)
         error.minorticks_off()
         loss.legend(framealpha=0.75, facecolor=INK, edgecolor="none")
         figure.savefig(file, dpi=100)
