@@ -41,7 +41,7 @@ def test_races(tmp_path):
     supports(cxx, THREAD, tmp_path)
     openmp = [compilers.NATIVE / "openmp.cpp"]
     program = compilers.program(cxx, tmp_path, ["-O1", *THREAD], openmp, link=())
-    assert {"sgd", "adam", "lion"} < rules_of(compilers.run(program))
+    assert {"sgd", "adam", "lion"} < rules_of(compilers.run(program, "threads"))
 
 
 @pytest.mark.parametrize(
