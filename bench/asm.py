@@ -11,6 +11,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONDITIONAL = re.compile(r"\tj(?!mp)[a-z]+ +([0-9a-f]+) ")
 
+ARITHMETIC = r"\tv?(?:add|sub|mul|div|sqrt|max|min|fmadd\d+)p[sd]"
+REGISTERS = {"base": "x", "avx2": "y", "avx512": "z"}  # the widest of a level
+
 
 def level_object(build: Path, level: str) -> Path:
     """The object file of the update kernels at a level."""
@@ -47,29 +50,24 @@ def kernel(functions: dict[str, list[str]], rule: str, dtype: str, level: str) -
 
 
 def loop(lines: list[str]) -> list[str]:
-    """The innermost loop that does the most with vectors: from a target to the jump back to it."""
-    starts = {line.split(":")[0].strip(): i for i, line in enumerate(lines)}
-    best: list[str] = []
+    """The loop that computes most on the widest vectors: from a target to the jump back to it."""
+    starts = {address(line): i for i, line in enumerate(lines)}
+    found: list[list[str]] = [[]]
     for i, line in enumerate(lines):
         jump = CONDITIONAL.search(line)
-        if jump and starts.get(jump[1], i) < i:
-            body = lines[starts[jump[1]] : i + 1]
-            nested = any(
-                (inner := CONDITIONAL.search(one))
-                and starts.get(jump[1], 0) < starts.get(inner[1], -1) < i
-                and starts[inner[1]] < starts[one.split(":")[0].strip()]
-                for one in body[:-1]
-            )
-            if not nested and packed(body) > packed(best):
-                best = body
-    return best
+        start = starts.get(jump[1], i) if jump else i
+        if start < i:
+            found.append(lines[start : i + 1])
+    return max(found, key=lambda body: [packed(body, register) for register in "zyx"])
 
 
-def packed(lines: list[str]) -> int:
-    """How many of the instructions compute on vectors, the widest registers first."""
-    weight = {"x": 1, "y": 100, "z": 10000}
-    widest = (re.search(r"\t\w*p[sd] .*%([xyz])mm", line) for line in lines)
-    return sum(weight[m[1]] for m in widest if m)
+def address(line: str) -> str:
+    return line.split(":")[0].strip()
+
+
+def packed(lines: list[str], register: str) -> int:
+    """How many of the instructions compute on vectors of a kind."""
+    return sum(re.search(rf"{ARITHMETIC} .*%{register}mm", line) is not None for line in lines)
 
 
 def main() -> int:

@@ -190,9 +190,13 @@ def _table(found: dict[str, Any]) -> Table:
             written(seconds["lists"]) if "lists" in seconds else "",
             f"{row['gb_s']:.1f}",
             f"{ratio['traffic']:.2f}",
-            *(f"{ratio[peer]:.3g} ×" if peer in ratio else "" for peer in peers),
+            *(_times(ratio[peer]) if peer in ratio else "" for peer in peers),
         )
     return table
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} ×" if ratio < 100 else f"{ratio:,.0f} ×"
 
 
 def short(n: int) -> str:
