@@ -4,6 +4,7 @@
 
 namespace steepest {
 
+void bind_nlls(pybind11::module_& m);     // the least-squares solver
 void bind_updates(pybind11::module_& m);  // plans, rules, threads, SIMD level
 
 }  // namespace steepest

@@ -16,6 +16,9 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    "LeastSquares": "steepest.nlls.inside_out",
+    "check_jacobian": "steepest.nlls.jacobian_check",
+    "least_squares": "steepest.nlls.loop",
 }
 _MODULES: tuple[str, ...] = ()
 
