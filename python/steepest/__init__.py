@@ -18,6 +18,7 @@ _HOME = {
     "BackendError": "steepest.errors",
     "LeastSquares": "steepest.nlls.inside_out",
     "check_jacobian": "steepest.nlls.jacobian_check",
+    "curve_fit": "steepest.nlls.curve",
     "least_squares": "steepest.nlls.loop",
 }
 _MODULES: tuple[str, ...] = ()
