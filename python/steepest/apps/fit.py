@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from steepest.apps.formula import parse
     from steepest.apps.table import read_table
 
+    if args.absolute_sigma and args.sigma is None:
+        raise ValueError("--absolute-sigma: needs --sigma")
     request = Request(
         formula=parse(args.formula),
         start=dict(parse_start(args.start)),

@@ -6,7 +6,9 @@ that its further keywords (`loss`, `damping`, `callback`, ...) work with every m
 
 from __future__ import annotations
 
+import functools
 import inspect
+import math
 import types
 import warnings
 from collections.abc import Callable
@@ -17,12 +19,12 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dgeqp3, dtrtri
 from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
-from steepest import least_squares
+from steepest.nlls.arguments import INFINITE
+from steepest.nlls.loop import least_squares
 
 __all__ = ["curve_fit"]
 
 Array = NDArray[Any]
-UNBOUNDED = (-np.inf, np.inf)
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
 # what MINPACK's `info` calls the statuses of least_squares
@@ -39,7 +41,7 @@ def curve_fit(
     sigma: Any = None,
     absolute_sigma: bool = False,
     check_finite: bool | None = None,
-    bounds: Any = UNBOUNDED,
+    bounds: Any = INFINITE,
     method: str | None = None,
     jac: Any = None,
     *,
@@ -152,7 +154,8 @@ def curve_fit(
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and result.status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result.message))
     pcov = covariance_of(result, method, absolute_sigma)
-    if np.isinf(pcov).any():
+    if pcov is None:
+        pcov = np.full((p0.size, p0.size), np.inf)
         warnings.warn(
             "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
         )
@@ -186,7 +189,7 @@ class Calls:
 def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
     n = parameter_count(f) if p0 is None else np.size(p0)
-    if bounds is UNBOUNDED:
+    if bounds is INFINITE:
         start = np.ones(n) if p0 is None else np.array(p0, dtype=float, ndmin=1)
         return start, bounds, False
     if isinstance(bounds, Bounds):
@@ -235,10 +238,13 @@ def clean_data(
     """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
     if check_finite is None:
         check_finite = nan_policy is None
-    as_array = np.asarray_chkfinite if check_finite else np.asarray
-    ydata = as_array(ydata, dtype=float)
+    ydata = np.asarray(ydata, dtype=float)
     if isinstance(xdata, (list, tuple, np.ndarray)):
-        xdata = as_array(xdata, dtype=float)
+        xdata = np.asarray(xdata, dtype=float)
+        if check_finite and not np.isfinite(xdata).all():
+            raise ValueError("xdata: array must not contain infs or NaNs")
+    if check_finite and not np.isfinite(ydata).all():
+        raise ValueError("ydata: array must not contain infs or NaNs")
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
     if sigma is not None:
@@ -302,6 +308,9 @@ def jacobian_of(
     whiten: Callable[[Array], Array] | None,
     transposed: bool,
 ) -> Callable[[Array], Array]:
+    if whiten is None and not transposed:
+        return lambda p: jac(xdata, *p)
+
     def jacobian(p: Array) -> Array:
         rows = np.asarray(jac(xdata, *p))
         if transposed:
@@ -317,6 +326,9 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     maxfev = int(options.pop("maxfev", None) or 0)
     if options.get("max_nfev") is None:
         options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)
+    if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
+        off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
+        options.update(off)
     if (epsfcn := options.pop("epsfcn", None)) is not None:
         options["diff_step"] = np.sqrt(epsfcn)
     if (diag := options.pop("diag", None)) is not None:
@@ -326,27 +338,36 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 
-def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array:
-    """pcov: the covariance of the estimate, inf where it is indeterminate."""
-    m, n = result.fun.size, result.x.size
+def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array | None:
+    """The covariance of the estimate; None where it is indeterminate."""
+    m, n = result["fun"].size, result["x"].size
     if m <= n and not absolute_sigma:
-        return np.full((n, n), np.inf)
-    inverse = inverse_of(result.jac) if method == "lm" else result.covariance(absolute_sigma=True)
-    if np.isnan(inverse).any():
-        return np.full((n, n), np.inf)
-    return inverse if absolute_sigma else inverse * (2 * result.cost / (m - n))
+        return None
+    if method == "lm":
+        inverse = inverse_of(result["jac"])
+    else:
+        inverse = result.covariance(absolute_sigma=True)
+    if inverse is None or not math.isfinite(inverse.trace()):
+        return None
+    return inverse if absolute_sigma else inverse * (2 * result["cost"] / (m - n))
 
 
-def inverse_of(jac: Array) -> Array:
-    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; inf where R is singular."""
+def inverse_of(jac: Array) -> Array | None:
+    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
     n = jac.shape[1]
     factor, pivots, *_ = dgeqp3(jac)
     inverse, info = dtrtri(factor[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
-        return np.full((n, n), np.inf)
+        return None
     root = np.empty((n, n))
-    root[pivots - 1] = np.triu(inverse)
+    root[pivots - 1] = inverse * upper_triangle(n)  # below it dgeqp3 keeps Q
     return root @ root.T
+
+
+@functools.cache
+def upper_triangle(n: int) -> Array:
+    """Ones on and above the diagonal."""
+    return np.triu(np.ones((n, n)))
 
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
