@@ -84,10 +84,8 @@ class Solver {
   int tell_jacobian(const py::object& J) {
     const Busy busy(*this);
     const Array held = matrix(J, core_->m());
-    if (kind_ == LinearSolver::cg) {  // products with J follow until the next one is accepted
-      previous_ = std::move(kept_);
-      kept_ = held;
-    }
+    previous_ = std::move(kept_);  // the solver goes back to it where the new one is not finite
+    kept_ = held;
     nlls::Phase next{};
     without_gil(core_->m(), [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
     return phase(next);
