@@ -25,7 +25,7 @@ class Operator {
     }
     Jv_.resize(static_cast<size_t>(rows.m));
   }
-  void clear() { rows_.m = 0; }
+  void clear() { rows_ = Rows<T>{}; }
   bool empty() const { return rows_.m == 0; }
   const Rows<T>& rows() const { return rows_; }
 

@@ -170,6 +170,13 @@ class DenseCpu {
     }
   }
 
+  const T* jac_weight() const { return current_.J.rows().jac_weight; }
+
+  // R (upper triangle by columns) where by_qr(), else the lower triangle of JᵀJ by rows: n x n.
+  const T* matrix() const {
+    return current_.by_qr ? current_.triangle.data() : current_.normal.H.data();
+  }
+
   // Blocks of rows come and go; normal equations come without rows.
   void set_has_rows(bool has_rows) { has_rows_ = has_rows; }
 

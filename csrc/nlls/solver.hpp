@@ -132,6 +132,10 @@ class Solver {
     return judge_whole(block_cost_);
   }
 
+  // Whether to ask for residuals ahead of a step (true at first): not worth it where they do not
+  // come without a Jacobian.
+  void set_look_ahead(bool on) { look_ahead_ = on; }
+
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
 
@@ -139,10 +143,11 @@ class Solver {
   const std::vector<T>& x() const { return x_; }
   const T* fun() const { return residuals_.accepted(); }
   const T* gradient() const { return backend_.gradient(); }
-  const T* jac_weight() const { return residuals_.jac_weight(); }
+  const T* jac_weight() const { return backend_.jac_weight(); }
   int64_t n() const { return n_; }
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
+  double cosine() const { return cosine_; }
   double optimality() const { return optimality_; }
   double lambda() const { return finder_.lambda(); }
   double step_norm() const { return judged_.length; }
@@ -152,7 +157,7 @@ class Solver {
   int64_t njev() const { return njev_; }
   int64_t nit() const { return nit_; }
   int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
-  Backend& backend() { return backend_; }
+  const Backend& backend() const { return backend_; }
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
@@ -332,7 +337,7 @@ class Solver {
   }
 
   bool worth_looking_ahead() const {
-    return !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
+    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
            !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
   }
 
@@ -434,7 +439,7 @@ class Solver {
   Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
-  bool ahead_ = false;  // ahead_: the point asked for is no trial
+  bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
   int64_t trials_in_all_ = 0;
