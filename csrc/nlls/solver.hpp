@@ -372,6 +372,8 @@ class Solver {
     judged_.length = shrink_ * norm(step, unit);
     judged_.x_norm = norm(x_, unit);
     judged_.unit_norm = norm(unit, ones_);
+    judged_.plain_length = shrink_ * norm(step, ones_);
+    judged_.plain_x_norm = norm(x_, ones_);
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
     // A step below the resolution of x is as short as xtol can ask for.
