@@ -84,10 +84,8 @@ class Solver {
   int tell_jacobian(const py::object& J) {
     const Busy busy(*this);
     const Array held = matrix(J, core_->m());
-    if (kind_ == LinearSolver::cg) {  // products with J follow until the next one is accepted
-      previous_ = std::move(kept_);
-      kept_ = held;
-    }
+    previous_ = std::move(kept_);  // the solver goes back to it where the new one is not finite
+    kept_ = held;
     nlls::Phase next{};
     without_gil(core_->m(), [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
     return phase(next);
@@ -135,6 +133,20 @@ class Solver {
     for (int64_t j = 0; j < core_->n(); ++j) mask.mutable_data()[j] = core_->side(j);
     return mask;
   }
+  // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
+  py::tuple gram() const {
+    const int64_t n = core_->n();
+    Array matrix({n, n});
+    const T* from = core_->backend().matrix();
+    const bool triangle = core_->by_qr();
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        matrix.mutable_at(i, j) = triangle ? from[j * n + i] : from[i * n + j];
+      }
+    }
+    return py::make_tuple(triangle, matrix);
+  }
+  void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
 
@@ -248,6 +260,8 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("gradient", &S::gradient);
   c.def("jac_weight", &S::jac_weight);
   c.def("active_mask", &S::active_mask);
+  c.def("gram", &S::gram);
+  c.def("set_look_ahead", &S::set_look_ahead);
   c.def("stop", &S::stop);
   c.def_property_readonly("phase", &S::get_phase);
   c.def_property_readonly("status", [](const S& s) { return static_cast<int>(s.core().status()); });
@@ -258,6 +272,7 @@ void bind_solver(py::module_& m, const char* name) {
   number("n", &Core::n);
   number("m", &Core::m);
   number("cost", &Core::cost);
+  number("cosine", &Core::cosine);
   number("optimality", &Core::optimality);
   number("damping", &Core::lambda);
   number("step_norm", &Core::step_norm);

@@ -77,7 +77,9 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
         return None
     if isinstance(x_scale, str) and x_scale == "jac":
         if method == "levenberg":
-            raise ValueError("x_scale: 'jac' with method 'levenberg' would be method 'lm'; use that")
+            raise ValueError(
+                "x_scale: 'jac' with method 'levenberg' would be method 'lm'; use that"
+            )
         return None
     try:
         values = np.asarray(x_scale, dtype=float)
@@ -95,20 +97,20 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
 
 def tolerance(name: str, value: Any, eps: float) -> float:
     """One tolerance; None is 0, which only an exact zero meets."""
-    if type(value) is float and eps <= value < 1:
+    if isinstance(value, float) and eps <= value < 1:
         return value
     if value is None:
         return 0.0
-    value = check.number(name, value, at_least=0)
+    tol = check.number(name, value, at_least=0)
     if eps > EPS[np.dtype(float)]:
-        return max(value, eps)
-    if value < eps:
+        return max(tol, eps)
+    if tol < eps:
         warn(
             f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
             f"corresponding termination condition.",
             stacklevel=4,
         )
-    return value
+    return tol
 
 
 def limit(max_nfev: Any, n: int) -> int:
