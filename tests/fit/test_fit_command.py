@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+import steepest as st
 from problems import nist
 from scipy.optimize import curve_fit
 from steepest.cli import main
@@ -69,7 +71,9 @@ def test_intervals_are_students(here, capsys):
 @pytest.mark.parametrize("name", nist.NAMES)
 def test_nist_from_the_command_line(here, capsys, name):
     problem = nist.load(name)
-    rows = "\n".join(f"{x!r},{y!r}" for x, y in zip(problem.x.tolist(), problem.y.tolist()))
+    rows = "\n".join(
+        f"{x!r},{y!r}" for x, y in zip(problem.x.tolist(), problem.y.tolist(), strict=True)
+    )
     (here / "data.csv").write_text(f"x,y\n{rows}\n")
     start = ",".join(f"b{j}={b!r}" for j, b in enumerate(problem.starts[1].tolist(), 1))
     record = as_json(capsys, problem.formula, "--start", start)
@@ -145,14 +149,19 @@ def test_an_indeterminate_covariance_is_said(here, capsys):
     assert record["parameters"][0]["stderr"] is None and record["correlation"] is None
 
 
-def test_no_minimum_is_exit_status_one(here, capsys):
-    (here / "data.csv").write_text("x,y\n" + "\n".join(f"{x},{-x}" for x in range(1, 9)) + "\n")
-    assert fit("y = exp(a*x)", "--start", "a=1e6") == 1
-    assert "steepest fit: " in capsys.readouterr().err
+def test_no_minimum_is_exit_status_one(here, capsys, monkeypatch):
+    monkeypatch.setattr(st, "least_squares", partial(st.least_squares, max_nfev=2))
+    assert fit(FORMULA, *START) == 1
+    captured = capsys.readouterr()
+    reason = "The maximum number of function evaluations is exceeded."
+    assert captured.err == f"steepest fit: no minimum found: {reason}\n"
+    assert reason in captured.out
+    assert fit(FORMULA, *START, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["success"] is False
 
 
 ERRORS = [
-    (["y = a*x +", *START], "formula, character 10: invalid syntax"),
+    (["y = a*x +", *START], "formula, character 10: ends too early"),
     (["y = a*foo(x)", *START], "formula, character 7: no function 'foo'"),
     (["w = a*x", "--start", "a=1"], "data.csv, line 1: no column 'w'; the header has x, y, erro"),
     (["y = a*x + q", "--start", "a=1"], "--start: no value for q; columns are x, y, error, z"),
@@ -173,6 +182,7 @@ ERRORS = [
     ([FORMULA, *START, "--sigma", "w"], "data.csv, line 1: no column 'w'"),
     ([FORMULA, *START, "--sigma", "z"], "column 'z': -"),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
+    (["y = exp(a*x)", "--start", "a=1e6"], "esiduals are not finite in the initial point"),
     ([FORMULA, *START, "--output", "no/such/folder"], "no/such/folder.png: No such file or dir"),
 ]
 
