@@ -57,7 +57,8 @@ class Fitted:
     @property
     def residuals(self) -> Array:
         """y - model, in units of y."""
-        return self.y - self.model.value(self.x, self.parameters)
+        difference: Array = self.y - self.model.value(self.x, self.parameters)
+        return difference
 
     @property
     def scale(self) -> float:

@@ -8,8 +8,6 @@ The bands hold pointwise, not for the whole curve at once.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -110,8 +108,9 @@ def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.flo
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "
             "allowed are (m, n) and (n, n)"
         )
-    product: NDArray[Any] = np.einsum("ij,jk,ik->i", g, c, g)
-    return np.maximum(product, 0.0)  # rounding may leave -1e-20; a NaN stays
+    variance: NDArray[np.float64] = np.einsum("ij,jk,ik->i", g, c, g)
+    variance[variance < 0] = 0.0  # rounding may leave -1e-20; a NaN stays
+    return variance
 
 
 def quantile(dof: float, level: float) -> float:
