@@ -24,6 +24,7 @@
 #include "linalg/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/damping.hpp"
+#include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
 #include "nlls/step.hpp"
@@ -147,6 +148,7 @@ class Solver {
   int64_t n() const { return n_; }
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
+  bool refused() const { return refused_; }  // the last Jacobian: its point was given up
   double cosine() const { return cosine_; }
   double optimality() const { return optimality_; }
   double lambda() const { return finder_.lambda(); }
@@ -229,7 +231,10 @@ class Solver {
     return propose();
   }
 
-  Phase give_up() { return reject(!in_noise_); }
+  Phase give_up() {
+    refused_ = true;
+    return reject(!in_noise_);
+  }
 
   // --- the linearization of an accepted point
 
@@ -242,6 +247,7 @@ class Solver {
           0.5 * gradient_norm(x_, backend_.gradient()))) {
       return false;
     }
+    refused_ = false;
     if (!backend_.finite()) {
       if (have_point_) return false;
       throw Error(ErrorKind::value, "jac: not finite at x0; a start with a finite Jacobian is needed");
@@ -250,13 +256,13 @@ class Solver {
     accept_residuals();
     if (have_point_) {
       ++nit_;
-      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_),
+      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_.data()),
                        !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_;
     cost_ = trial_cost_;
     scale();
-    if (!have_point_) radius_.start(norm(x_, D_));
+    if (!have_point_) radius_.start(norm(x_, D_.data()));
     have_point_ = true;
     trials_ = finite_trials_ = 0;
     return true;
@@ -369,24 +375,16 @@ class Solver {
       moved = moved || trial_[i] != x_[i];
     }
     const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
-    judged_.length = shrink_ * norm(step, unit);
-    judged_.x_norm = norm(x_, unit);
-    judged_.unit_norm = norm(unit, ones_);
-    judged_.plain_length = shrink_ * norm(step, ones_);
-    judged_.plain_x_norm = norm(x_, ones_);
+    judged_.length = shrink_ * norm(step, unit.data());
+    judged_.x_norm = norm(x_, unit.data());
+    judged_.unit_norm = norm(unit, ones_.data());
+    judged_.plain_length = shrink_ * norm(step, ones_.data());
+    judged_.plain_x_norm = norm(x_, ones_.data());
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
     // A step below the resolution of x is as short as xtol can ask for.
     if (!moved) return finish(too_short());
     return phase_ = Phase::residual;
-  }
-
-  static double norm(const std::vector<T>& v, const std::vector<T>& scale) {
-    double sum = 0;
-    for (size_t j = 0; j < v.size(); ++j) {
-      sum = std::hypot(sum, static_cast<double>(scale[j]) * static_cast<double>(v[j]));
-    }
-    return sum;
   }
 
   // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
@@ -441,6 +439,7 @@ class Solver {
   Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
+  bool refused_ = false;
   bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

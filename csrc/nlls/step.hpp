@@ -11,6 +11,7 @@
 #include "linalg/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/damping.hpp"
+#include "nlls/norm.hpp"
 
 namespace steepest::nlls {
 
@@ -75,14 +76,6 @@ class StepFinder {
   bool held_back() const { return lambda_ > 2 * unit_ * static_cast<double>(std::numeric_limits<T>::epsilon()); }
 
  private:
-  static double norm(const std::vector<T>& v, const T* D) {
-    double sum = 0;
-    for (size_t j = 0; j < v.size(); ++j) {
-      sum = std::hypot(sum, static_cast<double>(D[j]) * static_cast<double>(v[j]));
-    }
-    return sum;
-  }
-
   // |Ds| of the step with this λ; infinite where it cannot be computed.
   double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda) {
     const bool solved = box.minimize(backend, {static_cast<T>(lambda), D}, x, step_.data());

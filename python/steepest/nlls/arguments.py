@@ -23,6 +23,8 @@ Loss = str | Callable[[Array], Any]
 
 def start(x0: Any) -> Array:
     """The starting point: a new 1-D array of float32 (only if x0 is) or float64."""
+    if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype == np.float64 and x0.size:
+        return x0.copy()
     x = np.atleast_1d(np.array(x0))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
@@ -32,8 +34,6 @@ def start(x0: Any) -> Array:
         raise ValueError("x0: no parameters; wanted is at least one")
     if x.dtype not in EPS:
         x = x.astype(float)
-    if not np.isfinite(x).all():
-        raise ValueError(f"x0: {x} is not finite")
     return x
 
 
@@ -139,7 +139,8 @@ def make_solver(
     max_nfev: int | None,
 ) -> Any:
     """The solver in C++, for x0's dtype; every argument is checked before it is made."""
-    check.choice("method", method, METHODS)
+    if method != "lm":
+        check.choice("method", method, METHODS)
     if linear_solver != "auto":
         check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
         if linear_solver == "cg" and method == "gn":
@@ -152,10 +153,11 @@ def make_solver(
     if f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    tolerances = [
-        tolerance(name, value, eps)
-        for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))
-    ]
+    tolerances = (
+        tolerance("ftol", ftol, eps),
+        tolerance("xtol", xtol, eps),
+        tolerance("gtol", gtol, eps),
+    )
     if max(tolerances) < eps:
         raise ValueError(
             f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "

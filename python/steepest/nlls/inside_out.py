@@ -98,9 +98,8 @@ class LeastSquares:
         if solver.phase != JACOBIAN:
             return
         told = arrays.copied(jac(solver.point()) if callable(jac) else jac)
-        before = solver.nit
         solver.tell_jacobian(told)
-        self._J = told if self._J is None or solver.nit > before else self._J
+        self._J = self._J if solver.refused else told
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n) and Jᵀf (n,) at `x`, summed elsewhere."""

@@ -37,7 +37,7 @@ def run_joint(
             if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
                 told = arrays.copied(told)
             solver.tell_jacobian(told)
-            J = told if J is None or solver.nit > before else J
+            J = J if solver.refused else told
         if watch is not None and (solver.nit > before or before == 0):
             watch()
     return J

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,7 @@ from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
 from steepest.nlls.differences import Differences
-
-if TYPE_CHECKING:
-    from steepest.nlls.result import LeastSquaresResult
+from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
 # phases of the solver: what it waits for
 RESIDUAL, JACOBIAN, DONE = 0, 1, 2
@@ -168,25 +166,25 @@ def run(
     watch: Callable[[], None] | None,
 ) -> Array | None:
     """Tell the solver what fun and jac give until it is done; the last accepted Jacobian."""
-    given, J = callable(loss), None
-    while solver.phase != DONE:
-        f = fun(solver.point())
+    given, J, phase, point = callable(loss), None, RESIDUAL, solver.point
+    while phase != DONE:
+        f = fun(point())
         phase = tell_given(solver, f, loss, f_scale) if given else solver.tell_residual(f)
         if phase != JACOBIAN:
             continue
         if differences is not None:
             told = differences.jacobian(solver, f)
         else:
-            told = jac(solver.point())
+            told = jac(point())
             # It stays in use until the next one: a copy, if someone else may write to it.
             if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
                 told = arrays.copied(told)
-        before = solver.nit
-        solver.tell_jacobian(told)
-        if J is None or solver.nit > before:  # else it was refused, and the last one stands
+        phase = solver.tell_jacobian(told)
+        if not solver.refused:  # else the last one stands
             J = told
             if watch is not None:
                 watch()
+                phase = solver.phase
     return J
 
 
@@ -212,27 +210,26 @@ def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[
 
 def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
     """The solver's state as a `LeastSquaresResult`; J the Jacobian there, if there was one."""
-    from steepest.nlls.result import MESSAGES, LeastSquaresResult
-
-    weight = solver.jac_weight()
+    x, f, grad, mask, weight, cost, optimality, nfev, njev, nit, status, damping = solver.state(
+        J is not None
+    )
     if J is not None and weight is not None:
         J = J * weight[:, None]
-    status = solver.status
     result = LeastSquaresResult(
-        x=solver.x(),
-        cost=solver.cost,
-        fun=None if J is None else solver.fun(),
+        x=x,
+        cost=cost,
+        fun=f,
         jac=J,
-        grad=solver.gradient(),
-        optimality=solver.optimality,
-        active_mask=solver.active_mask(),
-        nfev=solver.nfev,
-        njev=solver.njev,
-        nit=solver.nit,
+        grad=grad,
+        optimality=optimality,
+        active_mask=mask,
+        nfev=nfev,
+        njev=njev,
+        nit=nit,
         status=status,
         message=MESSAGES[status],
         success=status > 0,
-        damping=solver.damping,
+        damping=damping,
     )
     if J is None:  # normal equations or blocks of rows
         result["_rows"], result["_factor"] = solver.m, gram_factor(*solver.gram())
