@@ -38,4 +38,5 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   steepest::bind_stream(m);
   steepest::bind_threads(m);
   steepest::bind_updates(m);
+  steepest::bind_nlls(m);
 }

@@ -39,6 +39,10 @@ _HOME = {
     "minibatches": "steepest.batches",
     "set_flush_denormals": "steepest.system",
     "set_num_threads": "steepest.system",
+    "LeastSquares": "steepest.nlls.inside_out",
+    "check_jacobian": "steepest.nlls.jacobian_check",
+    "curve_fit": "steepest.nlls.curve",
+    "least_squares": "steepest.nlls.loop",
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "demo": "steepest.apps.demo",
     "bench": "steepest.apps.bench",
     "info": "steepest.apps.info",
+    "fit": "steepest.apps.fit",
 }
 
 
