@@ -5,5 +5,6 @@
 namespace steepest {
 
 void bind_updates(pybind11::module_& m);  // plans, rules, threads, SIMD level
+void bind_vectors(pybind11::module_& m);  // vector kernels of the full-batch methods
 
 }  // namespace steepest
