@@ -18,7 +18,7 @@ from steepest.fullbatch.exact import exact
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import End, Search, Trial, finite
 from steepest.fullbatch.state import load, save
-from steepest.fullbatch.wolfe import UNBOUNDED, wolfe
+from steepest.fullbatch.wolfe import ROUNDING, UNBOUNDED, wolfe
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -229,6 +229,8 @@ class Minimizer:
     def _close(self, end: End, g: Array, square: float) -> None:
         """The search has ended: take its point, or start again along steepest descent."""
         last = self._told[-1]
+        if end.failure == ROUNDING and self._lowest is None:
+            end = End(0.0, ROUNDING)
         if end.step == last.step:
             self._accept(last, g, square, end.failure)
         elif self._lowest is not None:

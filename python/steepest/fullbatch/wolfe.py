@@ -12,13 +12,16 @@ which the values can no longer tell.
 from __future__ import annotations
 
 import math
+import sys
 
 from steepest.fullbatch.search import SHRINK, End, Search, Trial, finite, noise
 
-__all__ = ["UNBOUNDED", "wolfe"]
+__all__ = ["ROUNDING", "UNBOUNDED", "wolfe"]
 
 UNBOUNDED = "the objective falls without bound along the direction"
+ROUNDING = "the objective changes by no more than rounding"
 MAX_TRIALS = 40
+MAX_LEVEL = 3
 MAX_GROWTH = 1e10  # of the first step
 GROWTH = (1.1, 4.0)  # the limits of an extrapolation, from the lower end, in intervals
 REDUCTION = 0.66  # of the interval in two trials; else it is halved
@@ -43,17 +46,21 @@ def wolfe(
     ceiling = math.inf  # steps from here on leave the domain
     longest = MAX_GROWTH * step
     widths = (math.inf, math.inf)
+    level = 0  # trials in a row whose change of f is rounding
     for _ in range(MAX_TRIALS):
         f, slope = yield step
         if not finite(f, slope):
             ceiling, step = step, low.step + SHRINK * (step - low.step)
             continue
         new = Trial(step, f, slope)
+        same = abs(f - f0) <= noise(f0, eps)
+        level = level + 1 if same or -slope0 * step <= noise(f0, eps) else 0
         target = f0 + c1 * step * slope0
         if slope >= c2 * slope0 and (weak or slope <= -c2 * slope0):
-            level = abs(f - f0) <= noise(f0, eps) and slope <= (2 * c1 - 1) * slope0
-            if f <= target or level:
+            if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
                 return End(step)
+        if level == MAX_LEVEL:
+            return End(low.step, ROUNDING)
         if step >= longest and f <= target:
             return End(step, UNBOUNDED)
         climbing = climbing or (f <= target and slope >= 0)
@@ -65,7 +72,9 @@ def wolfe(
         low, far = next_interval(low, far, new, *ends)
         if bracketed:
             width = abs(far.step - low.step)
-            if width >= REDUCTION * widths[0]:
+            if width >= REDUCTION * widths[0] or not min(low.step, far.step) < step < max(
+                low.step, far.step
+            ):
                 step = low.step + 0.5 * (far.step - low.step)
             widths = (widths[1], width)
             if width <= 4 * eps * max(low.step, far.step):
@@ -89,7 +98,7 @@ def next_interval(
     """The updating algorithm of section 2; *_t are the same points as they are judged."""
     if new_t.f > low_t.f:
         return low, new
-    return new, (low if new_t.slope * (low.step - new.step) > 0 else far)
+    return new, (far if new_t.slope * (low.step - new.step) > 0 else low)
 
 
 def next_step(low: Trial, far: Trial, new: Trial, bracketed: bool) -> tuple[float, bool]:
@@ -98,9 +107,9 @@ def next_step(low: Trial, far: Trial, new: Trial, bracketed: bool) -> tuple[floa
     if new.f > low.f:  # case 1
         drop = (low.f - new.f) / (new.step - low.step) + low.slope
         quadratic = low.step + 0.5 * low.slope / drop * (new.step - low.step)
-        if abs(cubic - low.step) < abs(quadratic - low.step):
-            return cubic, True
-        return cubic + 0.5 * (quadratic - cubic), True
+        if abs(cubic - low.step) >= abs(quadratic - low.step):
+            cubic += 0.5 * (quadratic - cubic)
+        return cubic, True
     secant = math.inf
     if new.slope != low.slope:
         secant = new.step + new.slope / (new.slope - low.slope) * (low.step - new.step)
@@ -124,7 +133,7 @@ def cubic_minimizer(a: Trial, b: Trial) -> float:
     Nocedal & Wright (2006), eq. 3.59.
     """
     theta = a.slope + b.slope - 3 * (a.f - b.f) / (a.step - b.step)
-    scale = max(abs(theta), abs(a.slope), abs(b.slope))
+    scale = max(abs(theta), abs(a.slope), abs(b.slope), sys.float_info.min)
     square = (theta / scale) ** 2 - (a.slope / scale) * (b.slope / scale)
     if not square >= 0:
         return math.nan
