@@ -17,7 +17,6 @@ from statistics import median
 
 import numpy as np
 import scipy.optimize
-
 import steepest as st
 from steepest.fullbatch.primitives import combine, inner
 
