@@ -22,8 +22,31 @@ _HOME = {
     "Newton": "steepest.fullbatch.newton",
     "line_search": "steepest.fullbatch.line_search",
     "minimize": "steepest.fullbatch.minimize",
+    **dict.fromkeys(
+        (
+            "SGD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AMSGrad",
+            "AdamW",
+            "Adagrad",
+            "Adadelta",
+            "AdaMax",
+            "NAdam",
+            "RAdam",
+            "Lion",
+        ),
+        "steepest.rules",
+    ),
+    "get_num_threads": "steepest.system",
+    "info": "steepest.system",
+    "minibatches": "steepest.batches",
+    "set_flush_denormals": "steepest.system",
+    "set_num_threads": "steepest.system",
 }
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 
