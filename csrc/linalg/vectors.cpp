@@ -51,19 +51,15 @@ std::vector<int64_t> ranges(int64_t n) {
 void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
            double* products) {
   const auto size = static_cast<size_t>(rows.count * columns.count);
-  const int64_t blocks = (n + vector_block - 1) / vector_block;
-  if (blocks <= 1) {
-    std::vector<double> lanes(size * max_lanes);
-    return pass.kernel.inner(rows, columns, 0, n, lanes.data(), products);
-  }
+  const int64_t blocks = std::max<int64_t>(1, (n + vector_block - 1) / vector_block);
+  std::vector<double> lanes(static_cast<size_t>(blocks) * size * max_lanes);
+  if (blocks == 1) return pass.kernel.inner(rows, columns, 0, n, lanes.data(), products);
   std::vector<double> sums(static_cast<size_t>(blocks) * size);
-#pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
-  {
-    std::vector<double> lanes(size * max_lanes);
-#pragma omp for schedule(static)
-    for (int64_t b = 0; b < blocks; ++b)
-      pass.kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
-                        lanes.data(), sums.data() + static_cast<size_t>(b) * size);
+#pragma omp parallel for num_threads(pass.threads) schedule(static) if (pass.threads > 1)
+  for (int64_t b = 0; b < blocks; ++b) {
+    const size_t at = static_cast<size_t>(b) * size;
+    pass.kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
+                      lanes.data() + at * max_lanes, sums.data() + at);
   }
   for (size_t i = 0; i < size; ++i) {
     products[i] = 0;
