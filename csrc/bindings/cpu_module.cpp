@@ -39,4 +39,5 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   steepest::bind_threads(m);
   steepest::bind_updates(m);
   steepest::bind_nlls(m);
+  steepest::bind_vectors(m);
 }

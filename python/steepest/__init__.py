@@ -16,6 +16,12 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    "BFGS": "steepest.fullbatch.bfgs",
+    "GradientDescent": "steepest.fullbatch.gradient_descent",
+    "LBFGS": "steepest.fullbatch.lbfgs",
+    "Newton": "steepest.fullbatch.newton",
+    "line_search": "steepest.fullbatch.line_search",
+    "minimize": "steepest.fullbatch.minimize",
     **dict.fromkeys(
         (
             "SGD",
