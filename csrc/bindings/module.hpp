@@ -5,5 +5,6 @@
 namespace steepest {
 
 void bind_updates(pybind11::module_& m);  // plans, rules, threads, SIMD level
+void bind_linear(pybind11::module_& m);   // sweeps over dense systems
 
 }  // namespace steepest
