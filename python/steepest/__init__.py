@@ -16,6 +16,8 @@ __version__: str = _cpu.version
 # public name -> the module that defines it
 _HOME = {
     "BackendError": "steepest.errors",
+    "ConvergenceError": "steepest.errors",
+    "solve": "steepest.linear",
 }
 _MODULES: tuple[str, ...] = ()
 
