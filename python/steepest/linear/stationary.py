@@ -30,9 +30,10 @@ def gauss_seidel(system: System, progress: Progress, order: str, omega: float) -
     A sweep yields the residual of the iterate that it started from (the one read of A serves
     both), so the last sweep only confirms: its start is returned.
     """
+    a = system.matrix("gauss-seidel")
     diagonal_of(system, "gauss-seidel")
     xp, one_column = system.xp, system.b.ndim == 1
-    sweeps = sweeps_of(xp, system.matrix("gauss-seidel"), omega)
+    sweeps = sweeps_of(xp, a, omega)
     b, x = as_rows(system, system.b), as_rows(system, start(system))
 
     def shown(rows: Array) -> Array:
