@@ -10,28 +10,49 @@ namespace steepest::linalg {
 namespace {
 
 constexpr int64_t tile = 32;
+constexpr int64_t lanes = 8;  // separate maxima, so that the compiler may vectorise
 
 template <class T>
+T larger(T x, T y) {
+  return x < y ? y : x;
+}
+
+template <class T>
+T largest(const T (&lane)[lanes]) {
+  T found = lane[0];
+  for (const T value : lane) found = larger(found, value);
+  return found;
+}
+
+// Compares the tile of A at (top, left) with the opposite one, which is first turned over.
+template <class T>
 void compare(const T* a, int64_t n, int64_t lda, int64_t top, int64_t left, Asymmetry& worst) {
-  const int64_t bottom = std::min(top + tile, n), right = std::min(left + tile, n);
-  T difference = 0, magnitude = 0, zero = 0;  // zero turns NaN where an element is not finite
-  for (int64_t i = top; i < bottom; ++i)
-    for (int64_t j = left; j < right; ++j) {
-      const T upper = a[i * lda + j], lower = a[j * lda + i];
-      difference = std::max(difference, std::abs(upper - lower));
-      magnitude = std::max(magnitude, std::max(std::abs(upper), std::abs(lower)));
-      zero += (upper - upper) + (lower - lower);
+  const int64_t height = std::min(tile, n - top), width = std::min(tile, n - left);
+  T upper[tile * tile] = {}, lower[tile * tile] = {};
+  for (int64_t i = 0; i < height; ++i)
+    std::copy_n(a + (top + i) * lda + left, width, upper + i * tile);
+  for (int64_t j = 0; j < width; ++j)
+    for (int64_t i = 0; i < height; ++i) lower[i * tile + j] = a[(left + j) * lda + top + i];
+  T difference[lanes] = {}, magnitude[lanes] = {};
+  T zero[lanes] = {};  // turns NaN where an element is not finite
+  for (int64_t k = 0; k < tile * tile; k += lanes)
+    for (int64_t l = 0; l < lanes; ++l) {
+      const T gap = upper[k + l] - lower[k + l];
+      difference[l] = larger(difference[l], std::abs(gap));
+      magnitude[l] = larger(magnitude[l], std::abs(upper[k + l]));
+      zero[l] += gap * 0;
     }
-  worst.magnitude = std::max(worst.magnitude, static_cast<double>(magnitude)) + double(zero);
-  if (!(static_cast<double>(difference) > worst.difference)) return;
-  worst.difference = static_cast<double>(difference);
-  for (int64_t i = top; i < bottom; ++i)
-    for (int64_t j = left; j < right; ++j)
-      if (std::abs(a[i * lda + j] - a[j * lda + i]) == difference) {
-        worst.row = i;
-        worst.column = j;
-        return;
-      }
+  T all_zero = 0;
+  for (const T z : zero) all_zero += z;
+  worst.magnitude = static_cast<double>(largest(magnitude) + all_zero);
+  worst.difference = static_cast<double>(largest(difference));
+  if (!(worst.difference > 0)) return;
+  for (int64_t k = 0; k < tile * tile; ++k)
+    if (std::abs(upper[k] - lower[k]) == largest(difference)) {
+      worst.row = top + k / tile;
+      worst.column = left + k % tile;
+      return;
+    }
 }
 
 // The larger of two; a NaN magnitude stays.
