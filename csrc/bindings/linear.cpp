@@ -6,6 +6,8 @@
 #include <string>
 
 #include "bindings/module.hpp"
+#include "cpu/level.hpp"
+#include "cpu/threads.hpp"
 #include "linalg/asymmetry.hpp"
 #include "linalg/sweep.hpp"
 
@@ -42,7 +44,7 @@ void check_rows(const py::array& v, const char* name, const py::array& a, int64_
 
 void run_sweep(const py::array& a, const py::array& b, py::array x,
                const std::optional<py::array>& x_start, std::optional<py::array> residual,
-               double omega, bool backward, bool triangle, int threads) {
+               double omega, bool backward, bool triangle) {
   const DType dtype = dtype_of(a, "a");
   const int64_t n_rhs = b.ndim() == 2 ? b.shape(0) : -1;
   linalg::Sweep task{};
@@ -65,14 +67,17 @@ void run_sweep(const py::array& a, const py::array& b, py::array x,
   task.omega = omega;
   task.backward = backward;
   task.triangle = triangle;
+  const int threads = threads_for(a.nbytes());
+  const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, level_in_use());
   py::gil_scoped_release release;
-  linalg::sweep(dtype, task, threads);
+  linalg::sweep(dtype, task, kernels, threads);
 }
 
-py::tuple run_asymmetry(const py::array& a, int threads) {
+py::tuple run_asymmetry(const py::array& a) {
   const DType dtype = dtype_of(a, "a");
   const int64_t lda = row_stride(a, dtype);
   const int64_t n = a.shape(0);
+  const int threads = threads_for(a.nbytes());
   const void* data = a.data();
   linalg::Asymmetry worst;
   {
@@ -87,8 +92,8 @@ py::tuple run_asymmetry(const py::array& a, int threads) {
 void bind_linear(py::module_& m) {
   m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::kw_only(),
         py::arg("x_start") = py::none(), py::arg("residual") = py::none(), py::arg("omega") = 1.0,
-        py::arg("backward") = false, py::arg("triangle") = false, py::arg("threads") = 1);
-  m.def("asymmetry", &run_asymmetry, py::arg("a"), py::kw_only(), py::arg("threads") = 1);
+        py::arg("backward") = false, py::arg("triangle") = false);
+  m.def("asymmetry", &run_asymmetry, py::arg("a"));
 }
 
 }  // namespace steepest

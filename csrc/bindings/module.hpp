@@ -4,7 +4,8 @@
 
 namespace steepest {
 
-void bind_updates(pybind11::module_& m);  // plans, rules, threads, SIMD level
+void bind_threads(pybind11::module_& m);  // thread policy, floating-point mode
+void bind_updates(pybind11::module_& m);  // plans, rules, SIMD level
 void bind_linear(pybind11::module_& m);   // sweeps over dense systems
 
 }  // namespace steepest

@@ -2,6 +2,7 @@
 #include "linalg/sweep.hpp"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace steepest::linalg {
@@ -18,20 +19,16 @@ SweepKernels sweep_kernels(DType dtype);
 }
 #endif
 
-namespace {
-
-SweepKernels kernels(DType dtype) {
+SweepKernels sweep_kernels(DType dtype, [[maybe_unused]] const std::string& level) {
 #ifdef STEEPEST_X86_LEVELS
-  if (__builtin_cpu_supports("avx512f")) return avx512::sweep_kernels(dtype);
-  if (__builtin_cpu_supports("avx2")) return avx2::sweep_kernels(dtype);
+  if (level == "avx512") return avx512::sweep_kernels(dtype);
+  if (level == "avx2") return avx2::sweep_kernels(dtype);
 #endif
   return base::sweep_kernels(dtype);
 }
 
-}  // namespace
-
-void sweep(DType dtype, const Sweep& task, int threads) {
-  const SweepKernels kernel = kernels(dtype);
+void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads) {
+  const int team = std::min(threads, static_cast<int>(sweep_block / sweep_rows));
   const int64_t blocks = (task.n + sweep_block - 1) / sweep_block;
   const auto room = [&](int64_t elements) {
     return std::vector<char>(static_cast<size_t>(elements * size_of(dtype)));
@@ -39,7 +36,7 @@ void sweep(DType dtype, const Sweep& task, int threads) {
   auto r = room(task.n_rhs * sweep_block);
   auto transposed = room(sweep_block * sweep_block);
   auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
-#pragma omp parallel num_threads(threads) if (threads > 1)
+#pragma omp parallel num_threads(team) if (team > 1)
   for (int64_t at = 0; at < blocks; ++at) {
     const int64_t begin = (task.backward ? blocks - 1 - at : at) * sweep_block;
     const int64_t end = std::min(begin + sweep_block, task.n);

@@ -7,6 +7,7 @@
 // only lets many threads share one row's predecessors. Backward, the order and L turn round.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "core/dtype.hpp"
 
@@ -29,8 +30,6 @@ struct Sweep {
   bool triangle;  // columns not visited yet are left out (x is zero there): a triangular solve
 };
 
-void sweep(DType dtype, const Sweep& task, int threads);
-
 // The rows [begin, end) of the task, with room for what its two phases hand on, row and column in
 // the order of the visit: r (n_rhs, sweep_block), transposed A_II (sweep_block, sweep_block), and
 // the steps X - x_start so far (n_rhs, n).
@@ -45,5 +44,8 @@ struct SweepKernels {
   void (*subtract)(const Sweep& task, const SweepBlock& block, int64_t first);
   void (*relax)(const Sweep& task, const SweepBlock& block);
 };
+SweepKernels sweep_kernels(DType dtype, const std::string& level);
+
+void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads);
 
 }  // namespace steepest::linalg

@@ -17,9 +17,32 @@ __version__: str = _cpu.version
 _HOME = {
     "BackendError": "steepest.errors",
     "ConvergenceError": "steepest.errors",
+    **dict.fromkeys(
+        (
+            "SGD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AMSGrad",
+            "AdamW",
+            "Adagrad",
+            "Adadelta",
+            "AdaMax",
+            "NAdam",
+            "RAdam",
+            "Lion",
+        ),
+        "steepest.rules",
+    ),
+    "get_num_threads": "steepest.system",
+    "info": "steepest.system",
+    "minibatches": "steepest.batches",
+    "set_flush_denormals": "steepest.system",
+    "set_num_threads": "steepest.system",
     "solve": "steepest.linear",
 }
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

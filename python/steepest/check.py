@@ -66,13 +66,18 @@ def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
     return n
 
 
-def pair(name: str, value: Any, **limits: float) -> tuple[float, float]:
+def pair(
+    name: str, value: Any, *, at_least: float | None = None, below: float | None = None
+) -> tuple[float, float]:
     """Two real numbers within the limits, as a tuple of floats."""
     try:
         first, second = value
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {value!r} is not a pair of numbers") from None
-    return number(f"{name}[0]", first, **limits), number(f"{name}[1]", second, **limits)
+    return (
+        number(f"{name}[0]", first, at_least=at_least, below=below),
+        number(f"{name}[1]", second, at_least=at_least, below=below),
+    )
 
 
 def flag(name: str, value: Any) -> bool:

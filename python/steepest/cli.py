@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 
 # command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "info": "steepest.apps.info",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse.linalg
-import steepest as st
 from linear_systems import DIRECT, ITERATIVE, NAMESPACES, definite, hilbert, right_hand_side
+
+import steepest as st
 
 DTYPES = [np.float64, np.float32]
 COLUMNS = [None, 1, 3]

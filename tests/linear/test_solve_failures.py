@@ -4,9 +4,10 @@ import pickle
 
 import numpy as np
 import pytest
-import steepest as st
 from linear_systems import ITERATIVE, NAMESPACES, definite, right_hand_side
 from numpy.linalg import LinAlgError
+
+import steepest as st
 
 EYE, ONES = np.eye(3), np.ones(3)
 ZERO_DIAGONAL = np.array([[1.0, 2.0], [2.0, 0.0]])

@@ -3,29 +3,42 @@
 import numpy as np
 import pytest
 from linear_systems import definite, right_hand_side
+
 from steepest import _cpu
+
+
+@pytest.fixture
+def settings():
+    """Threads for the smallest matrices; everything back to normal afterwards."""
+    bytes_per_thread, level = _cpu.bytes_per_thread(), _cpu.simd_level()
+    _cpu.set_bytes_per_thread(1)
+    yield
+    _cpu.set_bytes_per_thread(bytes_per_thread)
+    _cpu.set_simd_level(level)
+    _cpu.set_num_threads(0)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("n", [1, 7, 64, 200])
-def test_threads_and_gaps_between_rows_do_not_change_bits(n, backward, dtype):
+def test_threads_levels_and_gaps_between_rows_do_not_change_bits(n, backward, dtype, settings):
     wide = np.zeros((n, n + 5), dtype)
-    a = wide[:, :n]
-    a[...] = definite(n, dtype)
+    gaps = wide[:, :n]
+    gaps[...] = definite(n, dtype)
     b = np.ascontiguousarray(right_hand_side(n, 2, dtype).T)
-    results = []
-    for matrix, threads in ((np.ascontiguousarray(a), 1), (a, 1), (a, 2), (a, 5)):
-        x, residual = np.ones_like(b), np.empty_like(b)
-        start = x.copy()
-        _cpu.sweep(
-            matrix, b, x, x_start=start, residual=residual, backward=backward, threads=threads
-        )
-        results.append((x.tobytes(), residual.tobytes()))
-        plain = np.ones_like(b)
-        _cpu.sweep(matrix, b, plain, backward=backward, threads=threads)
-        assert plain.tobytes() == x.tobytes()
-    assert len(set(results)) == 1
+    results = set()
+    for level in _cpu.simd_levels():
+        _cpu.set_simd_level(level)
+        for threads in (1, 3):
+            _cpu.set_num_threads(threads)
+            for a in (gaps, np.ascontiguousarray(gaps)):
+                x, residual = np.ones_like(b), np.empty_like(b)
+                _cpu.sweep(a, b, x, x_start=x.copy(), residual=residual, backward=backward)
+                results.add((x.tobytes(), residual.tobytes()))
+                plain = np.ones_like(b)
+                _cpu.sweep(a, b, plain, backward=backward)
+                assert plain.tobytes() == x.tobytes()
+    assert len(results) == 1
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -40,12 +53,13 @@ def test_triangle_ignores_the_other_half(n, backward):
     np.testing.assert_allclose(x, np.linalg.solve(half, b.T).T, rtol=1e-12, atol=1e-15)
 
 
-def test_asymmetry_finds_the_worst_pair():
+def test_asymmetry_finds_the_worst_pair(settings):
+    _cpu.set_num_threads(2)
     a = definite(101)
-    assert _cpu.asymmetry(a, threads=2)[:2] == (0.0, np.abs(a).max())
+    assert _cpu.asymmetry(a)[:2] == (0.0, np.abs(a).max())
     a[90, 17] += 3.0
     a[5, 6] -= 1.0
-    difference, magnitude, row, column = _cpu.asymmetry(a, threads=2)
+    difference, magnitude, row, column = _cpu.asymmetry(a)
     assert difference == pytest.approx(3.0) and {row, column} == {17, 90}
     for bad in (np.nan, np.inf):
         a[100, 3] = bad

@@ -8,7 +8,6 @@ contiguous.
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 
 import array_api_compat
@@ -16,13 +15,6 @@ import numpy as np
 
 from steepest import _cpu
 from steepest.linear.system import Array
-
-_ONE_THREAD_BELOW = 1 << 20  # bytes of A; a smaller matrix is swept faster by one thread
-
-
-def thread_count(a: Array) -> int:
-    """How many threads a pass over A takes."""
-    return 1 if a.nbytes < _ONE_THREAD_BELOW else len(os.sched_getaffinity(0))
 
 
 class Sweeps(Protocol):
@@ -51,10 +43,9 @@ class CompiledSweeps:
     def __init__(self, a: Array, omega: float) -> None:
         self.a = np.ascontiguousarray(a)
         self.omega = omega
-        self.threads = thread_count(self.a)
 
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
-        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward, threads=self.threads)
+        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward)
 
     def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
         residual = np.empty_like(x)
@@ -66,7 +57,6 @@ class CompiledSweeps:
             residual=residual,
             omega=self.omega,
             backward=backward,
-            threads=self.threads,
         )
         return residual
 
@@ -79,7 +69,6 @@ class CompiledSweeps:
             omega=self.omega,
             backward=backward,
             triangle=True,
-            threads=self.threads,
         )
         return x
 

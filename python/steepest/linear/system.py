@@ -9,6 +9,8 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from steepest import _cpu
+
 Array = Any
 Product = Callable[[Array], Array]
 
@@ -196,11 +198,8 @@ def _asymmetry(xp: Any, a: Array) -> tuple[float, float, int, int]:
     if n == 0:
         return 0.0, 0.0, 0, 0
     if array_api_compat.is_numpy_array(a):
-        from steepest import _cpu
-        from steepest.linear.sweeps import thread_count
-
         rows = a.T if a.flags.f_contiguous else np.ascontiguousarray(a)
-        return _cpu.asymmetry(rows, threads=thread_count(a))  # type: ignore[no-any-return]
+        return _cpu.asymmetry(rows)  # type: ignore[no-any-return]
     gap = xp.abs(a - a.T)
     row, column = divmod(int(xp.argmax(gap)), n)
     return float(gap[row, column]), float(xp.max(xp.abs(a))), row, column
