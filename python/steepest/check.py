@@ -30,10 +30,10 @@ def number(
         f"below {below:g}" if below is not None else "",
     )
     allowed = "a number, " + ", ".join(text for text in limits if text)
-    # NumPy's and CuPy's 0-d arrays pass through float(); strings and bools do not.
-    if isinstance(value, (str, bytes, bool)) or not (
-        isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
-    ):
+    # 0-d arrays of NumPy and others pass through float(), but not complex or bool ones.
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
+    if isinstance(value, bool) or kind not in "fiu" or not scalar:
         raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is {allowed}")
     try:
         x = float(value)
