@@ -41,6 +41,12 @@ _HOME = {
     "set_flush_denormals": "steepest.system",
     "set_num_threads": "steepest.system",
     "solve": "steepest.linear",
+    "BFGS": "steepest.fullbatch.bfgs",
+    "GradientDescent": "steepest.fullbatch.gradient_descent",
+    "LBFGS": "steepest.fullbatch.lbfgs",
+    "Newton": "steepest.fullbatch.newton",
+    "line_search": "steepest.fullbatch.line_search",
+    "minimize": "steepest.fullbatch.minimize",
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 
