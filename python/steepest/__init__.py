@@ -47,6 +47,9 @@ _HOME = {
     "Newton": "steepest.fullbatch.newton",
     "line_search": "steepest.fullbatch.line_search",
     "minimize": "steepest.fullbatch.minimize",
+    "LeastSquares": "steepest.nlls.inside_out",
+    "check_jacobian": "steepest.nlls.jacobian_check",
+    "least_squares": "steepest.nlls.loop",
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 

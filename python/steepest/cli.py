@@ -10,6 +10,7 @@ from collections.abc import Sequence
 # command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
 COMMANDS: dict[str, str] = {
     "info": "steepest.apps.info",
+    "fit": "steepest.apps.fit",
 }
 
 
