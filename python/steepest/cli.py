@@ -11,6 +11,7 @@ from collections.abc import Sequence
 COMMANDS: dict[str, str] = {
     "info": "steepest.apps.info",
     "fit": "steepest.apps.fit",
+    "race": "steepest.apps.race",
 }
 
 

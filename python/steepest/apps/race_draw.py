@@ -46,7 +46,9 @@ class Style:
 def styles(count: int) -> list[Style]:
     """A style for each path; 21 differ."""
     n = len(COLOURS)
-    return [Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i in range(count)]
+    return [
+        Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i in range(count)
+    ]
 
 
 def lowest(surface: Surface, paths: list[Path]) -> float:
@@ -79,10 +81,10 @@ def draw_background(axes: Any, surface: Surface) -> None:
     if axes.name == "3d":
         up, label = height(surface)
         axes.computed_zorder = False  # paths stay on top
-        axes.plot_surface(
-            x, y, up(f), cmap="Greys", vmin=np.nanmin(up(f)) - 0.6 * np.ptp(up(f)[np.isfinite(f)]),
-            rcount=80, ccount=80, linewidth=0, alpha=0.85, zorder=0,
-        )  # fmt: skip
+        z = up(f)
+        low, high = np.nanmin(z), np.nanmax(z)
+        shade = {"cmap": "Greys", "vmin": low - 0.2 * (high - low), "vmax": high + high - low}
+        axes.plot_surface(x, y, z, **shade, rcount=80, ccount=80, alpha=0.9, zorder=0)
         axes.set_zlabel(label)
         axes.view_init(ELEVATION, AZIMUTH)
         axes.set_box_aspect((1, 1, 0.72), zoom=0.95)
@@ -92,7 +94,7 @@ def draw_background(axes: Any, surface: Surface) -> None:
     if len(levels) > 2:
         shades = np.linspace(0.30, 0.02, len(levels) - 1)
         axes.contourf(x, y, f, levels, colors=[str(1 - s) for s in shades])
-        axes.contour(x, y, f, levels[1:-1], colors="0.55", linewidths=0.5)
+        axes.contour(x, y, f, levels[1:-1], colors="0.55", linewidths=0.5, linestyles="solid")
     axes.set_xlim(surface.x_limits)
     axes.set_ylim(surface.y_limits)
 
@@ -104,7 +106,7 @@ def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
     axes.set_ylim(FLOOR, max(top, 10 * FLOOR) * 10)
     axes.set_xlim(0, max(float(path.spent[-1]) for path in paths) or 1)
     axes.set_xlabel("gradient evaluations")
-    axes.set_ylabel(f"f − {low:.4g}" if low else "f")
+    axes.set_ylabel("f − lowest f" if low else "f")
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -162,7 +164,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
         for axes, data in ((main, where), (side, over)):
             empty = [[] for _ in data]
             (line,) = axes.plot(*empty, **style.line(), zorder=5)
-            (head,) = axes.plot(*empty, **style.head(), zorder=6)
+            (head,) = axes.plot(*empty, **style.head(), zorder=6, clip_on=axes is main)
             group += [(line, data, False), (head, data, True)]
         artists.append(group)
         handle = main.plot(
@@ -183,14 +185,20 @@ def title(surface: Surface) -> str:
 
 def mark_start(axes: Any, surface: Surface) -> None:
     """A ring at the common start."""
-    ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "black", "zorder": 7}
+    ring = {
+        "marker": "o",
+        "markersize": 11,
+        "markerfacecolor": "none",
+        "color": "black",
+        "zorder": 7,
+    }
     at = surface.start
     if axes.name == "3d":
         up = height(surface)[0](surface.values(np.array(at[0]), np.array(at[1])))
         axes.plot([at[0]], [at[1]], [float(up)], **ring)
     else:
         axes.plot([at[0]], [at[1]], **ring)
-        axes.annotate("start", at, (9, 9), textcoords="offset points", fontsize="small", zorder=7)
+        axes.annotate("start", at, (-7, 9), textcoords="offset points", ha="right", zorder=7)
 
 
 def save_png(surface: Surface, paths: list[Path], view: str, out: FilePath) -> None:

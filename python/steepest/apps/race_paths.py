@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,11 @@ from steepest.apps.surfaces import Floats, Surface
 __all__ = ["FIRST_ORDER", "SECOND_ORDER", "Entry", "Path", "parse_entry", "run"]
 
 # name -> class; what a rule's learning rate is set to where none is given: a share of the shown
-# width for rules whose steps have the length of the rate, else None: from the curvature
-FIRST_ORDER: dict[str, tuple[str, float | None]] = {
-    "sgd": ("SGD", None),
-    "momentum": ("Momentum", None),
-    "nesterov": ("Nesterov", None),
+# width for rules whose steps have the length of the rate; for the first three a share of 1/curvature
+FIRST_ORDER: dict[str, tuple[str, float]] = {
+    "sgd": ("SGD", 0.5),
+    "momentum": ("Momentum", 0.2),
+    "nesterov": ("Nesterov", 0.2),
     "rmsprop": ("RMSProp", 0.01),
     "adam": ("Adam", 0.02),
     "amsgrad": ("AMSGrad", 0.02),
@@ -33,6 +32,7 @@ FIRST_ORDER: dict[str, tuple[str, float | None]] = {
     "lion": ("Lion", 0.01),
 }
 SECOND_ORDER = {"gd": "GradientDescent", "newton": "Newton", "bfgs": "BFGS", "l-bfgs": "LBFGS"}
+BY_CURVATURE = ("sgd", "momentum", "nesterov")
 FAR = 1e3  # shown widths from the picture: a path that far out has diverged
 
 
@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Path:
-    """Where an optimizer went: its iterates, and the gradient evaluations spent on reaching each."""
+    """Where an optimizer went: its iterates, and the evaluations spent on reaching each."""
 
     label: str
     points: Floats  # (k, 2)
@@ -129,14 +129,14 @@ def run(entry: Entry, surface: Surface, steps: int) -> Path:
 def default_rate(name: str, surface: Surface) -> float:
     """A learning rate that suits the surface, to two digits.
 
-    Half of 1/L, with L the largest curvature at the start; or a share of the picture's width, for
-    rules that divide by the gradient's size.
+    A share of 1/L, with L the largest curvature at the start; or of the picture's width, for rules
+    that divide by the gradient's size.
     """
     share = FIRST_ORDER[name][1]
-    if share is None:
+    if name in BY_CURVATURE:
         h = surface.hessian(np.array(surface.start, float))
         curvature = float(np.abs(np.linalg.eigvalsh(h)).max()) if np.isfinite(h).all() else 0.0
-        rate = 0.5 / curvature if curvature > 0 else 0.1
+        rate = share / curvature if curvature > 0 else 0.1
     else:
         rate = share * max(np.ptp(surface.x_limits), np.ptp(surface.y_limits))
     return float(f"{rate:.2g}")
@@ -188,5 +188,3 @@ def make_path(entry: Entry, surface: Surface, points: Any, spent: Any, ended: st
     at = np.array(points, float)
     label = entry.label + (" diverged" if ended == "diverged" else "")
     return Path(label, at, surface.values(at[:, 0], at[:, 1]), np.array(spent, float), ended)
-
-

@@ -126,7 +126,9 @@ def find_surface(
         named = Named(text, text, (-5, 5), (-5, 5), (-4, 3), "")
     for name, limits in (("x", x_limits), ("y", y_limits)):
         if limits is not None and not (np.isfinite(limits).all() and limits[0] < limits[1]):
-            raise ValueError(f"{name} from {limits[0]} to {limits[1]}: the first must be the smaller")
+            raise ValueError(
+                f"{name} from {limits[0]} to {limits[1]}: the first must be the smaller"
+            )
     surface = compile_surface(
         named.title,
         named.formula,
