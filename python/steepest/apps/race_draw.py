@@ -162,7 +162,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
         over = (path.spent, np.maximum(path.values - low, FLOOR))
         group = []
         for axes, data in ((main, where), (side, over)):
-            empty = [[] for _ in data]
+            empty: list[list[float]] = [[] for _ in data]
             (line,) = axes.plot(*empty, **style.line(), zorder=5)
             (head,) = axes.plot(*empty, **style.head(), zorder=6, clip_on=axes is main)
             group += [(line, data, False), (head, data, True)]

@@ -14,8 +14,8 @@ from steepest.apps.surfaces import Floats, Surface
 
 __all__ = ["FIRST_ORDER", "SECOND_ORDER", "Entry", "Path", "parse_entry", "run"]
 
-# name -> class; what a rule's learning rate is set to where none is given: a share of the shown
-# width for rules whose steps have the length of the rate; for the first three a share of 1/curvature
+# name -> class, and what the learning rate is where none is given: for the first three a share of
+# 1/curvature, for the others, whose steps have the length of the rate, of the width shown
 FIRST_ORDER: dict[str, tuple[str, float]] = {
     "sgd": ("SGD", 0.5),
     "momentum": ("Momentum", 0.2),
