@@ -19,7 +19,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^DvPX"
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 GRID = 241  # points a side
-LEVELS = 26
+LEVELS = 18
 FLOOR = 1e-12  # the least f - lowest that is shown
 FRAMES = 120  # of a GIF at most
 AZIMUTH, ELEVATION = -62, 38
@@ -103,7 +103,8 @@ def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
     """Axes of f over gradient evaluations."""
     top = max(float(np.max(path.values[:1] - low)) for path in paths)
     axes.set_yscale("log")
-    axes.set_ylim(FLOOR, max(top, 10 * FLOOR) * 10)
+    bottom = max(FLOOR, min(float(np.min(path.values - low)) for path in paths) / 10)
+    axes.set_ylim(bottom, max(top, 10 * FLOOR) * 10)
     axes.set_xlim(0, max(float(path.spent[-1]) for path in paths) or 1)
     axes.set_xlabel("gradient evaluations")
     axes.set_ylabel("f − lowest f" if low else "f")
@@ -165,7 +166,9 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
             empty: list[list[float]] = [[] for _ in data]
             (line,) = axes.plot(*empty, **style.line(), zorder=5)
             (head,) = axes.plot(*empty, **style.head(), zorder=6, clip_on=axes is main)
-            group += [(line, data, False), (head, data, True)]
+            for artist, is_head in ((line, False), (head, True)):
+                artist.set_in_layout(False)  # still empty, it would confuse the layout
+                group.append((artist, data, is_head))
         artists.append(group)
         handle = main.plot(
             *[[] for _ in where], **{**style.head(), **style.line()}, label=path.label
