@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "info": "steepest.apps.info",
     "fit": "steepest.apps.fit",
     "race": "steepest.apps.race",
+    "advise": "steepest.apps.advise",
 }
 
 
