@@ -34,6 +34,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       raise(e);
     }
   });
+  steepest::bind_stream(m);
   steepest::bind_threads(m);
   steepest::bind_updates(m);
   steepest::bind_linear(m);

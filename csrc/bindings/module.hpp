@@ -4,6 +4,7 @@
 
 namespace steepest {
 
+void bind_stream(pybind11::module_& m);   // memory yardsticks of the benchmarks
 void bind_threads(pybind11::module_& m);  // thread policy, floating-point mode
 void bind_updates(pybind11::module_& m);  // plans, rules, SIMD level
 void bind_linear(pybind11::module_& m);   // sweeps over dense systems

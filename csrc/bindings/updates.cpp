@@ -68,15 +68,17 @@ struct Layout {
 // Waits for a mutex without holding the GIL; nobody then waits for it who holds the GIL.
 class Hold {
  public:
-  explicit Hold(std::mutex& mutex) : lock_(mutex, std::try_to_lock) {
+  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
     if (!lock_) {
       py::gil_scoped_release release;
       lock_.lock();
     }
   }
+  // Does not unlock at the end.
+  void keep() { lock_.release(); }
 
  private:
-  std::unique_lock<std::mutex> lock_;
+  std::unique_lock<std::recursive_mutex> lock_;
 };
 
 // What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" |
@@ -135,6 +137,13 @@ class PyPlan {
     return run(bound_grads_, options);
   }
 
+  // The plan as a lock, for Python between calls; see Hold.
+  void acquire() {
+    Hold hold(mutex_);
+    hold.keep();
+  }
+  void release() { mutex_.unlock(); }
+
   // f(plan), while nobody else has it.
   template <class F>
   auto with_plan(const F& f) {
@@ -147,6 +156,9 @@ class PyPlan {
     if (!sorted_) taken_.sort();
     sorted_ = true;
     const auto n = static_cast<int64_t>(layouts_.size());
+    if (static_cast<int64_t>(grads.size()) != n)
+      throw Error(ErrorKind::value, "grads: " + std::to_string(grads.size()) + " where " +
+                                        std::to_string(n) + " are due");
     for (int64_t i = 0; i < n; ++i) {
       PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
       if (g == Py_None) {
@@ -190,7 +202,7 @@ class PyPlan {
   // Below this much work, releasing the GIL costs more than others gain.
   static constexpr int64_t gil_bytes = 1 << 18;
 
-  std::mutex mutex_;
+  std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
   Plan plan_;
   std::vector<Layout> layouts_;
   std::vector<py::object> kept_;
@@ -258,6 +270,8 @@ void bind_plan(py::module_& m) {
            [](PyPlan& self, int i, double lr) {
              self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); });
            })
+      .def("__enter__", &PyPlan::acquire)
+      .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
       .def("add_tensor", &PyPlan::add_tensor)
       .def("bind", &PyPlan::bind)
       .def("step",

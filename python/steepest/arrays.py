@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ def view(path: str, value: Any) -> Array:
         return value.view(np.ndarray) if type(value) is not np.ndarray else value
     if isinstance(value, (np.generic, int, float, complex, str, bytes, list, tuple, dict)):
         raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
+    if isinstance(value, Iterator):
+        raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
+    if isinstance(value, type):
+        raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         if int(value.__dlpack_device__()[0]) not in _CPU:
             raise _on_a_device(path, value)
@@ -36,7 +41,12 @@ def view(path: str, value: Any) -> Array:
     if hasattr(value, "__cuda_array_interface__"):
         raise _on_a_device(path, value)
     if hasattr(value, "__array_interface__"):
-        return np.asarray(value)
+        try:
+            return np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{path}: __array_interface__ of this {type(value).__name__} is not valid: {error}"
+            ) from error
     raise TypeError(
         f"{path}: a {type(value).__name__} where an array is due: one of NumPy, or what exports "
         "DLPack or __array_interface__"
@@ -90,7 +100,7 @@ def as_parameter(path: str, value: Any) -> Array:
             "elements; pass an array that covers its memory densely, such as "
             "np.ascontiguousarray(p), and copy it back"
         )
-    return array
+    return array.view()  # of our own: the caller may give the array itself another shape
 
 
 def as_gradient(path: str, value: Any, param: Array) -> Array:

@@ -61,12 +61,14 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
             raise TypeError("lr: a callable; a function takes the number of this step")
         rule = cls.variant(values)
         _, _, due, scalar = RULES[rule]
-        t = check.integer("step", step, at_least=1)
+        t = check.integer("step", step, at_least=1, at_most=2**53)
         if scalar and product is None and t > 1:
             raise TypeError(f"{name}: mu_product is missing: what the step before returned")
         if not scalar and product is not None:
             raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
-        start = 1.0 if product is None else check.number("mu_product", product, above=-1)
+        start = (
+            1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
+        )
         theta = arrays.as_parameter("p", p)
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
