@@ -6,6 +6,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,6 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
-using linalg::PairProducts;
 using linalg::Triangle;
 using linalg::Vectors;
 using Pointers = std::vector<void*>;
@@ -154,22 +154,31 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   linalg::rank_two(w.dtype, Triangle{w.data, w.n, w.n}, up, vp);
 }
 
-// (gamma, coefficients (2 count,)): those of s_i, then those of y_i. on_g: s_i . g, then y_i . g.
-py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& on_g, int64_t newest,
-                   double scale) {
+// (coefficients, scale, slope, magnitude): row 0 of the coefficients (2, 2 count + 2) gives d from
+// s_i, y_i, g and x, row 1 gives x + d. Column 0 of `products` holds the products of s_i, y_i and g
+// with g.
+py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& products,
+                   int64_t count, int64_t newest, double otherwise) {
   const int64_t capacity = sy.ndim() == 2 ? sy.shape(0) : 0;
-  const int64_t count = on_g.size() / 2;
   const int64_t square = capacity * capacity;
-  if (sy.size() != square || yy.size() != square || on_g.size() != 2 * count || count > capacity ||
-      newest < 0 || newest >= capacity)
-    throw refuse("two_loop", "sy and yy (m, m), on_g (2 count,), count at most m, newest below m");
-  py::array_t<double> coefficients(2 * count);
-  double* on_s = coefficients.mutable_data();
-  const double* sg = doubles(on_g, "on_g");
-  const PairProducts pairs{
-      doubles(sy, "sy"), doubles(yy, "yy"), sg, sg + count, capacity, count, newest};
-  const double gamma = linalg::two_loop(pairs, scale, on_s, on_s + count);
-  return py::make_tuple(gamma, coefficients);
+  if (sy.size() != square || yy.size() != square || count < 0 || count > capacity ||
+      products.ndim() != 2 || products.shape(0) < 2 * count + 1 || newest < 0 || newest >= capacity)
+    throw refuse("two_loop", "sy, yy (m, m), products (2 count + 1, ...), count <= m, newest < m");
+  const int64_t columns = 2 * count + 2;
+  py::array_t<double> coefficients({int64_t{2}, columns});
+  double* c = coefficients.mutable_data();
+  const linalg::PairProducts pairs{doubles(sy, "sy"),
+                                   doubles(yy, "yy"),
+                                   doubles(products, "products"),
+                                   products.shape(1),
+                                   capacity,
+                                   count,
+                                   newest};
+  const linalg::Direction d = linalg::two_loop(pairs, otherwise, c);
+  c[columns - 1] = 0;
+  std::copy(c, c + columns, c + columns);
+  c[2 * columns - 1] = 1;
+  return py::make_tuple(coefficients, d.scale, d.slope, d.magnitude);
 }
 
 }  // namespace

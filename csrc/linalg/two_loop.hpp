@@ -10,18 +10,23 @@ namespace steepest::linalg {
 // The inner products of `count` pairs (s, y), of which the newest is in place `newest` of a ring
 // of `capacity` places.
 struct PairProducts {
-  const double* sy;  // (capacity, capacity): s_i . y_j, used for j not older than i
-  const double* yy;  // (capacity, capacity): y_i . y_j
-  const double* sg;  // (count): s_i . g
-  const double* yg;  // (count): y_i . g
+  const double* sy;    // (capacity, capacity): s_i . y_j, used for j not older than i
+  const double* yy;    // (capacity, capacity): y_i . y_j
+  const double* on_g;  // the products of s_i, then y_i, then g itself, with g, `stride` apart
+  int64_t stride;
   int64_t capacity;
   int64_t count;
   int64_t newest;
 };
 
-// H g = gamma g + sum_i (on_s[i] s_i + on_y[i] y_i), H the inverse Hessian of L-BFGS scaled by
-// gamma = s.y / y.y of the newest pair; returns gamma. A pair with s.y <= 0 is left out; where all
-// are, gamma is `scale`.
-double two_loop(const PairProducts& pairs, double scale, double* on_s, double* on_y);
+struct Direction {
+  double scale;      // gamma = s.y / y.y of the newest pair
+  double slope;      // d . g
+  double magnitude;  // the largest term of that sum: how much of it may be rounding
+};
+
+// d = -H g = sum_i (c[i] s_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
+// from gamma I. A pair with s.y <= 0 is left out; where all are, gamma is `otherwise`.
+Direction two_loop(const PairProducts& pairs, double otherwise, double* c);
 
 }  // namespace steepest::linalg

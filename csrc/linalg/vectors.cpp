@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -27,12 +28,17 @@ VectorKernels vector_kernels(DType dtype);
 
 namespace {
 
+// The best level that the processor has, or STEEPEST_SIMD.
 VectorKernels kernels(DType dtype) {
 #ifdef STEEPEST_X86_LEVELS
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-    return avx512::vector_kernels(dtype);
-  if (__builtin_cpu_supports("avx2")) return avx2::vector_kernels(dtype);
+  static const std::string wanted = [] {
+    const char* text = std::getenv("STEEPEST_SIMD");
+    return std::string(text ? text : "");
+  }();
+  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+  if (has_avx512 && (wanted.empty() || wanted == "avx512")) return avx512::vector_kernels(dtype);
+  if (__builtin_cpu_supports("avx2") && wanted != "base") return avx2::vector_kernels(dtype);
 #endif
   return base::vector_kernels(dtype);
 }
@@ -68,18 +74,26 @@ std::vector<int64_t> ranges(int64_t n) {
 
 void inner(DType dtype, const Vectors& rows, const Vectors& columns, int64_t n, double* products) {
   const VectorKernels kernel = kernels(dtype);
-  const int64_t size = rows.count * columns.count;
-  std::fill(products, products + size, 0.0);
-  if (n <= vector_block) return kernel.inner(rows, columns, 0, n, products);
+  const auto size = static_cast<size_t>(rows.count * columns.count);
   const int64_t blocks = (n + vector_block - 1) / vector_block;
-  std::vector<double> sums(static_cast<size_t>(blocks * size));
+  if (blocks <= 1) {
+    std::vector<double> lanes(size * max_lanes);
+    return kernel.inner(rows, columns, 0, n, lanes.data(), products);
+  }
+  std::vector<double> sums(static_cast<size_t>(blocks) * size);
   const int threads = threads_for((rows.count + columns.count) * n * size_of(dtype));
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-  for (int64_t b = 0; b < blocks; ++b)
-    kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
-                 sums.data() + b * size);
-  for (int64_t b = 0; b < blocks; ++b)
-    for (int64_t i = 0; i < size; ++i) products[i] += sums[static_cast<size_t>(b * size + i)];
+#pragma omp parallel num_threads(threads) if (threads > 1)
+  {
+    std::vector<double> lanes(size * max_lanes);
+#pragma omp for schedule(static)
+    for (int64_t b = 0; b < blocks; ++b)
+      kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
+                   lanes.data(), sums.data() + static_cast<size_t>(b) * size);
+  }
+  for (size_t i = 0; i < size; ++i) {
+    products[i] = 0;
+    for (size_t b = 0; b < static_cast<size_t>(blocks); ++b) products[i] += sums[b * size + i];
+  }
 }
 
 void combine(DType dtype, const double* coefficients, const Vectors& rows, const Vectors& outs,

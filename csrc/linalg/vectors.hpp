@@ -40,9 +40,9 @@ void rank_two(DType dtype, const Triangle& a, const void* u, const void* v);
 
 // What one thread does, compiled once per SIMD level.
 struct VectorKernels {
-  // sums[i, j] += the products over the elements [begin, end)
+  // sums[i, j] = the products over the elements [begin, end); lanes: room for max_lanes each
   void (*inner)(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t end,
-                double* sums);
+                double* lanes, double* sums);
   void (*combine)(const double* coefficients, const Vectors& rows, const Vectors& outs,
                   int64_t begin, int64_t end);
   // out[j][0:last] = what the rows [first, last) of the triangle give, mirrored part included
@@ -53,7 +53,8 @@ struct VectorKernels {
   void (*add)(void* out, const void* part, int64_t n);
 };
 
-constexpr int64_t vector_chunk = 1024;   // elements that stay in L1 while all rows pass over them
+constexpr int64_t vector_chunk = 8192;   // bytes that stay in L1 while all rows pass over them
 constexpr int64_t vector_block = 16384;  // elements that a thread takes at once
+constexpr int64_t max_lanes = 16;
 
 }  // namespace steepest::linalg

@@ -21,73 +21,129 @@ typename Lanes<T>::Vector& at(T* p) {
   return *reinterpret_cast<typename Lanes<T>::Vector*>(p);
 }
 
+// The sum of double lanes, by a tree.
 template <class T>
-double fold(const typename Lanes<T>::Vector& lanes) {
+double fold(const double* lanes) {
   double sum[Lanes<T>::width];
-  for (int64_t i = 0; i < Lanes<T>::width; ++i) sum[i] = static_cast<double>(lanes[i]);
+  for (int64_t i = 0; i < Lanes<T>::width; ++i) sum[i] = lanes[i];
   for (int64_t half = Lanes<T>::width / 2; half > 0; half /= 2)
     for (int64_t i = 0; i < half; ++i) sum[i] += sum[i + half];
   return sum[0];
 }
 
-// x . y over a chunk: four sums of lanes hide the latency of an addition.
 template <class T>
-double dot(const T* x, const T* y, int64_t n) {
-  typename Lanes<T>::Vector s[4] = {};
+double fold(const typename Lanes<T>::Vector& lanes) {
+  double wide[Lanes<T>::width];
+  for (int64_t i = 0; i < Lanes<T>::width; ++i) wide[i] = static_cast<double>(lanes[i]);
+  return fold<T>(wide);
+}
+
+// lanes[c] += x . y[c] over a chunk, for C columns with one load of x: four sums hide the latency
+// of an addition, and a float's sums are short before they are added in double.
+template <class T, int C>
+void dots(const T* x, const T* const* y, int64_t n, double* lanes) {
+  typename Lanes<T>::Vector s[C][4] = {};
   constexpr int64_t width = Lanes<T>::width;
   int64_t i = 0;
   for (; i + 4 * width <= n; i += 4 * width)
-    for (int64_t l = 0; l < 4; ++l) s[l] += load(x + i + l * width) * load(y + i + l * width);
-  for (; i + width <= n; i += width) s[0] += load(x + i) * load(y + i);
-  double tail = 0;
-  for (; i < n; ++i) tail += static_cast<double>(x[i]) * static_cast<double>(y[i]);
-  return fold<T>((s[0] + s[1]) + (s[2] + s[3])) + tail;
+    for (int64_t l = 0; l < 4; ++l) {
+      const typename Lanes<T>::Vector xi = load(x + i + l * width);
+      for (int c = 0; c < C; ++c) s[c][l] += xi * load(y[c] + i + l * width);
+    }
+  for (; i + width <= n; i += width)
+    for (int c = 0; c < C; ++c) s[c][0] += load(x + i) * load(y[c] + i);
+  for (int c = 0; c < C; ++c, lanes += width) {
+    const typename Lanes<T>::Vector sum = (s[c][0] + s[c][1]) + (s[c][2] + s[c][3]);
+    for (int64_t l = 0; l < width; ++l) lanes[l] += static_cast<double>(sum[l]);
+    for (int64_t t = i; t < n; ++t)
+      lanes[t - i] += static_cast<double>(x[t]) * static_cast<double>(y[c][t]);
+  }
 }
 
 template <class T>
-void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t end, double* sums) {
-  for (int64_t first = begin; first < end; first += vector_chunk) {
-    const int64_t length = first + vector_chunk < end ? vector_chunk : end - first;
-    double* sum = sums;
-    for (int64_t i = 0; i < rows.count; ++i)
-      for (int64_t j = 0; j < columns.count; ++j)
-        *sum++ += dot(static_cast<const T*>(rows.at[i]) + first,
-                      static_cast<const T*>(columns.at[j]) + first, length);
+void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t end, double* lanes,
+           double* sums) {
+  constexpr int64_t chunk = vector_chunk / static_cast<int64_t>(sizeof(T));
+  const int64_t count = rows.count * columns.count;
+  for (int64_t i = 0; i < count * Lanes<T>::width; ++i) lanes[i] = 0;
+  for (int64_t first = begin; first < end; first += chunk) {
+    const int64_t length = first + chunk < end ? chunk : end - first;
+    double* sum = lanes;
+    for (int64_t i = 0; i < rows.count; ++i) {
+      const T* x = static_cast<const T*>(rows.at[i]) + first;
+      for (int64_t j = 0; j < columns.count; j += 2) {
+        const bool two = j + 1 < columns.count;
+        const T* y[2] = {static_cast<const T*>(columns.at[j]) + first,
+                         static_cast<const T*>(columns.at[two ? j + 1 : j]) + first};
+        (two ? dots<T, 2> : dots<T, 1>)(x, y, length, sum);
+        sum += (two ? 2 : 1) * Lanes<T>::width;
+      }
+    }
   }
+  for (int64_t i = 0; i < count; ++i) sums[i] = fold<T>(lanes + i * Lanes<T>::width);
 }
+
+// The four vectors of a group over a chunk, and their coefficients in one combination.
+template <class T>
+struct Group {
+  const T* x[4];
+  int64_t count;
+};
 
 // sum += c[0] x[0] + c[1] x[1] + ..., added one after the other; x whose c is 0 is not read.
 template <class T>
-void accumulate(T* __restrict__ sum, const T* const* x, const T* c, int64_t count, int64_t n) {
-  if (count == 4 && c[0] != 0 && c[1] != 0 && c[2] != 0 && c[3] != 0) {
-    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+void accumulate(T* __restrict__ sum, const Group<T>& group, const T* c, int64_t n) {
+  const T *x0 = group.x[0], *x1 = group.x[1], *x2 = group.x[2], *x3 = group.x[3];
+  const T c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+  if (c0 != 0 && c1 != 0 && c2 != 0 && c3 != 0) {
     for (int64_t i = 0; i < n; ++i)
-      sum[i] = (((sum[i] + c[0] * x0[i]) + c[1] * x1[i]) + c[2] * x2[i]) + c[3] * x3[i];
+      sum[i] = (((sum[i] + c0 * x0[i]) + c1 * x1[i]) + c2 * x2[i]) + c3 * x3[i];
     return;
   }
-  for (int64_t k = 0; k < count; ++k)
+  for (int64_t k = 0; k < group.count; ++k)
     if (c[k] != 0)
-      for (int64_t i = 0; i < n; ++i) sum[i] += c[k] * x[k][i];
+      for (int64_t i = 0; i < n; ++i) sum[i] += c[k] * group.x[k][i];
+}
+
+// The same for two sums that have the same coefficients, as a direction and the point at its end.
+template <class T>
+void accumulate_both(T* __restrict__ sum, T* __restrict__ other, const Group<T>& group, const T* c,
+                     int64_t n) {
+  const T *x0 = group.x[0], *x1 = group.x[1], *x2 = group.x[2], *x3 = group.x[3];
+  const T c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+  for (int64_t i = 0; i < n; ++i) {
+    const T p0 = c0 * x0[i], p1 = c1 * x1[i], p2 = c2 * x2[i], p3 = c3 * x3[i];
+    sum[i] = (((sum[i] + p0) + p1) + p2) + p3;
+    other[i] = (((other[i] + p0) + p1) + p2) + p3;
+  }
 }
 
 template <class T>
 void combine(const double* coefficients, const Vectors& rows, const Vectors& outs, int64_t begin,
              int64_t end) {
-  constexpr int64_t chunk = vector_chunk / 2;  // four rows and all sums fit in L1
+  constexpr int64_t chunk = vector_chunk / 2 / sizeof(T);  // a group and the sums stay near
   T sums[max_outs][chunk];
   for (int64_t first = begin; first < end; first += chunk) {
     const int64_t length = first + chunk < end ? chunk : end - first;
     for (int64_t j = 0; j < outs.count; ++j)
       for (int64_t i = 0; i < length; ++i) sums[j][i] = 0;
     for (int64_t row = 0; row < rows.count; row += 4) {
-      const int64_t count = row + 4 < rows.count ? 4 : rows.count - row;
-      const T* x[4] = {};
-      for (int64_t k = 0; k < count; ++k) x[k] = static_cast<const T*>(rows.at[row + k]) + first;
+      Group<T> group = {{}, row + 4 < rows.count ? 4 : rows.count - row};
+      T c[max_outs][4] = {};
+      for (int64_t k = 0; k < group.count; ++k) {
+        group.x[k] = static_cast<const T*>(rows.at[row + k]) + first;
+        for (int64_t j = 0; j < outs.count; ++j)
+          c[j][k] = static_cast<T>(coefficients[j * rows.count + row + k]);
+      }
       for (int64_t j = 0; j < outs.count; ++j) {
-        T c[4] = {};
-        for (int64_t k = 0; k < count; ++k)
-          c[k] = static_cast<T>(coefficients[j * rows.count + row + k]);
-        accumulate(sums[j], x, c, count, length);
+        bool both = j + 1 < outs.count;
+        for (int64_t k = 0; k < 4; ++k) both = both && c[j][k] != 0 && c[j][k] == c[j + 1][k];
+        if (both) {
+          accumulate_both(sums[j], sums[j + 1], group, c[j], length);
+          ++j;
+        } else {
+          accumulate(sums[j], group, c[j], length);
+        }
       }
     }
     for (int64_t j = 0; j < outs.count; ++j)

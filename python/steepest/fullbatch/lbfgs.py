@@ -105,6 +105,7 @@ class LBFGS(Minimizer):
         self._s_rows = list(range(SHARED_ROWS, SHARED_ROWS + m))
         self._y_rows = list(range(SHARED_ROWS + m, SHARED_ROWS + 2 * m))
         self._sy, self._yy = np.zeros((m, m)), np.zeros((m, m))  # sᵢ·yⱼ and yᵢ·yⱼ by place
+        self._change = np.array([[-1.0, 1.0], [0.0, 1.0]])  # y/α and g from the two gradients
         self._count, self._newest = 0, -1
         self._free: Array | None = None  # with bounds: the variables that the products are over
 
@@ -122,13 +123,14 @@ class LBFGS(Minimizer):
             products = inner(self._w, self._picks(), [rows[G]])
         else:
             y = rows[self._y_rows[place]]
-            change = np.array([[-1 / at.step, 1 / at.step], [0.0, 1.0]])
+            change = self._change
+            change[0, 0], change[0, 1] = -1 / at.step, 1 / at.step
             combine(self._w, [G], [g], change, [y, rows[G]])
             self._d, self._s_rows[place] = self._s_rows[place], self._d
             self._newest, self._count = place, max(self._count, place + 1)
             products = inner(self._w, self._picks(), [rows[G], y])
             self._store(place, products[:, 1])
-        self._combine_direction(products[:, 0].copy())
+        self._turn(products)
 
     def _picks(self) -> list[int]:
         k = self._count
@@ -140,23 +142,17 @@ class LBFGS(Minimizer):
         self._sy[:k, place] = on_y[:k]
         self._yy[:k, place] = self._yy[place, :k] = on_y[k : 2 * k]
 
-    def _combine_direction(self, on_g: np.ndarray) -> None:
-        """d = -H g and the trial point x + d in one pass; on_g: the products of s, y, g with g."""
-        k = 2 * self._count
-        if not k:
+    def _turn(self, products: np.ndarray) -> None:
+        """d = -H g and the trial point x + d in one pass over the pairs."""
+        if not self._count:
             return self._descend()
-        scale, on_pairs = _cpu.two_loop(self._sy, self._yy, on_g[:k], self._newest, 1.0)
-        c = np.empty((2, k + 2))
-        c[:, :k] = -on_pairs
-        c[:, k] = -scale
-        c[0, k + 1], c[1, k + 1] = 0.0, 1.0
-        terms = c[0, : k + 1] * on_g[: k + 1]
-        slope0: float | None = float(terms.sum())
-        if abs(slope0) < CANCELLED * float(abs(terms).max()):
-            slope0 = None
+        c, _, slope, magnitude = _cpu.two_loop(
+            self._sy, self._yy, products, self._count, self._newest, 1.0
+        )
         rows = self._rows
         combine(self._w, [*self._picks(), G, self._x], [], c, [rows[self._d], rows[self._trial]])
-        self._launch(1.0, slope0, placed=True)
+        doubtful = abs(slope) < CANCELLED * magnitude
+        self._launch(1.0, None if doubtful else slope, placed=True)
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
@@ -180,12 +176,11 @@ class LBFGS(Minimizer):
                 y = xp.where(free, rows[self._y_rows[other]], zero)
                 self._store(other, inner(self._w, self._picks(), [y])[:, 0])
         self._free = free
-        k = 2 * self._count
-        otherwise = 1 / max(float(products[k, 0]) ** 0.5, self._eps)
-        on_g = products[:k, 0].copy()
-        scale, on_pairs = _cpu.two_loop(self._sy, self._yy, on_g, self._newest, otherwise)
-        c = -np.append(on_pairs, scale)[None, :]
+        otherwise = 1 / max(float(products[-2, 0]) ** 0.5, self._eps)
+        c, scale, _, _ = _cpu.two_loop(
+            self._sy, self._yy, products, self._count, self._newest, otherwise
+        )
         d = rows[self._d]
-        combine(self._w, [*self._picks(), G], [], c, [d])
+        combine(self._w, [*self._picks(), G], [], c[:1, :-1].copy(), [d])
         d[...] = xp.where(free, d, -scale * rows[G])
         self._launch(1.0)

@@ -274,10 +274,10 @@ class Minimizer:
         return self.done
 
     def _descend(self) -> None:
-        """Start along steepest descent, with a first step of length 1."""
+        """Start along steepest descent, with a first step of length min(1, |g|)."""
         square = float(inner(self._w, [], [self._rows[G]])[0, 0])
         scale = 1 / math.sqrt(square) if 0 < square < math.inf else 1 / self._largest(self._rows[G])
-        self._direct(scale)
+        self._direct(min(1.0, scale))
 
     def _direct(self, scale: float) -> None:
         """Start along -scale g."""
