@@ -49,6 +49,7 @@ _HOME = {
     "minimize": "steepest.fullbatch.minimize",
     "LeastSquares": "steepest.nlls.inside_out",
     "check_jacobian": "steepest.nlls.jacobian_check",
+    "curve_fit": "steepest.nlls.curve",
     "least_squares": "steepest.nlls.loop",
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dgeqp3, dtrtri
 from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
 from steepest import least_squares
@@ -186,7 +187,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
     n = parameter_count(f) if p0 is None else np.size(p0)
     if bounds is UNBOUNDED:
-        start = np.ones(n) if p0 is None else np.atleast_1d(p0)
+        start = np.ones(n) if p0 is None else np.array(p0, dtype=float, ndmin=1)
         return start, bounds, False
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
@@ -200,7 +201,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
             f"parameters, {n}; their shapes are {shapes}"
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
-    start = feasible_start(lower, upper) if p0 is None else np.atleast_1d(p0)
+    start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
     if not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
@@ -327,15 +328,25 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
 
 def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array:
     """pcov: the covariance of the estimate, inf where it is indeterminate."""
-    m, n = result.jac.shape
-    pcov: Array = result.covariance(absolute_sigma=True)
-    if np.isnan(pcov).any() or (method == "lm" and np.linalg.matrix_rank(result.jac) < n):
+    m, n = result.fun.size, result.x.size
+    if m <= n and not absolute_sigma:
         return np.full((n, n), np.inf)
-    if absolute_sigma:
-        return pcov
-    if m <= n:
+    inverse = inverse_of(result.jac) if method == "lm" else result.covariance(absolute_sigma=True)
+    if np.isnan(inverse).any():
         return np.full((n, n), np.inf)
-    return pcov * (2 * result.cost / (m - n))
+    return inverse if absolute_sigma else inverse * (2 * result.cost / (m - n))
+
+
+def inverse_of(jac: Array) -> Array:
+    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; inf where R is singular."""
+    n = jac.shape[1]
+    factor, pivots, *_ = dgeqp3(jac)
+    inverse, info = dtrtri(factor[:n])
+    if info != 0:  # a zero on the diagonal, or fewer rows than columns
+        return np.full((n, n), np.inf)
+    root = np.empty((n, n))
+    root[pivots - 1] = np.triu(inverse)
+    return root @ root.T
 
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
