@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 import steepest as st
 
 MOST, STEPS, TARGET = 3000, 1000, 1e-8

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 import numpy as np
+
 import steepest as st
 
 SIDE, MOST = 24, 400
