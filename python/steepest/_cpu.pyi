@@ -78,3 +78,16 @@ def rank_two(a: Any, u: Any, v: Any) -> None: ...
 def two_loop(
     sy: Any, yy: Any, products: Any, count: int, newest: int, otherwise: float
 ) -> tuple[Any, float, float, float]: ...
+# systems of equations
+def sweep(
+    a: Any,
+    b: Any,
+    x: Any,
+    *,
+    x_start: Any | None = None,
+    residual: Any | None = None,
+    omega: float = 1.0,
+    backward: bool = False,
+    triangle: bool = False,
+) -> None: ...
+def asymmetry(a: Any) -> tuple[float, float, int, int]: ...

@@ -13,6 +13,8 @@ COMMANDS: dict[str, str] = {
     "bench": "steepest.apps.bench",
     "info": "steepest.apps.info",
     "fit": "steepest.apps.fit",
+    "race": "steepest.apps.race",
+    "advise": "steepest.apps.advise",
 }
 
 
