@@ -12,6 +12,9 @@ COMMANDS: dict[str, str] = {
     "demo": "steepest.apps.demo",
     "bench": "steepest.apps.bench",
     "info": "steepest.apps.info",
+    "fit": "steepest.apps.fit",
+    "race": "steepest.apps.race",
+    "advise": "steepest.apps.advise",
 }
 
 
