@@ -18,8 +18,10 @@ _HOME = {
     "BackendError": "steepest.errors",
     "LeastSquares": "steepest.nlls.inside_out",
     "check_jacobian": "steepest.nlls.jacobian_check",
+    "confidence_band": "steepest.nlls.bands",
     "curve_fit": "steepest.nlls.curve",
     "least_squares": "steepest.nlls.loop",
+    "prediction_band": "steepest.nlls.bands",
 }
 _MODULES: tuple[str, ...] = ()
 
