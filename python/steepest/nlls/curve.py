@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dgeqp3, dtrtri
+from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest.nlls.arguments import INFINITE
@@ -262,16 +262,13 @@ def upper_triangle(n: int) -> Array:
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
     """MINPACK's outputs: QR with column pivoting of the Jacobian at the solution."""
-    from scipy.linalg import qr
-
-    m, n = result.jac.shape
-    q, r, pivots = qr(result.jac, mode="economic", pivoting=True)
-    fjac = np.zeros((n, m))
-    fjac[:, : r.shape[0]] = r.T
+    jac, f = result.jac, result.fun
+    factor, pivots, tau, *_ = dgeqp3(jac)
+    qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
     return {
-        "fvec": result.fun,
+        "fvec": f,
         "nfev": nfev,
-        "fjac": fjac,
-        "ipvt": pivots,
-        "qtf": q.T @ result.fun,
+        "fjac": factor.T,
+        "ipvt": pivots - 1,
+        "qtf": qtf[: jac.shape[1], 0],
     }
