@@ -20,7 +20,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
     n = parameter_count(f) if p0 is None else np.size(p0)
     if bounds is INFINITE:
-        start = np.ones(n) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+        start = np.ones(n) if p0 is None else np.array(p0, dtype=float).ravel()
         return start, bounds, False
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
