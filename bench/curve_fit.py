@@ -31,6 +31,7 @@ def jacobian(x, a, b, c):
 
 CASES = {
     "exact Jacobian": {"jac": jacobian},
+    "exact, p0 not given": {"jac": jacobian, "p0": None},
     "differences": {},
     "exact, sigma": {"jac": jacobian, "sigma": SIGMA, "absolute_sigma": True},
     "exact, bounds": {"jac": jacobian, "bounds": ([0, 0, 0], [10, 10, 10])},
@@ -57,7 +58,7 @@ def main() -> None:
     print(f"{'50 points, 3 parameters':<24} {'ours':>8} {'SciPy':>8} {'ratio':>6}")
     for name, options in CASES.items():
         calls = [
-            lambda fit=fit, options=options: fit(model, X, Y, start, **options)
+            lambda fit=fit, options=options: fit(model, X, Y, **({"p0": start} | options))
             for fit in (st.curve_fit, scipy_curve_fit)
         ]
         np.testing.assert_allclose(calls[0]()[0], calls[1]()[0], rtol=1e-5)

@@ -79,6 +79,12 @@ class DenseCpu {
     for (int64_t j = 0; j < rows.n; ++j) pending_.norms2[at(j)] = pending_.normal.diagonal(j);
   }
 
+  // Of the last point only the gradient is wanted, and the columns' norms; keep() was called.
+  void add_gradient_only(const Rows<T>& rows) {
+    add_column_norms2(rows, pending_.norms2.data());
+    add_operator_gradient(rows);
+  }
+
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set_normal(const T* JtJ, const T* Jtf) {
     const int64_t n = size();

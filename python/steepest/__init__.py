@@ -37,6 +37,7 @@ _HOME = {
     "minibatches": "steepest.batches",
     "LeastSquares": "steepest.nlls.inside_out",
     "check_jacobian": "steepest.nlls.jacobian_check",
+    "confidence_band": "steepest.nlls.bands",
     "curve_fit": "steepest.nlls.curve",
     "least_squares": "steepest.nlls.loop",
     "BFGS": "steepest.fullbatch.bfgs",
@@ -49,6 +50,7 @@ _HOME = {
     **dict.fromkeys(
         ("get_num_threads", "info", "set_flush_denormals", "set_num_threads"), "steepest.system"
     ),
+    "prediction_band": "steepest.nlls.bands",
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 

@@ -175,6 +175,8 @@ def test_data_of_any_kind():
     np.testing.assert_allclose(line, [2, 1], atol=1e-9)
     popt = st.curve_fit(lambda _, a: a * np.arange(10.0), None, 2 * np.arange(10))[0]
     np.testing.assert_allclose(popt, [2.0], rtol=1e-12)
+    column = st.curve_fit(model, X, Y, [[1.0], [1.0], [0.0]])[0]
+    np.testing.assert_array_equal(column, st.curve_fit(model, X, Y, [1.0, 1.0, 0.0])[0])
     seen = {"t": X}  # what is not an array reaches the model as it is
     got = st.curve_fit(lambda data, a, b, c: model(data["t"], a, b, c), seen, Y)[0]
     np.testing.assert_allclose(got, st.curve_fit(model, X, Y)[0], rtol=1e-9)
