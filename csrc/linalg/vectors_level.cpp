@@ -38,25 +38,48 @@ double fold(const typename Lanes<T>::Vector& lanes) {
   return fold<T>(wide);
 }
 
-// lanes[c] += x . y[c] over a chunk, for C columns with one load of x: four sums hide the latency
-// of an addition, and a float's sums are short before they are added in double.
-template <class T, int C>
-void dots(const T* x, const T* const* y, int64_t n, double* lanes) {
-  typename Lanes<T>::Vector s[C][4] = {};
-  constexpr int64_t width = Lanes<T>::width;
-  int64_t i = 0;
-  for (; i + 4 * width <= n; i += 4 * width)
-    for (int64_t l = 0; l < 4; ++l) {
-      const typename Lanes<T>::Vector xi = load(x + i + l * width);
-      for (int c = 0; c < C; ++c) s[c][l] += xi * load(y[c] + i + l * width);
-    }
-  for (; i + width <= n; i += width)
-    for (int c = 0; c < C; ++c) s[c][0] += load(x + i) * load(y[c] + i);
-  for (int c = 0; c < C; ++c, lanes += width) {
-    const typename Lanes<T>::Vector sum = (s[c][0] + s[c][1]) + (s[c][2] + s[c][3]);
+// Four sums over lanes hide the latency of an addition; a float's are short before they are added
+// in double. Single variables, as an array of them would live in memory.
+template <class T>
+struct FourSums {
+  using Vector = typename Lanes<T>::Vector;
+  static constexpr int64_t width = Lanes<T>::width;
+  Vector s0 = {}, s1 = {}, s2 = {}, s3 = {};
+
+  void add_four(Vector x0, Vector x1, Vector x2, Vector x3, const T* y) {
+    s0 += x0 * load(y);
+    s1 += x1 * load(y + width);
+    s2 += x2 * load(y + 2 * width);
+    s3 += x3 * load(y + 3 * width);
+  }
+
+  void into(double* lanes) const {
+    const Vector sum = (s0 + s1) + (s2 + s3);
     for (int64_t l = 0; l < width; ++l) lanes[l] += static_cast<double>(sum[l]);
-    for (int64_t t = i; t < n; ++t)
-      lanes[t - i] += static_cast<double>(x[t]) * static_cast<double>(y[c][t]);
+  }
+};
+
+// lanes[0], lanes[1] += x . y, x . z over a chunk, x loaded once; z may be null.
+template <class T, bool two>
+void dots(const T* x, const T* y, const T* z, int64_t n, double* lanes) {
+  constexpr int64_t width = Lanes<T>::width;
+  FourSums<T> sy, sz;
+  int64_t i = 0;
+  for (; i + 4 * width <= n; i += 4 * width) {
+    const typename Lanes<T>::Vector x0 = load(x + i), x1 = load(x + i + width),
+                                    x2 = load(x + i + 2 * width), x3 = load(x + i + 3 * width);
+    sy.add_four(x0, x1, x2, x3, y + i);
+    if (two) sz.add_four(x0, x1, x2, x3, z + i);
+  }
+  for (; i + width <= n; i += width) {
+    sy.s0 += load(x + i) * load(y + i);
+    if (two) sz.s0 += load(x + i) * load(z + i);
+  }
+  sy.into(lanes);
+  if (two) sz.into(lanes + width);
+  for (int64_t l = 0; i < n; ++i, ++l) {
+    lanes[l] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+    if (two) lanes[width + l] += static_cast<double>(x[i]) * static_cast<double>(z[i]);
   }
 }
 
@@ -72,10 +95,12 @@ void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t e
     for (int64_t i = 0; i < rows.count; ++i) {
       const T* x = static_cast<const T*>(rows.at[i]) + first;
       for (int64_t j = 0; j < columns.count; j += 2) {
+        const T* y = static_cast<const T*>(columns.at[j]) + first;
         const bool two = j + 1 < columns.count;
-        const T* y[2] = {static_cast<const T*>(columns.at[j]) + first,
-                         static_cast<const T*>(columns.at[two ? j + 1 : j]) + first};
-        (two ? dots<T, 2> : dots<T, 1>)(x, y, length, sum);
+        if (two)
+          dots<T, true>(x, y, static_cast<const T*>(columns.at[j + 1]) + first, length, sum);
+        else
+          dots<T, false>(x, y, nullptr, length, sum);
         sum += (two ? 2 : 1) * Lanes<T>::width;
       }
     }
