@@ -138,7 +138,7 @@ def small() -> None:
 
 
 def bfgs() -> None:
-    for n, iterations, repeats in ((1000, 20, 7), (4000, 4, 3)):
+    for n, iterations, repeats in ((1000, 20, 7), (4000, 8, 3)):
         runs = {
             "steepest bfgs": steepest_run("bfgs", n, iterations, np.float64),
             "SciPy BFGS": scipy_run("BFGS", n, iterations),
