@@ -58,15 +58,27 @@ void add_tail(const T* x, const T* y, int64_t i, int64_t n, double* lanes) {
     lanes[l] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
 }
 
+// Two rows over a chunk, and two that are read after them. Their chunks are short for the
+// processor to see a stream: fetching ahead takes a fifth off the time of two columns.
+template <class T>
+struct RowPair {
+  const T *u, *v, *next_u, *next_v;
+};
+
 // The products of rows u, v with columns y, z over a chunk, each loaded once, added to lanes of
 // u . y, u . z and, further on, v . y, v . z. One column: z is not read.
 template <class T, bool two>
-void tile(const T* u, const T* v, const T* y, const T* z, int64_t n, double* on_u, double* on_v) {
+void tile(const RowPair<T>& rows, const T* y, const T* z, int64_t n, double* on_u, double* on_v) {
+  const T *u = rows.u, *v = rows.v;
   using Vector = typename Lanes<T>::Vector;
   constexpr int64_t width = Lanes<T>::width;
   Sums<T> uy, uz, vy, vz;
   int64_t i = 0;
   for (; i + 2 * width <= n; i += 2 * width) {
+    __builtin_prefetch(rows.next_u + i);
+    __builtin_prefetch(rows.next_u + i + width);
+    __builtin_prefetch(rows.next_v + i);
+    __builtin_prefetch(rows.next_v + i + width);
     const Vector u0 = load(u + i), v0 = load(v + i), y0 = load(y + i);
     uy.even += u0 * y0;
     vy.even += v0 * y0;
@@ -107,20 +119,24 @@ void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t e
   for (int64_t i = 0; i < count * Lanes<T>::width; ++i) lanes[i] = 0;
   for (int64_t first = begin; first < end; first += chunk) {
     const int64_t length = first + chunk < end ? chunk : end - first;
+    const auto row = [&](int64_t i) {  // at its end, the first one's next chunk; short: the last
+      const bool next = i >= rows.count && first + chunk < end;
+      const int64_t at = i < rows.count ? i : next ? 0 : rows.count - 1;
+      return static_cast<const T*>(rows.at[at]) + first + (next ? chunk : 0);
+    };
     for (int64_t i = 0; i < rows.count; i += 2) {
-      const T* u = static_cast<const T*>(rows.at[i]) + first;
       const bool pair = i + 1 < rows.count;  // else the row is its own partner, for nothing
-      const T* v = pair ? static_cast<const T*>(rows.at[i + 1]) + first : u;
+      const RowPair<T> at = {row(i), row(pair ? i + 1 : i), row(i + 2), row(i + 3)};
       for (int64_t j = 0; j < columns.count; j += 2) {
         double unused[2 * Lanes<T>::width] = {};
         double* on_u = lanes + (i * columns.count + j) * Lanes<T>::width;
         double* on_v = pair ? on_u + columns.count * Lanes<T>::width : unused;
         const T* y = static_cast<const T*>(columns.at[j]) + first;
         if (j + 1 < columns.count)
-          tile<T, true>(u, v, y, static_cast<const T*>(columns.at[j + 1]) + first, length, on_u,
+          tile<T, true>(at, y, static_cast<const T*>(columns.at[j + 1]) + first, length, on_u,
                         on_v);
         else
-          tile<T, false>(u, v, y, nullptr, length, on_u, on_v);
+          tile<T, false>(at, y, nullptr, length, on_u, on_v);
       }
     }
   }
