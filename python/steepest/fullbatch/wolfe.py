@@ -79,19 +79,21 @@ def wolfe(
         low, far = next_interval(low, far, new, *ends)
         if bracketed:
             width = abs(far.step - low.step)
-            if width >= REDUCTION * widths[0] or not min(low.step, far.step) < step < max(
-                low.step, far.step
-            ):
+            inside = min(low.step, far.step) < step < max(low.step, far.step)
+            if width >= REDUCTION * widths[0] or not inside:
                 step = low.step + 0.5 * (far.step - low.step)
             widths = (widths[1], width)
             if width <= 4 * eps * max(low.step, far.step):
                 break
         else:
-            step = max(step, new.step + GROWTH[0] * reach)
-            step = min(step, new.step + GROWTH[1] * reach, longest)
-            if step >= ceiling:
-                step = new.step + 0.5 * (ceiling - new.step)
+            step = min(extrapolated(step, new.step, reach, ceiling), longest)
     return End(low.step if low.f < f0 else 0.0, "no step met the Wolfe conditions")
+
+
+def extrapolated(step: float, last: float, reach: float, ceiling: float) -> float:
+    """A step beyond the last trial: within GROWTH intervals of it, and below the ceiling."""
+    step = min(max(step, last + GROWTH[0] * reach), last + GROWTH[1] * reach)
+    return step if step < ceiling else last + 0.5 * (ceiling - last)
 
 
 def tilted(at: Trial, tilt: float) -> Trial:
