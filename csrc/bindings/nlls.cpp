@@ -3,8 +3,12 @@
 #include <pybind11/stl.h>
 
 #include <atomic>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,12 +28,13 @@ using nlls::Loss;
 using nlls::Method;
 
 template <class Enum>
-Enum choice(const std::string& name, const std::string& value,
-            const std::vector<std::pair<const char*, Enum>>& table) {
+Enum choice(const char* name, std::string_view value,
+            std::initializer_list<std::pair<std::string_view, Enum>> table) {
   for (const auto& [word, meaning] : table) {
     if (value == word) return meaning;
   }
-  throw Error(ErrorKind::value, name + ": '" + value + "' is not known to the solver");
+  throw Error(ErrorKind::value,
+              std::string(name) + ": '" + std::string(value) + "' is not known to the solver");
 }
 
 // Work (m * n²) from which a call gives up the GIL.
@@ -41,9 +46,9 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const Array& x0, const std::string& method, const std::string& linear_solver,
+  Solver(const Array& x0, std::string_view method, std::string_view linear_solver,
          double damping, double ftol, double xtol, double gtol, int64_t max_nfev,
-         const std::string& loss, double f_scale, const py::object& x_scale,
+         std::string_view loss, double f_scale, const py::object& x_scale,
          const py::object& lower, const py::object& upper) {
     nlls::Options<T> o;
     o.method = choice<Method>("method", method,
@@ -70,6 +75,12 @@ class Solver {
     o.x_scale = vector_or_none(x_scale);
     o.lower = vector_or_none(lower);
     o.upper = vector_or_none(upper);
+    for (py::ssize_t j = 0; j < x0.size(); ++j) {
+      if (!std::isfinite(x0.data()[j])) {
+        throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
+                                          std::to_string(x0.data()[j]) + "; wanted is finite");
+      }
+    }
     core_ = std::make_unique<Core>(std::vector<T>(x0.data(), x0.data() + x0.size()), o);
   }
 
@@ -84,10 +95,8 @@ class Solver {
   int tell_jacobian(const py::object& J) {
     const Busy busy(*this);
     const Array held = matrix(J, core_->m());
-    if (kind_ == LinearSolver::cg) {  // products with J follow until the next one is accepted
-      previous_ = std::move(kept_);
-      kept_ = held;
-    }
+    previous_ = std::move(kept_);  // the solver goes back to it where the new one is not finite
+    kept_ = held;
     nlls::Phase next{};
     without_gil(core_->m(), [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
     return phase(next);
@@ -125,16 +134,35 @@ class Solver {
   Array point() const { return copy(core_->point().data(), core_->n()); }
   Array x() const { return copy(core_->x().data(), core_->n()); }
   Array fun() const { return copy(core_->fun(), core_->m()); }
-  Array gradient() const { return copy(core_->gradient(), core_->n()); }
-  py::object jac_weight() const {
-    if (!core_->jac_weight()) return py::none();
-    return copy(core_->jac_weight(), core_->m());
+
+  // All that a result holds, in one call: x, f (None after blocks of rows), gradient, active mask,
+  // row weights of the Jacobian or None, cost, optimality, nfev, njev, nit, status, damping.
+  py::tuple state(bool with_fun) const {
+    const Core& c = *core_;
+    const int64_t n = c.n();
+    py::array_t<int64_t> mask(n);
+    for (int64_t j = 0; j < n; ++j) mask.mutable_data()[j] = c.side(j);
+    const py::object f = with_fun ? py::object(fun()) : py::none();
+    const py::object weight =
+        c.jac_weight() ? py::object(copy(c.jac_weight(), c.m())) : py::none();
+    return py::make_tuple(x(), f, copy(c.gradient(), n), mask, weight, c.cost(), c.optimality(),
+                          c.nfev(), c.njev(), c.nit(), static_cast<int>(c.status()), c.lambda());
   }
-  py::array_t<int64_t> active_mask() const {
-    py::array_t<int64_t> mask(core_->n());
-    for (int64_t j = 0; j < core_->n(); ++j) mask.mutable_data()[j] = core_->side(j);
-    return mask;
+
+  // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
+  py::tuple gram() const {
+    const int64_t n = core_->n();
+    Array matrix({n, n});
+    const T* from = core_->backend().matrix();
+    const bool triangle = core_->by_qr();
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < n; ++j) {
+        matrix.mutable_at(i, j) = triangle ? from[j * n + i] : from[i * n + j];
+      }
+    }
+    return py::make_tuple(triangle, matrix);
   }
+  void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
 
@@ -157,7 +185,11 @@ class Solver {
 
   static int phase(nlls::Phase p) { return static_cast<int>(p); }
 
-  static Array copy(const T* from, int64_t n) { return Array(n, from); }
+  static Array copy(const T* from, int64_t n) {
+    Array to(n);
+    std::memcpy(to.mutable_data(), from, static_cast<size_t>(n) * sizeof(T));
+    return to;
+  }
 
   static std::vector<T> vector_or_none(const py::object& value) {
     if (value.is_none()) return {};
@@ -166,10 +198,10 @@ class Solver {
   }
 
   static bool ready(const py::handle& value, int ndim) {
-    if (!Array::check_(value)) return false;
-    const auto a = py::reinterpret_borrow<py::array>(value);
     constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    return a.ndim() == ndim && (py::detail::array_proxy(a.ptr())->flags & aligned);
+    if (!Array::check_(value)) return false;
+    const auto* fields = py::detail::array_proxy(value.ptr());
+    return fields->nd == ndim && (fields->flags & aligned);
   }
 
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
@@ -233,8 +265,8 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = Solver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init<const typename S::Array&, const std::string&, const std::string&, double, double,
-                 double, double, int64_t, const std::string&, double, const py::object&,
+  c.def(py::init<const typename S::Array&, std::string_view, std::string_view, double, double,
+                 double, double, int64_t, std::string_view, double, const py::object&,
                  const py::object&, const py::object&>());
   c.def("tell_residual", &S::tell_residual, py::arg("f"), py::arg("rho") = py::none());
   c.def("tell_jacobian", &S::tell_jacobian);
@@ -245,12 +277,11 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("point", &S::point);
   c.def("x", &S::x);
   c.def("fun", &S::fun);
-  c.def("gradient", &S::gradient);
-  c.def("jac_weight", &S::jac_weight);
-  c.def("active_mask", &S::active_mask);
+  c.def("state", &S::state);
+  c.def("gram", &S::gram);
+  c.def("set_look_ahead", &S::set_look_ahead);
   c.def("stop", &S::stop);
   c.def_property_readonly("phase", &S::get_phase);
-  c.def_property_readonly("status", [](const S& s) { return static_cast<int>(s.core().status()); });
   const auto number = [&c](const char* field, auto member) {
     c.def_property_readonly(field, [member](const S& s) { return (s.core().*member)(); });
   };
@@ -258,6 +289,8 @@ void bind_solver(py::module_& m, const char* name) {
   number("n", &Core::n);
   number("m", &Core::m);
   number("cost", &Core::cost);
+  number("refused", &Core::refused);
+  number("cosine", &Core::cosine);
   number("optimality", &Core::optimality);
   number("damping", &Core::lambda);
   number("step_norm", &Core::step_norm);

@@ -1,5 +1,6 @@
 // The damped normal equations by conjugate gradients on products with J: no JᵀJ is formed.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -10,30 +11,47 @@
 
 namespace steepest::linalg {
 
-// J of one point, kept by its owner for as long as products are asked for.
+// J of one point, kept by its owner for as long as products are asked for, with its own weights.
 template <class T>
 class Operator {
  public:
   void set(const Rows<T>& rows) {
     rows_ = rows;
-    weight_.clear();
-    if (rows.jac_weight) weight_.assign(rows.jac_weight, rows.jac_weight + rows.m);
-    rows_.jac_weight = rows_.res_weight = rows_.f = nullptr;  // may not outlive the call
+    if (rows.jac_weight) {
+      jac_weight_.assign(rows.jac_weight, rows.jac_weight + rows.m);
+      res_weight_.assign(rows.res_weight, rows.res_weight + rows.m);
+      rows_.jac_weight = jac_weight_.data();
+      rows_.res_weight = res_weight_.data();
+    }
     Jv_.resize(static_cast<size_t>(rows.m));
   }
+  void clear() { rows_ = Rows<T>{}; }
+  bool empty() const { return rows_.m == 0; }
+  const Rows<T>& rows() const { return rows_; }
 
   // out = (weighted J)ᵀ (weighted J) v
   void product(const T* v, T* out) {
-    multiply(false, v, Jv_.data());
-    for (size_t i = 0; i < weight_.size(); ++i) Jv_[i] *= weight_[i] * weight_[i];
-    multiply(true, Jv_.data(), out);
+    multiply(v, Jv_.data());
+    weighted_transpose(Jv_.data(), out);
   }
 
+  // out = J v, without weights
+  void multiply(const T* v, T* out) const { gemv(false, v, out); }
+
   // out = Jᵀ v, without weights
-  void transpose_multiply(const T* v, T* out) { multiply(true, v, out); }
+  void transpose_multiply(const T* v, T* out) const { gemv(true, v, out); }
+
+  // out = (weighted J)ᵀ weights v; v is overwritten
+  void weighted_transpose(T* v, T* out) const {
+    if (rows_.jac_weight) {
+      for (int64_t i = 0; i < rows_.m; ++i) v[i] *= rows_.jac_weight[i] * rows_.jac_weight[i];
+    }
+    gemv(true, v, out);
+  }
 
  private:
-  void multiply(bool transposed, const T* v, T* out) {
+  void gemv(bool transposed, const T* v, T* out) const {
+    if (rows_.m * rows_.n <= own_gemv_size) return gemv_own(transposed, v, out);
     // Row-major J is Jᵀ to BLAS, so its product and its transpose's change places.
     char trans = transposed == rows_.row_major ? 'N' : 'T';
     int rows = blas_int(rows_.row_major ? rows_.n : rows_.m);
@@ -44,8 +62,26 @@ class Operator {
                      const_cast<T*>(v), &one, &zero, out, &one);
   }
 
+  void gemv_own(bool transposed, const T* v, T* out) const {
+    std::fill_n(out, transposed ? rows_.n : rows_.m, T(0));
+    const int64_t down = rows_.row_major ? rows_.ld : 1, across = rows_.row_major ? 1 : rows_.ld;
+    for (int64_t i = 0; i < rows_.m; ++i) {
+      const T* row = rows_.data + i * down;
+      for (int64_t j = 0; j < rows_.n; ++j) {
+        if (transposed) {
+          out[j] += row[j * across] * v[i];
+        } else {
+          out[i] += row[j * across] * v[j];
+        }
+      }
+    }
+  }
+
+  // Below it LAPACK need not be there; see DenseCpu::needs_lapack.
+  static constexpr int64_t own_gemv_size = 4096;
+
   Rows<T> rows_{};
-  std::vector<T> weight_, Jv_;
+  std::vector<T> jac_weight_, res_weight_, Jv_;
 };
 
 // d on `free` with (H_FF + λ D_F²) d = -r_F to a relative residual of `tolerance`, both measured

@@ -101,16 +101,28 @@ class Cholesky {
     }
     gather(normal, free);
     const T smallest = 16 * static_cast<T>(n) * std::numeric_limits<T>::epsilon();
-    const bool own = n <= own_cholesky_n;
-    if (!(own ? factor_own(L_.data(), n, smallest) : factor_lapack(L_.data(), n, smallest))) {
+    if (!(n <= own_cholesky_n ? factor_own(L_.data(), n, smallest)
+                              : factor_lapack(L_.data(), n, smallest))) {
       return false;
     }
-    own ? solve_own(L_.data(), n, rhs_.data()) : solve_lapack(L_.data(), n, rhs_.data());
-    for (size_t a = 0; a < free.size(); ++a) d[free[a]] = rhs_[a] * scale_[a];
+    substitute(free, d);
     return true;
   }
 
+  // d for another r, by the factor of the last solve.
+  void resolve(const std::vector<int64_t>& free, const T* r, T* d) {
+    for (size_t a = 0; a < free.size(); ++a) rhs_[a] = -r[free[a]] * scale_[a];
+    substitute(free, d);
+  }
+
  private:
+  void substitute(const std::vector<int64_t>& free, T* d) {
+    const int64_t n = static_cast<int64_t>(free.size());
+    n <= own_cholesky_n ? solve_own(L_.data(), n, rhs_.data())
+                        : solve_lapack(L_.data(), n, rhs_.data());
+    for (size_t a = 0; a < free.size(); ++a) d[free[a]] = rhs_[a] * scale_[a];
+  }
+
   void gather(const NormalEquations<T>& normal, const std::vector<int64_t>& free) {
     const size_t n = free.size();
     for (size_t a = 0; a < n; ++a) {

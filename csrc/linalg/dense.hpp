@@ -6,7 +6,8 @@
 //   begin, add, set_normal, finite, commit    the linearization at a new point: summed into the
 //                                       pending system, which replaces the current one on commit
 //   gradient, norms2                    Jᵀf and the squared column norms (before weights)
-//   solve, product                      steps and JᵀJ products with the current system
+//   solve, resolve, product             steps and JᵀJ products with the current system
+//   keep, curvature                     J itself, where its owner keeps it
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -52,12 +53,13 @@ class DenseCpu {
 
   // True where a product with this many rows and columns is left to LAPACK.
   static bool needs_lapack(LinearSolver kind, int64_t m, int64_t n) {
-    return kind == LinearSolver::cg || n > own_gram_n || m * n * n > own_gram_work;
+    return kind == LinearSolver::cg || n > own_gram_n || m * n * n > own_gram_work || m * n > 4096;
   }
 
   void begin() {
     pending_.by_qr = kind_ == LinearSolver::qr || blocks_by_qr_;
     pending_.normal.clear();
+    pending_.J.clear();
     if (pending_.by_qr) pending_.make_triangle();
     std::fill(pending_.norms2.begin(), pending_.norms2.end(), T(0));
   }
@@ -66,7 +68,7 @@ class DenseCpu {
     const bool plain = !rows.jac_weight && !pending_.by_qr && kind_ != LinearSolver::cg;
     if (!plain) add_column_norms2(rows, pending_.norms2.data());
     if (kind_ == LinearSolver::cg) {
-      add_operator(rows);
+      add_operator_gradient(rows);
     } else if (pending_.by_qr) {
       pending_.triangle.add(rows, scratch_);
       add_gradient(rows);
@@ -101,11 +103,13 @@ class DenseCpu {
 
   void commit() { std::swap(current_, pending_); }
 
-  // The rows of the current point, for as long as the caller's arrays are sure to hold them:
-  // `automatic` reads them again where Cholesky fails.
-  void set_rows_in_view(const Rows<T>* rows) { rows_in_view_ = rows; }
+  // J of the pending point stays where it is until a later one is committed: then CG, and QR where
+  // Cholesky fails, read it again.
+  void keep(const Rows<T>& rows) { pending_.J.set(rows); }
+  bool keeps_rows() const { return !current_.J.empty(); }
 
   const T* gradient() const { return current_.normal.g.data(); }
+  const T* pending_gradient() const { return pending_.normal.g.data(); }
   const T* norms2() const { return current_.norms2.data(); }
   bool by_qr() const { return current_.by_qr; }
 
@@ -118,14 +122,41 @@ class DenseCpu {
     if (current_.by_qr) return current_.triangle.solve(damping, free, s, d);
     if (cholesky_.solve(current_.normal, damping, free, r, d)) return true;
     if (kind_ == LinearSolver::cholesky) return false;
-    if (!rows_in_view_) {
+    if (!keeps_rows()) {
       blocks_by_qr_ = has_rows_;
       return false;
     }
     current_.by_qr = true;
     current_.make_triangle();
-    current_.triangle.add(*rows_in_view_, scratch_);
+    current_.triangle.add(current_.J.rows(), scratch_);
     return current_.triangle.solve(damping, free, s, d);
+  }
+
+  // The step for another r by the factor of the last solve.
+  void resolve(Damping<T> damping, const std::vector<int64_t>& free, const T* r, T* d) {
+    if (kind_ == LinearSolver::cg) {
+      cg_.solve(current_.J, norms2(), damping, free, size(), r, cg_tolerance, d);
+    } else if (current_.by_qr) {
+      current_.triangle.resolve(free, r, d);
+    } else {
+      cholesky_.resolve(free, r, d);
+    }
+  }
+
+  // out = Jᵀ f'' from the residuals ahead at x + h s: f'' = 2/h ((ahead - f)/h - J s), the second
+  // derivative along s. False where it is not finite.
+  bool curvature(const T* s, T h, const T* f, const T* ahead, T* out) {
+    const int64_t m = current_.J.rows().m;
+    scratch_.resize(at(m));
+    current_.J.multiply(s, scratch_.data());
+    each(m, [&](int64_t i) {
+      scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]);
+    });
+    current_.J.weighted_transpose(scratch_.data(), out);
+    for (int64_t j = 0; j < size(); ++j) {
+      if (!std::isfinite(out[j])) return false;
+    }
+    return true;
   }
 
   // out = JᵀJ v
@@ -137,6 +168,13 @@ class DenseCpu {
     } else {
       current_.normal.product(v, out);
     }
+  }
+
+  const T* jac_weight() const { return current_.J.rows().jac_weight; }
+
+  // R (upper triangle by columns) where by_qr(), else the lower triangle of JᵀJ by rows: n x n.
+  const T* matrix() const {
+    return current_.by_qr ? current_.triangle.data() : current_.normal.H.data();
   }
 
   // Blocks of rows come and go; normal equations come without rows.
@@ -175,8 +213,8 @@ class DenseCpu {
     });
   }
 
-  void add_operator(const Rows<T>& rows) {
-    pending_.J.set(rows);
+  // keep() was called before.
+  void add_operator_gradient(const Rows<T>& rows) {
     scratch_.resize(at(rows.m));
     for (int64_t i = 0; i < rows.m; ++i) {
       const T w = rows.jac_weight ? rows.jac_weight[i] * rows.res_weight[i] : T(1);
@@ -190,7 +228,6 @@ class DenseCpu {
   Cholesky<T> cholesky_;
   ConjugateGradients<T> cg_;
   Vector scratch_;
-  const Rows<T>* rows_in_view_ = nullptr;
   bool blocks_by_qr_ = false, has_rows_ = true;
 };
 

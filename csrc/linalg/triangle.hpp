@@ -130,6 +130,22 @@ class Triangle {
     return substitute(damping.lambda, free, height, d);
   }
 
+  // d with (R_FᵀR_F + λD_F²) d = -r by the triangle of the last solve (semi-normal equations).
+  void resolve(const std::vector<int64_t>& free, const T* r, T* d) {
+    const int64_t columns = static_cast<int64_t>(free.size()), height = n + columns + 1;
+    T* rhs = W_.data() + columns * height;
+    for (int64_t a = 0; a < columns; ++a) {  // Rᵀ rhs = scaled r
+      const T* to = W_.data() + a * height;
+      T sum = r[free[static_cast<size_t>(a)]] * scale_[static_cast<size_t>(a)];
+      for (int64_t i = 0; i < a; ++i) sum -= to[i] * rhs[i];
+      rhs[a] = to[a] != 0 ? sum / to[a] : T(0);
+    }
+    substitute(1, free, height, d);
+  }
+
+  // R as a dense n x n array by columns, zero below the diagonal.
+  const T* data() const { return R.data(); }
+
   int64_t n;
 
  private:

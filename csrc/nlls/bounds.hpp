@@ -43,6 +43,8 @@ class BoxModel {
     return bounded() ? std::min(std::max(value, lower(j)), upper(j)) : value;
   }
 
+  const std::vector<int64_t>& all() const { return all_; }
+
   T lower(int64_t j) const { return lower_[static_cast<size_t>(j)]; }
   T upper(int64_t j) const { return upper_[static_cast<size_t>(j)]; }
 

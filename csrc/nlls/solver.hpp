@@ -8,6 +8,10 @@
 // A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
 // Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
 // Algorithm (1978), section 6: D holds the largest norm that each column has had.
+//
+// Where λ holds the step back and J is kept, phase residual first asks for f a tenth of the step
+// ahead: a second-order correction from it (step.hpp) follows curved valleys in half the Jacobians.
+// Easy fits never get there.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -20,8 +24,10 @@
 #include "linalg/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/damping.hpp"
+#include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
+#include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
 
 namespace steepest::nlls {
@@ -41,13 +47,13 @@ class Solver {
         box_(options.lower, options.upper, n_),
         residuals_(options.loss, options.f_scale),
         stopping_(options.tolerances),
-        damping_(options.damping, smallest_damping),
+        finder_(options.damping, x0.size()),
         x_(x0),
         trial_(std::move(x0)),
-        step_(x_.size()),
         D_(x_.size(), T(1)),
         column_scale_(x_.size()),
-        product_(x_.size()) {
+        product_(x_.size()),
+        ones_(x_.size(), T(1)) {
     for (size_t j = 0; j < options.x_scale.size(); ++j) D_[j] = 1 / options.x_scale[j];
   }
 
@@ -58,6 +64,7 @@ class Solver {
     expect(Phase::residual, "tell_residual");
     check_size(m);
     residuals_.set_trial(f, m, given_rho);
+    if (ahead_) return correct();
     trial_cost_ = residuals_.trial_cost();
     if (have_point_) return judge(residuals_.decrease());
     check_start(trial_cost_);
@@ -66,7 +73,7 @@ class Solver {
     return phase_ = Phase::jacobian;
   }
 
-  // J of the accepted point, m x n; read before the call returns.
+  // J of the accepted point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) residuals_.weigh_trial();
@@ -79,18 +86,10 @@ class Solver {
                     residuals_.jac_weight(),
                     residuals_.res_weight()};
     backend_.begin();
+    backend_.keep(rows);
     backend_.add(rows);
     ++njev_;
-    const bool good = take_linearization([this] { residuals_.accept(); });
-    backend_.set_rows_in_view(good ? &rows : nullptr);
-    try {
-      good ? next() : reject(true);
-    } catch (...) {
-      backend_.set_rows_in_view(nullptr);
-      throw;
-    }
-    backend_.set_rows_in_view(nullptr);
-    return phase_;
+    return take_linearization([this] { residuals_.accept(); }) ? next() : give_up();
   }
 
   // Cost ½Σf², JᵀJ (row-major) and Jᵀf at the point, summed elsewhere.
@@ -134,6 +133,10 @@ class Solver {
     return judge_whole(block_cost_);
   }
 
+  // Whether to ask for residuals ahead of a step (true at first): not worth it where they do not
+  // come without a Jacobian.
+  void set_look_ahead(bool on) { look_ahead_ = on; }
+
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
 
@@ -141,12 +144,14 @@ class Solver {
   const std::vector<T>& x() const { return x_; }
   const T* fun() const { return residuals_.accepted(); }
   const T* gradient() const { return backend_.gradient(); }
-  const T* jac_weight() const { return residuals_.jac_weight(); }
+  const T* jac_weight() const { return backend_.jac_weight(); }
   int64_t n() const { return n_; }
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
+  bool refused() const { return refused_; }  // the last Jacobian: its point was given up
+  double cosine() const { return cosine_; }
   double optimality() const { return optimality_; }
-  double lambda() const { return lambda_scale_ * damping_.lambda(); }
+  double lambda() const { return finder_.lambda(); }
   double step_norm() const { return judged_.length; }
   double actual() const { return judged_.actual; }
   bool by_qr() const { return backend_.by_qr(); }
@@ -154,7 +159,7 @@ class Solver {
   int64_t njev() const { return njev_; }
   int64_t nit() const { return nit_; }
   int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
-  Backend& backend() { return backend_; }
+  const Backend& backend() const { return backend_; }
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
@@ -171,13 +176,14 @@ class Solver {
       ++nfev_;
       phase_ = Phase::jacobian;
     }
-    if (phase_ == Phase::jacobian) take_linearization([] {}) ? next() : reject(true);
+    if (phase_ == Phase::jacobian) take_linearization([] {}) ? next() : give_up();
     return phase_;
   }
 
   Phase judge(double actual) {
     ++nfev_;
     ++trials_;
+    if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     judged_.actual = actual;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
@@ -185,8 +191,29 @@ class Solver {
     if (ftol || xtol) {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
-    if (!(actual > 0)) return reject(false);
+    in_noise_ = !(actual > 0) && within_rounding();
+    if (!(actual > 0) && !in_noise_) return reject(false);
     return phase_ = Phase::jacobian;
+  }
+
+  // Near a minimum the cost is flat to rounding long before the gradient is zero: whether it fell
+  // is chance. Such a step is taken if the gradient falls (compare Hager and Zhang's approximate
+  // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+  bool within_rounding() const {
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    return judged_.predicted <= 64 * eps * cost_ &&
+           std::fabs(judged_.actual) <= std::cbrt(eps * eps) * cost_;
+  }
+
+  // |D⁻¹g| over the variables that do not rest on a bound.
+  double gradient_norm(const std::vector<T>& x, const T* g) const {
+    double sum = 0;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      if (box_.rests(x[i], g[j], j)) continue;
+      sum = std::hypot(sum, static_cast<double>(g[j]) / static_cast<double>(D_[i]));
+    }
+    return sum;
   }
 
   // The step was no good: stop where that settles it, else a shorter one.
@@ -198,17 +225,29 @@ class Solver {
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
     if (gauss_newton()) {
       shrink_ /= 2;
-      return try_along_step();
+      return try_step();
     }
-    damping_.rejected();
+    radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
     return propose();
+  }
+
+  Phase give_up() {
+    refused_ = true;
+    return reject(!in_noise_);
   }
 
   // --- the linearization of an accepted point
 
-  // False where it is not finite: the point is given up. Nothing has changed then.
+  // False where it is not finite, or no better within rounding: the point is given up. Nothing has
+  // changed then.
   template <class F>
   bool take_linearization(F&& accept_residuals) {
+    if (have_point_ && in_noise_ && backend_.finite() &&
+        !(gradient_norm(trial_, backend_.pending_gradient()) <
+          0.5 * gradient_norm(x_, backend_.gradient()))) {
+      return false;
+    }
+    refused_ = false;
     if (!backend_.finite()) {
       if (have_point_) return false;
       throw Error(ErrorKind::value, "jac: not finite at x0; a start with a finite Jacobian is needed");
@@ -217,11 +256,13 @@ class Solver {
     accept_residuals();
     if (have_point_) {
       ++nit_;
-      damping_.accepted(judged_.actual / judged_.predicted);
+      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_.data()),
+                       !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_;
     cost_ = trial_cost_;
     scale();
+    if (!have_point_) radius_.start(norm(x_, D_.data()));
     have_point_ = true;
     trials_ = finite_trials_ = 0;
     return true;
@@ -237,7 +278,7 @@ class Solver {
       largest = std::max(largest, static_cast<double>(norm / D_[i]));
     }
     if (!have_point_ && options_.method == Method::levenberg && largest > 0) {
-      lambda_scale_ = largest * largest;
+      finder_.set_unit(largest * largest);
     }
   }
 
@@ -279,46 +320,66 @@ class Solver {
   // --- the next point
 
   Phase propose() {
-    phase_ = Phase::residual;
     shrink_ = 1;
-    for (;;) {
-      const T lambda = gauss_newton() ? T(0) : static_cast<T>(lambda_scale_ * damping_.lambda());
-      const bool solved = box_.minimize(backend_, {lambda, D_.data()}, x_.data(), step_.data());
-      if (solved && measure_step()) return try_along_step();
-      if (gauss_newton()) throw Error(ErrorKind::linalg, singular_text());
-      if (!(lambda < std::numeric_limits<T>::max() / 4)) {
-        throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
-      }
-      damping_.rejected();
+    if (!gauss_newton()) {
+      finder_.damped(backend_, box_, x_.data(), D_.data(), radius_.value());
+    } else if (!finder_.undamped(backend_, box_, x_.data(), D_.data())) {
+      throw Error(ErrorKind::linalg, singular_text());
     }
+    measure_step();
+    return worth_looking_ahead() ? look_ahead() : try_step();
   }
 
-  // slope_ = gᵀs and curvature_ = |Js|² of the full step; false where they are not usable.
-  bool measure_step() {
-    backend_.product(step_.data(), product_.data());
+  // slope_ = gᵀs and curvature_ = |Js|² of the full step.
+  void measure_step() {
+    backend_.product(finder_.step().data(), product_.data());
     slope_ = curvature_ = 0;
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      slope_ += static_cast<double>(backend_.gradient()[j]) * static_cast<double>(step_[i]);
-      curvature_ += static_cast<double>(product_[i]) * static_cast<double>(step_[i]);
+      const double s = static_cast<double>(finder_.step()[i]);
+      slope_ += static_cast<double>(backend_.gradient()[j]) * s;
+      curvature_ += static_cast<double>(product_[i]) * s;
     }
-    return std::isfinite(slope_) && std::isfinite(curvature_);
+  }
+
+  bool worth_looking_ahead() const {
+    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
+           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+  }
+
+  Phase look_ahead() {
+    ahead_ = true;
+    for (size_t i = 0; i < x_.size(); ++i) trial_[i] = x_[i] + T(0.1) * finder_.step()[i];
+    return phase_ = Phase::residual;
+  }
+
+  // The residuals ahead are told: correct the step where they can be used.
+  Phase correct() {
+    ahead_ = false;
+    ++nfev_;
+    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(),
+                           residuals_.trial(), product_.data())) {
+      finder_.accelerate(backend_, box_, D_.data(), product_.data());
+    }
+    return try_step();
   }
 
   // The trial x + shrink * step. Its predicted reduction -gᵀs - ½|Js|² does not cancel: for a step
   // of the damped system |Js|² <= -gᵀs.
-  Phase try_along_step() {
+  Phase try_step() {
+    const std::vector<T>& step = finder_.step();
     bool moved = false;
-    judged_.length = judged_.x_norm = judged_.unit_norm = 0;
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      trial_[i] = box_.clip(x_[i] + static_cast<T>(shrink_) * step_[i], j);
+      trial_[i] = box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
       moved = moved || trial_[i] != x_[i];
-      const double D = static_cast<double>(options_.x_scale.empty() ? column_scale_[i] : D_[i]);
-      judged_.length = std::hypot(judged_.length, D * shrink_ * static_cast<double>(step_[i]));
-      judged_.x_norm = std::hypot(judged_.x_norm, D * static_cast<double>(x_[i]));
-      judged_.unit_norm = std::hypot(judged_.unit_norm, D);
     }
+    const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
+    judged_.length = shrink_ * norm(step, unit.data());
+    judged_.x_norm = norm(x_, unit.data());
+    judged_.unit_norm = norm(unit, ones_.data());
+    judged_.plain_length = shrink_ * norm(step, ones_.data());
+    judged_.plain_x_norm = norm(x_, ones_.data());
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
     // A step below the resolution of x is as short as xtol can ask for.
@@ -362,26 +423,27 @@ class Solver {
            "); use method 'lm', which damps it";
   }
 
-  static constexpr double smallest_damping = std::numeric_limits<T>::epsilon();
-
   Options<T> options_;
   int64_t n_, m_ = 0;
   Backend backend_;
   BoxModel<Backend> box_;
   Residuals<Backend> residuals_;
   StoppingRule stopping_;
-  NielsenDamping damping_;
-  double lambda_scale_ = 1;
-  std::vector<T> x_, trial_, step_, D_, column_scale_, product_;
+  StepFinder<Backend> finder_;
+  Radius radius_;
+  std::vector<T> x_, trial_, D_, column_scale_, product_, ones_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
   double optimality_ = 0, cosine_ = 0;
   Step judged_{};
   Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
   Phase phase_ = Phase::residual;
-  bool have_point_ = false;
+  bool have_point_ = false, in_noise_ = false;
+  bool refused_ = false;
+  bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
+  int64_t trials_in_all_ = 0;
 };
 
 }  // namespace steepest::nlls

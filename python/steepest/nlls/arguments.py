@@ -23,6 +23,8 @@ Loss = str | Callable[[Array], Any]
 
 def start(x0: Any) -> Array:
     """The starting point: a new 1-D array of float32 (only if x0 is) or float64."""
+    if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype == np.float64 and x0.size:
+        return x0.copy()
     x = np.atleast_1d(np.array(x0))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
@@ -32,8 +34,6 @@ def start(x0: Any) -> Array:
         raise ValueError("x0: no parameters; wanted is at least one")
     if x.dtype not in EPS:
         x = x.astype(float)
-    if not np.isfinite(x).all():
-        raise ValueError(f"x0: {x} is not finite")
     return x
 
 
@@ -77,7 +77,9 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
         return None
     if isinstance(x_scale, str) and x_scale == "jac":
         if method == "levenberg":
-            raise ValueError("x_scale: 'jac' with method 'levenberg' would be method 'lm'; use that")
+            raise ValueError(
+                "x_scale: 'jac' with method 'levenberg' would be method 'lm'; use that"
+            )
         return None
     try:
         values = np.asarray(x_scale, dtype=float)
@@ -95,20 +97,20 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
 
 def tolerance(name: str, value: Any, eps: float) -> float:
     """One tolerance; None is 0, which only an exact zero meets."""
-    if type(value) is float and eps <= value < 1:
+    if isinstance(value, float) and eps <= value < 1:
         return value
     if value is None:
         return 0.0
-    value = check.number(name, value, at_least=0)
+    tol = check.number(name, value, at_least=0)
     if eps > EPS[np.dtype(float)]:
-        return max(value, eps)
-    if value < eps:
+        return max(tol, eps)
+    if tol < eps:
         warn(
             f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
             f"corresponding termination condition.",
             stacklevel=4,
         )
-    return value
+    return tol
 
 
 def limit(max_nfev: Any, n: int) -> int:
@@ -137,7 +139,8 @@ def make_solver(
     max_nfev: int | None,
 ) -> Any:
     """The solver in C++, for x0's dtype; every argument is checked before it is made."""
-    check.choice("method", method, METHODS)
+    if method != "lm":
+        check.choice("method", method, METHODS)
     if linear_solver != "auto":
         check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
         if linear_solver == "cg" and method == "gn":
@@ -150,10 +153,11 @@ def make_solver(
     if f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    tolerances = [
-        tolerance(name, value, eps)
-        for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))
-    ]
+    tolerances = (
+        tolerance("ftol", ftol, eps),
+        tolerance("xtol", xtol, eps),
+        tolerance("gtol", gtol, eps),
+    )
     if max(tolerances) < eps:
         raise ValueError(
             f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "

@@ -37,3 +37,8 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     if values.flags.f_contiguous and values.ndim == 2:
         return np.asfortranarray(values, dtype=dtype)
     return np.ascontiguousarray(values, dtype=dtype)
+
+
+def copied(value: Any) -> Array:
+    """A Jacobian of one's own, as it came."""
+    return np.array(value, order="K") if isinstance(value, np.ndarray) else jacobian(value, float)

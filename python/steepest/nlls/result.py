@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 from warnings import warn
 
 import numpy as np
@@ -41,7 +41,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         inverse = self._inverse()
         if absolute_sigma:
             return inverse
-        m, n = self["_m"], self["x"].size
+        m, n = self._m(), self["x"].size
         if m == 0:
             raise ValueError(
                 "covariance: normal equations do not tell the number of residuals; use "
@@ -54,11 +54,13 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
                 stacklevel=2,
             )
             return np.full((n, n), np.inf)
-        return inverse * (2 * self["cost"] / (m - n))
+        scaled: Array = inverse * (2 * self["cost"] / (m - n))
+        return scaled
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
         """Standard errors of the parameters, (n,): the roots of the covariance's diagonal."""
-        return np.sqrt(np.diag(self.covariance(absolute_sigma)))
+        roots: Array = np.sqrt(np.diag(self.covariance(absolute_sigma)))
+        return roots
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, correlations, cost and why the fit stopped."""
@@ -66,9 +68,14 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
         print(summary_text(self, names), file=file or sys.stdout)
 
+    def _m(self) -> int:
+        """The number of residuals; 0 where normal equations do not tell it."""
+        return int(self["_rows"] if self["fun"] is None else self["fun"].size)
+
     def _inverse(self) -> Array:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
-        factor, columns = self["_factor"](), self["x"].size
+        factor = self["_factor"] if self["jac"] is None else self["jac"]
+        columns = self["x"].size
         if factor.shape[0] > columns:
             factor = np.linalg.qr(factor, mode="r")
         if not np.isfinite(factor).all():
@@ -76,7 +83,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         norms = np.linalg.norm(factor, axis=0)
         scale = np.where(norms > 0, norms, 1.0)
         _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
-        cut = np.finfo(factor.dtype).eps * max(self["_m"], columns)
+        cut = np.finfo(factor.dtype).eps * max(self._m(), columns)
         if s.size == columns and s[-1] > cut * s[0]:
             V /= scale
         else:  # no full rank: the pseudo-inverse is that of the columns as they are
