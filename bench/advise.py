@@ -1,8 +1,9 @@
 """Measures the cases that `steepest advise` answers from, and writes them to its data file.
 
-loss, full batch    f(x) = sum h_i (sqrt(1 + u_i^2) - 1), u = x reflected, so that no coordinate is
-                    a principal axis; h runs from 1 down to 1/condition. Evaluations of f and its
-                    gradient until f <= 1e-8 f(x0), at most 3000.
+loss, full batch    f(x) = sum h_i (sqrt(1 + u_i^2) - 1), u = x - minimum reflected, so that no
+                    coordinate is a principal axis, and 0 is nothing special; h runs from 1 down
+                    to 1/condition. Evaluations of f and its gradient until f <= 1e-8 f(x0), at
+                    most 3000.
 loss, minibatch     the same with normal noise on each gradient, its length `noise` times that of
                     the first gradient; f after 1000 steps with a cosine schedule, over f(x0).
 residuals           sums of squares: a curve of 5 parameters, and 200 parameters in 1000 rows.
@@ -25,11 +26,11 @@ import numpy as np
 import steepest as st
 
 MOST, STEPS, TARGET = 3000, 1000, 1e-8
-RULES = {"sgd": st.SGD, "momentum": st.Momentum, "nesterov": st.Nesterov, "rmsprop": st.RMSProp}
-RULES |= {"adam": st.Adam, "adamw": st.AdamW, "lion": st.Lion}
+RULES = {"sgd": st.SGD, "momentum": st.Momentum, "nesterov": st.Nesterov, "adam": st.Adam}
+NOISY_RULES = {"rmsprop": st.RMSProp, "lion": st.Lion}  # without a schedule they do not settle
 RATES = {
     **dict.fromkeys(("sgd", "momentum", "nesterov"), (1.5, 1.0, 0.5, 0.2, 0.05)),
-    **dict.fromkeys(("rmsprop", "adam", "adamw"), (0.3, 0.1, 0.03, 0.01, 0.003)),
+    **dict.fromkeys(("rmsprop", "adam"), (0.3, 0.1, 0.03, 0.01, 0.003)),
     "lion": (0.1, 0.03, 0.01, 0.003, 0.001),
 }
 
@@ -42,24 +43,26 @@ class Loss:
         self.h = np.logspace(0, -np.log10(condition), n)
         v = rng.standard_normal(n)
         self.v = v / np.linalg.norm(v)
-        self.x0 = self.reflect(np.ones(n) * 2)
+        self.minimum = rng.standard_normal(n)
+        self.x0 = self.minimum + self.reflect(rng.choice([-2.0, 2.0], n))
+        self.calls = 0
         self.f0, g0 = self(self.x0)
         self.sigma = noise * float(np.linalg.norm(g0)) / n**0.5
-        self.rng, self.calls = rng, 0
+        self.rng = rng
 
     def reflect(self, x: np.ndarray) -> np.ndarray:
         return x - 2 * (self.v @ x) * self.v
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        self.calls = getattr(self, "calls", 0) + 1
-        u = self.reflect(x)
+        self.calls += 1
+        u = self.reflect(x - self.minimum)
         root = np.sqrt(1 + u * u)
         # root - 1 without cancellation
         return float(self.h @ (u * u / (1 + root))), self.reflect(self.h * u / root)
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         q = np.eye(len(x)) - 2 * np.outer(self.v, self.v)
-        u = self.reflect(x)
+        u = self.reflect(x - self.minimum)
         return (q * (self.h / (1 + u * u) ** 1.5)) @ q
 
     def noisy(self, g: np.ndarray) -> np.ndarray:
@@ -84,7 +87,7 @@ def rule_under_noise(name: str, lr: float, make: Callable[[], Loss]) -> float:
     """f at the end of a run on noisy gradients, over f(x0)."""
     loss = make()
     x = loss.x0.copy()
-    optimizer = RULES[name](x, lr=st.schedules.cosine(lr, STEPS))
+    optimizer = (RULES | NOISY_RULES)[name](x, lr=st.schedules.cosine(lr, STEPS))
     for _ in range(STEPS):
         optimizer.step(loss.noisy(loss(x)[1]))
     return loss(x)[0] / loss.f0
@@ -94,9 +97,8 @@ class Reached(Exception):
     """The target is met."""
 
 
-def minimizer_to_target(name: str, make: Callable[[], Loss]) -> tuple[int | None, float]:
-    """Evaluations, and seconds, that a full-batch method takes to the target."""
-    loss = make()
+def minimizer_to_target(name: str, loss: Loss) -> int | None:
+    """Evaluations that a full-batch method takes to the target."""
 
     def fun(x: np.ndarray) -> tuple[float, np.ndarray]:
         f, g = loss(x)
@@ -106,31 +108,24 @@ def minimizer_to_target(name: str, make: Callable[[], Loss]) -> tuple[int | None
 
     loss.calls = 0
     hess = {"hess": loss.hessian} if name == "newton" else {}
-    begin = time.perf_counter()
     try:
         st.minimize(fun, loss.x0, jac=True, method=name, gtol=0.0, max_nfev=MOST, **hess)
     except Reached:
-        return loss.calls, time.perf_counter() - begin
-    return None, time.perf_counter() - begin
+        return loss.calls
+    return None
 
 
 def full_batch(n: int, condition: float) -> dict[str, Any]:
-    def make() -> Loss:
-        return Loss(n, condition, 0.0)
-
     methods: dict[str, Any] = {}
     for name in RULES:
-        best: int | None = None
-        seconds = rate = 0.0
+        best, rate = None, 0.0
         for lr in RATES[name]:
-            begin = time.perf_counter()
-            count = rule_to_target(name, lr, make(), best or MOST)
+            count = rule_to_target(name, lr, Loss(n, condition, 0.0), best or MOST)
             if count is not None:
-                best, seconds, rate = count, time.perf_counter() - begin, lr
-        methods[name] = {"evaluations": best, "seconds": seconds, "lr": rate}
+                best, rate = count, lr
+        methods[name] = {"evaluations": best, "lr": rate}
     for name in ("gd", "l-bfgs", *(("bfgs", "newton") if n <= 1000 else ())):
-        count, seconds = minimizer_to_target(name, make)
-        methods[name] = {"evaluations": count, "seconds": seconds}
+        methods[name] = {"evaluations": minimizer_to_target(name, Loss(n, condition, 0.0))}
     return {"kind": "loss", "batch": "full", "n": n, "condition": condition, "methods": methods}
 
 
@@ -139,7 +134,7 @@ def minibatch(n: int, condition: float, noise: float) -> dict[str, Any]:
         return Loss(n, condition, noise)
 
     methods: dict[str, Any] = {}
-    for name in RULES:
+    for name in RULES | NOISY_RULES:
         ends = {lr: rule_under_noise(name, lr, make) for lr in RATES[name]}
         lr = min(ends, key=lambda lr: ends[lr] if np.isfinite(ends[lr]) else np.inf)
         methods[name] = {"end": ends[lr], "lr": lr}
@@ -152,13 +147,13 @@ def minibatch(n: int, condition: float, noise: float) -> dict[str, Any]:
 
 
 def timed(run: Callable[[], Any], repeats: int = 5) -> tuple[Any, float]:
-    """The result, and the median seconds."""
+    """The result, and the least seconds."""
     seconds = []
     for _ in range(repeats):
         begin = time.perf_counter()
         result = run()
         seconds.append(time.perf_counter() - begin)
-    return result, float(np.median(seconds))
+    return result, min(seconds)
 
 
 def residual_case(m: int, n: int) -> dict[str, Any]:
@@ -167,6 +162,7 @@ def residual_case(m: int, n: int) -> dict[str, Any]:
     if n == 5:
         t = np.linspace(0, 4, m)
         truth, x0 = np.array([2.0, 0.4, 1.0, 3.0, 0.5]), np.array([1.0, 1.0, 1.0, 2.0, 0.0])
+        np.seterr(over="ignore")  # trials far out
         model = lambda p: p[0] * np.exp(-p[1] * t) + p[2] * np.exp(-p[3] * t) + p[4]  # noqa: E731
 
         def jac(p: np.ndarray) -> np.ndarray:
@@ -188,16 +184,16 @@ def residual_case(m: int, n: int) -> dict[str, Any]:
         run = lambda name=name: st.least_squares(  # noqa: E731
             lambda p: model(p) - y, x0, jac, method=name
         )
-        result, seconds = timed(run)
-        methods[f"least_squares {name}"] = {"evaluations": result.nfev, "seconds": seconds}
+        result = run()
+        methods[f"least_squares {name}"] = {"evaluations": result.nfev}
         best = result.cost
     for name in ("l-bfgs", "bfgs"):
         run = lambda name=name: st.minimize(  # noqa: E731
             cost, x0, jac=True, method=name, gtol=1e-8, max_nfev=MOST
         )
-        result, seconds = timed(run, 1)
+        result = run()
         reached = result.fun <= best * (1 + 1e-6)
-        methods[name] = {"evaluations": result.nfev if reached else None, "seconds": seconds}
+        methods[name] = {"evaluations": result.nfev if reached else None}
     return {"kind": "residuals", "m": m, "n": n, "methods": methods}
 
 
@@ -212,7 +208,7 @@ def linear_case(n: int, condition: float) -> dict[str, Any]:
         run = lambda name=name, limit=limit: st.solve(  # noqa: E731
             a, b, method=name, return_info=True, **limit
         )
-        (_, info), seconds = timed(run, 3)
+        (_, info), seconds = timed(run, 7)
         methods[name] = {"iterations": info.nit if info.success else None, "seconds": seconds}
 
     def gradient_descent() -> int | None:
@@ -232,7 +228,7 @@ def linear_case(n: int, condition: float) -> dict[str, Any]:
 
 def main() -> None:
     cases = []
-    for n in (10, 1000, 20_000):
+    for n in (10, 1000, 10_000):
         for condition in (10.0, 1e3, 1e5):
             cases.append(full_batch(n, condition))
             cases += [minibatch(n, condition, noise) for noise in (0.1, 1.0)]

@@ -70,11 +70,8 @@ def test_the_lines_run_and_solve_a_small_problem(problem, capsys):
         want = [2, 3] if problem.kind == "residuals" else solution
         np.testing.assert_allclose(names["result"].x, want, rtol=0.02)
     elif "x" in names:
-        want = (
-            np.linalg.lstsq(names["A"], names["b"], rcond=None)[0]
-            if problem.matrix == "tall"
-            else solution
-        )
+        if problem.matrix == "tall":
+            solution = np.linalg.lstsq(names["A"], names["b"], rcond=None)[0]
         np.testing.assert_allclose(names["x"], solution, rtol=1e-6)
     else:  # a rule: its measured rate is for another problem, but it moves the parameters
         assert np.isfinite(names["params"]).all() and names["params"].any()
@@ -115,7 +112,7 @@ def test_answers_that_a_course_would_give():
 
 def test_data_file_covers_the_questions():
     cases = advise.cases()
-    for n, condition in itertools.product((10, 1000, 20_000), (10.0, 1e3, 1e5)):
+    for n, condition in itertools.product((10, 1000, 10_000), (10.0, 1e3, 1e5)):
         same = [
             c for c in cases if c["kind"] == "loss" and (c["n"], c["condition"]) == (n, condition)
         ]
