@@ -9,8 +9,9 @@ import argparse
 import time
 
 import numpy as np
-import steepest as st
 from scipy.optimize import curve_fit as scipy_curve_fit
+
+import steepest as st
 
 X = np.linspace(0, 4, 50)
 Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.1 * np.random.default_rng(5).standard_normal(50)

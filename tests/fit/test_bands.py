@@ -7,8 +7,9 @@ import importlib
 
 import numpy as np
 import pytest
-import steepest as st
 from scipy import stats
+
+import steepest as st
 from steepest.nlls.bands import confidence_band, prediction_band
 
 X = np.array([0.5, 1.0, 2.5, 4.0, 7.0, 7.5])

@@ -7,10 +7,11 @@ import warnings
 
 import numpy as np
 import pytest
-import steepest as st
-from problems import nist
 from scipy.optimize import Bounds, OptimizeWarning
 from scipy.optimize import curve_fit as scipy_curve_fit
+
+import steepest as st
+from problems import nist
 
 X = np.linspace(0, 4, 50)
 RNG = np.random.default_rng(11)

@@ -7,8 +7,9 @@ import json
 from importlib.resources import files
 
 import pytest
-from problems import nist
 from rich.console import Console
+
+from problems import nist
 from steepest.apps.demo_fits import PROBLEMS, fit_nist
 
 

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
+
 import steepest as st
 from problems import nist
-from scipy.optimize import curve_fit
 from steepest.cli import main
 
 FORMULA = "y = a*exp(-b*x) + c"

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from steepest.apps.formula import compile_model, parse
+from steepest.apps.fits.formula import compile_model, parse
 
 __all__ = ["fit_nist"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.formula import Formula, Model, compile_model
-from steepest.apps.table import Table, TableError
+from steepest.apps.fits.formula import Formula, Model, compile_model
+from steepest.apps.fits.table import Table, TableError
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table"]
 
