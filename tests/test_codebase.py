@@ -121,8 +121,10 @@ def test_folders_have_few_files(folder):
 def functions(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            # The body: a promised signature of twenty keywords is a list, not a long function.
             docstring = ast.get_docstring(node, clean=False)
-            yield node, node.end_lineno - node.lineno + 1 - len((docstring or "").splitlines())
+            body = node.end_lineno - node.body[0].lineno + 1
+            yield node, body - len((docstring or "").splitlines())
 
 
 @names("path", MODULES, ids=shown)

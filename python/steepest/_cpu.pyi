@@ -91,3 +91,7 @@ def sweep(
     triangle: bool = False,
 ) -> None: ...
 def asymmetry(a: Any) -> tuple[float, float, int, int]: ...
+
+# least squares: a state machine each for float32 and float64, driven by steepest.nlls
+Solver32: Any
+Solver64: Any
