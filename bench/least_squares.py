@@ -21,7 +21,9 @@ from scipy.optimize import least_squares, leastsq
 import steepest as st
 
 
-def interleaved(runs: dict[str, Callable[[], object]], repeats: int, inner: int) -> dict[str, float]:
+def interleaved(
+    runs: dict[str, Callable[[], object]], repeats: int, inner: int
+) -> dict[str, float]:
     """Median seconds of each, taking turns."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
@@ -65,8 +67,10 @@ def small() -> None:
     s = interleaved(runs, 60, 30)
     print(f"small: {ours.nfev} residual, {ours.njev} Jacobian calls")
     print(f"  over the callbacks {(s['ours'] - s['callbacks']) * 1e6:.1f} us")
-    print(f"  SciPy lm / ours {s['SciPy lm'] / s['ours']:.2f}, leastsq / ours "
-          f"{s['leastsq'] / s['ours']:.2f}")
+    print(
+        f"  SciPy lm / ours {s['SciPy lm'] / s['ours']:.2f}, leastsq / ours "
+        f"{s['leastsq'] / s['ours']:.2f}"
+    )
 
 
 def large(m: int = 20_000, n: int = 500) -> None:
@@ -100,9 +104,11 @@ def large(m: int = 20_000, n: int = 500) -> None:
     begin = time.perf_counter()
     trf = least_squares(fun, x0, jac, method="trf")
     trf_s = time.perf_counter() - begin
-    print(f"large {m} x {n}: {ours.nit} steps, ours / floor {s['ours'] / s['floor']:.3f} "
-          f"({s['ours']:.3f} s), SciPy trf / ours {trf_s / s['ours']:.1f} "
-          f"(nfev {trf.nfev}, cost ratio {ours.cost / trf.cost - 1:.1e})")
+    print(
+        f"large {m} x {n}: {ours.nit} steps, ours / floor {s['ours'] / s['floor']:.3f} "
+        f"({s['ours']:.3f} s), SciPy trf / ours {trf_s / s['ours']:.1f} "
+        f"(nfev {trf.nfev}, cost ratio {ours.cost / trf.cost - 1:.1e})"
+    )
 
 
 def blocks(m: int = 2_000_000, n: int = 50, rows: int = 20_000) -> None:
@@ -127,10 +133,13 @@ def blocks(m: int = 2_000_000, n: int = 50, rows: int = 20_000) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ours = st.least_squares(fun, np.zeros(n), jac=True)
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    s = interleaved({"ours": lambda: st.least_squares(fun, np.zeros(n), jac=True), "floor": floor},
-                    3, 1)
-    print(f"blocks {m} x {n}: {ours.njev} passes, ours / syrk {s['ours'] / s['floor']:.3f}, "
-          f"peak memory + {peak:.0f} MB, error {np.abs(ours.x - true).max():.1e}")
+    s = interleaved(
+        {"ours": lambda: st.least_squares(fun, np.zeros(n), jac=True), "floor": floor}, 3, 1
+    )
+    print(
+        f"blocks {m} x {n}: {ours.njev} passes, ours / syrk {s['ours'] / s['floor']:.3f}, "
+        f"peak memory + {peak:.0f} MB, error {np.abs(ours.x - true).max():.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ namespace py = pybind11;
 
 namespace {
 
-// The Python exception of an error's kind; two live in Python modules and are looked up when raised.
+// The Python exception of an error's kind; two live in Python modules and are looked up when
+// raised.
 void raise(const steepest::Error& e) {
   using steepest::ErrorKind;
   switch (e.kind) {
@@ -34,6 +35,10 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
       raise(e);
     }
   });
+  steepest::bind_stream(m);
+  steepest::bind_threads(m);
   steepest::bind_updates(m);
+  steepest::bind_linear(m);
+  steepest::bind_vectors(m);
   steepest::bind_nlls(m);
 }

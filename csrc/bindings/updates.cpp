@@ -1,10 +1,338 @@
-// Bindings of the update engine.
+// Bindings of the update engine: rules, plans, SIMD levels.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <mutex>
+#include <optional>
+
 #include "bindings/module.hpp"
+#include "core/intervals.hpp"
+#include "cpu/plan.hpp"
+#include "rules/list.hpp"
 
 namespace py = pybind11;
 
 namespace steepest {
+namespace {
 
-void bind_updates(py::module_& m) { m.def("simd_level", [] { return "base"; }); }
+// NumPy's flags, which pybind11 does not name in full.
+constexpr int c_contiguous = 0x1, aligned = 0x100, writeable = 0x400;
+
+const py::detail::PyArray_Proxy* proxy(PyObject* array) { return py::detail::array_proxy(array); }
+
+bool is_array(PyObject* object) {
+  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
+}
+
+// How a parameter lies in memory, to compare its gradients with.
+struct Layout {
+  PyObject* descr;  // kept alive by the parameter
+  int nd, flags;
+  std::vector<Py_ssize_t> dims, strides;
+  int64_t offset, n;  // from the first element to the lowest in memory, in bytes; elements
+
+  explicit Layout(PyObject* array) {
+    const auto* p = proxy(array);
+    descr = p->descr;
+    nd = p->nd;
+    flags = p->flags;
+    dims.assign(p->dimensions, p->dimensions + nd);
+    strides.assign(p->strides, p->strides + nd);
+    offset = 0;
+    n = 1;
+    for (size_t i = 0; i < dims.size(); ++i) {
+      n *= dims[i];
+      if (strides[i] < 0) offset += (dims[i] - 1) * strides[i];
+    }
+    if (n == 0) offset = 0;
+  }
+
+  // Whether an array has the same dtype, shape and order of elements.
+  bool fits(PyObject* array) const {
+    if (!is_array(array)) return false;
+    const auto* p = proxy(array);
+    if (p->descr != descr || p->nd != nd || !(p->flags & aligned)) return false;
+    for (size_t i = 0; i < dims.size(); ++i)
+      if (p->dimensions[i] != dims[i]) return false;
+    if (flags & p->flags & c_contiguous) return true;
+    for (size_t i = 0; i < dims.size(); ++i)
+      if (p->strides[i] != strides[i]) return false;
+    return true;
+  }
+
+  void* lowest(PyObject* array) const { return proxy(array)->data + offset; }
+};
+
+// Waits for a mutex without holding the GIL; nobody then waits for it who holds the GIL.
+class Hold {
+ public:
+  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
+    if (!lock_) {
+      py::gil_scoped_release release;
+      lock_.lock();
+    }
+  }
+  // Does not unlock at the end.
+  void keep() { lock_.release(); }
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+};
+
+// What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" |
+// "nonfinite", index of the array).
+using Trouble = std::optional<std::pair<const char*, int64_t>>;
+
+class PyPlan {
+ public:
+  // Arrays are checked in Python: aligned, writeable, dense, apart, states laid out like theta.
+  void add_tensor(int group, const py::array& theta, const std::vector<py::array>& states,
+                  const py::object& ema, int64_t t, double scalar) {
+    Hold hold(mutex_);
+    const Layout& layout = layouts_.emplace_back(theta.ptr());
+    const auto keep = [&](const py::object& array) {
+      kept_.push_back(array);
+      void* lowest = layout.lowest(array.ptr());
+      taken_.add(lowest, layout.n * theta.itemsize(), plan_.size());
+      return lowest;
+    };
+    Tensor tensor{};
+    tensor.group = group;
+    tensor.n = layout.n;
+    tensor.dtype = theta.itemsize() == 4 ? DType::float32 : DType::float64;
+    tensor.theta = keep(theta);
+    for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
+    if (!ema.is_none()) tensor.ema = keep(ema);
+    plan_.add_tensor(tensor, t, scalar);
+    bound_.push_back(nullptr);
+    sorted_ = false;
+  }
+
+  Trouble bind(py::tuple grads) {
+    Hold hold(mutex_);
+    bound_loaded_ = false;
+    if (Trouble trouble = load(grads)) return trouble;
+    for (size_t i = 0; i < bound_.size(); ++i)
+      bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
+    bound_loaded_ = true;
+    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
+    return {};
+  }
+
+  Trouble step(const py::tuple& grads, const StepOptions& options) {
+    Hold hold(mutex_);
+    bound_loaded_ = false;
+    if (Trouble trouble = load(grads)) return trouble;
+    return run(grads, options);
+  }
+
+  Trouble step_bound(const StepOptions& options) {
+    Hold hold(mutex_);
+    if (!bound_loaded_)
+      for (size_t i = 0; i < bound_.size(); ++i)
+        plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
+    bound_loaded_ = true;
+    return run(bound_grads_, options);
+  }
+
+  // The plan as a lock, for Python between calls; see Hold.
+  void acquire() {
+    Hold hold(mutex_);
+    hold.keep();
+  }
+  void release() { mutex_.unlock(); }
+
+  // f(plan), while nobody else has it.
+  template <class F>
+  auto with_plan(const F& f) {
+    Hold hold(mutex_);
+    return f(plan_);
+  }
+
+ private:
+  Trouble load(const py::tuple& grads) {
+    if (!sorted_) taken_.sort();
+    sorted_ = true;
+    const auto n = static_cast<int64_t>(layouts_.size());
+    if (static_cast<int64_t>(grads.size()) != n)
+      throw Error(ErrorKind::value, "grads: " + std::to_string(grads.size()) + " where " +
+                                        std::to_string(n) + " are due");
+    for (int64_t i = 0; i < n; ++i) {
+      PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
+      if (g == Py_None) {
+        plan_.set_gradient(i, nullptr);
+        continue;
+      }
+      const Layout& layout = layouts_[static_cast<size_t>(i)];
+      if (!layout.fits(g)) return {{"mismatch", i}};
+      void* lowest = layout.lowest(g);
+      if (taken_.overlaps(lowest, layout.n * size_of(plan_.tensor(i).dtype)))
+        return {{"overlap", i}};
+      plan_.set_gradient(i, lowest);
+    }
+    return {};
+  }
+
+  // Gradients that are to be zeroed must be writeable and apart from each other.
+  Trouble cannot_zero(const py::tuple& grads) const {
+    Intervals seen;
+    for (int64_t i = 0; i < plan_.size(); ++i) {
+      const Tensor& tensor = plan_.tensor(i);
+      if (!tensor.grad) continue;
+      if (!(proxy(PyTuple_GET_ITEM(grads.ptr(), i))->flags & writeable)) return {{"readonly", i}};
+      seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
+    }
+    const auto pair = seen.sort();
+    if (pair.first >= 0) return {{"shared", pair.second}};
+    return {};
+  }
+
+  Trouble run(const py::tuple& grads, const StepOptions& options) {
+    if (options.zero_grad)
+      if (Trouble trouble = cannot_zero(grads)) return trouble;
+    std::optional<py::gil_scoped_release> release;
+    if (plan_.bytes() > gil_bytes) release.emplace();
+    const int64_t bad = plan_.step(options);
+    if (bad >= 0) return {{"nonfinite", bad}};
+    return {};
+  }
+
+  // Below this much work, releasing the GIL costs more than others gain.
+  static constexpr int64_t gil_bytes = 1 << 18;
+
+  std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
+  Plan plan_;
+  std::vector<Layout> layouts_;
+  std::vector<py::object> kept_;
+  Intervals taken_;  // by the arrays that a step writes
+  bool sorted_ = true;
+  std::vector<void*> bound_;
+  py::tuple bound_grads_;
+  bool bound_loaded_ = false;
+};
+
+// The indices of two arrays that overlap, or none.
+std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::array>& arrays) {
+  Intervals all;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const Layout layout(arrays[i].ptr());
+    all.add(layout.lowest(arrays[i].ptr()), layout.n * arrays[i].itemsize(),
+            static_cast<int64_t>(i));
+  }
+  const auto pair = all.sort();
+  if (pair.first < 0) return {};
+  return pair;
+}
+
+StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
+                       bool zero_grad) {
+  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
+          zero_grad};
+}
+
+template <class Rule>
+py::tuple describe() {
+  const char* scalar = "";
+  if constexpr (base::HasScalar<Rule>::value) scalar = Rule::scalar;
+  return py::make_tuple(Rule::name, Rule::given, Rule::states, scalar);
+}
+
+template <class... Rules>
+py::list describe_all(base::List<Rules...>) {
+  py::list all;
+  (all.append(describe<Rules>()), ...);
+  return all;
+}
+
+Group group_of(int rule, std::vector<double> given, double decay, bool maximize,
+               double one_minus_ema) {
+  return {rule, std::move(given), decay, maximize, one_minus_ema};
+}
+
+void bind_plan(py::module_& m) {
+  py::class_<PyPlan>(m, "Plan")
+      .def(py::init())
+      .def("add_group",
+           [](PyPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
+              double one_minus_ema) {
+             const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
+             return self.with_plan([&](Plan& plan) { return plan.add_group(group); });
+           })
+      .def("set_group",
+           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
+              double one_minus_ema) {
+             const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
+             self.with_plan([&](Plan& plan) { plan.set_group(i, group); });
+           })
+      .def("set_lr", [](PyPlan& self, int i,
+                        double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
+      .def("__enter__", &PyPlan::acquire)
+      .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
+      .def("add_tensor", &PyPlan::add_tensor)
+      .def("bind", &PyPlan::bind)
+      .def("step",
+           [](PyPlan& self, const py::tuple& grads, double grad_scale,
+              std::optional<double> max_norm, int nonfinite, bool zero_grad) {
+             return self.step(grads, options_of(grad_scale, max_norm, nonfinite, zero_grad));
+           })
+      .def("step_bound",
+           [](PyPlan& self, double grad_scale, std::optional<double> max_norm, int nonfinite,
+              bool zero_grad) {
+             return self.step_bound(options_of(grad_scale, max_norm, nonfinite, zero_grad));
+           })
+      // The same with every option at its default: half the price of a call.
+      .def("step_plain", [](PyPlan& self, const py::tuple& grads) { return self.step(grads, {}); })
+      .def("step_bound_plain", [](PyPlan& self) { return self.step_bound({}); })
+      .def("tensor_step",
+           [](PyPlan& self, int64_t i) {
+             return self.with_plan([&](Plan& plan) { return plan.step_of(i); });
+           })
+      .def("tensor_scalar",
+           [](PyPlan& self, int64_t i) {
+             return self.with_plan([&](Plan& plan) { return plan.scalar_of(i); });
+           })
+      .def("restore",
+           [](PyPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+              int64_t step_count, int64_t skipped) {
+             self.with_plan([&](Plan& plan) {
+               for (int64_t i = 0; i < plan.size(); ++i) {
+                 plan.step_of(i) = steps[static_cast<size_t>(i)];
+                 plan.scalar_of(i) = scalars[static_cast<size_t>(i)];
+               }
+               plan.step_count = step_count;
+               plan.skipped = skipped;
+             });
+           })
+      .def("counts",
+           [](PyPlan& self) {
+             return self.with_plan(
+                 [](Plan& plan) { return std::pair(plan.step_count, plan.skipped); });
+           })
+      .def("given_of_last_step",
+           [](PyPlan& self, int i) {
+             return self.with_plan([&](Plan& plan) { return plan.given_of_last_step(i); });
+           })
+      .def("remember", [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
+      .def("grad_norm",
+           [](PyPlan& self) { return self.with_plan([](Plan& plan) { return plan.grad_norm; }); })
+      .def("set_cuts", [](PyPlan& self, std::vector<double> cuts) {
+        self.with_plan([&](Plan& plan) { plan.cuts = std::move(cuts); });
+      });
+}
+
+}  // namespace
+
+void bind_updates(py::module_& m) {
+  m.def("rules", [] { return describe_all(base::AllRules{}); });
+  m.def("find_overlap", &find_overlap);
+  m.def("simd_level", &level_in_use);
+  m.def("set_simd_level", [](const std::string& name) { set_level(name.c_str()); });
+  m.def("simd_levels", [] {
+    std::vector<std::string> names;
+    for (int i = 0; i < n_levels(); ++i) names.emplace_back(level_name(i));
+    return names;
+  });
+  bind_plan(m);
+}
 
 }  // namespace steepest

@@ -155,9 +155,8 @@ class DenseCpu {
     const int64_t m = current_.J.rows().m;
     scratch_.resize(at(m));
     current_.J.multiply(s, scratch_.data());
-    each(m, [&](int64_t i) {
-      scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]);
-    });
+    each(m,
+         [&](int64_t i) { scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]); });
     current_.J.weighted_transpose(scratch_.data(), out);
     for (int64_t j = 0; j < size(); ++j) {
       if (!std::isfinite(out[j])) return false;

@@ -32,9 +32,8 @@ class NormalEquations {
 
   void add(const Rows<T>& rows, std::vector<T>& scratch) {
     if (n <= own_gram_n && rows.m * n * n <= own_gram_work) {
-      each_chunk(rows, own_chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
-        add_own(J, ld, f, m);
-      });
+      each_chunk(rows, own_chunk, scratch,
+                 [this](const T* J, int64_t ld, const T* f, int64_t m) { add_own(J, ld, f, m); });
     } else if (!rows.row_major && !rows.jac_weight) {
       const int64_t chunk = blas_chunk(n);
       for (int64_t i = 0; i < rows.m; i += chunk) {

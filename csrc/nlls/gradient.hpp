@@ -30,8 +30,7 @@ Stationarity measure(const BoxModel<Backend>& box, const std::vector<T>& x, cons
     }
     out.optimality = std::fmax(out.optimality, size * distance);
     if (size == 0 || box.rests(x[i], g[i], j)) continue;
-    out.cosine =
-        std::fmax(out.cosine, size / (std::sqrt(static_cast<double>(norms2[i])) * f_norm));
+    out.cosine = std::fmax(out.cosine, size / (std::sqrt(static_cast<double>(norms2[i])) * f_norm));
   }
   return out;
 }

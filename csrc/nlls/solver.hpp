@@ -166,9 +166,7 @@ class Solver {
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
   // No step will follow from the point whose Jacobian is told now.
-  bool last_point() const {
-    return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev;
-  }
+  bool last_point() const { return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev; }
 
   // --- judging the point on trial
 
@@ -245,7 +243,8 @@ class Solver {
     refused_ = false;
     if (!backend_.finite()) {
       if (have_point_) return false;
-      throw Error(ErrorKind::value, "jac: not finite at x0; a start with a finite Jacobian is needed");
+      throw Error(ErrorKind::value,
+                  "jac: not finite at x0; a start with a finite Jacobian is needed");
     }
     backend_.commit();
     accept_residuals();
@@ -317,8 +316,8 @@ class Solver {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
-           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 &&
+           backend_.keeps_rows() && !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
   }
 
   Phase look_ahead() {
@@ -331,8 +330,8 @@ class Solver {
   Phase correct() {
     ahead_ = false;
     ++nfev_;
-    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(),
-                           residuals_.trial(), product_.data())) {
+    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(), residuals_.trial(),
+                           product_.data())) {
       finder_.accelerate(backend_, box_, D_.data(), product_.data());
     }
     return try_step();
@@ -375,9 +374,10 @@ class Solver {
 
   void expect(Phase phase, const char* call) const {
     if (phase_ == phase) return;
-    static const char* const wants[] = {"the residual at x", "the Jacobian at x", "nothing: it is done"};
-    throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
-                                      wants[static_cast<int>(phase_)]);
+    static const char* const wants[] = {"the residual at x", "the Jacobian at x",
+                                        "nothing: it is done"};
+    throw Error(ErrorKind::value,
+                std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase_)]);
   }
 
   void check_size(int64_t m) const {

@@ -15,12 +15,44 @@ __version__: str = _cpu.version
 
 # public name -> the module that defines it
 _HOME = {
-    "BackendError": "steepest.errors",
+    **dict.fromkeys(("BackendError", "ConvergenceError"), "steepest.errors"),
+    **dict.fromkeys(
+        (
+            "SGD",
+            "Momentum",
+            "Nesterov",
+            "RMSProp",
+            "Adam",
+            "AMSGrad",
+            "AdamW",
+            "Adagrad",
+            "Adadelta",
+            "AdaMax",
+            "NAdam",
+            "RAdam",
+            "Lion",
+        ),
+        "steepest.rules",
+    ),
+    "minibatches": "steepest.batches",
     "LeastSquares": "steepest.nlls.inside_out",
     "check_jacobian": "steepest.nlls.jacobian_check",
+    "confidence_band": "steepest.nlls.bands",
+    "curve_fit": "steepest.nlls.curve",
     "least_squares": "steepest.nlls.loop",
+    "BFGS": "steepest.fullbatch.bfgs",
+    "GradientDescent": "steepest.fullbatch.gradient_descent",
+    "LBFGS": "steepest.fullbatch.lbfgs",
+    "Newton": "steepest.fullbatch.newton",
+    "line_search": "steepest.fullbatch.line_search",
+    "minimize": "steepest.fullbatch.minimize",
+    "solve": "steepest.linear",
+    **dict.fromkeys(
+        ("get_num_threads", "info", "set_flush_denormals", "set_num_threads"), "steepest.system"
+    ),
+    "prediction_band": "steepest.nlls.bands",
 }
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

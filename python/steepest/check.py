@@ -30,10 +30,10 @@ def number(
         f"below {below:g}" if below is not None else "",
     )
     allowed = "a number, " + ", ".join(text for text in limits if text)
-    # NumPy's and CuPy's 0-d arrays pass through float(); strings and bools do not.
-    if isinstance(value, (str, bytes, bool)) or not (
-        isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
-    ):
+    # 0-d arrays of NumPy and others pass through float(), but not complex or bool ones.
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")
+    scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
+    if isinstance(value, bool) or kind not in "fiu" or not scalar:
         raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is {allowed}")
     try:
         x = float(value)
@@ -51,9 +51,12 @@ def number(
     return x
 
 
-def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
+def integer(
+    name: str, value: Any, *, at_least: int | None = None, at_most: int | None = None
+) -> int:
     """A whole number, as an int."""
     allowed = "a whole number" + (f", at least {at_least}" if at_least is not None else "")
+    allowed += f", at most {at_most}" if at_most is not None else ""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -61,18 +64,25 @@ def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{name}: {value!r} is a {kind}; allowed is {allowed}") from None
-    if at_least is not None and n < at_least:
+    if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
         raise ValueError(f"{name}: {n} is not allowed; allowed is {allowed}")
     return n
 
 
-def pair(name: str, value: Any, **limits: float) -> tuple[float, float]:
+def pair(
+    name: str, value: Any, *, at_least: float | None = None, below: float | None = None
+) -> tuple[float, float]:
     """Two real numbers within the limits, as a tuple of floats."""
     try:
+        if isinstance(value, (set, frozenset)):
+            raise TypeError  # has no order
         first, second = value
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {value!r} is not a pair of numbers") from None
-    return number(f"{name}[0]", first, **limits), number(f"{name}[1]", second, **limits)
+    return (
+        number(f"{name}[0]", first, at_least=at_least, below=below),
+        number(f"{name}[1]", second, at_least=at_least, below=below),
+    )
 
 
 def flag(name: str, value: Any) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import mgh
 from scipy.optimize import Bounds
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
+from problems import mgh
 
 ROSENBROCK = mgh.PROBLEMS[0]
 LOSSES = ["linear", "soft_l1", "huber", "cauchy", "arctan"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import mgh, nist
 
 import steepest as st
+from problems import mgh, nist
 
 ROSENBROCK = mgh.PROBLEMS[0]
 THURBER = nist.load("Thurber")
@@ -39,8 +39,9 @@ def test_normal_equations(problem, start):
         f, J = problem.residual(s.x), problem.jacobian(s.x)
         s.tell_normal(0.5 * f @ f, J.T @ J, J.T @ f)
     got = s.result()
-    want = st.least_squares(problem.residual, problem.starts[1] if start is None else start,
-                            problem.jacobian)
+    want = st.least_squares(
+        problem.residual, problem.starts[1] if start is None else start, problem.jacobian
+    )
     np.testing.assert_allclose(got.x, want.x, rtol=1e-4)
     assert got.success and got.jac is None
     with pytest.raises(ValueError, match="normal equations do not tell the number of residuals"):

@@ -51,9 +51,12 @@ def test_lapack_sizes_and_both_orders(n, order, linear_solver):
     A = rng.standard_normal((5 * n, n))
     b = rng.standard_normal(5 * n)
     J = np.asarray(A, order=order)
-    fit = st.least_squares(lambda x: A @ x - b, np.ones(n), lambda x: J, linear_solver=linear_solver)
+    fit = st.least_squares(
+        lambda x: A @ x - b, np.ones(n), lambda x: J, linear_solver=linear_solver
+    )
     best = np.linalg.lstsq(A, b, rcond=None)[0]
-    np.testing.assert_allclose(fit.x, best, rtol=1e-4 if linear_solver == "cg" else 1e-6, atol=1e-5)
+    rtol = 1e-4 if linear_solver == "cg" else 1e-6
+    np.testing.assert_allclose(fit.x, best, rtol=rtol, atol=1e-5)
     assert fit.jac is not J  # a copy: J is also the caller's
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import mgh
 
 import steepest as st
+from problems import mgh
 
 ROSENBROCK = mgh.PROBLEMS[0]
 
@@ -44,7 +44,9 @@ def test_one_parameter_one_residual():
 def test_rank_deficient_jacobian(linear_solver):
     A = np.outer(np.arange(1.0, 7.0), [1, 2, 3])
     b = np.arange(6.0)
-    fit = st.least_squares(lambda x: A @ x - b, np.ones(3), lambda x: A, linear_solver=linear_solver)
+    fit = st.least_squares(
+        lambda x: A @ x - b, np.ones(3), lambda x: A, linear_solver=linear_solver
+    )
     best = np.linalg.lstsq(A, b, rcond=None)[0]
     assert fit.success
     assert fit.cost == pytest.approx(0.5 * np.sum((A @ best - b) ** 2), rel=1e-8)

@@ -1,0 +1,199 @@
+// The thread policy: see threads.hpp.
+#include "cpu/threads.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <thread>
+#include <vector>
+
+#include "core/error.hpp"
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+#if defined(_OPENMP) && defined(__GNUC__) && !defined(__clang__)
+#include <pthread.h>
+#define STEEPEST_LIBGOMP 1
+#endif
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace steepest {
+
+namespace {
+
+std::atomic<int> set_threads{0};
+std::atomic<bool> flush{false};
+// Two threads begin to pay at twice this: see bench/RESULTS.md.
+std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
+
+#ifdef _OPENMP
+// Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
+const int openmp_at_load = omp_get_max_threads();
+const bool openmp_named = std::getenv("OMP_NUM_THREADS") != nullptr;
+#endif
+
+int openmp_limit() {
+#ifdef _OPENMP
+  const int most = omp_get_max_threads(), total = omp_get_thread_limit();
+  if (openmp_named || most != openmp_at_load) return std::min(most, total);
+  return total < max_threads ? total : 0;
+#else
+  return 1;
+#endif
+}
+
+int affinity() {
+#ifdef __linux__
+  using Word = unsigned long;
+  for (size_t words = 16; words <= 4096; words *= 4) {  // the kernel refuses a mask too short
+    std::vector<Word> mask(words);
+    const size_t bytes = words * sizeof(Word);
+    if (sched_getaffinity(0, bytes, reinterpret_cast<cpu_set_t*>(mask.data())) == 0)
+      return CPU_COUNT_S(bytes, reinterpret_cast<cpu_set_t*>(mask.data()));
+  }
+#endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+// Processors that one control group allows, by version 2 or 1; 0 without a quota.
+double quota_of(const std::string& group) {
+  std::string quota = "max";
+  double period = 0;
+  std::ifstream(group + "/cpu.max") >> quota >> period;
+  if (period <= 0) {
+    std::ifstream(group + "/cpu.cfs_quota_us") >> quota;
+    std::ifstream(group + "/cpu.cfs_period_us") >> period;
+  }
+  const double allowed = std::atof(quota.c_str());  // "max" is 0, version 1's "-1" negative
+  return allowed > 0 && period > 0 ? allowed / period : 0;
+}
+
+}  // namespace
+
+int cgroup_quota(const std::string& root) {
+  double least = 0;
+  std::ifstream groups(root + "/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {  // number:controllers:path
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos)
+      continue;
+    // Where version 2 is mounted, alone or beside version 1, and where version 1 is.
+    for (const std::string& mount :
+         {std::string(), std::string("/unified"), std::string("/cpu"), "/" + controllers}) {
+      for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
+        const double quota = quota_of(root + "/sys/fs/cgroup" + mount + path);
+        if (quota > 0) least = least > 0 ? std::min(least, quota) : quota;
+        if (path.rfind('/') == std::string::npos) break;
+      }
+    }
+  }
+  return least > 0 ? std::max(1, static_cast<int>(least)) : 0;
+}
+
+ThreadLimits thread_limits(const std::string& root) {
+  return {set_threads.load(std::memory_order_relaxed), affinity(), cgroup_quota(root),
+          openmp_limit()};
+}
+
+int threads_allowed(const ThreadLimits& limits) {
+  if (limits.set > 0) return limits.set;
+  int n = std::max(1, limits.affinity);
+  if (limits.quota > 0) n = std::min(n, limits.quota);
+  if (limits.openmp > 0) n = std::min(n, limits.openmp);
+  return std::min(n, max_threads);
+}
+
+int get_num_threads() {
+  const int set = set_threads.load(std::memory_order_relaxed);
+  if (set > 0) return set;
+  static const int quota = cgroup_quota("");  // read once: a dozen files
+  return threads_allowed({0, affinity(), quota, openmp_limit()});
+}
+
+void set_num_threads(int64_t n) {
+  if (n < 0 || n > max_threads)
+    throw Error(ErrorKind::value, "n: " + std::to_string(n) + " is not allowed; allowed is 1 to " +
+                                      std::to_string(max_threads) + ", or None");
+  set_threads = static_cast<int>(n);
+}
+
+int threads_for([[maybe_unused]] int64_t bytes) {
+#ifdef _OPENMP
+  const int64_t worth = bytes / bytes_per_thread();
+  if (worth < 2 || omp_in_parallel()) return 1;
+  return static_cast<int>(std::min<int64_t>(worth, get_num_threads()));
+#else
+  return 1;
+#endif
+}
+
+int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
+
+void set_bytes_per_thread(int64_t bytes) { traffic_of_a_thread = std::max<int64_t>(1, bytes); }
+
+void make_forks_safe() {
+#ifdef STEEPEST_LIBGOMP
+  // libgomp's team survives a fork in name only. Dismissing it first lets parent and child make
+  // teams of their own (libomp does so itself); only the forking thread's team is concerned.
+  static std::once_flag once;
+  std::call_once(once, [] {
+    pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+  });
+#endif
+}
+
+// --- floating-point mode ---
+
+namespace {
+
+#if defined(__SSE2__)
+constexpr uint64_t ieee = 0x1f80, flushing = 0x8040;  // all traps masked; FTZ and DAZ
+constexpr uint64_t sticky = 0x3f;
+uint64_t read_mode() { return _mm_getcsr(); }
+void write_mode(uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
+#elif defined(__aarch64__)
+constexpr uint64_t ieee = 0, flushing = uint64_t{1} << 24;  // FZ
+constexpr uint64_t sticky = 0;
+uint64_t read_mode() {
+  uint64_t mode;
+  asm volatile("mrs %0, fpcr" : "=r"(mode));
+  return mode;
+}
+void write_mode(uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
+#else
+constexpr uint64_t ieee = 0, flushing = 0, sticky = 0;
+uint64_t read_mode() { return 0; }
+void write_mode(uint64_t) {}
+#endif
+
+uint64_t wanted_mode() { return flush_denormals() ? ieee | flushing : ieee; }
+
+}  // namespace
+
+void set_flush_denormals(bool on) {
+  if (on && flushing == 0)
+    throw Error(ErrorKind::backend, "set_flush_denormals: this processor has no known flush mode");
+  flush = on;
+}
+
+bool flush_denormals() { return flush.load(std::memory_order_relaxed); }
+
+FloatMode::FloatMode() : before_(read_mode()) {
+  const uint64_t wanted = wanted_mode();
+  if ((before_ & ~sticky) != wanted) write_mode(wanted);
+}
+
+// Writes only where something differs; so a restored thread also forgets the flags raised here.
+FloatMode::~FloatMode() {
+  if (read_mode() != before_) write_mode(before_);
+}
+
+}  // namespace steepest

@@ -1,0 +1,79 @@
+// How many threads a region may have, the region itself, and its floating-point mode.
+//
+// Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
+// container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
+// nested teams would only wait for each other; one below a measured amount of traffic.
+#pragma once
+#include <cstdint>
+#include <string>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace steepest {
+
+// Where a limit is absent it is 0.
+struct ThreadLimits {
+  int set;       // by set_num_threads
+  int affinity;  // processors that the calling thread may run on
+  int quota;     // of the container, in whole processors
+  int openmp;    // OMP_NUM_THREADS, omp_set_num_threads, OMP_THREAD_LIMIT
+};
+
+// root: the folder that holds proc and sys; another one in tests.
+ThreadLimits thread_limits(const std::string& root);
+// Processors allowed by the own control group and its parents, rounded down but at least one (a
+// team that is cut off waits for its slowest); 0 without a quota.
+int cgroup_quota(const std::string& root);
+int threads_allowed(const ThreadLimits& limits);
+
+int get_num_threads();
+// 0: by the limits again. More than max_threads is an Error.
+void set_num_threads(int64_t n);
+constexpr int max_threads = 1024;  // libgomp ends the process where the system gives no more
+
+// Threads for a region that moves so many bytes through memory.
+int threads_for(int64_t bytes);
+// Least traffic that is worth a thread; settable for tests.
+int64_t bytes_per_thread();
+void set_bytes_per_thread(int64_t bytes);
+
+// A child forked after a region would wait forever for the threads it has not: called once.
+void make_forks_safe();
+
+// Flush denormals to zero inside regions from now on: faster where processors are slow on them,
+// but no longer the same bits on every machine.
+void set_flush_denormals(bool on);
+bool flush_denormals();
+
+// The floating-point mode of a region while this lives: IEEE rounding, no traps, denormals kept or
+// flushed as set, whatever the thread came with, so that every thread computes the same.
+class FloatMode {
+ public:
+  FloatMode();
+  ~FloatMode();
+  FloatMode(const FloatMode&) = delete;
+  FloatMode& operator=(const FloatMode&) = delete;
+
+ private:
+  uint64_t before_;
+};
+
+// f(thread, team) on each thread of a team of at most so many; f must not throw.
+template <class F>
+void in_parallel([[maybe_unused]] int threads, const F& f) {
+#ifdef _OPENMP
+  if (threads > 1) {
+#pragma omp parallel num_threads(threads)
+    {
+      const FloatMode mode;
+      f(omp_get_thread_num(), omp_get_num_threads());
+    }
+    return;
+  }
+#endif
+  const FloatMode mode;
+  f(0, 1);
+}
+
+}  // namespace steepest

@@ -1,0 +1,143 @@
+"""What counts as an array: NumPy's own, and views of what exports its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from steepest.errors import BackendError
+
+__all__ = ["as_gradient", "as_parameter", "like"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def view(path: str, value: Any) -> Array:
+    """A NumPy array over the memory of ``value``; never a copy."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
+    if isinstance(value, np.ndarray):
+        return value.view(np.ndarray) if type(value) is not np.ndarray else value
+    if isinstance(value, (np.generic, int, float, complex, str, bytes, list, tuple, dict)):
+        raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
+    if isinstance(value, Iterator):
+        raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
+    if isinstance(value, type):
+        raise TypeError(f"{path}: the class {value.__name__} where an array is due")
+    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
+        if int(value.__dlpack_device__()[0]) not in _CPU:
+            raise _on_a_device(path, value)
+        try:
+            return np.from_dlpack(value)
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise TypeError(
+                f"{path}: this {type(value).__name__} does not export its memory: {error}"
+            ) from error
+    if hasattr(value, "__cuda_array_interface__"):
+        raise _on_a_device(path, value)
+    if hasattr(value, "__array_interface__"):
+        try:
+            return np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{path}: __array_interface__ of this {type(value).__name__} is not valid: {error}"
+            ) from error
+    raise TypeError(
+        f"{path}: a {type(value).__name__} where an array is due: one of NumPy, or what exports "
+        "DLPack or __array_interface__"
+    )
+
+
+def _on_a_device(path: str, value: Any) -> BackendError:
+    return BackendError(
+        f"{path}: this {type(value).__name__} lives on a GPU, and this build of steepest has no "
+        "CUDA module; move it to the host, or build with a CUDA compiler"
+    )
+
+
+def _check_kind(path: str, array: Array) -> None:
+    dtype = array.dtype
+    if dtype not in _DTYPES:  # equality, so another byte order is not in it
+        native = dtype.newbyteorder("=")
+        fix = f".astype({native.name!r})" if native in _DTYPES else ".astype('float32')"
+        raise TypeError(
+            f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order "
+            f"(a copy of that kind: {fix})"
+        )
+    if not array.flags.aligned:
+        raise ValueError(f"{path}: not aligned to its elements; pass np.require(a, None, 'A')")
+
+
+def is_dense(array: Array) -> bool:
+    """Whether the elements cover one stretch of memory, each once, in some order of the axes."""
+    if array.flags.c_contiguous or array.size == 0:
+        return True
+    expected = array.itemsize
+    for stride, n in sorted(
+        (abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n != 1
+    ):
+        if stride != expected:
+            return False
+        expected *= n
+    return True
+
+
+def as_parameter(path: str, value: Any) -> Array:
+    """An array that a step may write to."""
+    array = view(path, value)
+    _check_kind(path, array)
+    if not array.flags.writeable:
+        why = "" if isinstance(value, np.ndarray) else " (or its DLPack capsule is unversioned)"
+        raise ValueError(f"{path}: read-only{why}; pass a writeable array, such as a copy of it")
+    if not is_dense(array):
+        raise ValueError(
+            f"{path}: strides {array.strides} of shape {array.shape} leave gaps or repeat "
+            "elements; pass an array that covers its memory densely, such as "
+            "np.ascontiguousarray(p), and copy it back"
+        )
+    return array.view()  # of our own: the caller may give the array itself another shape
+
+
+def as_gradient(path: str, value: Any, param: Array) -> Array:
+    """An array laid out exactly like the parameter ``param``, over the memory of ``value``."""
+    array = view(path, value)
+    _check_kind(path, array)
+    if array.dtype != param.dtype:
+        raise TypeError(
+            f"{path}: dtype {array.dtype} differs from the parameter's {param.dtype}; "
+            f"pass g.astype({param.dtype.name!r})"
+        )
+    if array.shape != param.shape:
+        raise ValueError(f"{path}: shape {array.shape} differs from the parameter's {param.shape}")
+    steps = zip(array.strides, param.strides, array.shape, strict=True)
+    if array.size and any(g != p and n != 1 for g, p, n in steps):
+        fix = "np.ascontiguousarray(g)"
+        if not param.flags.c_contiguous:
+            fix = "np.asfortranarray(g)" if param.flags.f_contiguous else "a copy laid out like it"
+        raise ValueError(
+            f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
+            f"pass {fix}"
+        )
+    # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
+    return np.lib.stride_tricks.as_strided(
+        array.view(param.dtype), param.shape, param.strides, writeable=array.flags.writeable
+    )
+
+
+def like(param: Array, fill: float = 0.0) -> Array:
+    """A new array with the dtype, shape and strides of ``param``, on a 64-byte boundary."""
+    n, size = param.size, param.itemsize
+    memory = np.zeros(n * size + 64, np.uint8)
+    skip = -memory.ctypes.data % 64
+    flat = memory[skip : skip + n * size].view(param.dtype)
+    if fill:
+        flat.fill(fill)
+    if param.flags.c_contiguous or n == 0:
+        return flat.reshape(param.shape)
+    down = sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)
+    return np.ndarray(param.shape, param.dtype, flat.data, down, param.strides)

@@ -1,0 +1,85 @@
+"""Minibatches: one epoch of shuffled indices, the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest import check
+
+__all__ = ["Minibatches", "minibatches"]
+
+
+@dataclass(frozen=True)
+class Minibatches:
+    """What `minibatches` returns: has a length, and can be walked any number of times."""
+
+    n: int
+    batch_size: int
+    seed: int
+    epoch: int
+    drop_last: bool
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self.n, self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        # Sorting raw words: NumPy promises them for all versions, but not `permutation`. The epoch
+        # is a spawn key, as [seed, epoch] would run together where a seed takes several words.
+        source = np.random.SeedSequence(self.seed, spawn_key=(self.epoch,))
+        keys = np.random.Philox(source).random_raw(self.n)
+        order = np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+        for k in range(len(self)):
+            yield order[k * self.batch_size : (k + 1) * self.batch_size]
+
+
+def minibatches(
+    n: int, batch_size: int, *, seed: int, epoch: int = 0, drop_last: bool = False
+) -> Minibatches:
+    """One epoch of minibatches: B₁ … B_⌈n/m⌉, a random partition of the indices 0 … n−1.
+
+    The partition is fixed by (seed, epoch), on every machine and NumPy version; other epochs of
+    the same seed are shuffled independently. Robbins & Monro's gradient on a batch, scaled by
+    1/m, is an unbiased estimate of the full one (Bottou, Curtis & Nocedal 2018, section 3.4).
+
+    Parameters
+    ----------
+    n : int
+        Samples, at least 0.
+    batch_size : int
+        Samples in a batch (m), at least 1; the last batch may have fewer.
+    seed, epoch : int
+        At least 0.
+    drop_last : bool
+        Leave out the last batch where it is smaller than the others.
+
+    Returns
+    -------
+    Minibatches
+        Has ``len()``; each walk over it yields the same int64 index arrays of shape (m,). The
+        batches of one walk are parts of one array; no other walk shares it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or outside its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(5.0)
+    >>> batches = minibatches(len(x), 2, seed=1)
+    >>> len(batches), [x[batch].tolist() for batch in batches]
+    (3, [[0.0, 4.0], [2.0, 3.0], [1.0]])
+    """
+    return Minibatches(
+        check.integer("n", n, at_least=0),
+        check.integer("batch_size", batch_size, at_least=1),
+        check.integer("seed", seed, at_least=0),
+        check.integer("epoch", epoch, at_least=0),
+        check.flag("drop_last", drop_last),
+    )

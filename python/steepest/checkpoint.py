@@ -1,0 +1,193 @@
+"""An optimizer's state as a dict in PyTorch's layout, and as one .npz file."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from steepest import check
+
+if TYPE_CHECKING:
+    from steepest.optimizer import Optimizer
+
+MOST_STEPS = 2**53  # counted exactly in a double
+
+__all__ = ["load", "load_state_dict", "save", "state_dict"]
+
+
+def _scalar_name(opt: Optimizer, i: int) -> str:
+    from steepest.optimizer import RULES
+
+    return RULES[opt._rules[opt._paths[i][0]]][3]
+
+
+def _arrays_of(opt: Optimizer, i: int) -> dict[str, Any]:
+    ema = {} if opt._emas[i] is None else {"ema": opt._emas[i]}
+    return {**opt._states[i], **ema}
+
+
+def state_dict(opt: Optimizer, copy: bool = True) -> dict[str, Any]:
+    """Everything that a run needs to go on, but the parameters themselves."""
+    with opt._lock:
+        state: dict[int, dict[str, Any]] = {}
+        for i in range(len(opt._views)):
+            state[i] = {"step": opt._plan.tensor_step(i)}
+            for name, array in _arrays_of(opt, i).items():
+                state[i][name] = array.copy(order="K") if copy else array
+            if _scalar_name(opt, i):
+                state[i][_scalar_name(opt, i)] = opt._plan.tensor_scalar(i)
+        groups, first = [], 0
+        for rule, group in zip(opt._rules, opt._groups, strict=True):
+            values = group.hyperparameters()
+            names = list(group["param_names"])
+            if callable(values["lr"]):
+                values["lr"] = None
+            indices = list(range(first, first + len(names)))
+            groups.append({**values, "rule": rule, "params": indices, "param_names": names})
+            first += len(names)
+        steps, skipped = opt._plan.counts()
+        return {"state": state, "param_groups": groups, "step_count": steps, "skipped": skipped}
+
+
+def _entry(where: str, mapping: Any, keys: list[str]) -> None:
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{where}: a {type(mapping).__name__} where a dict with {keys} is due")
+    missing, extra = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
+    if missing or extra:
+        parts = [f"{missing} missing"] * bool(missing) + [f"{extra} not known"] * bool(extra)
+        raise ValueError(f"{where}: {', '.join(parts)}; due are {keys}")
+
+
+def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any]]:
+    """The entries of all tensors, checked against the optimizer's arrays."""
+    where = "state_dict['state']"
+    if not isinstance(state, Mapping):
+        raise TypeError(f"{where}: a {type(state).__name__} where a dict is due")
+    if set(state) != set(range(len(opt._views))):
+        raise ValueError(f"{where}: entries {list(state)}; due are 0 to {len(opt._views) - 1}")
+    checked = []
+    for i in range(len(opt._views)):
+        mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
+        _entry(f"{where}[{i}]", state[i], ["step", *mine, *([scalar] if scalar else [])])
+        entry: dict[str, Any] = {
+            "step": check.integer(
+                f"{where}[{i}]['step']", state[i]["step"], at_least=0, at_most=count
+            )
+        }
+        if scalar:
+            entry[scalar] = check.number(
+                f"{where}[{i}][{scalar!r}]", state[i][scalar], at_least=0, at_most=1
+            )
+        for name, array in mine.items():
+            given = np.asarray(state[i][name])
+            if given.dtype != array.dtype:
+                kinds = f"dtype {given.dtype} differs from the present {array.dtype}"
+                raise TypeError(f"{where}[{i}][{name!r}]: {kinds}")
+            if given.shape != array.shape:
+                shapes = f"shape {given.shape} differs from the present {array.shape}"
+                raise ValueError(f"{where}[{i}][{name!r}]: {shapes}")
+            entry[name] = given
+        checked.append(entry)
+    return checked
+
+
+def _checked_groups(opt: Optimizer, groups: Any) -> list[dict[str, Any]]:
+    where = "state_dict['param_groups']"
+    if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
+        raise ValueError(f"{where}: a list of {len(opt._groups)} groups is due")
+    checked, first = [], 0
+    for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
+        values = mine.hyperparameters()
+        _entry(f"{where}[{i}]", group, [*values, "rule", "params", "param_names"])
+        if group["rule"] != rule:
+            raise ValueError(
+                f"{where}[{i}]: rule {group['rule']!r} differs from the present {rule!r}"
+            )
+        names = mine["param_names"]
+        for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
+            if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
+                raise ValueError(
+                    f"{where}[{i}]: {key} {group[key]!r} differ from the present {due!r}"
+                )
+        first += len(names)
+        new = {name: group[name] for name in values}
+        if new["lr"] is None:
+            new["lr"] = values["lr"]
+        checked.append(mine._checked(new))
+    return checked
+
+
+def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
+    """Checks all, then copies into the optimizer's own arrays."""
+    _entry("state_dict", given, ["state", "param_groups", "step_count", "skipped"])
+    with opt._lock:
+        count, skipped = (
+            check.integer(f"state_dict[{key!r}]", given[key], at_least=0, at_most=MOST_STEPS)
+            for key in ("step_count", "skipped")
+        )
+        state = _checked_state(opt, given["state"], count)
+        groups = _checked_groups(opt, given["param_groups"])
+        last = opt._rates(count + skipped - 1) if count + skipped else []
+        for group, values in zip(opt._groups, groups, strict=True):
+            group.change(values)
+        for i, entry in enumerate(state):
+            for name, array in _arrays_of(opt, i).items():
+                array[...] = entry[name]
+        steps = [entry["step"] for entry in state]
+        scalars = [float(e.get(_scalar_name(opt, i), 0.0)) for i, e in enumerate(state)]
+        opt._plan.restore(steps, scalars, count, skipped)
+        for i, lr in last:
+            opt._plan.set_lr(i, lr)
+        opt._plan.remember()
+
+
+def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
+    """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
+    target = os.fsdecode(path)
+    beside = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    try:
+        with opt._lock, open(beside, "wb") as file:
+            whole = state_dict(opt, copy=False)
+            contents: dict[str, Any] = {}
+            for i, entry in whole["state"].items():
+                arrays = {k: v for k, v in entry.items() if isinstance(v, np.ndarray)}
+                contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
+                whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
+            np.savez(file, json=np.array(json.dumps(whole)), **contents)
+        os.replace(beside, target)
+    except BaseException:
+        if os.path.exists(beside):
+            os.remove(beside)
+        raise
+
+
+def _read(path: str) -> dict[str, Any]:
+    """The state dict in a file of ``save``."""
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        whole: dict[str, Any] = json.loads(str(file["json"]))
+        state = {int(i): entry for i, entry in whole["state"].items()}
+        for key in file.files:
+            if key != "json":
+                _, i, name = key.split("/", 2)
+                state[int(i)][name] = file[key]
+        for group in whole["param_groups"]:
+            if "betas" in group:
+                group["betas"] = tuple(group["betas"])
+    return {**whole, "state": state}
+
+
+def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
+    """Read a file of ``save``."""
+    name = os.fsdecode(path)
+    try:
+        whole = _read(name)
+    except OSError:
+        raise
+    except Exception as error:  # of the zip, the arrays or the JSON in it
+        raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
+    load_state_dict(opt, whole)

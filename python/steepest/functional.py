@@ -1,0 +1,108 @@
+"""The rules without an object, for embedding: one function a rule, made from its class.
+
+``adam(p, g, m, v, *, step, lr, ...)`` updates p and its state arrays in place for one step; the
+keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
+class, in its order, laid out like p; start them as the class does (zeros, mostly).
+
+>>> import numpy as np, steepest as st
+>>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)
+>>> st.functional.adam(p, g, m, v, step=1, lr=0.1)
+>>> p.round(3)
+array([0.9, 0.9])
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from steepest import _cpu, arrays, check, rules
+from steepest.optimizer import RULES, Optimizer, group_arguments
+
+__all__ = [name.lower() for name in rules.__all__]
+
+
+def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[Any]:
+    if len(states) != len(due):
+        listed = ", ".join(due) or "none"
+        raise TypeError(f"{name}: {len(states)} state arrays given; due are {len(due)}: {listed}")
+    views = []
+    for state_name, state in zip(due, states, strict=True):
+        arrays.as_parameter(state_name, state)
+        views.append(arrays.as_gradient(state_name, state, p))
+    return views
+
+
+def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
+    name = cls.__name__.lower()
+    keywords = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for key, parameter in inspect.signature(cls.__init__).parameters.items()
+        if key not in ("self", "params", "initial_accumulator_value", "ema_decay")
+    ]
+    defaults = {k.name: k.default for k in keywords if k.default is not k.empty}
+    fixed: dict[str, Any] = {"ema_decay": None}
+    if "initial_accumulator_value" in cls.checks:
+        fixed["initial_accumulator_value"] = 0.0
+    if "amsgrad" in cls.checks:
+        fixed["amsgrad"] = cls.__name__ == "AMSGrad"
+
+    def function(p: Any, g: Any, *states: Any, step: int, **hyper: Any) -> float | None:
+        unknown = sorted(set(hyper) - {keyword.name for keyword in keywords} - {"mu_product"})
+        if unknown:
+            raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
+        product = hyper.pop("mu_product", None)
+        values = {**fixed, **defaults, **hyper}
+        if "lr" not in values:
+            raise TypeError(f"{name}: lr is missing")
+        values = {key: cls.checks[key](key, value) for key, value in values.items()}
+        if callable(values["lr"]):
+            raise TypeError("lr: a callable; a function takes the number of this step")
+        rule = cls.variant(values)
+        _, _, due, scalar = RULES[rule]
+        t = check.integer("step", step, at_least=1, at_most=2**53)
+        if scalar and product is None and t > 1:
+            raise TypeError(f"{name}: mu_product is missing: what the step before returned")
+        if not scalar and product is not None:
+            raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
+        start = (
+            1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
+        )
+        theta = arrays.as_parameter("p", p)
+        views = _states(name, states, due, theta)
+        gradient = arrays.as_gradient("g", g, theta)
+        pair = _cpu.find_overlap([theta, gradient, *views])
+        if pair is not None:
+            first, second = (["p", "g", *due][i] for i in sorted(pair))
+            raise ValueError(f"{second}: shares memory with {first}")
+        plan = _cpu.Plan()
+        plan.add_group(*group_arguments(rule, values))
+        plan.add_tensor(0, theta, views, None, t - 1, start)
+        plan.step_plain((gradient,))
+        return plan.tensor_scalar(0) if scalar else None
+
+    _dress(function, cls, name, keywords)
+    return function
+
+
+def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) -> None:
+    """Name, signature and docstring, as if written by hand."""
+    P = inspect.Parameter
+    front = [P("p", P.POSITIONAL_ONLY), P("g", P.POSITIONAL_ONLY), P("states", P.VAR_POSITIONAL)]
+    step = P("step", P.KEYWORD_ONLY)
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = __name__
+    function.__signature__ = inspect.Signature([*front, step, *keywords])
+    function.__doc__ = (
+        f"One step of `steepest.{cls.__name__}` on p and its state arrays, in place; step 1 is "
+        "the first."
+    )
+
+
+_FUNCTIONS = {name.lower(): _function(getattr(rules, name)) for name in rules.__all__}
+globals().update(_FUNCTIONS)
+
+
+def __getattr__(name: str) -> Callable[..., float | None]:
+    raise AttributeError(f"module 'steepest.functional' has no attribute {name!r}")

@@ -1,0 +1,496 @@
+"""The optimizer behind every rule: holds arrays and state, and makes a step one foreign call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from steepest import _cpu, arrays, check, checkpoint, tree
+from steepest.groups import COMMON, Check, ParamGroup, decay_rate, decay_rates, rounds_to_one
+
+__all__ = ["Optimizer"]
+
+RULES = {
+    name: (i, given.split(), states.split(), scalar)
+    for i, (name, given, states, scalar) in enumerate(_cpu.rules())
+}
+NONFINITE = ("propagate", "skip", "raise")
+_KNOWN: set[str] = set()  # the hyperparameters of any rule
+_ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
+
+
+def given_of(rule: str, values: Mapping[str, Any]) -> list[float]:
+    """A rule's hyperparameters in the order of its C++ struct; ``betas`` is beta1 and beta2."""
+
+    def one(name: str) -> float:
+        if name in values:
+            return float(values[name])
+        return float(values[name[:-1] + "s"][int(name[-1]) - 1])
+
+    # A callable lr has its value set at each step.
+    values = {**values, "lr": 0.0 if callable(values["lr"]) else values["lr"]}
+    return [one(name) for name in RULES[rule][1]]
+
+
+def coupled_decay(rule: str, values: Mapping[str, Any]) -> float:
+    """The weight decay that is added to the gradient; 0 where the rule has its own."""
+    return 0.0 if "weight_decay" in RULES[rule][1] else float(values["weight_decay"])
+
+
+def group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A group as the engine's plan takes it."""
+    ema = values["ema_decay"]
+    rest = 0.0 if ema is None else 1 - ema
+    decay = coupled_decay(rule, values)
+    return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
+
+
+class Optimizer:
+    """What all rules share; see them for use.
+
+    Parameters
+    ----------
+    params : array, structure of arrays, or list of dicts
+        Float32 or float64 arrays, updated in place. A list of dicts that each have the key
+        ``"params"`` makes parameter groups with their own hyperparameters.
+    hyperparameters : dict
+        The defaults of all groups.
+
+    Attributes
+    ----------
+    param_groups : list of ParamGroup
+        Hyperparameters by group; setting one takes effect at the next step.
+    step_count : int
+        Steps taken, skipped ones not counted.
+    skipped : int
+        Steps skipped because a gradient was not finite.
+    grad_norm : float
+        Global 2-norm of the gradients at the last step that clipped.
+    ema : structure of arrays
+        Running means of the parameters, with ``ema_decay``.
+    """
+
+    checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
+    structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
+
+    def __init_subclass__(cls) -> None:
+        cls.checks = {**COMMON, **cls.checks}
+        _KNOWN.update(cls.checks)
+        for name in cls.checks:
+            setattr(cls, name, _shared(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _KNOWN and name not in self.checks:
+            kind = type(self).__name__
+            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self.checks)}")
+        super().__setattr__(name, value)
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        """The name, in the rule list, of the rule that these hyperparameters pick."""
+        raise NotImplementedError  # each rule has its own
+
+    @classmethod
+    def fill(cls, values: Mapping[str, Any], state: str) -> float:
+        """What a new state array is filled with."""
+        return 0.0
+
+    def __init__(self, params: Any, **hyperparameters: Any) -> None:
+        self._setup(hyperparameters)
+        grouped = (
+            isinstance(params, (list, tuple))
+            and len(params) > 0
+            and all(isinstance(group, Mapping) and "params" in group for group in params)
+        )
+        self._grouped = grouped
+        groups = params if grouped else [{"params": params}]
+        roots = [f'params[{i}]["params"]' if grouped else "params" for i in range(len(groups))]
+        if next(tree.flatten([group["params"] for group in groups]), None) is None:
+            raise ValueError("params: no array in it; at least one is due")
+        self._add(groups, roots)
+
+    def _setup(self, defaults: dict[str, Any]) -> None:
+        self._plan = _cpu.Plan()
+        self._lock = self._plan  # held where a step needs Python between foreign calls
+        self._groups: list[ParamGroup] = []
+        self._views: list[Any] = []  # the parameters as NumPy arrays
+        self._states: list[dict[str, Any]] = []
+        self._emas: list[Any] = []
+        self._paths: list[tuple[int, tree.Path]] = []
+        self._rules: list[str] = []  # by group
+        self._callables: list[int] = []  # groups whose lr is asked at each step
+        self._bound = False
+        # Validated as a group's own would be, even where every group overrides them.
+        self._defaults = self._check({**defaults})
+
+    # Groups -----------------------------------------------------------------------------------
+
+    def _check(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self.checks[name](name, value) for name, value in values.items()}
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
+
+        From then on gradients are given as a list with an entry for each group.
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError("param_group: a dict with the key 'params' is due")
+        self._add([group], [f'params[{len(self._groups)}]["params"]'])
+        self._grouped = True
+        self._bound = False
+
+    def _add(self, groups: Any, roots: list[str]) -> None:
+        """Checks everything, makes the state, and only then adds it."""
+        news = []
+        for group, root in zip(groups, roots, strict=True):
+            values = {key: value for key, value in group.items() if key != "params"}
+            for name in values:
+                if name not in self._defaults:
+                    known = sorted(self._defaults)
+                    raise TypeError(f"{root[:-10]}: {name!r} is not one of {known}")
+            values = self._check({**self._defaults, **values})
+            leaves = list(tree.flatten(group["params"]))
+            views = [arrays.as_parameter(tree.written(root, p), a) for p, a in leaves]
+            self._check_rounding(values, views)
+            given = iter([array for _, array in leaves])
+            params = tree.rebuild(group["params"], given.__next__)
+            news.append((params, values, [path for path, _ in leaves], views))
+        self._check_apart([view for new in news for view in new[3]], news, roots)
+        if len({new[1]["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
+            raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
+        made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
+        for (params, values, paths, views), states in zip(news, made, strict=True):
+            self._append(params, values, paths, views, states)
+        first = self._groups[0]["params"]
+        self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
+
+    def _lack_ema(self) -> set[bool]:
+        """Whether groups lack running means."""
+        return {group["ema_decay"] is None for group in self._groups}
+
+    def _check_rounding(self, values: Mapping[str, Any], views: list[Any]) -> None:
+        for dtype in {view.dtype for view in views}:
+            for name, test in self.checks.items():
+                if test in (decay_rate, decay_rates):
+                    rounds_to_one(name, values[name], dtype)
+
+    def _check_apart(self, views: list[Any], news: list[Any], roots: list[str]) -> None:
+        names = [tree.written(self._root(i), path) for i, path in self._paths]
+        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
+        names += [f"the running mean of {name}" for name in names[: len(emas)]]
+        names += [
+            tree.written(r, path) for r, new in zip(roots, news, strict=True) for path in new[2]
+        ]
+        pair = _cpu.find_overlap(self._views + emas + views)
+        if pair is not None:
+            first, second = (names[i] for i in sorted(pair))
+            raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
+
+    def _root(self, group: int, of: str = "params") -> str:
+        key = '["params"]' if of == "params" else ""
+        return f"{of}[{group}]{key}" if self._grouped else of
+
+    def _make_state(self, values: Mapping[str, Any], view: Any) -> tuple[dict[str, Any], Any]:
+        names = RULES[self.variant(values)][2]
+        states = {name: arrays.like(view, self.fill(values, name)) for name in names}
+        ema = None
+        if values["ema_decay"] is not None:
+            ema = arrays.like(view)
+            ema[...] = view
+        return states, ema
+
+    def _append(
+        self, params: Any, values: dict[str, Any], paths: list[Any], views: list[Any], made: Any
+    ) -> None:
+        rule = self.variant(values)
+        i = self._plan.add_group(*group_arguments(rule, values))
+        names = [tree.joined(path) for path in paths]
+
+        def checked(new: dict[str, Any]) -> dict[str, Any]:
+            new = self._check(new)
+            self._check_rounding(new, views)
+            ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
+            fill = any(self.fill(new, s) != self.fill(values, s) for s in RULES[rule][2])
+            if self.variant(new) != rule or ema or fill:
+                fixed = ", ".join((*self.structural, "ema_decay"))
+                raise ValueError(f"{fixed}: decided at construction, as state arrays depend on it")
+            return new
+
+        def changed(new: dict[str, Any]) -> None:
+            with self._lock:
+                self._plan.set_group(i, *group_arguments(rule, new))
+                self._callables = [k for k in self._callables if k != i]
+                if callable(new["lr"]):
+                    self._callables.append(i)
+
+        self._groups.append(ParamGroup(values, params, names, checked, changed))
+        self._rules.append(rule)
+        for path, view, (states, ema) in zip(paths, views, made, strict=True):
+            scalar = 1.0 if RULES[rule][3] else 0.0
+            self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
+            self._views.append(view)
+            self._states.append(states)
+            self._emas.append(ema)
+            self._paths.append((i, path))
+        if callable(values["lr"]):
+            self._callables.append(i)
+
+    @property
+    def param_groups(self) -> list[ParamGroup]:
+        """The groups' hyperparameters; setting one takes effect at the next step."""
+        return list(self._groups)
+
+    # Gradients --------------------------------------------------------------------------------
+
+    def _flat(self, grads: Any) -> tuple[Any, ...]:
+        """The gradients in the order of the parameters."""
+        if not self._grouped:
+            if self._plain_list and isinstance(grads, (list, tuple)):
+                if len(grads) == len(self._views):
+                    return tuple(grads)  # a branch among them is found by the engine
+            return tuple(tree.flatten_like(self._groups[0]["params"], grads, "grads"))
+        if not isinstance(grads, (list, tuple)):
+            kind = type(grads).__name__
+            raise TypeError(f"grads: a {kind} where a list with an entry for each group is due")
+        if len(grads) != len(self._groups):
+            raise ValueError(
+                f"grads: {len(grads)} entries where there are {len(self._groups)} groups"
+            )
+        flat: list[Any] = []
+        for i, (group, mine) in enumerate(zip(self._groups, grads, strict=True)):
+            if isinstance(mine, Mapping) and "params" in mine:
+                mine = mine["params"]
+            flat.extend(tree.flatten_like(group["params"], mine, f"grads[{i}]"))
+        return tuple(flat)
+
+    def _name(self, i: int) -> str:
+        group, path = self._paths[i]
+        return tree.written(self._root(group, "grads"), path)
+
+    def _converted(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The gradients as the engine takes them, or the error that says which is not one."""
+        return tuple(
+            None if g is None else arrays.as_gradient(self._name(i), g, self._views[i])
+            for i, g in enumerate(grads)
+        )
+
+    def _refuse(self, kind: str, i: int) -> None:
+        name = self._name(i)
+        if kind == "nonfinite":
+            raise FloatingPointError(
+                f"{name}: not finite (NaN or infinity in it); no step was taken"
+            )
+        raise ValueError(
+            {
+                "overlap": f"{name}: shares memory with a parameter or state; pass a copy",
+                "shared": f"{name}: shares memory with another gradient; zero_grad cannot zero it",
+                "readonly": f"{name}: read-only, so zero_grad cannot zero it",
+            }[kind]
+        )
+
+    def bind_grads(self, grads: Any) -> None:
+        """Keep gradient buffers, to be read by each ``step()`` that is given none.
+
+        Filled in place by the caller, they make a step one foreign call without any checks.
+
+        Parameters
+        ----------
+        grads : structure of arrays
+            As ``params``; ``None`` in the place of an array leaves it alone.
+        """
+        flat = self._flat(grads)
+        trouble = self._plan.bind(flat)
+        if trouble is not None and trouble[0] == "mismatch":
+            trouble = self._plan.bind(self._converted(flat))
+        if trouble is not None:
+            self._refuse(*trouble)
+        self._bound = True
+
+    # Steps ------------------------------------------------------------------------------------
+
+    def step(
+        self,
+        grads: Any = None,
+        *,
+        grad_scale: float = _ONE,
+        max_norm: float | None = None,
+        nonfinite: str = "propagate",
+        zero_grad: bool = False,
+    ) -> None:
+        """Update every parameter in place, in one pass over memory.
+
+        Parameters
+        ----------
+        grads : structure of arrays, optional
+            As ``params``, with ``None`` for an array to be left alone. Without it the gradients
+            bound by ``bind_grads`` are read.
+        grad_scale : float
+            The gradients are divided by it (positive).
+        max_norm : float, optional
+            Scale all gradients by min(1, max_norm / norm), norm their global 2-norm after
+            ``grad_scale``; kept in ``grad_norm``. Pascanu, Mikolov & Bengio 2013,
+            arXiv:1211.5063, Algorithm 1.
+        nonfinite : {"propagate", "skip", "raise"}
+            What to do when a gradient has a NaN or an infinity: go on, leave everything as it is
+            and count in ``skipped``, or raise FloatingPointError.
+        zero_grad : bool
+            Set the gradients to zero once they are read.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For gradients or options that are not allowed; nothing is changed then.
+        FloatingPointError
+            Under ``nonfinite="raise"``, naming the first array that is not finite.
+        """
+        if self._callables:
+            with self._lock:
+                self._ask_schedules()
+                return self._step(grads, grad_scale, max_norm, nonfinite, zero_grad)
+        if (
+            grads is None
+            and self._bound
+            and grad_scale is _ONE
+            and max_norm is None
+            and nonfinite == "propagate"
+            and zero_grad is False
+        ):
+            self._plan.step_bound_plain()
+            return None
+        return self._step(grads, grad_scale, max_norm, nonfinite, zero_grad)
+
+    def _step(
+        self, grads: Any, grad_scale: Any, max_norm: Any, nonfinite: Any, zero_grad: Any
+    ) -> None:
+        if grad_scale is not _ONE:
+            grad_scale = check.number("grad_scale", grad_scale, above=0)
+        if max_norm is not None:
+            max_norm = check.number("max_norm", max_norm, at_least=0, finite=False)
+        mode = NONFINITE.index(check.choice("nonfinite", nonfinite, NONFINITE))
+        options = (grad_scale, max_norm, mode, check.flag("zero_grad", zero_grad))
+        if grads is None:
+            if not self._bound:
+                raise TypeError("grads: None, and none are bound; pass them or call bind_grads")
+            trouble = self._plan.step_bound(*options)
+        else:
+            flat = self._flat(grads)
+            trouble = self._plan.step(flat, *options)
+            if trouble is not None and trouble[0] == "mismatch":
+                trouble = self._plan.step(self._converted(flat), *options)
+        if trouble is not None:
+            self._refuse(*trouble)
+
+    def _rates(self, calls: int) -> list[tuple[int, float]]:
+        """What each callable lr gives after so many calls, with its group."""
+        asked = [(i, self._groups[i]["lr"](calls)) for i in self._callables]
+        return [(i, check.number(f"lr({calls})", lr, at_least=0)) for i, lr in asked]
+
+    def _ask_schedules(self) -> None:
+        for i, lr in self._rates(sum(self._plan.counts())):
+            self._plan.set_lr(i, lr)
+
+    # What a run has come to -------------------------------------------------------------------
+
+    @property
+    def step_count(self) -> int:
+        """Steps taken; skipped ones are not counted."""
+        return self._plan.counts()[0]
+
+    @property
+    def skipped(self) -> int:
+        """Steps skipped because a gradient was not finite."""
+        return self._plan.counts()[1]
+
+    @property
+    def grad_norm(self) -> float | None:
+        """Global 2-norm at the last step that clipped, after unscaling; None before the first."""
+        norm = self._plan.grad_norm()
+        return None if norm == -1 else norm
+
+    @property
+    def ema(self) -> Any:
+        """The running means, e ← e + (1−d)(θ−e), in the structure of ``params``."""
+        if True in self._lack_ema():
+            raise AttributeError("ema: kept only with ema_decay; pass it at construction")
+        return self._structured(iter(self._emas))
+
+    def _structured(self, leaves: Iterator[Any]) -> Any:
+        """The structure of ``params`` with these arrays; a list by group where there are groups."""
+        trees = [tree.rebuild(group["params"], lambda: next(leaves)) for group in self._groups]
+        return trees if self._grouped else trees[0]
+
+    # Checkpoints ------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``, ``step_count``.
+
+        A callable ``lr`` is left out (None): it stays with the optimizer that loads.
+        """
+        return checkpoint.state_dict(self)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave; the run goes on bit for bit.
+
+        Raises
+        ------
+        TypeError, ValueError
+            When rule, names, shapes, dtypes or keys differ; nothing is changed then.
+        """
+        checkpoint.load_state_dict(self, state_dict)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``state_dict()`` to one ``.npz`` file, without pickle."""
+        checkpoint.save(self, path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read what ``save`` wrote, as ``load_state_dict`` does."""
+        checkpoint.load(self, path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "groups": [{**g.hyperparameters(), "params": g["params"]} for g in self._groups],
+                "grouped": self._grouped,
+                "defaults": self._defaults,
+                "state": checkpoint.state_dict(self, copy=False),
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._setup(state["defaults"])
+        self._grouped = state["grouped"]
+        self._add(state["groups"], [f'params[{i}]["params"]' for i in range(len(state["groups"]))])
+        checkpoint.load_state_dict(self, state["state"])
+
+    def __repr__(self) -> str:
+        n = sum(view.size for view in self._views)
+        head = f"{len(self._views)} arrays, {n:,} elements, step {self.step_count}"
+        lines = [
+            ", ".join(f"{key}={value!r}" for key, value in group.hyperparameters().items())
+            for group in self._groups
+        ]
+        if len(lines) == 1:
+            return f"{type(self).__name__}({head}, {lines[0]})"
+        body = "".join(f"\n  group {i}: {line}" for i, line in enumerate(lines))
+        return f"{type(self).__name__}({head}{body}\n)"
+
+
+def _shared(name: str) -> Any:
+    """A hyperparameter of all groups at once."""
+
+    def get(self: Optimizer) -> Any:
+        values = [group[name] for group in self.param_groups]
+        if any(value != values[0] for value in values):
+            raise AttributeError(
+                f"{name}: groups differ ({values}); read param_groups[i][{name!r}]"
+            )
+        return values[0]
+
+    def put(self: Optimizer, value: Any) -> None:
+        for group in self.param_groups:  # all are checked before one is changed
+            group._checked({**group.hyperparameters(), name: value})
+        for group in self.param_groups:
+            group[name] = value
+        self._defaults[name] = self.checks[name](name, value)
+
+    return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")

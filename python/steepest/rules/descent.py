@@ -1,0 +1,260 @@
+"""SGD and its relatives with momentum, and Lion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from steepest import check
+from steepest.groups import Rate, at_least_zero, decay_rates
+from steepest.optimizer import Optimizer
+
+__all__ = ["SGD", "Momentum", "Nesterov", "Lion"]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: θ ← θ − αg.
+
+    Parameters
+    ----------
+    params : array, structure of arrays, or list of dicts
+        Float32 or float64, updated in place.
+    lr : float or callable(step) -> float
+        Learning rate α, at least 0.
+    weight_decay : float
+        Coupled decay λ: g ← g + λθ.
+    maximize : bool
+        Climb instead: g ← −g.
+    ema_decay : float, optional
+        Keep running means of the parameters, e ← e + (1−d)(θ−e), in ``ema``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or hyperparameters that are not allowed, naming them; for ``params`` without
+        any array.
+
+    References
+    ----------
+    Robbins & Monro 1951, "A stochastic approximation method", equation 6.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> p = np.ones(2)
+    >>> st.SGD(p, lr=0.1).step(np.array([1.0, 2.0]))
+    >>> p
+    array([0.9, 0.8])
+    """
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        return "sgd"
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Rate,
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, weight_decay=weight_decay, maximize=maximize, ema_decay=ema_decay
+        )
+
+
+class Momentum(Optimizer):
+    """Momentum, the heavy ball: v ← βv − αg;  θ ← θ + v.
+
+    Parameters
+    ----------
+    params, lr
+        As in `SGD`.
+    momentum : float
+        β, at least 0.
+    lr_in_velocity : bool
+        False gives PyTorch's form, v ← βv + g; θ ← θ − αv: the same path for a constant α.
+
+    Notes
+    -----
+    State: ``velocity``.
+    ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
+    PyTorch's ``dampening`` is not here.
+
+    References
+    ----------
+    Polyak 1964, "Some methods of speeding up the convergence of iteration methods", equation 9.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> p = np.zeros(1)
+    >>> opt = st.Momentum(p, lr=0.1, momentum=0.5)
+    >>> opt.step(np.ones(1))
+    >>> opt.step(np.ones(1))
+    >>> p
+    array([-0.25])
+    """
+
+    checks = {"momentum": at_least_zero, "lr_in_velocity": check.flag}
+    structural = ("lr_in_velocity",)
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        return "momentum" if values["lr_in_velocity"] else "momentum_unscaled"
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Rate,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        *,
+        lr_in_velocity: bool = True,
+        maximize: bool = False,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            lr_in_velocity=lr_in_velocity,
+            maximize=maximize,
+            ema_decay=ema_decay,
+        )
+
+
+class Nesterov(Momentum):
+    """Nesterov's momentum, stored at the look-ahead point: v ← βv − αg;  θ̃ ← θ̃ + βv − αg.
+
+    The arrays hold θ̃ = θ + βv, where the gradient is due, so that a step is one pass over
+    memory; ``iterates()`` gives θ. Equal to v' = βv − α∇L(θ + βv); θ' = θ + v'.
+
+    Parameters
+    ----------
+    params, lr
+        As in `SGD`.
+    momentum : float
+        β, at least 0.
+    lr_in_velocity : bool
+        False gives PyTorch's ``nesterov=True``: v ← βv + g; θ̃ ← θ̃ − α(g + βv).
+
+    Notes
+    -----
+    State: ``velocity``.
+    ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
+
+    References
+    ----------
+    Nesterov 1983; Sutskever, Martens, Dahl & Hinton 2013, equations 3 and 4.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> p = np.ones(1)
+    >>> opt = st.Nesterov(p, lr=0.1, momentum=0.5)
+    >>> opt.step(p.copy())
+    >>> opt.iterates()
+    array([0.9])
+    """
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        return "nesterov" if values["lr_in_velocity"] else "nesterov_unscaled"
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Rate,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        *,
+        lr_in_velocity: bool = True,
+        maximize: bool = False,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            lr_in_velocity=lr_in_velocity,
+            maximize=maximize,
+            ema_decay=ema_decay,
+        )
+
+    def iterates(self) -> Any:
+        """The points θ themselves, by the last step's β and α, in the structure of ``params``.
+
+        Returns
+        -------
+        structure of arrays
+            New arrays: θ = θ̃ − βv, or θ̃ + αβv with ``lr_in_velocity=False``.
+        """
+        found = []
+        with self._lock:
+            for (group, _), theta, state in zip(
+                self._paths, self._views, self._states, strict=True
+            ):
+                lr, momentum = self._plan.given_of_last_step(group)
+                scale = momentum if self._groups[group]["lr_in_velocity"] else -lr * momentum
+                found.append(theta - theta.dtype.type(scale) * state["velocity"])
+        return self._structured(iter(found))
+
+
+class Lion(Optimizer):
+    """Lion: c = β₁m + (1−β₁)g;  θ ← θ − α(sign c + λθ);  m ← β₂m + (1−β₂)g.
+
+    Parameters
+    ----------
+    params, lr
+        As in `SGD`; the paper advises a third to a tenth of AdamW's rate.
+    betas : (float, float)
+        β₁ and β₂, in [0, 1).
+    weight_decay : float
+        Decoupled decay λ.
+
+    Notes
+    -----
+    State: ``exp_avg`` (m). ``maximize`` and ``ema_decay`` as in `SGD`.
+
+    References
+    ----------
+    Chen et al. 2023, Algorithm 2, arXiv:2302.06675.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> p = np.zeros(3)
+    >>> st.Lion(p, lr=0.1).step(np.array([-2.0, 0.0, 5.0]))
+    >>> p
+    array([ 0.1,  0. , -0.1])
+    """
+
+    checks = {"betas": decay_rates}
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        return "lion"
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Rate = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        *,
+        maximize: bool = False,
+        ema_decay: float | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            weight_decay=weight_decay,
+            maximize=maximize,
+            ema_decay=ema_decay,
+        )

@@ -1,0 +1,97 @@
+"""Nested dicts, lists and tuples of arrays: walked in one order, named by one kind of path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+__all__ = ["flatten", "flatten_like", "is_branch", "rebuild"]
+
+Path = tuple[Any, ...]
+MAX_DEPTH = 100
+
+
+def is_branch(node: Any) -> bool:
+    """Whether a node of a structure holds others."""
+    return isinstance(node, (Mapping, list, tuple))
+
+
+def _children(node: Any) -> Iterator[tuple[Any, Any]]:
+    return iter(node.items()) if isinstance(node, Mapping) else enumerate(node)
+
+
+def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """The leaves of a structure, each with the keys that lead to it.
+
+    Raises
+    ------
+    ValueError
+        For a structure that holds itself, or is nested beyond use.
+    """
+    if not is_branch(node):
+        yield path, node
+        return
+    if len(path) == MAX_DEPTH:
+        raise ValueError(f"params: nested more than {MAX_DEPTH} deep; does a list hold itself?")
+    for key, child in _children(node):
+        yield from flatten(child, (*path, key))
+
+
+def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> Iterator[Any]:
+    """The leaves of ``node``, which must have the structure of ``like``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the first place where the structures part.
+    """
+    if not is_branch(like):
+        yield node
+        return
+    keys = [key for key, _ in _children(like)]
+    where = written(root, path)
+    if isinstance(like, Mapping):
+        if not isinstance(node, Mapping):
+            raise TypeError(f"{where}: a {_kind(node)} where a dict with keys {keys} is due")
+        missing, extra = [k for k in keys if k not in node], [k for k in node if k not in like]
+        if missing or extra:
+            parts = [f"keys {missing} are missing"] * bool(missing)
+            parts += [f"keys {extra} are not in the parameters"] * bool(extra)
+            raise ValueError(f"{where}: {' and '.join(parts)}")
+    elif not isinstance(node, (list, tuple)):
+        raise TypeError(f"{where}: a {_kind(node)} where a list of {len(keys)} is due")
+    elif len(node) != len(keys):
+        raise ValueError(f"{where}: {len(node)} entries where the parameters have {len(keys)}")
+    for key in keys:
+        yield from flatten_like(like[key], node[key], root, (*path, key))
+
+
+def _kind(node: Any) -> str:
+    return type(node).__name__
+
+
+def rebuild(like: Any, leaf: Callable[[], Any]) -> Any:
+    """The structure of ``like`` with ``leaf()`` in the place of each leaf, in flatten's order."""
+    if not is_branch(like):
+        return leaf()
+    if isinstance(like, Mapping):
+        return {key: rebuild(child, leaf) for key, child in like.items()}
+    children = [rebuild(child, leaf) for child in like]
+    if hasattr(like, "_fields"):  # a named tuple
+        return type(like)(*children)
+    return tuple(children) if isinstance(like, tuple) else children
+
+
+def written(root: str, path: Path) -> str:
+    """A path as an error shows it: ``params["layer2"]["w"]``."""
+
+    def key(k: Any) -> str:
+        return json.dumps(k, ensure_ascii=False) if isinstance(k, str) else repr(k)
+
+    return root + "".join(f"[{key(k)}]" for k in path)
+
+
+def joined(path: Path) -> str:
+    """A path as a name: ``layer2/w``."""
+    return "/".join(str(key) for key in path) or "0"

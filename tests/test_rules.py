@@ -1,0 +1,189 @@
+"""Every rule, option and stage against the papers' formulas, and the forms of one rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import papers
+import steepest as st
+from table import CLASSES, RULES, STAGES, STEP_STAGES
+
+DTYPES = (np.float32, np.float64)
+TOLERANCE = {np.float32: 3e-5, np.float64: 1e-13}
+
+
+def problem(dtype, sizes=(1003, 1, 17, 0), steps=12, seed=0):
+    """Parameters, and the gradients of each step; odd sizes have a vector body and a tail."""
+    rng = np.random.default_rng(seed)
+    thetas = [rng.standard_normal(n).astype(dtype) for n in sizes]
+    grads = [[rng.standard_normal(n).astype(dtype) for n in sizes] for _ in range(steps)]
+    return thetas, grads
+
+
+def train(rule, dtype, thetas, grads, stages, step_stages):
+    """The package's run: parameters, optimizer."""
+    params = [theta.copy() for theta in thetas]
+    opt = getattr(st, rule.cls)(params, **{**rule.kwargs, **stages})
+    for step in grads:
+        opt.step([g.copy() for g in step], **step_stages)
+    return params, opt
+
+
+def expected(rule, dtype, thetas, grads, stages, step_stages):
+    hyper = papers.rounded({**rule.kwargs, **stages}, dtype)
+    step_stages = {k: v for k, v in step_stages.items() if k != "zero_grad"}
+    return papers.train(rule.paper, thetas, grads, **step_stages, **hyper)
+
+
+@pytest.mark.parametrize("step_stages", STEP_STAGES, ids=str)
+@pytest.mark.parametrize("stages", STAGES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_steps_follow_the_paper(rule, dtype, stages, step_stages):
+    if "weight_decay" in rule.kwargs and "weight_decay" in stages:
+        stages = {k: v for k, v in stages.items() if k != "weight_decay"}
+    thetas, grads = problem(dtype)
+    ends, norms, skipped = expected(rule, dtype, thetas, grads, stages, step_stages)
+    params, opt = train(rule, dtype, thetas, grads, stages, step_stages)
+    state = opt.state_dict()["state"]
+    for i, (theta, want) in enumerate(ends):
+        close = dict(rtol=0, atol=TOLERANCE[dtype] * (1 + np.abs(theta).max(initial=0)))
+        np.testing.assert_allclose(params[i], theta, **close)
+        assert set(state[i]) == set(want)
+        for name, value in want.items():
+            np.testing.assert_allclose(state[i][name], value, **close)
+        if "ema_decay" in stages:
+            np.testing.assert_allclose(opt.ema[i], want["ema"], **close)
+    assert opt.skipped == skipped == 0
+    assert opt.step_count == len(grads)
+    if "max_norm" in step_stages:
+        np.testing.assert_allclose(opt.grad_norm, norms[-1], rtol=1e-7)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_missing_gradient_leaves_its_tensor_and_step_alone(rule):
+    thetas, grads = problem(np.float64)
+    for k in (0, 3, 4):
+        grads[k][1] = None
+    grads[5][0] = None
+    ends, _, _ = expected(rule, np.float64, thetas, grads, dict(ema_decay=0.5), {})
+    params = [theta.copy() for theta in thetas]
+    opt = getattr(st, rule.cls)(params, **rule.kwargs, ema_decay=0.5)
+    for step in grads:
+        opt.step(step)
+    state = opt.state_dict()["state"]
+    for i, (theta, want) in enumerate(ends):
+        np.testing.assert_allclose(params[i], theta, rtol=0, atol=1e-12)
+        assert state[i]["step"] == want["step"]
+        np.testing.assert_allclose(opt.ema[i], want["ema"], rtol=0, atol=1e-12)
+    assert opt.step_count == len(grads)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_functional_is_the_same_rule(rule, dtype):
+    """Bit for bit, from the state arrays of the class."""
+    (theta, *_), grads = problem(dtype, sizes=(101,))
+    p, q = theta.copy(), theta.copy()
+    opt = getattr(st, rule.cls)(p, **rule.kwargs)
+    start = rule.kwargs.get("initial_accumulator_value", 0)
+    states = [np.full_like(q, start) for _ in rule.states]
+    hyper = {k: v for k, v in rule.kwargs.items() if k != "initial_accumulator_value"}
+    function = getattr(st.functional, rule.cls.lower())
+    for t, (g,) in enumerate(grads, 1):
+        opt.step(g)
+        carried = function(q, g, *states, step=t, **hyper)
+        if carried is not None:
+            hyper["mu_product"] = carried
+    assert p.tobytes() == q.tobytes()
+    for name, state in zip(rule.states, states, strict=True):
+        assert opt.state_dict()["state"][0][name].tobytes() == state.tobytes()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_nesterov_is_the_two_point_recursion(momentum):
+    """v' = βv − α∇L(θ + βv), θ' = θ + v', on a quadratic with unequal curvatures."""
+    curvature = np.array([0.1, 1.0, 7.0])
+    start = np.array([1.0, -2.0, 3.0])
+    steps = 40
+    want = papers.nesterov_two_point(
+        start, lambda x: curvature * x, steps=steps, lr=0.05, momentum=momentum
+    )
+    want = np.asarray(want[0] if isinstance(want, tuple) else want)
+    p = start.copy()
+    opt = st.Nesterov(p, lr=0.05, momentum=momentum)
+    for _ in range(steps):
+        opt.step(curvature * p)
+    np.testing.assert_allclose(opt.iterates(), want.reshape(-1, 3)[-1], rtol=1e-12)
+
+
+def test_iterates_by_the_last_steps_rate_and_momentum():
+    for in_velocity in (True, False):
+        p = np.array([1.0, -2.0])
+        opt = st.Nesterov(p, lr=0.1, momentum=0.5, lr_in_velocity=in_velocity)
+        np.testing.assert_array_equal(opt.iterates(), p)
+        opt.step(p.copy())
+        before = opt.iterates()
+        opt.lr, opt.param_groups[0]["momentum"] = 7.0, 0.1
+        np.testing.assert_array_equal(opt.iterates(), before)
+        np.testing.assert_allclose(before, [0.9, -1.8], rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+def test_one_minus_beta_comes_from_the_rounded_beta(dtype):
+    """float32(0.999) is 0.99900001: beside 0.001, v would settle 1.3e-5 above a constant g²."""
+    opt = st.Adam(np.zeros(1, dtype))
+    opt.step(np.ones(1, dtype))
+    v = opt.state_dict()["state"][0]["exp_avg_sq"][0]
+    assert v == dtype(1 - float(dtype(0.999)))
+
+
+def test_centered_rmsprop_of_a_constant_gradient_is_finite():
+    p = np.zeros(5, np.float32)
+    opt = st.RMSProp(p, centered=True, eps=1e-8)
+    for _ in range(500):
+        opt.step(np.full(5, 0.1, np.float32))
+    assert np.isfinite(p).all()
+
+
+def test_decoupled_decay_too_small_for_one_minus_it():
+    p = np.full(1, 2.0, np.float32)
+    opt = st.AdamW(p, lr=1e-4, weight_decay=1e-4)  # 1 - 1e-8 is 1 in float32
+    for _ in range(10):
+        opt.step(np.zeros(1, np.float32))
+    assert p[0] == np.float32(2.0)  # each decay rounds away beside 2 ...
+    p64 = np.full(1, 2.0)
+    st.AdamW(p64, lr=1e-4, weight_decay=1e-4).step(np.zeros(1))
+    assert p64[0] == 2.0 - 1e-8 * 2.0  # ... but is there
+
+
+def test_radam_before_the_switch_survives_an_overflow():
+    """v overflows in float32, but the unrectified step does not look at it."""
+    p = np.zeros(1, np.float32)
+    st.RAdam(p, lr=1.0).step(np.full(1, 1e30, np.float32))
+    np.testing.assert_allclose(p, [-1e30], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rule", CLASSES, ids=str)
+def test_schedule_is_asked_with_the_number_of_earlier_calls(rule):
+    asked = []
+
+    def lr(step):
+        asked.append(step)
+        return 0.1 / (1 + step)
+
+    (theta, *_), grads = problem(np.float64, sizes=(33,), steps=6)
+    grads[2][0] = np.full(33, np.nan)
+    kwargs = {**rule.kwargs, "lr": lr}
+    want, _ = rule.paper(
+        theta, [papers.SKIPPED if np.isnan(g).any() else g for (g,) in grads], **kwargs
+    )
+    asked.clear()
+    p = theta.copy()
+    opt = getattr(st, rule.cls)(p, **kwargs)
+    for (g,) in grads:
+        opt.step(g, nonfinite="skip")
+    assert asked == list(range(6))
+    assert (opt.step_count, opt.skipped) == (5, 1)
+    np.testing.assert_allclose(p, want, rtol=0, atol=1e-12)

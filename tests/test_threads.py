@@ -1,0 +1,347 @@
+"""The thread policy, forks, the floating-point mode, and st.info.
+
+What holds for a whole process is tried in a process of its own.
+"""
+
+import doctest
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import steepest as st
+from steepest import _cpu, system
+
+BIG = 1 << 40  # bytes: enough for any team
+linux = pytest.mark.skipif(sys.platform != "linux", reason="affinity and groups are Linux's")
+openmp = pytest.mark.skipif(not _cpu.openmp, reason="built without OpenMP")
+
+
+def run(code, timeout=60, **env):
+    """What the code prints in a fresh interpreter; `team()` there gives a real team's size."""
+    prelude = f"import os, sys\nimport steepest as st\nfrom steepest import _cpu\nBIG = {BIG}\n"
+    prelude += "def team(): return len(_cpu.probe_team(BIG))\n"
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", prelude + textwrap.dedent(code)],
+        env={**clean, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.fixture(autouse=True)
+def settings_stay():
+    grain = _cpu.bytes_per_thread()
+    yield
+    st.set_num_threads(None)
+    st.set_flush_denormals(False)
+    _cpu.set_bytes_per_thread(grain)
+
+
+def test_examples_in_the_docstrings_run():
+    result = doctest.testmod(system)
+    assert result.attempted > 5 and result.failed == 0
+
+
+# --- how many ---
+
+
+@openmp
+def test_set_num_threads_decides():
+    for n in (1, 2, 3, 8):
+        st.set_num_threads(n)
+        assert st.get_num_threads() == n == len(_cpu.probe_team(BIG))
+        assert st.info()["threads because of"] == "set_num_threads"
+    st.set_num_threads(None)
+    assert st.get_num_threads() == _cpu.thread_limits()["threads"]
+
+
+@pytest.mark.parametrize(
+    "n, error, message",
+    [
+        (0, ValueError, "^n: 0 is not allowed; allowed is a whole number, at least 1$"),
+        (1025, ValueError, "^n: 1025 is not allowed; allowed is 1 to 1024, or None$"),
+        (2.0, TypeError, r"^n: 2\.0 is a float; allowed is a whole number, at least 1$"),
+        (True, TypeError, "^n: True is a bool; allowed is a whole number, at least 1$"),
+    ],
+)
+def test_bad_number_of_threads(n, error, message):
+    st.set_num_threads(2)
+    with pytest.raises(error, match=message):
+        st.set_num_threads(n)
+    assert st.get_num_threads() == 2
+
+
+@openmp
+def test_small_work_gets_one_thread_and_more_work_more():
+    st.set_num_threads(8)
+    grain = _cpu.bytes_per_thread()
+    assert _cpu.threads_for(0) == _cpu.threads_for(2 * grain - 1) == 1
+    assert [_cpu.threads_for(k * grain) for k in (2, 5, 8, 100)] == [2, 5, 8, 8]
+    _cpu.set_bytes_per_thread(1)
+    assert _cpu.threads_for(3) == 3
+
+
+@openmp
+def test_no_teams_inside_teams():
+    st.set_num_threads(3)
+    assert [nested for _, nested, _ in _cpu.probe_team(BIG)] == [1, 1, 1]
+
+
+@openmp
+@linux
+def test_omp_num_threads_is_respected():
+    assert run("print(st.get_num_threads(), team())", OMP_NUM_THREADS="1") == ["1", "1"]
+    code = "print(st.get_num_threads(), len(os.sched_getaffinity(0)))"
+    threads, processors = run(code, OMP_NUM_THREADS="100000")
+    assert threads == processors
+    assert run("print(st.info()['threads because of'])", OMP_NUM_THREADS="1") == ["OMP_NUM_THREADS"]
+
+
+@openmp
+@linux
+def test_thread_limit_of_openmp_is_respected():
+    assert run("print(st.get_num_threads(), team())", OMP_THREAD_LIMIT="1") == ["1", "1"]
+
+
+@openmp
+@linux
+def test_affinity_is_respected_and_asked_anew():
+    """Narrowed and widened after the load: OpenMP itself would keep what it saw first."""
+    code = """
+    every = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(every)})
+    print(st.get_num_threads(), team())
+    os.sched_setaffinity(0, every)
+    print(st.get_num_threads() == len(every), team() == len(every))
+    """
+    assert run(code) == ["1", "1", "True", "True"]
+    narrow = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    late = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os; every = os.sched_getaffinity(0)\n" + narrow + "import steepest as st\n"
+            "n = st.get_num_threads(); os.sched_setaffinity(0, every)\n"
+            "print(n, st.get_num_threads() == len(every))",
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_PROC_BIND": "false"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert late.stdout.split() == ["1", "True"], late.stderr
+
+
+# --- the container's quota ---
+
+
+def machine(root, groups, files):
+    """A folder with proc/self/cgroup and control groups."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups)
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return _cpu.thread_limits(str(root))["quota"]
+
+
+V1 = "5:memory:/a/b\n3:cpu,cpuacct:/a/b\n1:name=systemd:/\n"
+
+
+@pytest.mark.parametrize(
+    "groups, files, quota",
+    [
+        ("0::/\n", {"cpu.max": "300000 100000\n"}, 3),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 0),
+        ("0::/\n", {}, 0),
+        ("", {"cpu.max": "300000 100000\n"}, 0),
+        ("0::/\n", {"cpu.max": "250000 100000\n"}, 2),  # rounded down
+        ("0::/\n", {"cpu.max": "5000 100000\n"}, 1),  # but at least one
+        ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n"}, 4),
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"}, 2),
+        ("0::/a/b\n", {"a/b/cpu.max": "200000 100000\n", "a/cpu.max": "800000 100000\n"}, 2),
+        ("0::/a/b\n", {"a/c/cpu.max": "100000 100000\n"}, 0),  # a sister's
+        ("0::/a\n", {"unified/a/cpu.max": "100000 50000\n"}, 2),
+        (V1, {"cpu/a/b/cpu.cfs_quota_us": "-1\n", "cpu/a/b/cpu.cfs_period_us": "100000\n"}, 0),
+        (V1, {"cpu/a/cpu.cfs_quota_us": "150000\n", "cpu/a/cpu.cfs_period_us": "50000\n"}, 3),
+        (
+            V1,
+            {
+                "cpu,cpuacct/cpu.cfs_quota_us": "200000\n",
+                "cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+        ("5:memory:/a\n", {"cpu/a/cpu.cfs_quota_us": "1\n", "cpu/a/cpu.cfs_period_us": "1\n"}, 0),
+        ("0::/\n", {"cpu.max": "garbage\n"}, 0),
+        ("no colons\n0::/\n", {"cpu.max": "300000 100000\n"}, 3),
+    ],
+)
+def test_quota_of_the_container(tmp_path, groups, files, quota):
+    assert machine(tmp_path, groups, files) == quota
+
+
+def test_the_least_limit_decides(tmp_path):
+    machine(tmp_path, "0::/\n", {"cpu.max": "100000 100000\n"})
+    limits = _cpu.thread_limits(str(tmp_path))
+    assert limits["quota"] == limits["threads"] == 1
+    assert system._reason({**limits, "affinity": 4, "openmp": 0}) == "the container's CPU quota"
+    st.set_num_threads(5)
+    assert _cpu.thread_limits(str(tmp_path))["threads"] == 5
+
+
+# --- forks ---
+
+FORK = """
+import warnings
+warnings.simplefilter("ignore")  # 3.12 warns of any fork beside threads; this one is the point
+def forked():
+    child = os.fork()
+    if child == 0:
+        os._exit(team())
+    status = os.waitpid(child, 0)[1]
+    return os.waitstatus_to_exitcode(status)
+"""
+
+
+@openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_child_of_a_fork_runs_with_a_team_of_its_own():
+    code = FORK + "st.set_num_threads(3)\nprint(team(), forked(), team(), forked())"
+    assert run(code) == ["3", "3", "3", "3"]
+
+
+@openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_child_runs_whichever_thread_forked():
+    code = FORK + textwrap.dedent("""
+    from concurrent.futures import ThreadPoolExecutor
+    st.set_num_threads(3)
+    with ThreadPoolExecutor(1) as other:
+        print(team(), other.submit(forked).result(), other.submit(team).result())
+        print(forked(), other.submit(forked).result(), team())
+    """)
+    assert run(code) == ["3"] * 6
+
+
+@openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forks_while_other_threads_are_in_regions():
+    code = FORK + textwrap.dedent("""
+    import threading
+    st.set_num_threads(2)
+    stop = threading.Event()
+    def work():
+        while not stop.is_set():
+            team()
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers: worker.start()
+    codes = {forked() for _ in range(30)}
+    stop.set()
+    for worker in workers: worker.join()
+    print(*codes)
+    """)
+    assert run(code) == ["2"]
+
+
+@openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_optimizer_goes_on_in_the_child_and_in_the_parent():
+    code = FORK.replace("team()", "step()") + textwrap.dedent("""
+    import numpy as np
+    st.set_num_threads(3)
+    p, g = np.zeros(1 << 20), np.ones(1 << 20)
+    opt = st.SGD(p, lr=1.0)
+    def step():
+        opt.step(g)
+        return int(-p.min()) if p.min() == p.max() else 99
+    print(step(), forked(), step())
+    """)
+    assert run(code) == ["1", "2", "2"]
+
+
+# --- denormals and the floating-point mode ---
+
+
+def test_denormals_are_kept_unless_flushed():
+    st.set_num_threads(3)
+    least = sys.float_info.min
+    assert {halved for *_, halved in _cpu.probe_team(BIG)} == {least / 2}
+    st.set_flush_denormals(True)
+    assert {halved for *_, halved in _cpu.probe_team(BIG)} == {0.0}
+    assert st.info()["denormals"] == "flushed to zero"
+    assert least / 2 > 0  # only inside regions
+    st.set_flush_denormals(False)
+    assert {halved for *_, halved in _cpu.probe_team(0)} == {least / 2}
+    assert st.info()["denormals"] == "kept"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_step_keeps_denormals_unless_flushed(threads):
+    st.set_num_threads(threads)
+    _cpu.set_bytes_per_thread(1)
+    for flushed in (False, True):
+        st.set_flush_denormals(flushed)
+        p = np.zeros(37)
+        st.SGD(p, lr=1.0).step(np.full(37, 1e-310))
+        assert (p == (0.0 if flushed else -1e-310)).all()
+
+
+def test_set_flush_denormals_refuses_what_is_no_flag():
+    with pytest.raises(TypeError, match="^on: 1 is a int; allowed is True or False$"):
+        st.set_flush_denormals(1)
+    assert not _cpu.flush_denormals()
+
+
+def test_region_does_not_inherit_the_mode_of_its_caller():
+    """Some libraries switch a thread to flushing; results must not depend on that."""
+    torch = pytest.importorskip("torch")
+    if not torch.set_flush_denormal(True):
+        pytest.skip("torch cannot flush here")
+    try:
+        halved = sys.float_info.min / 2
+        seen = [row[2] for row in _cpu.probe_team(0)]
+        still = sys.float_info.min / 2
+    finally:
+        torch.set_flush_denormal(False)
+    assert halved == still == 0.0  # the caller's mode came back
+    assert seen == [sys.float_info.min / 2]
+
+
+# --- info ---
+
+
+def test_info_has_what_matters_and_prints_as_a_table():
+    info = st.info()
+    for key in ("version", "simd", "threads", "openmp", "lapack", "cuda"):
+        assert key in info
+    assert info["threads"] == st.get_num_threads()
+    lines = repr(info).splitlines()
+    assert len(lines) == len(info) and lines[0].split() == ["version", st.__version__]
+
+
+def test_info_imports_scipy_only_when_asked():
+    code = """
+    st.info(); print("scipy" in sys.modules); print("lapack" in st.info(load=True)["lapack"]
+        or "blas" in st.info(load=True)["lapack"] or "mkl" in st.info(load=True)["lapack"])
+    """
+    assert run(code) == ["False", "True"]
+    with pytest.raises(TypeError, match="^load: 'yes' is a str; allowed is True or False$"):
+        st.info(load="yes")
+
+
+def test_info_command(capsys):
+    from steepest.cli import main
+
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert st.__version__ in printed and "threads" in printed and "SciPy" in printed
