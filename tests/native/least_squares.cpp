@@ -72,8 +72,8 @@ template <class T>
 int run(const char* type) {
   int failed = 0;
   for (const Method method : {Method::marquardt, Method::levenberg, Method::gauss_newton}) {
-    for (const auto kind : {LinearSolver::automatic, LinearSolver::cholesky, LinearSolver::qr,
-                            LinearSolver::cg}) {
+    for (const auto kind :
+         {LinearSolver::automatic, LinearSolver::cholesky, LinearSolver::qr, LinearSolver::cg}) {
       for (const auto loss : {nlls::Loss::linear, nlls::Loss::soft_l1}) {
         for (const int form : {0, 1, 2, 3}) {  // rows, columns, blocks, in a box
           if (kind == LinearSolver::cg && (form == 2 || method == Method::gauss_newton)) continue;

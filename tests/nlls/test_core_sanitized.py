@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import compilers
 import pytest
+
+import compilers
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
