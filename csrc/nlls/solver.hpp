@@ -23,6 +23,7 @@
 #include "core/error.hpp"
 #include "linalg/dense.hpp"
 #include "nlls/bounds.hpp"
+#include "nlls/checks.hpp"
 #include "nlls/damping.hpp"
 #include "nlls/gradient.hpp"
 #include "nlls/norm.hpp"
@@ -32,8 +33,6 @@
 #include "nlls/stopping.hpp"
 
 namespace steepest::nlls {
-
-enum class Phase { residual, jacobian, done };
 
 template <class Backend>
 class Solver {
@@ -62,8 +61,8 @@ class Solver {
   const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_; }
 
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
-    expect(Phase::residual, "tell_residual");
-    check_size(m);
+    expect(phase_, Phase::residual, "tell_residual");
+    check_size(m, m_);
     residuals_.set_trial(f, m, given_rho);
     if (ahead_) return correct();
     trial_cost_ = residuals_.trial_cost();
@@ -76,7 +75,7 @@ class Solver {
 
   // J of the accepted point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
-    expect(Phase::jacobian, "tell_jacobian");
+    expect(phase_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) residuals_.weigh_trial();
     const Rows rows{J,
                     residuals_.size(),
@@ -95,7 +94,7 @@ class Solver {
 
   // Cost ½Σf², JᵀJ (row-major) and Jᵀf at the point, summed elsewhere.
   Phase tell_normal(double cost, const T* JtJ, const T* Jtf) {
-    expect(Phase::residual, "tell_normal");
+    expect(phase_, Phase::residual, "tell_normal");
     backend_.set_has_rows(false);
     backend_.begin();
     backend_.set_normal(JtJ, Jtf);
@@ -104,7 +103,7 @@ class Solver {
 
   // Blocks of rows at the point: begin_blocks, add_block for each, end_blocks.
   void begin_blocks() {
-    expect(Phase::residual, "begin_blocks");
+    expect(phase_, Phase::residual, "begin_blocks");
     backend_.begin();
     block_cost_ = 0;
     block_rows_ = 0;
@@ -128,7 +127,7 @@ class Solver {
   }
 
   Phase end_blocks(bool whole) {
-    if (whole) check_size(block_rows_);
+    if (whole) check_size(block_rows_, m_);
     if (!have_point_) m_ = block_rows_;
     ++njev_;
     return judge_whole(block_cost_);
@@ -297,7 +296,7 @@ class Solver {
     if (!gauss_newton()) {
       finder_.damped(backend_, box_, x_.data(), D_.data(), radius_.value());
     } else if (!finder_.undamped(backend_, box_, x_.data(), D_.data())) {
-      throw Error(ErrorKind::linalg, singular_text());
+      throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     measure_step();
     return worth_looking_ahead() ? look_ahead() : try_step();
@@ -368,33 +367,6 @@ class Solver {
   Phase finish(Status status) {
     status_ = status;
     return phase_ = Phase::done;
-  }
-
-  // --- checks
-
-  void expect(Phase phase, const char* call) const {
-    if (phase_ == phase) return;
-    static const char* const wants[] = {"the residual at x", "the Jacobian at x",
-                                        "nothing: it is done"};
-    throw Error(ErrorKind::value,
-                std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase_)]);
-  }
-
-  void check_size(int64_t m) const {
-    if (m_ == 0 || m == m_) return;
-    throw Error(ErrorKind::value, "fun: " + std::to_string(m) + " residuals, " +
-                                      std::to_string(m_) + " at x0; their number may not change");
-  }
-
-  static void check_start(double cost) {
-    if (std::isfinite(cost)) return;
-    throw Error(ErrorKind::value,
-                "fun: Residuals are not finite in the initial point; start where they are");
-  }
-
-  std::string singular_text() const {
-    return "method 'gn': JᵀJ is singular at x (iteration " + std::to_string(nit_) +
-           "); use method 'lm', which damps it";
   }
 
   Options<T> options_;

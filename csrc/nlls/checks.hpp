@@ -1,0 +1,40 @@
+// What the solver refuses to be told, and how it says so.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "core/error.hpp"
+
+namespace steepest::nlls {
+
+enum class Phase { residual, jacobian, done };
+
+// call: what was told; wanted: the phase that it belongs to.
+inline void expect(Phase phase, Phase wanted, const char* call) {
+  if (phase == wanted) return;
+  static const char* const wants[] = {"the residual at x", "the Jacobian at x",
+                                      "nothing: it is done"};
+  throw Error(ErrorKind::value,
+              std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase)]);
+}
+
+// before: the number at x0, 0 while that is unknown.
+inline void check_size(int64_t m, int64_t before) {
+  if (before == 0 || m == before) return;
+  throw Error(ErrorKind::value, "fun: " + std::to_string(m) + " residuals, " +
+                                    std::to_string(before) + " at x0; their number may not change");
+}
+
+inline void check_start(double cost) {
+  if (std::isfinite(cost)) return;
+  throw Error(ErrorKind::value,
+              "fun: Residuals are not finite in the initial point; start where they are");
+}
+
+inline std::string singular_text(int64_t iteration) {
+  return "method 'gn': JᵀJ is singular at x (iteration " + std::to_string(iteration) +
+         "); use method 'lm', which damps it";
+}
+
+}  // namespace steepest::nlls
