@@ -22,9 +22,8 @@ from scipy.optimize import least_squares as scipy_least_squares
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from problems import mgh  # noqa: E402
-
 import steepest as st  # noqa: E402
+from problems import mgh  # noqa: E402
 
 TIGHT = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15, "max_nfev": 20_000}
 

@@ -18,9 +18,8 @@ from scipy.optimize import least_squares as scipy_least_squares
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from problems import nist  # noqa: E402
-
 import steepest as st  # noqa: E402
+from problems import nist  # noqa: E402
 
 TIGHT = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-15, "max_nfev": 10_000}
 SOLVERS = {
@@ -75,14 +74,18 @@ def main() -> None:
         for name, results in table.items():
             digits = np.array([d for d, _, _ in results])
             calls = sum(c for _, c, _ in results) / base
-            print(f"{title:<18} {name:<9} {(digits >= 4).sum():>3} {digits.mean():6.2f} {calls:5.2f}")
+            print(
+                f"{title:<18} {name:<9} {(digits >= 4).sum():>3} {digits.mean():6.2f} {calls:5.2f}"
+            )
         if args.each:
             for (p, start), (d, calls, found), (d_lm, calls_lm, _) in zip(
                 runs, table["steepest"], table["lm"], strict=True
             ):
                 which = 1 if start is p.starts[0] else 2
-                end = "raised" if found is None else f"status {found.status}, nfev {found.nfev}"
-                print(f"    {p.name:<9} {which} {d:5.1f} {calls:>5}  {end}  (lm {d_lm:.1f} {calls_lm})")
+                end = "raised" if found is None else f"status {found.status}, f {found.nfev}"
+                print(
+                    f"    {p.name:<9} {which} {d:5.1f} {calls:>5}  {end}  lm {d_lm:.1f} {calls_lm}"
+                )
 
 
 if __name__ == "__main__":

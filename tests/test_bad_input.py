@@ -476,6 +476,7 @@ BAD_BETAS = [
     (0.9, TypeError, "betas: 0.9 is not a pair of numbers"),
     ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
     ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
+    ({0.9, 0.999}, TypeError, "betas: {"),
     ("ab", TypeError, "betas[0]: 'a' is a str"),
     (None, TypeError, "betas: None is not a pair of numbers"),
 ]

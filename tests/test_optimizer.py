@@ -42,7 +42,9 @@ def test_nested_structures_are_updated_in_place():
 def test_ema_and_iterates_have_the_structure_of_the_parameters():
     params = structure(lambda *n: np.ones(n))
     opt = st.Nesterov(params, lr=1.0, momentum=0.5, ema_decay=0.75)
-    assert all(e.tolist() == p.tolist() for e, p in zip(leaves(opt.ema), leaves(params)))
+    assert all(
+        e.tolist() == p.tolist() for e, p in zip(leaves(opt.ema), leaves(params), strict=True)
+    )
     opt.step(structure(lambda *n: np.ones(n)))
     for tree in (opt.ema, opt.iterates()):
         assert isinstance(tree["first"], Layer) and tree["first"].w.shape == (2, 3)

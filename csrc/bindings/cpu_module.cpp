@@ -6,7 +6,8 @@ namespace py = pybind11;
 
 namespace {
 
-// The Python exception of an error's kind; two live in Python modules and are looked up when raised.
+// The Python exception of an error's kind; two live in Python modules and are looked up when
+// raised.
 void raise(const steepest::Error& e) {
   using steepest::ErrorKind;
   switch (e.kind) {

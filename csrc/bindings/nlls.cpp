@@ -46,10 +46,10 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const Array& x0, std::string_view method, std::string_view linear_solver,
-         double damping, double ftol, double xtol, double gtol, int64_t max_nfev,
-         std::string_view loss, double f_scale, const py::object& x_scale,
-         const py::object& lower, const py::object& upper) {
+  Solver(const Array& x0, std::string_view method, std::string_view linear_solver, double damping,
+         double ftol, double xtol, double gtol, int64_t max_nfev, std::string_view loss,
+         double f_scale, const py::object& x_scale, const py::object& lower,
+         const py::object& upper) {
     nlls::Options<T> o;
     o.method = choice<Method>("method", method,
                               {{"lm", Method::marquardt},
@@ -98,7 +98,8 @@ class Solver {
     previous_ = std::move(kept_);  // the solver goes back to it where the new one is not finite
     kept_ = held;
     nlls::Phase next{};
-    without_gil(core_->m(), [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
+    without_gil(core_->m(),
+                [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
     return phase(next);
   }
 
@@ -143,8 +144,7 @@ class Solver {
     py::array_t<int64_t> mask(n);
     for (int64_t j = 0; j < n; ++j) mask.mutable_data()[j] = c.side(j);
     const py::object f = with_fun ? py::object(fun()) : py::none();
-    const py::object weight =
-        c.jac_weight() ? py::object(copy(c.jac_weight(), c.m())) : py::none();
+    const py::object weight = c.jac_weight() ? py::object(copy(c.jac_weight(), c.m())) : py::none();
     return py::make_tuple(x(), f, copy(c.gradient(), n), mask, weight, c.cost(), c.optimality(),
                           c.nfev(), c.njev(), c.nit(), static_cast<int>(c.status()), c.lambda());
   }
@@ -216,10 +216,9 @@ class Solver {
 
   Array matrix(const py::object& value, int64_t m) {
     const bool as_it_lies = ready(value, 2) && readable(py::reinterpret_borrow<Array>(value));
-    const py::object read =
-        as_it_lies ? value
-                   : py::module_::import("steepest.nlls.arrays")
-                         .attr("jacobian")(value, py::dtype::of<T>());
+    const py::object read = as_it_lies ? value
+                                       : py::module_::import("steepest.nlls.arrays")
+                                             .attr("jacobian")(value, py::dtype::of<T>());
     Array J = py::reinterpret_borrow<Array>(read);
     if (J.shape(0) != m || J.shape(1) != core_->n()) {
       throw Error(ErrorKind::value, "jac: shape (" + std::to_string(J.shape(0)) + ", " +
@@ -232,9 +231,7 @@ class Solver {
   }
 
   // Rows or columns lie without gaps between their elements, and are a fixed stride apart.
-  static bool readable(const Array& J) {
-    return rows(J) || columns(J);
-  }
+  static bool readable(const Array& J) { return rows(J) || columns(J); }
   static bool rows(const Array& J) {
     return J.strides(1) == item && J.strides(0) % item == 0 && J.strides(0) >= item * J.shape(1);
   }

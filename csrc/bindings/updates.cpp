@@ -18,9 +18,7 @@ namespace {
 // NumPy's flags, which pybind11 does not name in full.
 constexpr int c_contiguous = 0x1, aligned = 0x100, writeable = 0x400;
 
-const py::detail::PyArray_Proxy* proxy(PyObject* array) {
-  return py::detail::array_proxy(array);
-}
+const py::detail::PyArray_Proxy* proxy(PyObject* array) { return py::detail::array_proxy(array); }
 
 bool is_array(PyObject* object) {
   return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
@@ -228,8 +226,8 @@ std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::ar
 
 StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
                        bool zero_grad) {
-  return {grad_scale, max_norm.has_value(), max_norm.value_or(0),
-          static_cast<Nonfinite>(nonfinite), zero_grad};
+  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
+          zero_grad};
 }
 
 template <class Rule>
@@ -261,15 +259,13 @@ void bind_plan(py::module_& m) {
              return self.with_plan([&](Plan& plan) { return plan.add_group(group); });
            })
       .def("set_group",
-           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay,
-              bool maximize, double one_minus_ema) {
+           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
+              double one_minus_ema) {
              const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
              self.with_plan([&](Plan& plan) { plan.set_group(i, group); });
            })
-      .def("set_lr",
-           [](PyPlan& self, int i, double lr) {
-             self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); });
-           })
+      .def("set_lr", [](PyPlan& self, int i,
+                        double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
       .def("__enter__", &PyPlan::acquire)
       .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
       .def("add_tensor", &PyPlan::add_tensor)
@@ -316,8 +312,7 @@ void bind_plan(py::module_& m) {
            [](PyPlan& self, int i) {
              return self.with_plan([&](Plan& plan) { return plan.given_of_last_step(i); });
            })
-      .def("remember",
-           [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
+      .def("remember", [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
       .def("grad_norm",
            [](PyPlan& self) { return self.with_plan([](Plan& plan) { return plan.grad_norm; }); })
       .def("set_cuts", [](PyPlan& self, std::vector<double> cuts) {

@@ -13,6 +13,8 @@
 
 #include "bindings/module.hpp"
 #include "core/error.hpp"
+#include "cpu/level.hpp"
+#include "cpu/threads.hpp"
 #include "linalg/two_loop.hpp"
 
 namespace py = pybind11;
@@ -95,6 +97,10 @@ struct Workspace {
   bool writeable;
 };
 
+linalg::Pass pass_over(DType dtype, int64_t bytes) {
+  return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes)};
+}
+
 // Releases the GIL where the work outlasts the release.
 class Unlocked {
  public:
@@ -113,8 +119,10 @@ py::array_t<double> inner(const py::array& workspace, const py::list& picks,
   const Pointers rows = w.picked(picks, vectors);
   py::array_t<double> products({rows.size(), columns.size()});
   double* out = products.mutable_data();
-  const Unlocked unlocked(static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype));
-  linalg::inner(w.dtype, w.view(rows), w.view(columns), w.n, out);
+  const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::inner(pass, w.view(rows), w.view(columns), w.n, out);
   return products;
 }
 
@@ -126,8 +134,10 @@ void combine(const py::array& workspace, const py::list& picks, const py::list& 
   const double* c = doubles(coefficients, "coefficients");
   if (coefficients.size() != static_cast<int64_t>(into.size() * rows.size()))
     throw refuse("coefficients", "an array (outs, picks and vectors)");
-  const Unlocked unlocked(static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype));
-  linalg::combine(w.dtype, c, w.view(rows), w.view(into), w.n);
+  const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::combine(pass, c, w.view(rows), w.view(into), w.n);
 }
 
 Workspace square(const py::array& a) {
@@ -141,8 +151,10 @@ void symmetric_product(const py::array& a, const py::list& vectors, const py::li
   const Pointers columns = w.vectors(vectors, "vectors");
   const Pointers into = w.vectors(outs, "outs", true);
   if (columns.size() != into.size()) throw refuse("outs", "one for each vector");
-  const Unlocked unlocked(w.n * w.n * size_of(w.dtype) / 2);
-  linalg::symmetric_product(w.dtype, Triangle{w.data, w.n, w.n}, w.view(columns), w.view(into));
+  const int64_t bytes = w.n * w.n * size_of(w.dtype) / 2;
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::symmetric_product(pass, Triangle{w.data, w.n, w.n}, w.view(columns), w.view(into));
 }
 
 void rank_two(const py::array& a, const py::array& u, const py::array& v) {
@@ -150,8 +162,10 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   if (!w.writeable) throw refuse("A", "a writable array");
   const void* up = w.vector(u, "u", false);
   const void* vp = w.vector(v, "v", false);
-  const Unlocked unlocked(w.n * w.n * size_of(w.dtype));
-  linalg::rank_two(w.dtype, Triangle{w.data, w.n, w.n}, up, vp);
+  const int64_t bytes = w.n * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::rank_two(pass, Triangle{w.data, w.n, w.n}, up, vp);
 }
 
 // (coefficients, scale, slope, magnitude): row 0 of the coefficients (2, 2 count + 2) gives d from

@@ -84,8 +84,8 @@ class Cholesky {
   // d on `free`, from the gradient r; false where the matrix is singular or too ill-conditioned
   // for its factor to be trusted. The matrix is scaled to a unit diagonal first, so a pivot is
   // 1 - R² of its column on the earlier ones: free of units, and comparable with rounding.
-  bool solve(const NormalEquations<T>& normal, Damping<T> damping,
-             const std::vector<int64_t>& free, const T* r, T* d) {
+  bool solve(const NormalEquations<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
+             const T* r, T* d) {
     const int64_t n = static_cast<int64_t>(free.size());
     scale_.resize(free.size());
     rhs_.resize(free.size());

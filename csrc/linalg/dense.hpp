@@ -79,6 +79,12 @@ class DenseCpu {
     for (int64_t j = 0; j < rows.n; ++j) pending_.norms2[at(j)] = pending_.normal.diagonal(j);
   }
 
+  // Of the last point only the gradient is wanted, and the columns' norms; keep() was called.
+  void add_gradient_only(const Rows<T>& rows) {
+    add_column_norms2(rows, pending_.norms2.data());
+    add_operator_gradient(rows);
+  }
+
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set_normal(const T* JtJ, const T* Jtf) {
     const int64_t n = size();
@@ -149,9 +155,8 @@ class DenseCpu {
     const int64_t m = current_.J.rows().m;
     scratch_.resize(at(m));
     current_.J.multiply(s, scratch_.data());
-    each(m, [&](int64_t i) {
-      scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]);
-    });
+    each(m,
+         [&](int64_t i) { scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]); });
     current_.J.weighted_transpose(scratch_.data(), out);
     for (int64_t j = 0; j < size(); ++j) {
       if (!std::isfinite(out[j])) return false;

@@ -13,8 +13,9 @@ namespace steepest::linalg {
 // Work (rows * n²) of one call below which the loop here beats a BLAS call; measured.
 constexpr int64_t own_gram_work = 16384;
 constexpr int64_t own_gram_n = 24;
-// Rows handed to BLAS at once: what syrk has read is still in cache for gemv.
-constexpr int64_t blas_chunk = 2048;
+// Rows handed to BLAS at once. With few columns, so many that what syrk has read is still in cache
+// for gemv; with many columns gemv does not count, and each call makes BLAS's threads wait.
+constexpr int64_t blas_chunk(int64_t n) { return n < 128 ? 2048 : 1 << 20; }
 constexpr int64_t own_chunk = 64;
 
 template <class T>
@@ -31,15 +32,17 @@ class NormalEquations {
 
   void add(const Rows<T>& rows, std::vector<T>& scratch) {
     if (n <= own_gram_n && rows.m * n * n <= own_gram_work) {
-      each_chunk(rows, own_chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
-        add_own(J, ld, f, m);
-      });
+      each_chunk(rows, own_chunk, scratch,
+                 [this](const T* J, int64_t ld, const T* f, int64_t m) { add_own(J, ld, f, m); });
     } else if (!rows.row_major && !rows.jac_weight) {
-      for (int64_t i = 0; i < rows.m; i += blas_chunk) {
-        add_blas(rows.at(i), rows.ld, rows.f + i, std::min(blas_chunk, rows.m - i), false);
+      const int64_t chunk = blas_chunk(n);
+      for (int64_t i = 0; i < rows.m; i += chunk) {
+        add_blas(rows.at(i), rows.ld, rows.f + i, std::min(chunk, rows.m - i), false);
       }
     } else {
-      each_chunk(rows, blas_chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+      // Weighted rows are copied chunk by chunk: not more of them than fit in cache.
+      const int64_t chunk = rows.jac_weight ? 2048 : blas_chunk(n);
+      each_chunk(rows, chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
         add_blas(J, ld, f, m, true);
       });
     }

@@ -3,14 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "core/error.hpp"
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 namespace steepest::linalg {
 
@@ -26,35 +22,15 @@ VectorKernels vector_kernels(DType dtype);
 }
 #endif
 
-namespace {
-
-// The best level that the processor has, or STEEPEST_SIMD.
-VectorKernels kernels(DType dtype) {
+VectorKernels vector_kernels(DType dtype, [[maybe_unused]] const std::string& level) {
 #ifdef STEEPEST_X86_LEVELS
-  static const std::string wanted = [] {
-    const char* text = std::getenv("STEEPEST_SIMD");
-    return std::string(text ? text : "");
-  }();
-  const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-  if (has_avx512 && (wanted.empty() || wanted == "avx512")) return avx512::vector_kernels(dtype);
-  if (__builtin_cpu_supports("avx2") && wanted != "base") return avx2::vector_kernels(dtype);
+  if (level == "avx512") return avx512::vector_kernels(dtype);
+  if (level == "avx2") return avx2::vector_kernels(dtype);
 #endif
   return base::vector_kernels(dtype);
 }
 
-// Threads for a pass over so many bytes: below some hundred kilobytes a team costs more than it
-// brings.
-int threads_for(int64_t bytes) {
-#ifdef _OPENMP
-  constexpr int64_t bytes_a_thread = 256 << 10;
-  const int64_t useful = std::max<int64_t>(1, bytes / bytes_a_thread);
-  return static_cast<int>(std::min<int64_t>(omp_get_max_threads(), useful));
-#else
-  static_cast<void>(bytes);
-  return 1;
-#endif
-}
+namespace {
 
 // The rows of a triangle in ranges of about equal area; they depend on n alone, as results must
 // not depend on threads.
@@ -72,23 +48,18 @@ std::vector<int64_t> ranges(int64_t n) {
 
 }  // namespace
 
-void inner(DType dtype, const Vectors& rows, const Vectors& columns, int64_t n, double* products) {
-  const VectorKernels kernel = kernels(dtype);
+void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
+           double* products) {
   const auto size = static_cast<size_t>(rows.count * columns.count);
-  const int64_t blocks = (n + vector_block - 1) / vector_block;
-  if (blocks <= 1) {
-    std::vector<double> lanes(size * max_lanes);
-    return kernel.inner(rows, columns, 0, n, lanes.data(), products);
-  }
+  const int64_t blocks = std::max<int64_t>(1, (n + vector_block - 1) / vector_block);
+  std::vector<double> lanes(static_cast<size_t>(blocks) * size * max_lanes);
+  if (blocks == 1) return pass.kernel.inner(rows, columns, 0, n, lanes.data(), products);
   std::vector<double> sums(static_cast<size_t>(blocks) * size);
-  const int threads = threads_for((rows.count + columns.count) * n * size_of(dtype));
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
-    std::vector<double> lanes(size * max_lanes);
-#pragma omp for schedule(static)
-    for (int64_t b = 0; b < blocks; ++b)
-      kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
-                   lanes.data(), sums.data() + static_cast<size_t>(b) * size);
+#pragma omp parallel for num_threads(pass.threads) schedule(static) if (pass.threads > 1)
+  for (int64_t b = 0; b < blocks; ++b) {
+    const size_t at = static_cast<size_t>(b) * size;
+    pass.kernel.inner(rows, columns, b * vector_block, std::min((b + 1) * vector_block, n),
+                      lanes.data() + at * max_lanes, sums.data() + at);
   }
   for (size_t i = 0; i < size; ++i) {
     products[i] = 0;
@@ -96,52 +67,48 @@ void inner(DType dtype, const Vectors& rows, const Vectors& columns, int64_t n, 
   }
 }
 
-void combine(DType dtype, const double* coefficients, const Vectors& rows, const Vectors& outs,
+void combine(const Pass& pass, const double* coefficients, const Vectors& rows, const Vectors& outs,
              int64_t n) {
   if (outs.count > max_outs)
     throw Error(ErrorKind::value, "combine: " + std::to_string(outs.count) +
                                       " outs; allowed are at most " + std::to_string(max_outs));
-  const VectorKernels kernel = kernels(dtype);
   const int64_t blocks = (n + vector_block - 1) / vector_block;
-  const int threads = threads_for((rows.count + outs.count) * n * size_of(dtype));
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+#pragma omp parallel for num_threads(pass.threads) schedule(static) if (pass.threads > 1)
   for (int64_t b = 0; b < blocks; ++b)
-    kernel.combine(coefficients, rows, outs, b * vector_block, std::min((b + 1) * vector_block, n));
+    pass.kernel.combine(coefficients, rows, outs, b * vector_block,
+                        std::min((b + 1) * vector_block, n));
 }
 
-void symmetric_product(DType dtype, const Triangle& a, const Vectors& columns,
+void symmetric_product(const Pass& pass, const Triangle& a, const Vectors& columns,
                        const Vectors& outs) {
-  const VectorKernels kernel = kernels(dtype);
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
-  if (n_ranges == 1) return kernel.symmetric_product(a, 0, a.n, columns, outs);
-  const int64_t bytes = a.n * size_of(dtype);
+  if (n_ranges == 1) return pass.kernel.symmetric_product(a, 0, a.n, columns, outs);
+  const int64_t bytes = a.n * size_of(pass.dtype);
   std::vector<char> room(static_cast<size_t>(n_ranges * columns.count * bytes));
   std::vector<void*> parts;  // (n_ranges, columns)
   for (int64_t i = 0; i < n_ranges * columns.count; ++i) parts.push_back(room.data() + i * bytes);
-  const int threads = threads_for(a.n * bytes / 2);
-#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+#pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
   for (int64_t k = 0; k < n_ranges; ++k) {
     const auto range = static_cast<size_t>(k);
     const Vectors part{parts.data() + k * columns.count, columns.count};
-    kernel.symmetric_product(a, starts[range], starts[range + 1], columns, part);
+    pass.kernel.symmetric_product(a, starts[range], starts[range + 1], columns, part);
   }
   for (int64_t j = 0; j < outs.count; ++j) {
     std::fill_n(static_cast<char*>(outs.at[j]), bytes, char{0});
     for (int64_t k = 0; k < n_ranges; ++k)
-      kernel.add(outs.at[j], parts[static_cast<size_t>(k * columns.count + j)],
-                 starts[static_cast<size_t>(k) + 1]);
+      pass.kernel.add(outs.at[j], parts[static_cast<size_t>(k * columns.count + j)],
+                      starts[static_cast<size_t>(k) + 1]);
   }
 }
 
-void rank_two(DType dtype, const Triangle& a, const void* u, const void* v) {
-  const VectorKernels kernel = kernels(dtype);
+void rank_two(const Pass& pass, const Triangle& a, const void* u, const void* v) {
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
-  const int threads = threads_for(a.n * a.n * size_of(dtype) / 2);
-#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
+#pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
   for (int64_t k = 0; k < n_ranges; ++k)
-    kernel.rank_two(a, starts[static_cast<size_t>(k)], starts[static_cast<size_t>(k) + 1], u, v);
+    pass.kernel.rank_two(a, starts[static_cast<size_t>(k)], starts[static_cast<size_t>(k) + 1], u,
+                         v);
 }
 
 }  // namespace steepest::linalg

@@ -24,6 +24,7 @@
 #include "linalg/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/damping.hpp"
+#include "nlls/gradient.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
@@ -87,7 +88,7 @@ class Solver {
                     residuals_.res_weight()};
     backend_.begin();
     backend_.keep(rows);
-    backend_.add(rows);
+    last_point() ? backend_.add_gradient_only(rows) : backend_.add(rows);
     ++njev_;
     return take_linearization([this] { residuals_.accept(); }) ? next() : give_up();
   }
@@ -149,8 +150,8 @@ class Solver {
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
   bool refused() const { return refused_; }  // the last Jacobian: its point was given up
-  double cosine() const { return cosine_; }
-  double optimality() const { return optimality_; }
+  double cosine() const { return stationarity_.cosine; }
+  double optimality() const { return stationarity_.optimality; }
   double lambda() const { return finder_.lambda(); }
   double step_norm() const { return judged_.length; }
   double actual() const { return judged_.actual; }
@@ -163,6 +164,9 @@ class Solver {
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
+
+  // No step will follow from the point whose Jacobian is told now.
+  bool last_point() const { return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev; }
 
   // --- judging the point on trial
 
@@ -205,17 +209,6 @@ class Solver {
            std::fabs(judged_.actual) <= std::cbrt(eps * eps) * cost_;
   }
 
-  // |D⁻¹g| over the variables that do not rest on a bound.
-  double gradient_norm(const std::vector<T>& x, const T* g) const {
-    double sum = 0;
-    for (int64_t j = 0; j < n_; ++j) {
-      const size_t i = static_cast<size_t>(j);
-      if (box_.rests(x[i], g[j], j)) continue;
-      sum = std::hypot(sum, static_cast<double>(g[j]) / static_cast<double>(D_[i]));
-    }
-    return sum;
-  }
-
   // The step was no good: stop where that settles it, else a shorter one.
   Phase reject(bool non_finite) {
     phase_ = Phase::residual;
@@ -243,14 +236,15 @@ class Solver {
   template <class F>
   bool take_linearization(F&& accept_residuals) {
     if (have_point_ && in_noise_ && backend_.finite() &&
-        !(gradient_norm(trial_, backend_.pending_gradient()) <
-          0.5 * gradient_norm(x_, backend_.gradient()))) {
+        !(scaled_gradient(box_, trial_, backend_.pending_gradient(), D_) <
+          0.5 * scaled_gradient(box_, x_, backend_.gradient(), D_))) {
       return false;
     }
     refused_ = false;
     if (!backend_.finite()) {
       if (have_point_) return false;
-      throw Error(ErrorKind::value, "jac: not finite at x0; a start with a finite Jacobian is needed");
+      throw Error(ErrorKind::value,
+                  "jac: not finite at x0; a start with a finite Jacobian is needed");
     }
     backend_.commit();
     accept_residuals();
@@ -288,33 +282,12 @@ class Solver {
 
   // Stops, or the next point.
   Phase next() {
-    measure_gradient();
+    stationarity_ = measure(box_, x_, backend_.gradient(), backend_.norms2(), cost_);
     const Status by_step = std::exchange(pending_, Status::max_nfev);
-    if (stopping_.gtol(cosine_)) return finish(Status::gtol);
+    if (stopping_.gtol(stationarity_.cosine)) return finish(Status::gtol);
     if (by_step != Status::max_nfev) return finish(by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
     return propose();
-  }
-
-  // optimality: SciPy's, the largest |gⱼ| times the distance to the bound it points away from.
-  // cosine: over the variables that do not rest on a bound.
-  void measure_gradient() {
-    const T* g = backend_.gradient();
-    const double f_norm = std::sqrt(2 * cost_);
-    optimality_ = cosine_ = 0;
-    for (int64_t j = 0; j < n_; ++j) {
-      const size_t i = static_cast<size_t>(j);
-      const double size = std::fabs(static_cast<double>(g[j]));
-      double distance = 1;
-      if (box_.bounded()) {
-        const T room = g[j] < 0 ? box_.upper(j) - x_[i] : x_[i] - box_.lower(j);
-        if (g[j] != 0 && std::isfinite(room)) distance = static_cast<double>(room);
-      }
-      optimality_ = std::fmax(optimality_, size * distance);
-      if (size == 0 || box_.rests(x_[i], g[j], j)) continue;
-      const double norm = std::sqrt(static_cast<double>(backend_.norms2()[j]));
-      cosine_ = std::fmax(cosine_, size / (norm * f_norm));
-    }
   }
 
   // --- the next point
@@ -343,8 +316,8 @@ class Solver {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
-           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 &&
+           backend_.keeps_rows() && !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
   }
 
   Phase look_ahead() {
@@ -357,8 +330,8 @@ class Solver {
   Phase correct() {
     ahead_ = false;
     ++nfev_;
-    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(),
-                           residuals_.trial(), product_.data())) {
+    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(), residuals_.trial(),
+                           product_.data())) {
       finder_.accelerate(backend_, box_, D_.data(), product_.data());
     }
     return try_step();
@@ -401,9 +374,10 @@ class Solver {
 
   void expect(Phase phase, const char* call) const {
     if (phase_ == phase) return;
-    static const char* const wants[] = {"the residual at x", "the Jacobian at x", "nothing: it is done"};
-    throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
-                                      wants[static_cast<int>(phase_)]);
+    static const char* const wants[] = {"the residual at x", "the Jacobian at x",
+                                        "nothing: it is done"};
+    throw Error(ErrorKind::value,
+                std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase_)]);
   }
 
   void check_size(int64_t m) const {
@@ -434,7 +408,7 @@ class Solver {
   std::vector<T> x_, trial_, D_, column_scale_, product_, ones_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
-  double optimality_ = 0, cosine_ = 0;
+  Stationarity stationarity_{};
   Step judged_{};
   Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
   Phase phase_ = Phase::residual;

@@ -73,7 +73,9 @@ class StepFinder {
   const std::vector<T>& step() const { return step_; }
   double length() const { return length_; }
   double lambda() const { return lambda_; }
-  bool held_back() const { return lambda_ > 2 * unit_ * static_cast<double>(std::numeric_limits<T>::epsilon()); }
+  bool held_back() const {
+    return lambda_ > 2 * unit_ * static_cast<double>(std::numeric_limits<T>::epsilon());
+  }
 
  private:
   // |Ds| of the step with this λ; infinite where it cannot be computed.

@@ -6,8 +6,8 @@
 namespace steepest::nlls {
 
 enum class Status {
-  stopped = -2,     // by the callback
-  no_finite = -1,   // residuals are not finite anywhere within xtol of x
+  stopped = -2,    // by the callback
+  no_finite = -1,  // residuals are not finite anywhere within xtol of x
   max_nfev = 0,
   gtol = 1,
   ftol = 2,

@@ -74,6 +74,8 @@ def pair(
 ) -> tuple[float, float]:
     """Two real numbers within the limits, as a tuple of floats."""
     try:
+        if isinstance(value, (set, frozenset)):
+            raise TypeError  # has no order
         first, second = value
     except (TypeError, ValueError):
         raise TypeError(f"{name}: {value!r} is not a pair of numbers") from None

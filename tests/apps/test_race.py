@@ -12,14 +12,14 @@ import steepest as st
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
-from steepest.apps.race_draw import styles  # noqa: E402
-from steepest.apps.race_paths import (  # noqa: E402
+from steepest.apps.races.race_draw import styles  # noqa: E402
+from steepest.apps.races.race_paths import (  # noqa: E402
     FIRST_ORDER,
     SECOND_ORDER,
     parse_entry,
     run,
 )
-from steepest.apps.surfaces import NAMED, find_surface  # noqa: E402
+from steepest.apps.races.surfaces import NAMED, find_surface  # noqa: E402
 from steepest.cli import main  # noqa: E402
 
 MINIMA = {

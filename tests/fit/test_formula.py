@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 from scipy.special import erf
-from steepest.apps.formula import FUNCTIONS, FormulaError, compile_model, parse
+
+from steepest.apps.fits.formula import FUNCTIONS, FormulaError, compile_model, parse
 
 X = np.array([[0.3, 0.7, 1.1], [2.0, 3.0, 5.0]])  # columns x and z
 P = np.array([1.7, 0.4])  # a, b
@@ -92,10 +93,12 @@ ERRORS = [
     ("  3 = x", 3, "'3' left of \"=\" is not the name of a column"),
     (" = x", 2, "'' left of \"=\" is not the name of a column"),
     ("y = a*(x", 7, "'(' was never closed"),
-    ("y = ", 5, "invalid syntax"),
+    ("y = ", 4, "ends too early"),
     ("y == x", 4, "invalid syntax"),
-    ("y = x if", 5, "invalid syntax"),
-    ("y = x # note", 7, '"#" is not allowed'),
+    ("y = x if", 9, "ends too early"),
+    ("y = a*x +  ", 10, "ends too early"),
+    ("y = x + * a", 9, "invalid syntax"),
+    ("y = x # note", 7, "'#' is not allowed"),
     ("y = __import__('os').system('ls')", 5, "Call is not allowed"),
     ("y = x.real", 5, "Attribute is not allowed"),
     ("y = a^x", 7, '"^" is not a power; write "**"'),
@@ -151,7 +154,7 @@ def test_the_caret_stands_below_the_character():
 
 
 def test_a_null_character_is_refused():
-    with pytest.raises(FormulaError, match=r"null"):
+    with pytest.raises(FormulaError, match=r"character 6: '.x00' is not allowed"):
         parse("y = x\0")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from problems import mgh, nist
 from scipy.optimize import least_squares
+
+from problems import mgh, nist
 
 ALL = mgh.PROBLEMS + mgh.VARIANTS
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from steepest.apps.table import TableError, read_table
+
+from steepest.apps.fits.table import TableError, read_table
 
 
 def written(tmp_path, text, encoding="utf-8"):

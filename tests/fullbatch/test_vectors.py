@@ -158,7 +158,12 @@ REFUSED = [
     (_cpu.combine, (W, [0], [], np.ones((1, 1)), [FROZEN]), ValueError, "outs: allowed is writab"),
     (_cpu.combine, (W, [0], [], np.ones((5, 1)), [W[1]] * 5), ValueError, "combine: 5 outs; allow"),
     (_cpu.symmetric_product, (W, [FROZEN], [W[0]]), ValueError, "A: allowed is a square array"),
-    (_cpu.symmetric_product, (np.eye(3), [FROZEN], []), ValueError, "outs: allowed is one for each"),
+    (
+        _cpu.symmetric_product,
+        (np.eye(3), [FROZEN], []),
+        ValueError,
+        "outs: allowed is one for each",
+    ),
     (_cpu.rank_two, (np.eye(3), W[0], np.ones(2)), ValueError, "v: allowed is contiguous arrays"),
 ]
 

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rules", help="comma separated names of the rule list, or 'pipeline'")
     parser.add_argument("--sizes", help=f"tensors x elements, K = 1024, M = 1024 K; {SIZES}")
     parser.add_argument("--threads", type=int, help="threads for steepest and PyTorch")
-    parser.add_argument("--seconds", type=float, help="time for each contender, three calls at least")
+    parser.add_argument(
+        "--seconds", type=float, help="time for each contender, three calls at least"
+    )
     parser.add_argument("--device", choices=["cpu"], default="cpu", help="where the arrays live")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -163,27 +165,46 @@ def _processor() -> str:
 
 
 def _table(found: dict[str, Any]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     peers: dict[str, None] = {}
     for row in found["rows"]:
         peers.update(dict.fromkeys(key for key in row["ratio"] if key not in ("traffic", "lists")))
-    table = Table(title="a step, float32", title_justify="left")
-    table.add_column("rule", no_wrap=True)
-    for head in ("tensors × elements", "bound", "lists", "GB/s", "of limit", *peers):
-        table.add_column(head, justify="right", no_wrap=True)
+    table = Table(
+        title="a step, float32",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=0,
+        collapse_padding=True,
+    )
+    table.add_column("rule", overflow="fold")
+    for head in ("size", "bound", "lists", "GB/s", "of\nlimit", *peers):
+        table.add_column(head.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in found["rows"]:
         seconds, ratio = row["seconds"], row["ratio"]
         table.add_row(
             row["rule"],
-            f"{row['tensors']:,} × {row['elements']:,}",
+            f"{short(row['tensors'])}x{short(row['elements'])}",
             written(seconds["bound"]),
             written(seconds["lists"]) if "lists" in seconds else "",
             f"{row['gb_s']:.1f}",
             f"{ratio['traffic']:.2f}",
-            *(f"{ratio[peer]:.1f} ×" if peer in ratio else "" for peer in peers),
+            *(_times(ratio[peer]) if peer in ratio else "" for peer in peers),
         )
     return table
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} ×" if ratio < 100 else f"{ratio:,.0f} ×"
+
+
+def short(n: int) -> str:
+    """A count as it is asked for: "64K"."""
+    for unit, size in (("M", 1 << 20), ("K", 1 << 10)):
+        if n % size == 0:
+            return f"{n // size}{unit}"
+    return str(n)
 
 
 def written(seconds: float) -> str:
@@ -196,8 +217,9 @@ def written(seconds: float) -> str:
 
 def _footer(found: dict[str, Any]) -> str:
     return (
-        f"{found['processor']}, {found['threads']} threads, SIMD level {found['simd']}; STREAM "
-        f"triad {found['triad_gb_s']:.1f} GB/s.\nof limit: time of a loop with the same traffic and "
-        "one addition to each array written, divided by the step's.\nPeers: their time divided "
-        "by the bound step's. Medians of calls in turns."
+        f"{found['processor']}, {found['threads']} threads, SIMD level {found['simd']}; "
+        f"STREAM triad {found['triad_gb_s']:.1f} GB/s.\n"
+        "of limit: the time of a loop with the same traffic and one addition to each array that "
+        "is written, divided by the step's.\n"
+        "Peers: their time divided by the bound step's. Medians of calls in turns."
     )

@@ -82,7 +82,7 @@ def adamax(t: int, p: Any, g: Any, m: Any, u: Any) -> None:
 
 
 def mu(t: int) -> float:
-    return B1 * (1 - 0.5 * 0.96 ** (t * 4e-3))
+    return B1 * (1 - 0.5 * float(0.96 ** (t * 4e-3)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -188,7 +188,8 @@ def torch_steps(rule: str, arrays: Arrays, grads: Arrays) -> dict[str, Callable[
     for kind in ("fused", "foreach"):
         if kind == "fused" and name not in ("SGD", "Adam", "AdamW", "Adagrad"):
             continue  # PyTorch has no other fused rules
-        calls[f"torch {kind}"] = cls(_tensors(arrays, grads), lr=LR, **kwargs, **{kind: True}).step
+        own = [g.copy() for g in grads]  # foreach's Nesterov adds to the gradients
+        calls[f"torch {kind}"] = cls(_tensors(arrays, own), lr=LR, **kwargs, **{kind: True}).step
     return calls
 
 
@@ -213,4 +214,4 @@ def torch_pipeline(
             torch._foreach_lerp_(means, params, 1 - ema_decay)
             torch._foreach_zero_(gradients)
 
-    return {"torch sequence": call}
+    return {"torch fused": call}

@@ -104,9 +104,7 @@ def _pipeline(tensors: int, elements: int) -> list[Contender]:
     arrays = _Arrays(tensors, elements, SCALE)  # its norm is over MAX_NORM, so all is clipped
     opt = rules.AdamW(arrays.params, lr=1e-3, ema_decay=EMA_DECAY)
     opt.bind_grads(arrays.grads)
-    states = [
-        [*state.values(), ema] for state, ema in zip(opt._states, opt._emas, strict=True)
-    ]
+    states = [[*state.values(), ema] for state, ema in zip(opt._states, opt._emas, strict=True)]
     plan, options = _traffic(arrays, states), (1.0, None, 0, True)
 
     def step() -> None:

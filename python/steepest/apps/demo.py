@@ -36,6 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from steepest.apps import demo_pictures
+    from steepest.apps.demo_fits import fit_nist
     from steepest.apps.demo_rules import RULES
     from steepest.apps.demo_train import time_update
 
@@ -46,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
     with console.status("timing the update itself"):
         times = {rule.name: time_update(rule, args.seed) for rule in RULES}
     console.print(results(runs, times))
+    fit_nist(console)
     args.output.mkdir(parents=True, exist_ok=True)
     with console.status("drawing"):
         demo_pictures.draw_losses(args.output / "losses.png", runs)

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from steepest.apps.formula import compile_model, parse
+from steepest.apps.fits.formula import compile_model, parse
 
 __all__ = ["fit_nist"]
 
@@ -20,9 +20,14 @@ PROBLEMS = ("Misra1a", "MGH09")
 
 def fit_nist(console: Console) -> float:
     """Fit both problems from NIST's far start; print a table; return the fewest correct digits."""
-    table = Table(title="NIST StRD, from the far start", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="NIST StRD, from the far start",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("parameter", no_wrap=True)
-    for heading in ("certified", "steepest", "digits", "± certified", "± steepest"):
+    for heading in ("certified", "steepest", "digits", "certified ±", "steepest ±"):
         table.add_column(heading, justify="right", no_wrap=True)
     fewest = np.inf
     for name in PROBLEMS:
@@ -48,6 +53,6 @@ def add_rows(table: Table, problem: dict[str, Any]) -> float:
     columns = (certified, result.x, problem["certified"]["stderr"], result.stderr(), digits)
     for i, (value, ours, error, our_error, correct) in enumerate(zip(*columns, strict=True)):
         title = f"{problem['name']} {problem['parameters'][i]}"
-        values = (f"{value:.9g}", f"{ours:.9g}", f"{correct:.1f}")
+        values = (f"{value:.8g}", f"{ours:.8g}", f"{correct:.1f}")
         table.add_row(title, *values, f"{error:.3g}", f"{our_error:.3g}")
     return float(digits.min())

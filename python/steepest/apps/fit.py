@@ -49,12 +49,14 @@ def main(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from steepest.apps.fit_plot import save_plot
-    from steepest.apps.fit_report import print_summary, record
-    from steepest.apps.fitting import Request, fit_table
-    from steepest.apps.formula import parse
-    from steepest.apps.table import read_table
+    from steepest.apps.fits.fit_plot import save_plot
+    from steepest.apps.fits.fit_report import print_summary, record
+    from steepest.apps.fits.fitting import Request, fit_table
+    from steepest.apps.fits.formula import parse
+    from steepest.apps.fits.table import read_table
 
+    if args.absolute_sigma and args.sigma is None:
+        raise ValueError("--absolute-sigma: needs --sigma")
     request = Request(
         formula=parse(args.formula),
         start=dict(parse_start(args.start)),

@@ -8,8 +8,8 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from steepest.apps.race_paths import Path
-    from steepest.apps.surfaces import Surface
+    from steepest.apps.races.race_paths import Path
+    from steepest.apps.races.surfaces import Surface
 
 HELP = "draw the paths of optimizers over a surface: PNG, GIF or HTML"
 
@@ -63,8 +63,8 @@ def main(args: argparse.Namespace) -> int:
 
 def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Path]]:
     """Check everything, then run every entry."""
-    from steepest.apps.race_paths import parse_entry, run
-    from steepest.apps.surfaces import find_surface
+    from steepest.apps.races.race_paths import parse_entry, run
+    from steepest.apps.races.surfaces import find_surface
 
     if out.suffix.lower() not in KINDS:
         raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
@@ -84,15 +84,15 @@ def save(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: flo
     """Write the file that its ending says."""
     kind = out.suffix.lower()
     if kind == ".html":
-        from steepest.apps.race_html import save_html
+        from steepest.apps.races.race_html import save_html
 
         save_html(surface, paths, view, out)
     elif kind == ".gif":
-        from steepest.apps.race_draw import save_gif
+        from steepest.apps.races.race_draw import save_gif
 
         save_gif(surface, paths, view, out, fps)
     else:
-        from steepest.apps.race_draw import save_png
+        from steepest.apps.races.race_draw import save_png
 
         save_png(surface, paths, view, out)
 
@@ -110,8 +110,8 @@ def show_results(surface: Surface, paths: list[Path]) -> None:
 
 def show_list() -> int:
     """The names that can be given."""
-    from steepest.apps.race_paths import FIRST_ORDER, SECOND_ORDER
-    from steepest.apps.surfaces import NAMED
+    from steepest.apps.races.race_paths import FIRST_ORDER, SECOND_ORDER
+    from steepest.apps.races.surfaces import NAMED
 
     rows: list[tuple[Any, ...]] = [("surface", "formula", "what there is to see")]
     rows += [(name, one.formula, one.note) for name, one in NAMED.items()]

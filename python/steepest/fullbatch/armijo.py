@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from steepest.fullbatch.search import SHRINK, End, Search, noise
+from steepest.fullbatch.search import ROUNDING, SHRINK, End, Search, noise
 
 __all__ = ["armijo"]
 
@@ -19,10 +19,11 @@ MAX_TRIALS = 60
 def armijo(f0: float, slope0: float, step: float, *, c1: float, eps: float) -> Search:
     """Search from `step` downwards; only values are used, so a slope may be NaN."""
     before = (math.inf, math.inf)  # the trial before: step, f
-    for _ in range(MAX_TRIALS):
+    for trial in range(MAX_TRIALS):
         f, _slope = yield step
-        target = f0 + c1 * step * slope0
-        if f <= target or (f <= f0 + noise(f0, eps) and step * -slope0 <= noise(f0, eps)):
+        if trial and step * -slope0 <= noise(f0, eps):
+            return End(0.0, ROUNDING)
+        if f <= f0 + c1 * step * slope0:
             return End(step)
         if math.isfinite(f):
             shorter = interpolated(f0, slope0, (step, f), before)

@@ -45,8 +45,8 @@ def from_host(values: np.ndarray, like: Array) -> Array:
     return namespace(like).asarray(values, dtype=like.dtype, device=device(like))
 
 
-def start_point(x0: Array) -> Array:
-    """A private copy of x0, one-dimensional, float32 or float64.
+def start_point(name: str, x0: Array) -> Array:
+    """A private copy of a start, one-dimensional, float32 or float64.
 
     Integers become float64, as SciPy has it.
     """
@@ -57,16 +57,16 @@ def start_point(x0: Array) -> Array:
         xp = namespace(x0)
     if x0.dtype not in (xp.float32, xp.float64):
         if not xp.isdtype(x0.dtype, "integral"):
-            raise TypeError(f"x0: dtype {x0.dtype}; allowed is float32, float64 or integers")
+            raise TypeError(f"{name}: dtype {x0.dtype}; allowed is float32, float64 or integers")
         x0 = xp.astype(x0, xp.float64)
     if x0.ndim == 0:
         x0 = xp.reshape(x0, (1,))
     if x0.ndim != 1:
-        raise ValueError(f"x0: shape {tuple(x0.shape)}; allowed is one dimension: x0.reshape(-1)")
+        raise ValueError(f"{name}: shape {tuple(x0.shape)}; allowed is one dimension: reshape(-1)")
     if x0.shape[0] == 0:
-        raise ValueError("x0: shape (0,); allowed is at least one element")
+        raise ValueError(f"{name}: shape (0,); allowed is at least one element")
     if not bool(xp.all(xp.isfinite(x0))):
-        raise ValueError("x0: an element is not finite; allowed is a finite start")
+        raise ValueError(f"{name}: an element is not finite; allowed is a finite start")
     return xp.asarray(x0, copy=True)
 
 

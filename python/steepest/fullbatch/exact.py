@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
-from steepest.fullbatch.search import SHRINK, End, Search
-from steepest.fullbatch.wolfe import UNBOUNDED
+from steepest.fullbatch.search import SHRINK, UNBOUNDED, End, Search
 
 __all__ = ["exact"]
 

@@ -111,11 +111,12 @@ class Line:
         if jac is not None and not callable(jac):
             raise TypeError(f"jac: {jac!r} is a {type(jac).__name__}; allowed is a callable, None")
         self._fun, self._jac = fun, jac
-        self._x = start_point(x)
+        self._x = start_point("x", x)
         self._d = vector("direction", direction, self._x)
         self._xp = namespace(self._x)
         self.eps = float(self._xp.finfo(self._x.dtype).eps) / 2
-        self._gradients: dict[float, Array] = {}
+        self._gradients: dict[float, Array] = {}  # by step: of the last and the lowest trial
+        self._lowest = Trial(0.0, math.inf, math.nan)
         self.nfev = self.njev = 0
 
     def start(self, rule: str, f0: Any, g0: Array | None) -> tuple[float, float]:
@@ -144,8 +145,15 @@ class Line:
         if slopes and math.isfinite(f):
             g = self._gradient(step)
             slope = self._slope(g)
-            self._gradients[step] = g
+            self._keep(Trial(step, f, slope), g)
         return Trial(step, f, slope)
+
+    def _keep(self, at: Trial, g: Array) -> None:
+        self._lowest = min(self._lowest, at, key=lambda trial: trial.f)
+        kept = self._gradients.get(self._lowest.step)
+        self._gradients = {at.step: g}
+        if kept is not None:
+            self._gradients[self._lowest.step] = kept
 
     def result(self, end: End, told: list[Trial], f0: float, slope0: float) -> OptimizeResult:
         from scipy.optimize import OptimizeResult

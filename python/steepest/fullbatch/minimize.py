@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["minimize"]
 
+Reporter = Callable[[Minimizer, Objective], bool]
 METHODS: dict[str, type[Minimizer]] = {
     "gd": GradientDescent,
     "newton": Newton,
@@ -131,6 +132,21 @@ def minimize(
         further["hess"] = lambda x: hess(x, *objective.args)
     if hessp is not None:
         further["hessp"] = lambda x, p: hessp(x, p, *objective.args)
+    run(solver, objective, further, evaluations, report, verbose)
+    result = solver.result()
+    result.nfev, result.njev = objective.nfev, objective.njev
+    return result
+
+
+def run(
+    solver: Minimizer,
+    objective: Objective,
+    further: dict[str, Any],
+    max_nfev: int | None,
+    report: Reporter | None,
+    verbose: int,
+) -> None:
+    """Tell the solver what it asks for until it is done."""
     while not solver.done:
         nit = solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
@@ -139,13 +155,10 @@ def minimize(
                 print(progress(solver, objective))
             if report is not None and not report(solver, objective):
                 solver.stop(CALLED_OFF, "`callback` raised `StopIteration`")
-        if evaluations is not None and objective.nfev >= evaluations:
-            solver.stop_at_limit(evaluations)
+        if max_nfev is not None and objective.nfev >= max_nfev:
+            solver.stop_at_limit(max_nfev)
     if verbose:
         print(f"{progress(solver, objective)}\n{solver.message}")
-    result = solver.result()
-    result.nfev, result.njev = objective.nfev, objective.njev
-    return result
 
 
 def own_options(
@@ -174,9 +187,6 @@ def own_options(
 
 def needed(method: str) -> str:
     return "one of hess and hessp" if method == "newton" else "neither; they are for 'newton'"
-
-
-Reporter = Callable[[Minimizer, Objective], bool]
 
 
 def reporter(callback: Callable[..., Any] | None) -> Reporter | None:

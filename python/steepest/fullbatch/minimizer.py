@@ -16,9 +16,9 @@ from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import End, Search, Trial, finite
+from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite
 from steepest.fullbatch.state import load, save
-from steepest.fullbatch.wolfe import ROUNDING, UNBOUNDED, wolfe
+from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -56,7 +56,7 @@ class Minimizer:
         maxiter: int | None = None,
         max_nfev: int | None = None,
     ) -> None:
-        x = start_point(x0)
+        x = start_point("x0", x0)
         self._xp = namespace(x)
         self.box: Box | None = box_of(bounds, x)
         if line_search is not None:
@@ -229,8 +229,6 @@ class Minimizer:
     def _close(self, end: End, g: Array, square: float) -> None:
         """The search has ended: take its point, or start again along steepest descent."""
         last = self._told[-1]
-        if end.failure == ROUNDING and self._lowest is None:
-            end = End(0.0, ROUNDING)
         if end.step == last.step:
             self._accept(last, g, square, end.failure)
         elif self._lowest is not None:

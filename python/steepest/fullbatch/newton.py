@@ -81,7 +81,7 @@ class Newton(Minimizer):
         self.nhev = 0
         # what the last trial point and the lowest one came with
         self._given: tuple[Hessian, Product | None] = (None, None)
-        self._given_lowest = self._given
+        self._given_lowest: tuple[Hessian, Product | None] = (None, None)
 
     def tell(  # type: ignore[override]
         self, f: Any, g: Array, hess: Hessian = None, *, hessp: Product | None = None

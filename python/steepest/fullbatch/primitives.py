@@ -20,7 +20,8 @@ def inner(workspace: Array, picks: list[int], vectors: list[Array]) -> np.ndarra
     Returns a float64 NumPy array (len(picks) + len(vectors), len(vectors)).
     """
     if type(workspace) is np.ndarray:
-        return _cpu.inner(workspace, picks, vectors)
+        products: np.ndarray = _cpu.inner(workspace, picks, vectors)
+        return products
     return generic_inner(workspace, picks, vectors)
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Generator
 from typing import NamedTuple
 
-__all__ = ["SHRINK", "End", "Search", "Trial", "finite", "noise"]
+__all__ = ["ROUNDING", "SHRINK", "UNBOUNDED", "End", "Search", "Trial", "finite", "noise"]
 
 
 class Trial(NamedTuple):
@@ -32,6 +32,8 @@ class End(NamedTuple):
 
 Search = Generator[float, tuple[float, float], End]
 
+ROUNDING = "the objective changes by no more than rounding"
+UNBOUNDED = "the objective falls without bound along the direction"
 SHRINK = 0.2  # of the step, where a trial was not finite
 
 

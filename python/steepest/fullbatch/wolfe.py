@@ -14,12 +14,19 @@ from __future__ import annotations
 import math
 import sys
 
-from steepest.fullbatch.search import SHRINK, End, Search, Trial, finite, noise
+from steepest.fullbatch.search import (
+    ROUNDING,
+    SHRINK,
+    UNBOUNDED,
+    End,
+    Search,
+    Trial,
+    finite,
+    noise,
+)
 
-__all__ = ["ROUNDING", "UNBOUNDED", "wolfe"]
+__all__ = ["wolfe"]
 
-UNBOUNDED = "the objective falls without bound along the direction"
-ROUNDING = "the objective changes by no more than rounding"
 MAX_TRIALS = 40
 MAX_LEVEL = 3
 MAX_GROWTH = 1e10  # of the first step
@@ -60,7 +67,7 @@ def wolfe(
             if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
                 return End(step)
         if level == MAX_LEVEL:
-            return End(low.step, ROUNDING)
+            return End(low.step if low.f < f0 else 0.0, ROUNDING)
         if step >= longest and f <= target:
             return End(step, UNBOUNDED)
         climbing = climbing or (f <= target and slope >= 0)
@@ -72,19 +79,21 @@ def wolfe(
         low, far = next_interval(low, far, new, *ends)
         if bracketed:
             width = abs(far.step - low.step)
-            if width >= REDUCTION * widths[0] or not min(low.step, far.step) < step < max(
-                low.step, far.step
-            ):
+            inside = min(low.step, far.step) < step < max(low.step, far.step)
+            if width >= REDUCTION * widths[0] or not inside:
                 step = low.step + 0.5 * (far.step - low.step)
             widths = (widths[1], width)
             if width <= 4 * eps * max(low.step, far.step):
                 break
         else:
-            step = max(step, new.step + GROWTH[0] * reach)
-            step = min(step, new.step + GROWTH[1] * reach, longest)
-            if step >= ceiling:
-                step = new.step + 0.5 * (ceiling - new.step)
-    return End(low.step, "no step met the Wolfe conditions")
+            step = min(extrapolated(step, new.step, reach, ceiling), longest)
+    return End(low.step if low.f < f0 else 0.0, "no step met the Wolfe conditions")
+
+
+def extrapolated(step: float, last: float, reach: float, ceiling: float) -> float:
+    """A step beyond the last trial: within GROWTH intervals of it, and below the ceiling."""
+    step = min(max(step, last + GROWTH[0] * reach), last + GROWTH[1] * reach)
+    return step if step < ceiling else last + 0.5 * (ceiling - last)
 
 
 def tilted(at: Trial, tilt: float) -> Trial:

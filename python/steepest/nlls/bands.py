@@ -8,8 +8,6 @@ The bands hold pointwise, not for the whole curve at once.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -48,10 +46,12 @@ def confidence_band(
     Examples
     --------
     >>> import numpy as np
-    >>> x = np.arange(5.0)  # of a line fitted to five points with s = 0.1
+    >>> import steepest as st
+    >>> x, y = np.arange(5.0), np.array([1.1, 2.9, 5.2, 6.8, 9.1])
     >>> g = np.stack([np.ones(5), x], axis=1)
-    >>> confidence_band(g, 0.01 * np.linalg.inv(g.T @ g), dof=3).round(3)
-    array([0.247, 0.174, 0.142, 0.174, 0.247])
+    >>> fit = st.least_squares(lambda p: g @ p - y, [0.0, 0.0], lambda p: g)
+    >>> st.confidence_band(g, fit.covariance(), dof=3).round(3)
+    array([0.466, 0.329, 0.269, 0.329, 0.466])
     """
     variance = curve_variance(gradient, covariance)
     return quantile(dof, level) * np.sqrt(variance)
@@ -88,9 +88,13 @@ def prediction_band(
     Examples
     --------
     >>> import numpy as np
-    >>> g = np.stack([np.ones(5), np.arange(5.0)], axis=1)
-    >>> prediction_band(g, 0.01 * np.linalg.inv(g.T @ g), 0.1, dof=3).round(3)
-    array([0.403, 0.363, 0.349, 0.363, 0.403])
+    >>> import steepest as st
+    >>> x, y = np.arange(5.0), np.array([1.1, 2.9, 5.2, 6.8, 9.1])
+    >>> g = np.stack([np.ones(5), x], axis=1)
+    >>> fit = st.least_squares(lambda p: g @ p - y, [0.0, 0.0], lambda p: g)
+    >>> s = np.sqrt(2 * fit.cost / 3)
+    >>> st.prediction_band(g, fit.covariance(), s, dof=3).round(3)
+    array([0.76 , 0.685, 0.658, 0.685, 0.76 ])
     """
     variance = curve_variance(gradient, covariance)
     s = np.asarray(noise, dtype=float)
@@ -110,8 +114,9 @@ def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.flo
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "
             "allowed are (m, n) and (n, n)"
         )
-    product: NDArray[Any] = np.einsum("ij,jk,ik->i", g, c, g)
-    return np.maximum(product, 0.0)  # rounding may leave -1e-20; a NaN stays
+    variance: NDArray[np.float64] = np.einsum("ij,jk,ik->i", g, c, g)
+    variance[variance < 0] = 0.0  # rounding may leave -1e-20; a NaN stays
+    return variance
 
 
 def quantile(dof: float, level: float) -> float:

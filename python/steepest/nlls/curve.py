@@ -6,23 +6,23 @@ that its further keywords (`loss`, `damping`, `callback`, ...) work with every m
 
 from __future__ import annotations
 
-import inspect
-import types
+import functools
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg.lapack import dgeqp3, dtrtri
-from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
+from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
+from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from steepest import least_squares
+from steepest.nlls.arguments import INFINITE
+from steepest.nlls.arrays import Array
+from steepest.nlls.curve_data import clean_data, start_and_bounds, whitener
+from steepest.nlls.loop import least_squares
 
 __all__ = ["curve_fit"]
 
-Array = NDArray[Any]
-UNBOUNDED = (-np.inf, np.inf)
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
 # what MINPACK's `info` calls the statuses of least_squares
@@ -39,7 +39,7 @@ def curve_fit(
     sigma: Any = None,
     absolute_sigma: bool = False,
     check_finite: bool | None = None,
-    bounds: Any = UNBOUNDED,
+    bounds: Any = INFINITE,
     method: str | None = None,
     jac: Any = None,
     *,
@@ -152,7 +152,8 @@ def curve_fit(
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and result.status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result.message))
     pcov = covariance_of(result, method, absolute_sigma)
-    if np.isinf(pcov).any():
+    if pcov is None:
+        pcov = np.full((p0.size, p0.size), np.inf)
         warnings.warn(
             "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
         )
@@ -183,111 +184,6 @@ class Calls:
         return self.fun(p)
 
 
-def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
-    """The start, (n,), the bounds as a pair, and whether one of them is finite."""
-    n = parameter_count(f) if p0 is None else np.size(p0)
-    if bounds is UNBOUNDED:
-        start = np.ones(n) if p0 is None else np.array(p0, dtype=float, ndmin=1)
-        return start, bounds, False
-    if isinstance(bounds, Bounds):
-        bounds = (bounds.lb, bounds.ub)
-    elif len(bounds) != 2:
-        raise ValueError("`bounds` must contain 2 elements.")
-    pair = [np.asarray(bound, dtype=float) for bound in bounds]
-    if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
-        shapes = " and ".join(str(bound.shape) for bound in pair)
-        raise ValueError(
-            "The number of lower and upper bounds must either be 1 or equal the number of "
-            f"parameters, {n}; their shapes are {shapes}"
-        )
-    lower, upper = (np.broadcast_to(bound, n) for bound in pair)
-    start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
-    if not ((start >= lower) & (start <= upper)).all():
-        raise ValueError("Initial guess is outside of provided bounds")
-    return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
-
-
-def parameter_count(f: Callable[..., Any]) -> int:
-    """How many positional parameters f has besides the first."""
-    if type(f) is types.FunctionType and not hasattr(f, "__wrapped__"):
-        count = f.__code__.co_argcount  # a tenth of the time of inspect.signature
-    else:
-        kinds = [p.kind for p in inspect.signature(f).parameters.values()]
-        count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
-        count += kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    if count < 2:
-        raise ValueError("Unable to determine number of fit parameters.")
-    return count - 1
-
-
-def feasible_start(lower: Array, upper: Array) -> Array:
-    """The middle of two finite bounds, one away from a single one, else 1; SciPy's choice."""
-    below, above = np.isfinite(lower), np.isfinite(upper)
-    with np.errstate(invalid="ignore"):
-        middle = 0.5 * (lower + upper)
-    one_sided = np.where(below, lower + 1, np.where(above, upper - 1, 1.0))
-    return np.where(below & above, middle, one_sided)
-
-
-def clean_data(
-    xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: str | None
-) -> tuple[Any, Array, Array | None]:
-    """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
-    if check_finite is None:
-        check_finite = nan_policy is None
-    as_array = np.asarray_chkfinite if check_finite else np.asarray
-    ydata = as_array(ydata, dtype=float)
-    if isinstance(xdata, (list, tuple, np.ndarray)):
-        xdata = as_array(xdata, dtype=float)
-    if ydata.size == 0:
-        raise ValueError("`ydata` must not be empty!")
-    if sigma is not None:
-        sigma = np.asarray(sigma)
-    if nan_policy is not None and not check_finite:
-        xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
-    return xdata, ydata, sigma
-
-
-def without_nan(
-    xdata: Any, ydata: Array, sigma: Array | None, nan_policy: str
-) -> tuple[Any, Array, Array | None]:
-    """Refuse or drop the observations with a NaN in y or in any predictor."""
-    if nan_policy == "propagate":
-        raise ValueError("`nan_policy='propagate'` is not supported by this function.")
-    if nan_policy not in ("raise", "omit"):
-        raise ValueError("nan_policy must be one of {None, 'raise', 'omit'}")
-    missing = np.isnan(ydata)
-    if isinstance(xdata, np.ndarray):
-        missing = missing | np.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
-    if not missing.any():
-        return xdata, ydata, sigma
-    if nan_policy == "raise":
-        raise ValueError("The input contains nan values")
-    if isinstance(xdata, np.ndarray):
-        xdata = xdata[..., ~missing]
-    if sigma is not None and sigma.ndim > 0 and sigma.size > 1:
-        sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
-    return xdata, ydata[~missing], sigma
-
-
-def whitener(sigma: Array | None, m: int) -> Callable[[Array], Array] | None:
-    """What turns residuals or the rows of J into ones of unit variance."""
-    if sigma is None:
-        return None
-    if sigma.size == 1 or sigma.shape == (m,):
-        weight = 1.0 / sigma
-        return lambda rows: rows * (weight if rows.ndim == 1 else weight.reshape(-1, 1))
-    if sigma.shape != (m, m):
-        raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
-    from scipy.linalg import LinAlgError, cholesky, solve_triangular
-
-    try:
-        root = cholesky(sigma, lower=True)  # sigma = L Lᵀ; L⁻¹ r has unit covariance
-    except LinAlgError as error:
-        raise ValueError("`sigma` must be positive definite.") from error
-    return lambda rows: solve_triangular(root, rows, lower=True, check_finite=False)
-
-
 def residual_of(
     f: Callable[..., Any], xdata: Any, ydata: Array, whiten: Callable[[Array], Array] | None
 ) -> Callable[[Array], Array]:
@@ -302,6 +198,9 @@ def jacobian_of(
     whiten: Callable[[Array], Array] | None,
     transposed: bool,
 ) -> Callable[[Array], Array]:
+    if whiten is None and not transposed:
+        return lambda p: jac(xdata, *p)
+
     def jacobian(p: Array) -> Array:
         rows = np.asarray(jac(xdata, *p))
         if transposed:
@@ -317,6 +216,9 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     maxfev = int(options.pop("maxfev", None) or 0)
     if options.get("max_nfev") is None:
         options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)
+    if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
+        off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
+        options.update(off)
     if (epsfcn := options.pop("epsfcn", None)) is not None:
         options["diff_step"] = np.sqrt(epsfcn)
     if (diag := options.pop("diag", None)) is not None:
@@ -326,41 +228,47 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 
-def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array:
-    """pcov: the covariance of the estimate, inf where it is indeterminate."""
-    m, n = result.fun.size, result.x.size
+def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array | None:
+    """The covariance of the estimate; None where it is indeterminate."""
+    m, n = result["fun"].size, result["x"].size
     if m <= n and not absolute_sigma:
-        return np.full((n, n), np.inf)
-    inverse = inverse_of(result.jac) if method == "lm" else result.covariance(absolute_sigma=True)
-    if np.isnan(inverse).any():
-        return np.full((n, n), np.inf)
-    return inverse if absolute_sigma else inverse * (2 * result.cost / (m - n))
+        return None
+    if method == "lm":
+        inverse = inverse_of(result["jac"])
+    else:
+        inverse = result.covariance(absolute_sigma=True)
+    if inverse is None or not math.isfinite(inverse.trace()):
+        return None
+    return inverse if absolute_sigma else inverse * (2 * result["cost"] / (m - n))
 
 
-def inverse_of(jac: Array) -> Array:
-    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; inf where R is singular."""
+def inverse_of(jac: Array) -> Array | None:
+    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
     n = jac.shape[1]
     factor, pivots, *_ = dgeqp3(jac)
     inverse, info = dtrtri(factor[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
-        return np.full((n, n), np.inf)
+        return None
     root = np.empty((n, n))
-    root[pivots - 1] = np.triu(inverse)
+    root[pivots - 1] = inverse * upper_triangle(n)  # below it dgeqp3 keeps Q
     return root @ root.T
+
+
+@functools.cache
+def upper_triangle(n: int) -> Array:
+    """Ones on and above the diagonal."""
+    return np.triu(np.ones((n, n)))
 
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
     """MINPACK's outputs: QR with column pivoting of the Jacobian at the solution."""
-    from scipy.linalg import qr
-
-    m, n = result.jac.shape
-    q, r, pivots = qr(result.jac, mode="economic", pivoting=True)
-    fjac = np.zeros((n, m))
-    fjac[:, : r.shape[0]] = r.T
+    jac, f = result.jac, result.fun
+    factor, pivots, tau, *_ = dgeqp3(jac)
+    qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
     return {
-        "fvec": result.fun,
+        "fvec": f,
         "nfev": nfev,
-        "fjac": fjac,
-        "ipvt": pivots,
-        "qtf": q.T @ result.fun,
+        "fjac": factor.T,
+        "ipvt": pivots - 1,
+        "qtf": qtf[: jac.shape[1], 0],
     }

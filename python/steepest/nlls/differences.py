@@ -74,7 +74,8 @@ class Differences:
         if self.rel_step is None:
             return np.asarray(sign * np.where(size == 0, default, default * size))
         steps = self.rel_step * sign * size
-        return np.where((x + steps) - x == 0, sign * default * np.maximum(1, size), steps)
+        lost = (x + steps) - x == 0
+        return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
 
     def _room(self, x: Array, j: int) -> tuple[float, float]:
         """How far x[j] may go down (negative or 0) and up."""

@@ -57,7 +57,7 @@ def check_jacobian(
         Shapes that do not fit, or residuals that are not finite at x.
 
     >>> import numpy as np, steepest as st
-    >>> check = st.check_jacobian(lambda x: x**2, lambda x: np.diag(3 * x), [1.0, 2.0])
+    >>> check = st.check_jacobian(lambda x: x**2, lambda x: np.diag([2, 3] * x), [1.0, 2.0])
     >>> print(check)
     worst entry: J[1, 1] is 6 by jac, 4 by differences (relative error 3.3e-01)
     """

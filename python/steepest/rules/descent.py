@@ -31,7 +31,8 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        For arrays or hyperparameters that are not allowed, naming them.
+        For arrays or hyperparameters that are not allowed, naming them; for ``params`` without
+        any array.
 
     References
     ----------

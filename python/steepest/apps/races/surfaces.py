@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.formula import parse, to_sympy
+from steepest.apps.fits.formula import parse, to_sympy
 
 __all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
 

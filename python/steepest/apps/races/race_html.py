@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.apps.race_draw import (
+from steepest.apps.races.race_draw import (
     FLOOR,
     coordinates,
     draw_background,
@@ -27,8 +27,8 @@ from steepest.apps.race_draw import (
     styles,
     title,
 )
-from steepest.apps.race_paths import Path
-from steepest.apps.surfaces import Floats, Surface
+from steepest.apps.races.race_paths import Path
+from steepest.apps.races.surfaces import Floats, Surface
 
 __all__ = ["save_html"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.fitting import LEVEL, Fitted
+from steepest.apps.fits.fitting import LEVEL, Fitted
 from steepest.nlls.bands import confidence_band, prediction_band
 
 __all__ = ["save_plot"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from steepest.apps.race_paths import Path
-from steepest.apps.surfaces import Floats, Surface
+from steepest.apps.races.race_paths import Path
+from steepest.apps.races.surfaces import Floats, Surface
 
 __all__ = ["Style", "draw_background", "figure_of", "lowest", "save_gif", "save_png", "styles"]
 

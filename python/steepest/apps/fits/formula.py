@@ -90,8 +90,9 @@ def parse(text: str) -> Formula:
     text = " ".join(text.splitlines())
     if len(text) > LONGEST:
         raise FormulaError(text, LONGEST + 1, f"too long; allowed are {LONGEST} characters")
-    if "#" in text:
-        raise FormulaError(text, text.index("#") + 1, '"#" is not allowed')
+    for mark in "#\0":  # a comment, and what Python's parser does not read
+        if mark in text:
+            raise FormulaError(text, text.index(mark) + 1, f"{mark!r} is not allowed")
     left, equals, right = text.partition("=")
     response = left.strip()
     if not equals:
@@ -104,11 +105,9 @@ def parse(text: str) -> Formula:
     try:
         tree = ast.parse(right.strip(), mode="eval").body
     except SyntaxError as error:
-        # column 1 of the right-hand side is that many characters into the text
-        column = len(left) + 1 + padding + max(error.offset or 1, 1)
-        raise FormulaError(text, min(column, len(text) + 1), f"{error.msg}") from None
-    except ValueError as error:  # a null character
-        raise FormulaError(text, text.find("\0") + 1, str(error)) from None
+        if not error.offset:  # Python's sign for the end
+            raise FormulaError(text, len(text.rstrip()) + 1, "ends too early") from None
+        raise FormulaError(text, len(left) + 1 + padding + error.offset, error.msg) from None
     except (RecursionError, MemoryError):
         raise FormulaError(text, len(left) + 2, "nested too deeply") from None
     formula = Formula(text, response, tree, offset)

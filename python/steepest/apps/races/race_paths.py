@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import steepest as st
-from steepest.apps.surfaces import Floats, Surface
+from steepest.apps.races.surfaces import Floats, Surface
 
 __all__ = ["FIRST_ORDER", "SECOND_ORDER", "Entry", "Path", "parse_entry", "run"]
 

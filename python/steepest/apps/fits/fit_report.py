@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from steepest.apps.fitting import LEVEL, Fitted
+from steepest.apps.fits.fitting import LEVEL, Fitted
 from steepest.nlls.bands import quantile
 
 __all__ = ["print_summary", "record"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.formula import Formula, Model, compile_model
-from steepest.apps.table import Table, TableError
+from steepest.apps.fits.formula import Formula, Model, compile_model
+from steepest.apps.fits.table import Table, TableError
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table"]
 
@@ -57,7 +57,8 @@ class Fitted:
     @property
     def residuals(self) -> Array:
         """y - model, in units of y."""
-        return self.y - self.model.value(self.x, self.parameters)
+        difference: Array = self.y - self.model.value(self.x, self.parameters)
+        return difference
 
     @property
     def scale(self) -> float:

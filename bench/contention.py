@@ -1,0 +1,54 @@
+"""Small steps while another process keeps every core busy, beside the same on a quiet machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from statistics import median
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import steepest as st
+
+CASES = {"10 × 1,000": (10, 1000), "1 × 64 K": (1, 64 * 1024)}
+
+
+def microseconds(opt: st.Adam, seconds: float) -> list[float]:
+    seen, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter_ns()
+        opt.step()
+        seen.append((time.perf_counter_ns() - start) / 1e3)
+    return seen
+
+
+def main() -> None:
+    busy = "while True: pass"
+    table = Table(title="Adam, bound, median µs a step (99th percentile)")
+    for heading in ("tensors", "quiet", "every core busy", "ratio of medians"):
+        table.add_column(heading, justify="right")
+    for name, (count, n) in CASES.items():
+        params = [np.zeros(n, np.float32) for _ in range(count)]
+        opt = st.Adam(params)
+        opt.bind_grads([np.ones(n, np.float32) for _ in range(count)])
+        microseconds(opt, 0.5)
+        quiet, loaded = [], []
+        for _ in range(3):
+            quiet += microseconds(opt, 1.0)
+            others = [subprocess.Popen([sys.executable, "-c", busy]) for _ in range(os.cpu_count())]
+            time.sleep(0.3)
+            loaded += microseconds(opt, 2.0)
+            for other in others:
+                other.kill()
+                other.wait()
+        cells = [f"{median(x):.1f} ({np.percentile(x, 99):.1f})" for x in (quiet, loaded)]
+        table.add_row(name, *cells, f"{median(loaded) / median(quiet):.2f} ×")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `steepest fit` is made of: table, formula, fit, report, plot."""

@@ -1,0 +1,1 @@
+"""What `steepest race` is made of: surfaces, paths, pictures, the page."""

@@ -1,0 +1,124 @@
+"""What `curve_fit` is given: start, bounds, data and weights, checked as SciPy's checks them."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds
+
+from steepest.nlls.arguments import INFINITE
+from steepest.nlls.arrays import Array
+
+__all__ = ["clean_data", "start_and_bounds", "whitener"]
+
+
+def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
+    """The start, (n,), the bounds as a pair, and whether one of them is finite."""
+    n = parameter_count(f) if p0 is None else np.size(p0)
+    if bounds is INFINITE:
+        start = np.ones(n) if p0 is None else np.array(p0, dtype=float).ravel()
+        return start, bounds, False
+    if isinstance(bounds, Bounds):
+        bounds = (bounds.lb, bounds.ub)
+    elif len(bounds) != 2:
+        raise ValueError("`bounds` must contain 2 elements.")
+    pair = [np.asarray(bound, dtype=float) for bound in bounds]
+    if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
+        shapes = " and ".join(str(bound.shape) for bound in pair)
+        raise ValueError(
+            "The number of lower and upper bounds must either be 1 or equal the number of "
+            f"parameters, {n}; their shapes are {shapes}"
+        )
+    lower, upper = (np.broadcast_to(bound, n) for bound in pair)
+    start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+    if not ((start >= lower) & (start <= upper)).all():
+        raise ValueError("Initial guess is outside of provided bounds")
+    return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
+
+
+def parameter_count(f: Callable[..., Any]) -> int:
+    """How many positional parameters f has besides the first."""
+    if type(f) is types.FunctionType and not hasattr(f, "__wrapped__"):
+        count = f.__code__.co_argcount  # a tenth of the time of inspect.signature
+    else:
+        kinds = [p.kind for p in inspect.signature(f).parameters.values()]
+        count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
+        count += kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if count < 2:
+        raise ValueError("Unable to determine number of fit parameters.")
+    return count - 1
+
+
+def feasible_start(lower: Array, upper: Array) -> Array:
+    """The middle of two finite bounds, one away from a single one, else 1; SciPy's choice."""
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * (lower + upper)
+    one_sided = np.where(below, lower + 1, np.where(above, upper - 1, 1.0))
+    return np.where(below & above, middle, one_sided)
+
+
+def clean_data(
+    xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: str | None
+) -> tuple[Any, Array, Array | None]:
+    """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
+    if check_finite is None:
+        check_finite = nan_policy is None
+    ydata = np.asarray(ydata, dtype=float)
+    if isinstance(xdata, (list, tuple, np.ndarray)):
+        xdata = np.asarray(xdata, dtype=float)
+        if check_finite and not np.isfinite(xdata).all():
+            raise ValueError("xdata: array must not contain infs or NaNs")
+    if check_finite and not np.isfinite(ydata).all():
+        raise ValueError("ydata: array must not contain infs or NaNs")
+    if ydata.size == 0:
+        raise ValueError("`ydata` must not be empty!")
+    if sigma is not None:
+        sigma = np.asarray(sigma)
+    if nan_policy is not None and not check_finite:
+        xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
+    return xdata, ydata, sigma
+
+
+def without_nan(
+    xdata: Any, ydata: Array, sigma: Array | None, nan_policy: str
+) -> tuple[Any, Array, Array | None]:
+    """Refuse or drop the observations with a NaN in y or in any predictor."""
+    if nan_policy == "propagate":
+        raise ValueError("`nan_policy='propagate'` is not supported by this function.")
+    if nan_policy not in ("raise", "omit"):
+        raise ValueError("nan_policy must be one of {None, 'raise', 'omit'}")
+    missing = np.isnan(ydata)
+    if isinstance(xdata, np.ndarray):
+        missing = missing | np.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
+    if not missing.any():
+        return xdata, ydata, sigma
+    if nan_policy == "raise":
+        raise ValueError("The input contains nan values")
+    if isinstance(xdata, np.ndarray):
+        xdata = xdata[..., ~missing]
+    if sigma is not None and sigma.ndim > 0 and sigma.size > 1:
+        sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
+    return xdata, ydata[~missing], sigma
+
+
+def whitener(sigma: Array | None, m: int) -> Callable[[Array], Array] | None:
+    """What turns residuals or the rows of J into ones of unit variance."""
+    if sigma is None:
+        return None
+    if sigma.size == 1 or sigma.shape == (m,):
+        weight = 1.0 / sigma
+        return lambda rows: rows * (weight if rows.ndim == 1 else weight.reshape(-1, 1))
+    if sigma.shape != (m, m):
+        raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+    try:
+        root = cholesky(sigma, lower=True)  # sigma = L Lᵀ; L⁻¹ r has unit covariance
+    except LinAlgError as error:
+        raise ValueError("`sigma` must be positive definite.") from error
+    return lambda rows: solve_triangular(root, rows, lower=True, check_finite=False)

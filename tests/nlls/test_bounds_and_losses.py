@@ -1,0 +1,116 @@
+"""Bounds against SciPy's answers, losses against their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import Bounds
+from scipy.optimize import least_squares as scipy_least_squares
+
+import steepest as st
+from problems import mgh
+
+ROSENBROCK = mgh.PROBLEMS[0]
+LOSSES = ["linear", "soft_l1", "huber", "cauchy", "arctan"]
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+@pytest.mark.parametrize("seed", range(5))
+def test_linear_problems_in_a_box(seed, linear_solver):
+    rng = np.random.default_rng(seed)
+    A, b = rng.standard_normal((12, 6)), rng.standard_normal(12)
+    lower, upper = -0.2 * rng.random(6), 0.2 * rng.random(6)
+    fit = st.least_squares(
+        lambda x: A @ x - b,
+        np.zeros(6),
+        lambda x: A,
+        bounds=(lower, upper),
+        linear_solver=linear_solver,
+    )
+    want = scipy_least_squares(
+        lambda x: A @ x - b, np.zeros(6), lambda x: A, bounds=(lower, upper), gtol=1e-14, xtol=1e-14
+    )
+    assert ((lower <= fit.x) & (fit.x <= upper)).all()
+    assert fit.cost <= want.cost * (1 + 1e-6)
+    np.testing.assert_array_equal(fit.active_mask == -1, fit.x == lower)
+    np.testing.assert_array_equal(fit.active_mask == 1, fit.x == upper)
+    assert fit.active_mask.any() and fit.optimality < 1e-4
+
+
+@pytest.mark.parametrize(
+    "x0, bounds",
+    [
+        ([-2.0, 1.0], ([-np.inf, -1.5], np.inf)),
+        ([2.0, 2.0], ([-np.inf, 1.5], np.inf)),
+        ([0.0, 2.0], ([-np.inf, 1.5], [1.0, np.inf])),
+        ([1.0, 1.5], ([1.0, 1.5], [3.0, 3.0])),  # x0 on both bounds
+        ([-1.2, 1.0], ([-50.0, 0.0], [0.5, 100])),
+    ],
+)
+@pytest.mark.parametrize("jac", ["2-point", "3-point", "cs", ROSENBROCK.jacobian])
+def test_rosenbrock_in_a_box(x0, bounds, jac):
+    lower, upper = (np.broadcast_to(b, 2) for b in bounds)
+
+    def fun(x):
+        assert (x.real >= lower).all() and (x.real <= upper).all()  # differences stay inside, too
+        return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    fit = st.least_squares(fun, x0, jac, bounds=bounds)
+    want = scipy_least_squares(fun, x0, ROSENBROCK.jacobian, bounds=bounds)
+    assert fit.success and fit.cost <= want.cost + 1e-9
+
+
+def test_scipys_bounds_object():
+    fit = st.least_squares(lambda x: x, [2.0, 2.0], bounds=Bounds([0.5, -1], [3, 3]))
+    np.testing.assert_allclose(fit.x, [0.5, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_are_scipys(loss):
+    rng = np.random.default_rng(3)
+    t = np.linspace(0, 2, 60)
+    y = 2 * np.exp(-t) + 0.05 * rng.standard_normal(60)
+    y[::9] += 2
+
+    def fun(p):
+        return p[0] * np.exp(-p[1] * t) - y
+
+    options = dict(loss=loss, f_scale=0.1)
+    fit = st.least_squares(fun, [1.5, 0.7], **options)
+    want = scipy_least_squares(fun, [1.5, 0.7], **options, ftol=1e-14, xtol=1e-14, gtol=1e-14)
+    np.testing.assert_allclose(fit.x, want.x, rtol=1e-4)
+    assert fit.cost == pytest.approx(want.cost, rel=1e-8)
+    np.testing.assert_allclose(fit.jac, want.jac, rtol=1e-3, atol=1e-6)
+
+
+def tukey(z):
+    inside = z <= 1
+    return np.stack(
+        [
+            np.where(inside, (1 - (1 - z) ** 3) / 3, 1 / 3),
+            np.where(inside, (1 - z) ** 2, 0),
+            np.where(inside, -2 * (1 - z), 0),
+        ]
+    )
+
+
+def test_tukey_is_its_formula_and_a_callable_may_say_it():
+    t = np.arange(20.0)
+    y = 3 + 0.5 * t
+    y[4] = 90
+
+    def fun(p):
+        return p[0] + p[1] * t - y
+
+    start = [2.5, 0.6]
+    fits = [st.least_squares(fun, start, loss=loss, f_scale=8.0) for loss in ("tukey", tukey)]
+    for fit in fits:
+        np.testing.assert_allclose(fit.x, [3, 0.5], atol=1e-6)
+    assert fits[0].cost == pytest.approx(fits[1].cost)
+    z = (fun(fits[0].x) / 8) ** 2
+    assert fits[0].cost == pytest.approx(0.5 * 64 * tukey(z)[0].sum())
+
+
+def test_a_loss_of_the_wrong_shape():
+    with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); wanted is \(3, 2\)"):
+        st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)

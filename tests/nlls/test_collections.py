@@ -1,0 +1,60 @@
+"""NIST StRD and Moré-Garbow-Hillstrom: every run solved, and as far as certified."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+import steepest as st
+from problems import mgh, nist
+
+TIGHT = dict(ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=5000)
+RUNS = [(name, k) for name in nist.NAMES for k in (0, 1)]
+
+
+def digits(name, k, jac, **options):
+    problem = nist.load(name)
+    fit = st.least_squares(
+        problem.residual, problem.starts[k], problem.jacobian if jac else "2-point", **options
+    )
+    assert fit.success
+    return problem.digits(fit.x)
+
+
+@pytest.mark.parametrize(
+    "jac, options, each, mean",
+    [(True, TIGHT, 8, 9.7), (False, TIGHT, 4, 8.0), (True, {}, 4, 6.5), (False, {}, 4, 6)],
+    ids=["exact-tight", "2-point-tight", "exact-default", "2-point-default"],
+)
+def test_nist(jac, options, each, mean):
+    found = np.array([digits(name, k, jac, **options) for name, k in RUNS])
+    assert found.min() >= each, dict(zip(RUNS, found, strict=True))
+    assert found.mean() >= mean
+
+
+def test_nist_standard_errors():
+    for name in nist.NAMES:
+        problem = nist.load(name)
+        fit = st.least_squares(problem.residual, problem.starts[1], problem.jacobian, **TIGHT)
+        np.testing.assert_allclose(fit.stderr(), problem.stderr, rtol=1e-6, err_msg=name)
+
+
+def test_mgh_solved_as_by_minpack_with_fewer_jacobians():
+    ours = theirs = our_jacobians = their_jacobians = 0
+    for problem in mgh.PROBLEMS:
+        for factor in (1, 10, 100):
+            x0 = problem.scaled_start(factor)
+            with np.errstate(all="ignore"):
+                if not np.isfinite(np.sum(problem.residual(x0) ** 2)):
+                    continue  # no fit can start there: its cost overflows
+            fit = st.least_squares(problem.residual, x0, problem.jacobian)
+            with np.errstate(all="ignore"):
+                minpack = least_squares(problem.residual, x0, problem.jacobian, method="lm")
+            solved, solved_by_minpack = problem.solved(fit.x), problem.solved(minpack.x)
+            ours, theirs = ours + solved, theirs + solved_by_minpack
+            if solved and solved_by_minpack:
+                our_jacobians += fit.njev
+                their_jacobians += minpack.njev
+    assert ours >= theirs
+    assert our_jacobians <= their_jacobians

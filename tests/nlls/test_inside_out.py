@@ -1,0 +1,128 @@
+"""LeastSquares, normal equations, blocks of rows: the same fits as the loop's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from problems import mgh, nist
+
+ROSENBROCK = mgh.PROBLEMS[0]
+THURBER = nist.load("Thurber")
+
+
+def test_told_step_by_step_it_is_the_loop():
+    s = st.LeastSquares(THURBER.starts[0])
+    while not s.done:
+        s.tell(THURBER.residual(s.x), THURBER.jacobian)
+    want = st.least_squares(THURBER.residual, THURBER.starts[0], THURBER.jacobian)
+    got = s.result()
+    np.testing.assert_array_equal(got.x, want.x)
+    assert (got.nfev, got.njev, got.status) == (want.nfev, want.njev, want.status)
+
+
+def test_told_both_arrays_it_asks_for_no_look_ahead():
+    s = st.LeastSquares(ROSENBROCK.start)
+    points = []
+    while not s.done:
+        points.append(s.x)
+        s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian(s.x))
+    np.testing.assert_allclose(s.x, 1, rtol=1e-7)
+    assert s.result().nfev == len(points)
+
+
+@pytest.mark.parametrize("problem, start", [(ROSENBROCK, ROSENBROCK.start), (THURBER, None)])
+def test_normal_equations(problem, start):
+    s = st.LeastSquares(problem.starts[1] if start is None else start)
+    while not s.done:
+        f, J = problem.residual(s.x), problem.jacobian(s.x)
+        s.tell_normal(0.5 * f @ f, J.T @ J, J.T @ f)
+    got = s.result()
+    want = st.least_squares(
+        problem.residual, problem.starts[1] if start is None else start, problem.jacobian
+    )
+    np.testing.assert_allclose(got.x, want.x, rtol=1e-4)
+    assert got.success and got.jac is None
+    with pytest.raises(ValueError, match="normal equations do not tell the number of residuals"):
+        got.covariance()
+    np.testing.assert_allclose(
+        got.covariance(absolute_sigma=True), want.covariance(absolute_sigma=True), rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
+@pytest.mark.parametrize("loss", ["linear", "huber"])
+@pytest.mark.parametrize("rows", [1, 5, 37])
+def test_blocks_of_rows(rows, loss, linear_solver):
+    def blocks(p):
+        f, J = THURBER.residual(p), THURBER.jacobian(p)
+        for i in range(0, f.size, rows):
+            yield f[i : i + rows], J[i : i + rows]
+
+    options = dict(loss=loss, f_scale=10.0, linear_solver=linear_solver)
+    got = st.least_squares(blocks, THURBER.starts[1], True, **options)
+    want = st.least_squares(THURBER.residual, THURBER.starts[1], THURBER.jacobian, **options)
+    assert got.success and got.cost == pytest.approx(want.cost, rel=1e-7)
+    np.testing.assert_allclose(got.x, want.x, rtol=1e-2)
+    if loss == "linear":
+        np.testing.assert_allclose(got.stderr(), want.stderr(), rtol=1e-2)
+
+
+def test_pairs_from_one_call():
+    got = st.least_squares(
+        lambda x: (ROSENBROCK.residual(x), ROSENBROCK.jacobian(x)), ROSENBROCK.start, True
+    )
+    np.testing.assert_allclose(got.x, 1, rtol=1e-7)
+
+
+def test_blocks_end_early_once_the_point_is_refused():
+    taken, closed = [], []
+
+    def blocks(x):
+        try:
+            for i in range(4):
+                taken.append((float(x[0]), i))
+                bad = x[0] > 5
+                yield np.full(3, 1e6 if bad else np.exp(x[0]) - 20), np.full((3, 1), np.exp(x[0]))
+        finally:
+            closed.append(1)
+
+    fit = st.least_squares(blocks, [0.0], True)
+    assert fit.x[0] == pytest.approx(np.log(20))
+    refused = [i for x, i in taken if x > 5]
+    assert refused and max(refused) == 0
+    assert len(closed) == fit.nfev
+
+
+def test_misuse_is_named():
+    s = st.LeastSquares([1.0, 2.0])
+    with pytest.raises(ValueError, match="nothing was told yet"):
+        s.result()
+    s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
+    assert s.result().success is False and "Not done" in s.result().message
+    with pytest.raises(ValueError, match=r"tell_normal: JtJ \(3, 3\), Jtf \(2,\)"):
+        s.tell_normal(1.0, np.eye(3), np.ones(2))
+    with pytest.raises(ValueError, match="'qr' needs J"):
+        st.LeastSquares([1.0], linear_solver="qr").tell_normal(1.0, np.eye(1), [1.0])
+    while not s.done:
+        s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
+    with pytest.raises(ValueError, match="the solver waits for nothing: it is done"):
+        s.tell_normal(1.0, np.eye(2), np.ones(2))
+    with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True wanted is \(f, J\)"):
+        st.least_squares(lambda x: 3, [1.0], True)
+    with pytest.raises(ValueError, match="a callable needs all residuals at once"):
+        st.least_squares(lambda x: iter([]), [1.0], True, loss=lambda z: z)
+
+
+def test_an_error_leaves_the_solver_as_it_was():
+    s = st.LeastSquares(ROSENBROCK.start)
+    x = s.x
+    with pytest.raises(ValueError, match="fun: residuals of shape"):
+        s.tell(np.eye(2), ROSENBROCK.jacobian)
+    np.testing.assert_array_equal(s.x, x)
+    with pytest.raises(ZeroDivisionError):
+        s.tell(ROSENBROCK.residual(s.x), lambda x: 1 / 0)
+    while not s.done:
+        s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
+    np.testing.assert_allclose(s.x, 1, rtol=1e-7)

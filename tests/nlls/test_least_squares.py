@@ -1,0 +1,166 @@
+"""What least_squares finds, whatever the method, the linear solver, and the form of J."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import curve_fit
+from scipy.optimize import least_squares as scipy_least_squares
+
+import steepest as st
+
+T = np.linspace(0, 3, 40)
+TRUE = np.array([2.0, 1.5, 0.5])
+Y = TRUE[0] * np.exp(-TRUE[1] * T) + TRUE[2] + 0.05 * np.random.default_rng(1).standard_normal(40)
+
+
+def fun(p):
+    return p[0] * np.exp(-p[1] * T) + p[2] - Y
+
+
+def jac(p):
+    e = np.exp(-p[1] * T)
+    return np.stack([e, -p[0] * T * e, np.ones_like(T)], axis=1)
+
+
+X0 = np.array([1.0, 1.0, 0.0])
+BEST = scipy_least_squares(fun, X0, jac, ftol=1e-15, xtol=1e-15, gtol=1e-15).x
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+@pytest.mark.parametrize("method", ["lm", "levenberg", "gn"])
+def test_every_method_and_solver(method, linear_solver):
+    if (method, linear_solver) == ("gn", "cg"):
+        with pytest.raises(ValueError, match="linear_solver: 'cg' needs damping"):
+            st.least_squares(fun, X0, jac, method=method, linear_solver=linear_solver)
+        return
+    fit = st.least_squares(fun, X0, jac, method=method, linear_solver=linear_solver)
+    np.testing.assert_allclose(fit.x, BEST, rtol=1e-5)
+    assert fit.success and fit.status in (1, 2, 3, 4)
+    np.testing.assert_allclose(fit.fun, fun(fit.x))
+    np.testing.assert_allclose(fit.jac, jac(fit.x))
+    np.testing.assert_allclose(fit.grad, jac(fit.x).T @ fun(fit.x), atol=1e-12)
+    assert fit.cost == pytest.approx(0.5 * fun(fit.x) @ fun(fit.x), rel=1e-14)
+
+
+@pytest.mark.parametrize("n", [30, 70])
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+def test_lapack_sizes_and_both_orders(n, order, linear_solver):
+    rng = np.random.default_rng(n)
+    A = rng.standard_normal((5 * n, n))
+    b = rng.standard_normal(5 * n)
+    J = np.asarray(A, order=order)
+    fit = st.least_squares(
+        lambda x: A @ x - b, np.ones(n), lambda x: J, linear_solver=linear_solver
+    )
+    best = np.linalg.lstsq(A, b, rcond=None)[0]
+    rtol = 1e-4 if linear_solver == "cg" else 1e-6
+    np.testing.assert_allclose(fit.x, best, rtol=rtol, atol=1e-5)
+    assert fit.jac is not J  # a copy: J is also the caller's
+
+
+@pytest.mark.parametrize("how", ["rows", "columns"])
+def test_strided_jacobians(how):
+    def strided(p):
+        J = jac(p)
+        if how == "rows":
+            wide = np.zeros((40, 7))
+            wide[:, :3] = J
+            return wide[:, :3]
+        return np.repeat(J, 2, axis=1)[:, ::2]
+
+    np.testing.assert_allclose(st.least_squares(fun, X0, strided).x, BEST, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
+def test_differences(scheme):
+    fit = st.least_squares(fun, X0, scheme)
+    np.testing.assert_allclose(fit.x, BEST, rtol=1e-5)
+    assert fit.nfev < 20  # differences do not count
+
+
+def test_first_step_has_the_damping_that_was_asked_for():
+    J, f = jac(X0), fun(X0)
+    for method, D2, unit in (
+        ("lm", np.sum(J**2, axis=0), 1.0),
+        ("levenberg", np.ones(3), np.max(np.sum(J**2, axis=0))),
+    ):
+        s = st.LeastSquares(X0, method=method, damping=10.0)
+        s.tell(f, J)
+        step = np.linalg.solve(J.T @ J + 10 * unit * np.diag(D2), -J.T @ f)
+        np.testing.assert_allclose(s.x - X0, step, rtol=1e-10)
+
+
+def test_args_and_kwargs():
+    fit = st.least_squares(lambda x, a, b=0.0: x - a - b, 1.0, args=(2.0,), kwargs={"b": 0.5})
+    np.testing.assert_allclose(fit.x, 2.5)
+
+
+def test_callback_sees_each_iteration_and_stops():
+    seen = []
+
+    def watch(intermediate_result):
+        seen.append(intermediate_result)
+        if intermediate_result.nit == 2:
+            raise StopIteration
+
+    fit = st.least_squares(fun, X0, jac, callback=watch)
+    assert [r.nit for r in seen] == [1, 2]
+    assert fit.status == -2 and not fit.success and "callback" in fit.message
+    np.testing.assert_array_equal(fit.x, seen[-1].x)
+    assert st.least_squares(fun, X0, jac, callback=lambda x: True).nit == 1
+
+
+def test_verbose_prints_the_iterations(capsys):
+    fit = st.least_squares(fun, X0, jac, verbose=2)
+    printed = capsys.readouterr().out
+    assert "optimality" in printed and fit.message in printed
+    st.least_squares(fun, X0, jac)
+    assert capsys.readouterr().out == ""
+
+
+def test_max_nfev_counts_every_call():
+    for limit in range(1, 12):
+        calls = []
+
+        def counted(p, calls=calls):
+            calls.append(1)
+            return fun(p)
+
+        fit = st.least_squares(counted, X0, jac, max_nfev=limit)
+        assert fit.nfev == len(calls) <= limit
+        assert fit.success == (fit.status > 0)
+    assert st.least_squares(fun, X0, jac, max_nfev=1).status == 0
+
+
+def test_covariance_is_that_of_curve_fit():
+    _, pcov = curve_fit(lambda t, a, b, c: a * np.exp(-b * t) + c, T, Y, X0)
+    fit = st.least_squares(fun, X0, jac)
+    np.testing.assert_allclose(fit.covariance(), pcov, rtol=1e-4)
+    scaled = fit.covariance(absolute_sigma=True) * 2 * fit.cost / (40 - 3)
+    np.testing.assert_allclose(scaled, fit.covariance())
+    np.testing.assert_allclose(fit.stderr() ** 2, np.diag(fit.covariance()))
+
+
+def test_summary_names_what_a_reader_asks_for(capsys):
+    fit = st.least_squares(fun, X0, jac)
+    fit.summary(["a", "b", "c"])
+    printed = capsys.readouterr().out
+    for text in (fit.message, "a = ", "±", "correlations", "40 residuals"):
+        assert text in printed
+    with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
+        fit.summary(["a"])
+
+
+def test_check_jacobian_names_the_worst_entry():
+    def wrong(p):
+        J = jac(p)
+        J[7, 1] *= -1
+        return J
+
+    good, bad = st.check_jacobian(fun, jac, TRUE), st.check_jacobian(fun, wrong, TRUE)
+    assert good.error < 1e-6
+    assert (bad.row, bad.column) == (7, 1) and bad.error > 1
+    assert bad.by_differences == pytest.approx(jac(TRUE)[7, 1], rel=1e-6)
+    assert "J[7, 1]" in str(bad)

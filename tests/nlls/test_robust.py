@@ -1,0 +1,242 @@
+"""Hard cases: each ends in a truthful status or a clear error, never a silent bad answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from problems import mgh
+
+ROSENBROCK = mgh.PROBLEMS[0]
+
+
+def identity(x):
+    return x - np.arange(x.size)
+
+
+def test_zero_residual_at_the_start():
+    fit = st.least_squares(identity, [0.0, 1.0, 2.0], lambda x: np.eye(3))
+    assert (fit.nfev, fit.njev, fit.cost, fit.status) == (1, 1, 0, 1)
+
+
+def test_start_at_the_minimum():
+    A = np.array([[1.0], [1.0]])
+    fit = st.least_squares(lambda x: A @ x - [0.0, 2.0], [1.0], lambda x: A)
+    assert fit.nfev == 1 and fit.status == 1 and fit.x == 1
+
+
+def test_fewer_residuals_than_parameters():
+    fit = st.least_squares(lambda x: [x[0] ** 2 + x[1] - 3], [1.0, 1.0])
+    assert fit.success and fit.cost < 1e-20
+    with pytest.warns(Warning, match="Covariance of the parameters could not be estimated"):
+        assert np.isinf(fit.covariance()).all()
+    with pytest.raises(np.linalg.LinAlgError, match="method 'gn': JᵀJ is singular .* 'lm'"):
+        st.least_squares(lambda x: [x[0] ** 2 + x[1] - 3], [1.0, 1.0], method="gn")
+
+
+def test_one_parameter_one_residual():
+    fit = st.least_squares(lambda x: x**2 - 2, 1.0)
+    assert fit.x.shape == (1,) and fit.x[0] == pytest.approx(np.sqrt(2))
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+def test_rank_deficient_jacobian(linear_solver):
+    A = np.outer(np.arange(1.0, 7.0), [1, 2, 3])
+    b = np.arange(6.0)
+    fit = st.least_squares(
+        lambda x: A @ x - b, np.ones(3), lambda x: A, linear_solver=linear_solver
+    )
+    best = np.linalg.lstsq(A, b, rcond=None)[0]
+    assert fit.success
+    assert fit.cost == pytest.approx(0.5 * np.sum((A @ best - b) ** 2), rel=1e-8)
+    assert np.abs(fit.x).max() < 10
+
+
+def test_jacobian_of_zeros():
+    fit = st.least_squares(lambda x: np.ones(3), [1.0, 2.0], lambda x: np.zeros((3, 2)))
+    assert fit.status == 1 and (fit.x == [1, 2]).all()  # every x is stationary
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
+@pytest.mark.parametrize("scale", [1e12, 1e-12])
+def test_columns_of_any_scale(scale, linear_solver):
+    s = np.array([scale, 1 / scale])
+    fit = st.least_squares(
+        lambda x: ROSENBROCK.residual(x * s),
+        ROSENBROCK.start / s,
+        lambda x: ROSENBROCK.jacobian(x * s) * s,
+        linear_solver=linear_solver,
+    )
+    np.testing.assert_allclose(fit.x * s, 1, rtol=1e-7)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite_at_the_start(value):
+    with pytest.raises(ValueError, match="Residuals are not finite in the initial point"):
+        st.least_squares(lambda x: x * value, [1.0])
+    with pytest.raises(ValueError, match="jac: not finite at x0"):
+        st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[value]]))
+    with pytest.raises(ValueError, match=r"x0: x0\[1\] is"):
+        st.least_squares(identity, [1.0, value])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("method", ["lm", "levenberg", "gn"])
+def test_not_finite_at_a_trial_is_a_rejected_step(value, method):
+    rejected = []
+
+    def fun(x):
+        if x[0] > 3.5:
+            rejected.append(1)
+            return np.array([value, value])
+        return np.array([np.exp(x[0]) - np.exp(3), 0.1 * (x[0] - 3)])
+
+    fit = st.least_squares(fun, [0.0], "3-point", method=method)
+    assert rejected and fit.success
+    np.testing.assert_allclose(fit.x, 3, rtol=1e-6)
+
+
+def test_not_finite_anywhere_else_is_no_success():
+    fit = st.least_squares(
+        lambda x: x - 1 if x[0] == 3.0 else x * np.nan, [3.0], lambda x: np.eye(1)
+    )
+    assert fit.status == -1 and not fit.success and fit.x == 3 and np.isfinite(fit.cost)
+    assert "finite" in fit.message
+
+
+def test_jacobian_not_finite_at_an_accepted_point_goes_back():
+    told = []
+
+    def jac(x):
+        told.append(x[0])
+        return np.array([[np.nan if 1.8 < x[0] < 2.2 and len(told) == 2 else 1.0]])
+
+    fit = st.least_squares(lambda x: x - 2, [0.0], jac)
+    assert len(told) > 2 and told[1] != fit.x[0]
+    np.testing.assert_allclose(fit.x, 2)
+    assert np.isfinite(fit.jac).all()
+
+
+def test_number_of_residuals_changes():
+    sizes = iter([3, 4])
+    with pytest.raises(ValueError, match="fun: 4 residuals, 3 at x0; their number may not change"):
+        st.least_squares(lambda x: np.full(next(sizes), x[0]), [1.0], lambda x: np.ones((3, 1)))
+
+
+def test_complex_residuals_and_jacobians():
+    with pytest.raises(TypeError, match="fun: dtype complex128; wanted are real numbers"):
+        st.least_squares(lambda x: x + 1j, [1.0], lambda x: np.eye(1))
+    with pytest.raises(TypeError, match="jac: dtype complex128; wanted are real numbers"):
+        st.least_squares(lambda x: x, [1.0], lambda x: 1j * np.eye(1))
+    with pytest.raises(ValueError, match="`x0` must be real"):
+        st.least_squares(identity, [1j])
+    with pytest.raises(TypeError, match="jac 'cs': fun returned real residuals"):
+        st.least_squares(lambda x: np.abs(x) - 1, [3.0], "cs")
+
+
+def test_integer_start():
+    np.testing.assert_allclose(st.least_squares(ROSENBROCK.residual, [-1, 1]).x, 1)
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+def test_float32_is_computed_in_float32(linear_solver):
+    seen = set()
+
+    def fun(x):
+        seen.add(x.dtype)
+        return ROSENBROCK.residual(x).astype(np.float32)
+
+    x0 = ROSENBROCK.start.astype(np.float32)
+    for jac in ("2-point", lambda x: ROSENBROCK.jacobian(x).astype(np.float32)):
+        fit = st.least_squares(fun, x0, jac, linear_solver=linear_solver)
+        assert seen == {np.dtype(np.float32)} and fit.x.dtype == fit.jac.dtype == np.float32
+        assert fit.success
+        np.testing.assert_allclose(fit.x, 1, atol=2e-3)
+
+
+def test_exceptions_and_interrupts_propagate():
+    for error in (ZeroDivisionError("mine"), KeyboardInterrupt()):
+        calls = []
+
+        def fun(x, error=error, calls=calls):
+            calls.append(1)
+            if len(calls) == 3:
+                raise error
+            return ROSENBROCK.residual(x)
+
+        with pytest.raises(type(error)) as caught:
+            st.least_squares(fun, ROSENBROCK.start, ROSENBROCK.jacobian)
+        assert caught.value is error
+
+
+def test_functions_that_keep_reuse_or_change_what_they_are_handed():
+    f_buffer, J_buffer, kept = np.empty(2), np.empty((2, 2)), []
+
+    def fun(x):
+        kept.append(x)
+        f_buffer[:] = ROSENBROCK.residual(x)
+        J_buffer[:] = ROSENBROCK.jacobian(x)  # both at once, as simulators do
+        x[:] = np.nan
+        return f_buffer
+
+    def jac(x):
+        x[:] = np.nan
+        return J_buffer
+
+    fit = st.least_squares(fun, ROSENBROCK.start, jac)
+    want = st.least_squares(ROSENBROCK.residual, ROSENBROCK.start, ROSENBROCK.jacobian)
+    np.testing.assert_array_equal(fit.x, want.x)
+    np.testing.assert_array_equal(fit.jac, want.jac)
+    J_buffer[:] = 0
+    np.testing.assert_array_equal(fit.jac, want.jac)
+    assert len({id(x) for x in kept}) == len(kept)
+
+
+def test_wrong_shapes():
+    with pytest.raises(ValueError, match=r"fun: residuals of shape \(2, 2\); wanted is one"):
+        st.least_squares(lambda x: np.eye(2), [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"jac: shape \(3, 2\); wanted is \(2, 2\)"):
+        st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"x0: shape \(2, 2\)"):
+        st.least_squares(identity, np.ones((2, 2)))
+    with pytest.raises(ValueError, match="x0: no parameters"):
+        st.least_squares(identity, [])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(method="trf"), "method: 'trf' is not allowed; allowed is one of 'lm'"),
+        (dict(linear_solver="svd"), "linear_solver: 'svd' is not allowed"),
+        (dict(loss="hinge"), "loss: 'hinge' is not allowed"),
+        (dict(damping=-1.0), "damping: -1.0 is not allowed"),
+        (dict(f_scale=0), "f_scale: 0.0 is not allowed"),
+        (dict(x_scale="auto"), "x_scale: 'auto'; allowed is 'jac' or positive numbers"),
+        (dict(x_scale="jac", method="levenberg"), "x_scale: 'jac' with method 'levenberg'"),
+        (dict(max_nfev=0), "max_nfev: 0; allowed is None or a positive integer"),
+        (dict(jac="oops"), "jac: 'oops'; allowed is one of"),
+        (dict(verbose=3), "verbose: 3; allowed is 0, 1 or 2"),
+        (dict(ftol=None, xtol=None, gtol=None), "at least one must be higher than the machine"),
+        (dict(bounds=(1, 2, 3)), "bounds: 3 elements; `bounds` must contain 2"),
+        (dict(bounds=(2, 1)), r"bounds: lower\[0\] = 2 is not strictly less than upper\[0\] = 1"),
+        (dict(bounds=(5, 6)), r"x0: x0\[0\] = 1 is outside of its bounds, 5 to 6"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        st.least_squares(identity, [1.0, 1.0], **options)
+
+
+def test_ill_conditioned_problem_changes_to_qr():
+    t = np.linspace(0, 1, 30)
+    A = np.vander(t, 13)  # condition number 1e9: JᵀJ is singular in double precision
+    true = np.ones(13)
+    fits = {
+        name: st.least_squares(
+            lambda x: A @ x - A @ true, np.zeros(13), lambda x: A, linear_solver=name
+        )
+        for name in ("auto", "qr")
+    }
+    for fit in fits.values():
+        np.testing.assert_allclose(fit.x, true, atol=1e-4)
