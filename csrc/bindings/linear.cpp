@@ -1,4 +1,4 @@
-// Bindings of the kernels under steepest.linear: checks what memory safety needs, no more.
+// Bindings of the sweeps under steepest.linear: checks what memory safety needs, no more.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -8,7 +8,6 @@
 #include "bindings/module.hpp"
 #include "cpu/level.hpp"
 #include "cpu/threads.hpp"
-#include "linalg/asymmetry.hpp"
 #include "linalg/sweep.hpp"
 
 namespace py = pybind11;
@@ -73,27 +72,12 @@ void run_sweep(const py::array& a, const py::array& b, py::array x,
   linalg::sweep(dtype, task, kernels, threads);
 }
 
-py::tuple run_asymmetry(const py::array& a) {
-  const DType dtype = dtype_of(a, "a");
-  const int64_t lda = row_stride(a, dtype);
-  const int64_t n = a.shape(0);
-  const int threads = threads_for(a.nbytes());
-  const void* data = a.data();
-  linalg::Asymmetry worst;
-  {
-    py::gil_scoped_release release;
-    worst = linalg::asymmetry(dtype, data, n, lda, threads);
-  }
-  return py::make_tuple(worst.difference, worst.magnitude, worst.row, worst.column);
-}
-
 }  // namespace
 
 void bind_linear(py::module_& m) {
   m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::kw_only(),
         py::arg("x_start") = py::none(), py::arg("residual") = py::none(), py::arg("omega") = 1.0,
         py::arg("backward") = false, py::arg("triangle") = false);
-  m.def("asymmetry", &run_asymmetry, py::arg("a"));
 }
 
 }  // namespace steepest

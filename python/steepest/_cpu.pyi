@@ -90,7 +90,6 @@ def sweep(
     backward: bool = False,
     triangle: bool = False,
 ) -> None: ...
-def asymmetry(a: Any) -> tuple[float, float, int, int]: ...
 
 # least squares: a state machine each for float32 and float64, driven by steepest.nlls
 Solver32: Any

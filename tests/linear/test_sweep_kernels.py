@@ -53,19 +53,6 @@ def test_triangle_ignores_the_other_half(n, backward):
     np.testing.assert_allclose(x, np.linalg.solve(half, b.T).T, rtol=1e-12, atol=1e-15)
 
 
-def test_asymmetry_finds_the_worst_pair(settings):
-    _cpu.set_num_threads(2)
-    a = definite(101)
-    assert _cpu.asymmetry(a)[:2] == (0.0, np.abs(a).max())
-    a[90, 17] += 3.0
-    a[5, 6] -= 1.0
-    difference, magnitude, row, column = _cpu.asymmetry(a)
-    assert difference == pytest.approx(3.0) and {row, column} == {17, 90}
-    for bad in (np.nan, np.inf):
-        a[100, 3] = bad
-        assert np.isnan(_cpu.asymmetry(a)[1])
-
-
 def test_arguments_are_checked_before_memory_is_touched():
     a, b = np.eye(4), np.ones((1, 4))
     for args, message in (

@@ -58,13 +58,13 @@ def _positive(
 ) -> Array:
     """uᵀv of each column, which is positive where the operator between them is definite."""
     product = system.xp.vecdot(u, v, axis=-u.ndim)
-    columns = [product] if product.ndim == 0 else [product[k] for k in range(product.shape[0])]
-    for value, active in zip(columns, progress.active, strict=True):
-        if active and not float(value) > 0:
-            raise np.linalg.LinAlgError(
-                f"{who} is not positive definite: {formula} = {float(value):.3g} in iteration "
-                f"{progress.nit + 1}; use method='lu'"
-            )
+    values = progress.columns(product)
+    wrong = progress.active & ~(values > 0)
+    if wrong.any():
+        raise np.linalg.LinAlgError(
+            f"{who} is not positive definite: {formula} = {values[wrong][0]:.3g} in iteration "
+            f"{progress.nit + 1}; use method='lu'"
+        )
     return product
 
 

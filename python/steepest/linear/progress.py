@@ -55,16 +55,19 @@ class Progress:
     stopped: str = ""  # why the iteration ended without convergence
 
     def __post_init__(self) -> None:
-        n = self.system.b.shape[0]
-        floor = n**0.5 * self.system.eps
+        self.eps = self.system.eps
+        floor = self.system.b.shape[0] ** 0.5 * self.eps
         self.tolerance = np.maximum(max(self.rtol, floor) * self.norms(self.system.b), self.atol)
 
+    def columns(self, products: Array) -> NDArray[np.float64]:
+        """One number for each column, brought to the host, with an axis for the columns."""
+        if products.ndim == 0:
+            return np.array([float(products)])
+        return np.array([float(products[k]) for k in range(products.shape[0])])
+
     def norms(self, r: Array) -> NDArray[np.float64]:
-        """2-norms of the columns, on the host, with an axis for the columns."""
-        norms = self.system.xp.linalg.vector_norm(r, axis=0)
-        if norms.ndim == 0:
-            return np.array([float(norms)])
-        return np.array([float(norms[k]) for k in range(norms.shape[0])])
+        """2-norms of the columns, on the host."""
+        return np.sqrt(self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim)))
 
     @property
     def nit(self) -> int:
@@ -72,12 +75,12 @@ class Progress:
 
     @property
     def converged(self) -> bool:
-        return bool(np.all(self.history[-1] <= self.tolerance))
+        return not self.active.any()
 
     @property
     def active(self) -> NDArray[np.bool_]:
-        """The columns that still iterate."""
-        active: NDArray[np.bool_] = self.history[-1] > self.tolerance
+        """The columns that still iterate; a NaN never converges."""
+        active: NDArray[np.bool_] = ~(self.history[-1] <= self.tolerance)
         return active
 
     @property
@@ -91,10 +94,10 @@ class Progress:
         self.history.append(norms)
         if self.converged:
             return True
-        if not np.all(np.isfinite(norms)):
-            self.stopped = "the residual is no longer finite"
-        elif np.any(norms * self.system.eps > self.history[0]) and self.nit > 0:
-            self.stopped = "it diverges"
+        # NaN and inf fail this too
+        if not (norms * self.eps <= self.history[0]).all():
+            finite = bool(np.isfinite(norms).all())
+            self.stopped = "it diverges" if finite else "the residual is no longer finite"
         elif self.nit >= self.maxiter:
             self.stopped = f"maxiter={self.maxiter} is reached"
         return bool(self.stopped)
