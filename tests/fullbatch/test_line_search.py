@@ -3,6 +3,7 @@
 import array_api_strict as strict
 import numpy as np
 import pytest
+
 import steepest as st
 from steepest.fullbatch.wolfe import wolfe
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.optimize
-import steepest as st
 from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
+
+import steepest as st
 
 START = np.array([-1.2, 1.0, -0.5, 0.8])
 NEWTON = {"method": "newton", "hess": rosen_hess}

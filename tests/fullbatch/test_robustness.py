@@ -7,8 +7,9 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 import scipy.optimize
-import steepest as st
 from scipy.optimize import rosen, rosen_der, rosen_hess
+
+import steepest as st
 
 START = np.array([-1.2, 1.0, -0.5, 0.8])
 ALL = ["l-bfgs", "bfgs", "gd", "newton"]

@@ -7,6 +7,7 @@ import sys
 import array_api_strict as strict
 import numpy as np
 import pytest
+
 from steepest import _cpu
 from steepest.fullbatch import primitives
 
