@@ -82,7 +82,10 @@ class BFGS(Minimizer):
         xp = self._xp
         if self._h is None:
             return xp.eye(self.n, dtype=self._w.dtype)
-        return xp.tril(self._h) + xp.tril(self._h, k=-1).T
+        lower = xp.tril(self._h, k=-1)
+        full = xp.tril(self._h)
+        full += lower.T
+        return full
 
     def result(self) -> OptimizeResult:
         result = super().result()
