@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
 
 import steepest as st
@@ -252,6 +253,22 @@ def test_forks_while_other_threads_are_in_regions():
     assert run(code) == ["2"]
 
 
+@openmp
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_optimizer_goes_on_in_the_child_and_in_the_parent():
+    code = FORK.replace("team()", "step()") + textwrap.dedent("""
+    import numpy as np
+    st.set_num_threads(3)
+    p, g = np.zeros(1 << 20), np.ones(1 << 20)
+    opt = st.SGD(p, lr=1.0)
+    def step():
+        opt.step(g)
+        return int(-p.min()) if p.min() == p.max() else 99
+    print(step(), forked(), step())
+    """)
+    assert run(code) == ["1", "2", "2"]
+
+
 # --- denormals and the floating-point mode ---
 
 
@@ -266,6 +283,17 @@ def test_denormals_are_kept_unless_flushed():
     st.set_flush_denormals(False)
     assert {halved for *_, halved in _cpu.probe_team(0)} == {least / 2}
     assert st.info()["denormals"] == "kept"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_step_keeps_denormals_unless_flushed(threads):
+    st.set_num_threads(threads)
+    _cpu.set_bytes_per_thread(1)
+    for flushed in (False, True):
+        st.set_flush_denormals(flushed)
+        p = np.zeros(37)
+        st.SGD(p, lr=1.0).step(np.full(37, 1e-310))
+        assert (p == (0.0 if flushed else -1e-310)).all()
 
 
 def test_set_flush_denormals_refuses_what_is_no_flag():

@@ -7,6 +7,10 @@ namespace py = pybind11;
 PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   m.attr("version") = STEEPEST_VERSION;
   steepest::translate_errors();
+  steepest::bind_stream(m);
   steepest::bind_threads(m);
   steepest::bind_updates(m);
+  steepest::bind_linear(m);
+  steepest::bind_vectors(m);
+  steepest::bind_nlls(m);
 }

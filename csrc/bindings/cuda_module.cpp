@@ -31,7 +31,8 @@ struct DeviceArray {
     n = array.attr("size").cast<int64_t>();
     bytes = n * array.attr("itemsize").cast<int64_t>();
     auto at = static_cast<int64_t>(array.attr("data").attr("ptr").cast<uintptr_t>());
-    const auto dims = shape.cast<std::vector<int64_t>>(), steps = strides.cast<std::vector<int64_t>>();
+    const auto dims = shape.cast<std::vector<int64_t>>(),
+               steps = strides.cast<std::vector<int64_t>>();
     for (size_t i = 0; n > 0 && i < dims.size(); ++i)
       if (steps[i] < 0) at += (dims[i] - 1) * steps[i];
     pointer = reinterpret_cast<void*>(static_cast<uintptr_t>(at));
@@ -113,6 +114,14 @@ class CudaPlan {
     return run(options);
   }
 
+  // For Python that needs several calls in a row.
+  void enter() {
+    if (mutex_.try_lock()) return;
+    py::gil_scoped_release release;
+    mutex_.lock();
+  }
+  void leave() { mutex_.unlock(); }
+
   // f(plan, stream), while nobody else has it.
   template <class F>
   auto with_plan(const F& f) {
@@ -186,8 +195,8 @@ class CudaPlan {
 
 StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
                        bool zero_grad) {
-  return {grad_scale, max_norm.has_value(), max_norm.value_or(0),
-          static_cast<Nonfinite>(nonfinite), zero_grad};
+  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
+          zero_grad};
 }
 
 void bind_groups(py::class_<CudaPlan>& c) {
@@ -212,13 +221,14 @@ void bind_groups(py::class_<CudaPlan>& c) {
              return self.with_plan(
                  [&](auto& plan, Stream s) { return plan.given_of_last_step(i, s); });
            })
-      .def("remember", [](CudaPlan& self) {
-        self.with_plan([](auto& plan, Stream s) { plan.remember(s); });
-      });
+      .def("remember",
+           [](CudaPlan& self) { self.with_plan([](auto& plan, Stream s) { plan.remember(s); }); });
 }
 
 void bind_steps(py::class_<CudaPlan>& c) {
   c.def("add_tensor", &CudaPlan::add_tensor)
+      .def("__enter__", [](CudaPlan& self) { self.enter(); })
+      .def("__exit__", [](CudaPlan& self, const py::args&) { self.leave(); })
       .def("ready", &CudaPlan::ready)
       .def("bind", &CudaPlan::bind)
       .def("step",
@@ -240,13 +250,14 @@ void bind_counts(py::class_<CudaPlan>& c) {
         [](CudaPlan& self, int64_t i) {
           return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).t; });
         })
-      .def("tensor_scalar",
-           [](CudaPlan& self, int64_t i) {
-             return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).scalar; });
-           })
+      .def(
+          "tensor_scalar",
+          [](CudaPlan& self, int64_t i) {
+            return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).scalar; });
+          })
       .def("restore",
-           [](CudaPlan& self, const std::vector<int64_t>& steps,
-              const std::vector<double>& scalars, int64_t step_count, int64_t skipped) {
+           [](CudaPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+              int64_t step_count, int64_t skipped) {
              self.with_plan([&](auto& plan, Stream s) {
                plan.restore(steps, scalars, step_count, skipped, s);
              });

@@ -6,7 +6,8 @@
 
 namespace steepest {
 
-// The Python exception of an error's kind; two live in Python modules and are looked up when raised.
+// The Python exception of an error's kind; two live in Python modules and are looked up when
+// raised.
 inline void raise(const Error& e) {
   namespace py = pybind11;
   switch (e.kind) {

@@ -18,9 +18,7 @@ namespace {
 // NumPy's flags, which pybind11 does not name in full.
 constexpr int c_contiguous = 0x1, aligned = 0x100, writeable = 0x400;
 
-const py::detail::PyArray_Proxy* proxy(PyObject* array) {
-  return py::detail::array_proxy(array);
-}
+const py::detail::PyArray_Proxy* proxy(PyObject* array) { return py::detail::array_proxy(array); }
 
 bool is_array(PyObject* object) {
   return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
@@ -68,15 +66,17 @@ struct Layout {
 // Waits for a mutex without holding the GIL; nobody then waits for it who holds the GIL.
 class Hold {
  public:
-  explicit Hold(std::mutex& mutex) : lock_(mutex, std::try_to_lock) {
+  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
     if (!lock_) {
       py::gil_scoped_release release;
       lock_.lock();
     }
   }
+  // Does not unlock at the end.
+  void keep() { lock_.release(); }
 
  private:
-  std::unique_lock<std::mutex> lock_;
+  std::unique_lock<std::recursive_mutex> lock_;
 };
 
 // What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" |
@@ -135,6 +135,13 @@ class PyPlan {
     return run(bound_grads_, options);
   }
 
+  // The plan as a lock, for Python between calls; see Hold.
+  void acquire() {
+    Hold hold(mutex_);
+    hold.keep();
+  }
+  void release() { mutex_.unlock(); }
+
   // f(plan), while nobody else has it.
   template <class F>
   auto with_plan(const F& f) {
@@ -147,6 +154,9 @@ class PyPlan {
     if (!sorted_) taken_.sort();
     sorted_ = true;
     const auto n = static_cast<int64_t>(layouts_.size());
+    if (static_cast<int64_t>(grads.size()) != n)
+      throw Error(ErrorKind::value, "grads: " + std::to_string(grads.size()) + " where " +
+                                        std::to_string(n) + " are due");
     for (int64_t i = 0; i < n; ++i) {
       PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
       if (g == Py_None) {
@@ -190,7 +200,7 @@ class PyPlan {
   // Below this much work, releasing the GIL costs more than others gain.
   static constexpr int64_t gil_bytes = 1 << 18;
 
-  std::mutex mutex_;
+  std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
   Plan plan_;
   std::vector<Layout> layouts_;
   std::vector<py::object> kept_;
@@ -216,8 +226,8 @@ std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::ar
 
 StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
                        bool zero_grad) {
-  return {grad_scale, max_norm.has_value(), max_norm.value_or(0),
-          static_cast<Nonfinite>(nonfinite), zero_grad};
+  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
+          zero_grad};
 }
 
 template <class Rule>
@@ -249,15 +259,15 @@ void bind_plan(py::module_& m) {
              return self.with_plan([&](Plan& plan) { return plan.add_group(group); });
            })
       .def("set_group",
-           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay,
-              bool maximize, double one_minus_ema) {
+           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
+              double one_minus_ema) {
              const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
              self.with_plan([&](Plan& plan) { plan.set_group(i, group); });
            })
-      .def("set_lr",
-           [](PyPlan& self, int i, double lr) {
-             self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); });
-           })
+      .def("set_lr", [](PyPlan& self, int i,
+                        double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
+      .def("__enter__", &PyPlan::acquire)
+      .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
       .def("add_tensor", &PyPlan::add_tensor)
       .def("bind", &PyPlan::bind)
       .def("step",
@@ -306,8 +316,7 @@ void bind_plan(py::module_& m) {
            [](PyPlan& self, int i) {
              return self.with_plan([&](Plan& plan) { return plan.given_of_last_step(i); });
            })
-      .def("remember",
-           [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
+      .def("remember", [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
       .def("grad_norm",
            [](PyPlan& self) { return self.with_plan([](Plan& plan) { return plan.grad_norm; }); })
       .def("set_cuts", [](PyPlan& self, std::vector<double> cuts) {

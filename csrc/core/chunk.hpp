@@ -13,9 +13,9 @@ constexpr int64_t norm_block = 4096;
 // Pointers to n elements that lie at the same place of each array.
 struct Chunk {
   void* theta;
-  void* grad;        // the caller's gradient: read, written only to zero it
-  const void* g;     // the gradient as the next stage sees it: grad, or scratch
-  void* scratch;     // chunk_size elements of the thread's own
+  void* grad;     // the caller's gradient: read, written only to zero it
+  const void* g;  // the gradient as the next stage sees it: grad, or scratch
+  void* scratch;  // chunk_size elements of the thread's own
   void* states[max_states];
   void* ema;
   int64_t n;

@@ -17,6 +17,7 @@ class Intervals {
   void add(const void* begin, int64_t bytes, int64_t owner) {
     const auto at = reinterpret_cast<uintptr_t>(begin);
     if (bytes > 0) sorted_.push_back({at, at + static_cast<uintptr_t>(bytes), owner});
+    gap_begin_ = gap_end_ = 0;  // it may lie there
   }
 
   // Sorts; the owners of two ranges that overlap, or {-1, -1}.
@@ -24,8 +25,7 @@ class Intervals {
     std::sort(sorted_.begin(), sorted_.end(),
               [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
     for (size_t i = 1; i < sorted_.size(); ++i)
-      if (sorted_[i].begin < sorted_[i - 1].end)
-        return {sorted_[i - 1].owner, sorted_[i].owner};
+      if (sorted_[i].begin < sorted_[i - 1].end) return {sorted_[i - 1].owner, sorted_[i].owner};
     return {-1, -1};
   }
 
@@ -36,9 +36,8 @@ class Intervals {
     const auto lo = reinterpret_cast<uintptr_t>(begin);
     const uintptr_t hi = lo + static_cast<uintptr_t>(bytes);
     if (gap_begin_ <= lo && hi <= gap_end_) return false;
-    const auto next =
-        std::lower_bound(sorted_.begin(), sorted_.end(), lo,
-                         [](const Interval& a, uintptr_t at) { return a.end <= at; });
+    const auto next = std::lower_bound(sorted_.begin(), sorted_.end(), lo,
+                                       [](const Interval& a, uintptr_t at) { return a.end <= at; });
     if (next != sorted_.end() && next->begin < hi) return true;
     gap_end_ = next == sorted_.end() ? UINTPTR_MAX : next->begin;
     gap_begin_ = next == sorted_.begin() ? 0 : (next - 1)->end;

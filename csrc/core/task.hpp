@@ -13,7 +13,7 @@ namespace steepest {
 struct Group {
   int rule;
   std::vector<double> given;
-  double decay;          // coupled; 0 where the rule has its own
+  double decay;  // coupled; 0 where the rule has its own
   bool maximize;
   double one_minus_ema;  // used for tensors that have an EMA array
 };

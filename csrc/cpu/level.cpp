@@ -28,7 +28,7 @@ void apply(Chunk& c, const Record& record) {
   T* d = static_cast<T*>(c.states[2]);
   T* e = static_cast<T*>(c.states[3]);
   const int64_t n = c.n;
-STEEPEST_ARRAYS_APART
+  STEEPEST_ARRAYS_APART
   for (int64_t i = 0; i < n; ++i) {
     T s[max_states] = {};
     if constexpr (n_states > 0) s[0] = a[i];
@@ -58,7 +58,7 @@ void scale(Chunk& c, const Record& record) {
   const T* g = static_cast<const T*>(c.g);
   T* out = static_cast<T*>(c.scratch);
   const int64_t n = c.n;
-STEEPEST_ARRAYS_APART
+  STEEPEST_ARRAYS_APART
   for (int64_t i = 0; i < n; ++i) out[i] = factor * g[i];
   c.g = out;
 }
@@ -70,7 +70,7 @@ void decay(Chunk& c, const Record& record) {
   const T* theta = static_cast<const T*>(c.theta);
   T* out = static_cast<T*>(c.scratch);
   const int64_t n = c.n;
-STEEPEST_ARRAYS_APART
+  STEEPEST_ARRAYS_APART
   for (int64_t i = 0; i < n; ++i) out[i] = g[i] + lambda * theta[i];
   c.g = out;
 }
@@ -81,7 +81,7 @@ void ema(Chunk& c, const Record& record) {
   const T* theta = static_cast<const T*>(c.theta);
   T* e = static_cast<T*>(c.ema);
   const int64_t n = c.n;
-STEEPEST_ARRAYS_APART
+  STEEPEST_ARRAYS_APART
   for (int64_t i = 0; i < n; ++i) e[i] += rest * (theta[i] - e[i]);
 }
 

@@ -145,8 +145,7 @@ void Plan::assign_work(const StepOptions& options, double factor) {
       const auto oldest = works_.size() > 16 ? works_.end() - 16 : works_.begin();
       const auto found = std::find_if(oldest, works_.end(), fits);
       last = static_cast<int>(found - works_.begin());
-      if (found == works_.end())
-        works_.push_back(make_work(tensor, t, scalar, options, factor));
+      if (found == works_.end()) works_.push_back(make_work(tensor, t, scalar, options, factor));
     }
     work_of_[index(i)] = last;
     if (tensor.grad) scalar = works_[index(last)].scalar_after;

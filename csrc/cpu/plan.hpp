@@ -1,7 +1,7 @@
 // A plan: a list of tensors with their groups, ready to be stepped many times.
 //
-// The tensors form one virtual range, a prefix sum of their sizes. Threads cut it evenly, find their
-// start by bisection and walk, so that a step is one parallel region whatever the tensors' number.
+// The tensors form one virtual range, a prefix sum of their sizes. Threads cut it evenly, find
+// their start by bisection and walk, so that a step is one parallel region for any number of them.
 #pragma once
 #include <array>
 #include <cstdint>

@@ -86,8 +86,8 @@ int cgroup_quota(const std::string& root) {
     if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos)
       continue;
     // Where version 2 is mounted, alone or beside version 1, and where version 1 is.
-    for (const std::string& mount : {std::string(), std::string("/unified"), std::string("/cpu"),
-                                     "/" + controllers}) {
+    for (const std::string& mount :
+         {std::string(), std::string("/unified"), std::string("/cpu"), "/" + controllers}) {
       for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
         const double quota = quota_of(root + "/sys/fs/cgroup" + mount + path);
         if (quota > 0) least = least > 0 ? std::min(least, quota) : quota;

@@ -1,16 +1,16 @@
 # The module _cuda, where a CUDA 13 compiler is found: STEEPEST_CUDA=ON (must be), OFF, AUTO.
-# STEEPEST_CUDA_ARCHITECTURES: one, such as 90, makes a quick build for checks.
+# CMAKE_CUDA_ARCHITECTURES: one, such as 90, makes a quick build for checks.
 set(STEEPEST_CUDA AUTO CACHE STRING "Build the CUDA module: ON, OFF or AUTO")
-set(STEEPEST_CUDA_ARCHITECTURES
-    75-real 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual
-    CACHE STRING "Device architectures of the CUDA module")
 
 # The cache keeps a compiler once found: STEEPEST_CUDA is asked first.
 if(STEEPEST_CUDA STREQUAL "OFF")
   message(STATUS "steepest: no CUDA module, as STEEPEST_CUDA=OFF")
   return()
 endif()
-set(CMAKE_CUDA_ARCHITECTURES ${STEEPEST_CUDA_ARCHITECTURES})
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES
+      75-real 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual)
+endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(STEEPEST_NVCC nvcc PATHS /usr/local/cuda/bin)
   if(STEEPEST_NVCC)
@@ -40,8 +40,12 @@ message(STATUS "steepest: CUDA module by nvcc ${CMAKE_CUDA_COMPILER_VERSION} "
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the import needs no driver
+# The directory's options are the host compiler's; nvcc takes its own.
+get_directory_property(host_options COMPILE_OPTIONS)
+set_directory_properties(PROPERTIES COMPILE_OPTIONS "")
 pybind11_add_module(_cuda MODULE NO_EXTRAS csrc/bindings/cuda_module.cpp csrc/cuda/plan.cpp
                     csrc/cuda/kernels.cu csrc/cuda/runtime.cu)
+target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
 # As on the host: no fused multiply-add, in device code and in the host's pass over it.
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:
   -fmad=false --expt-relaxed-constexpr --compress-mode=size

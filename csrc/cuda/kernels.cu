@@ -18,7 +18,8 @@ __global__ void __launch_bounds__(threads, resident<Rules>)
   update<Rules>(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
-__global__ void __launch_bounds__(threads, 4) measure_kernel(const __grid_constant__ StepArgs args) {
+__global__ void __launch_bounds__(threads, 4)
+    measure_kernel(const __grid_constant__ StepArgs args) {
   __shared__ NormShared shared;
   measure(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }

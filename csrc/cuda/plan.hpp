@@ -72,8 +72,8 @@ class Plan {
   int64_t tiles_ = 0, empty_ = 0;  // of tensors with elements; tensors without
   int64_t calls_ = 0;
   bool placed_ = false;
-  bool captured_ = false;      // some step was, which may be replayed
-  std::vector<void*> written_; // the gradients' table on the device
+  bool captured_ = false;       // some step was, which may be replayed
+  std::vector<void*> written_;  // the gradients' table on the device
   Table table_{};
   int rule_ = any_rule;
   int blocks_ = 0, measure_blocks_ = 0;  // that are resident

@@ -1,9 +1,8 @@
-#include "cuda/runtime.hpp"
-
 #include <cuda_runtime.h>
 
 #include "core/error.hpp"
 #include "cuda/kernels.hpp"
+#include "cuda/runtime.hpp"
 
 namespace steepest::cuda {
 

@@ -1,7 +1,7 @@
 // What the kernels see of a plan: one block of device memory, built once, and a step's arguments.
 //
-// Tensors are cut into tiles of tile_size elements, counted from each tensor's start; a tile is both
-// what a block updates at a time and what a partial sum of squares covers. Blocks take tiles
+// Tensors are cut into tiles of tile_size elements, counted from each tensor's start; a tile is
+// both what a block updates at a time and what a partial sum of squares covers. Blocks take tiles
 // b, b + blocks, ..., so that they read near each other. Empty tensors have a tile, after all
 // others, as their clocks tick too.
 #pragma once
@@ -53,7 +53,7 @@ constexpr int64_t none_bad = INT64_MAX;
 struct Table {  // all pointers go into the plan's block
   Control* control;
   DeviceGroup* groups;
-  double* last_given;        // max_given a group, as the last step used them
+  double* last_given;  // max_given a group, as the last step used them
   const Entry* entries;
   Clock* clocks;             // two rows
   void** grads;              // read where they do not fit into the arguments

@@ -48,7 +48,7 @@ STEEPEST_HD void visit_rule(List<Rules...>, int rule, F&& f) {
 
 template <class Rules>
 STEEPEST_APART void make_record(const StepArgs& a, const Entry& e, const Clock& now,
-                             UpdateShared& s) {
+                                UpdateShared& s) {
   const DeviceGroup& group = a.table.groups[e.group];
   s.made_for = now;
   s.group = e.group;
@@ -188,10 +188,8 @@ STEEPEST_HD void apply_rule(const UpdateShared& s, int thread, bool zero_grad) {
   const Tile tile = s.tile;
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
-      static_cast<T>(s.record.factor),
-      static_cast<T>(s.record.decay),
-      static_cast<T>(s.record.one_minus_ema),
-      s.record.decay != 0};
+      static_cast<T>(s.record.factor), static_cast<T>(s.record.decay),
+      static_cast<T>(s.record.one_minus_ema), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T), unroll = Rule::n_states < 1 ? 2 : 1;
   const int packs = tile.aligned ? tile.n / width : 0;
   sweep<width, unroll>(tile, stages, 0, packs, thread, zero_grad);

@@ -21,9 +21,9 @@ struct Adam {
     const bool corrected = x.bias_correction != 0;
     const double alpha = corrected ? x.lr / ops::bias<T>(x.beta1, t) : x.lr;
     const double root = corrected ? 1 / ops::sqrt(ops::bias<T>(x.beta2, t)) : 1;
-    return {T(alpha),    T(x.beta1), ops::one_minus<T>(x.beta1),
-            T(x.beta2),  ops::one_minus<T>(x.beta2),
-            T(root),     T(x.eps)};
+    return {
+        T(alpha), T(x.beta1), ops::one_minus<T>(x.beta1), T(x.beta2), ops::one_minus<T>(x.beta2),
+        T(root),  T(x.eps)};
   }
   template <class T>
   STEEPEST_HD static T step(T g, T* s, const Hyper<T>& h) {

@@ -17,8 +17,12 @@ struct Lion {
   };
   template <class T>
   STEEPEST_HD static Hyper<T> fold(const Given& x, int64_t) {
-    return {T(x.lr),    T(x.beta1), ops::one_minus<T>(x.beta1),
-            T(x.beta2), ops::one_minus<T>(x.beta2), T(x.weight_decay)};
+    return {T(x.lr),
+            T(x.beta1),
+            ops::one_minus<T>(x.beta1),
+            T(x.beta2),
+            ops::one_minus<T>(x.beta2),
+            T(x.weight_decay)};
   }
   template <class T>
   STEEPEST_HD static void update(T& theta, T g, T* s, const Hyper<T>& h) {

@@ -1,4 +1,4 @@
-// The list of rules. Everything made once a rule (kernels, bindings, st.functional) is made from it.
+// The list of rules, from which all that is made once a rule is made: kernels and bindings.
 #pragma once
 #include <type_traits>
 
@@ -24,21 +24,20 @@ struct List {
   static constexpr int size = sizeof...(Rules);
 };
 
-using AllRules =
-    List<Sgd,                                                                         //
-         Momentum, MomentumUnscaled,                                                  //
-         Nesterov, NesterovUnscaled,                                                  //
-         RmsProp, RmsPropMomentum, RmsPropCentered, RmsPropCenteredMomentum,          //
-         Adam,                                                                        //
-         AmsGrad,                                                                     //
-         AdamW, AmsGradW,                                                             //
-         Adagrad,                                                                     //
-         Adadelta,                                                                    //
-         AdaMax,                                                                      //
-         NAdam,                                                                       //
-         RAdam,                                                                       //
-         Lion,                                                                        //
-         Traffic0, Traffic1, Traffic2, Traffic3, Traffic4>;
+using AllRules = List<Sgd,                                                                 //
+                      Momentum, MomentumUnscaled,                                          //
+                      Nesterov, NesterovUnscaled,                                          //
+                      RmsProp, RmsPropMomentum, RmsPropCentered, RmsPropCenteredMomentum,  //
+                      Adam,                                                                //
+                      AmsGrad,                                                             //
+                      AdamW, AmsGradW,                                                     //
+                      Adagrad,                                                             //
+                      Adadelta,                                                            //
+                      AdaMax,                                                              //
+                      NAdam,                                                               //
+                      RAdam,                                                               //
+                      Lion,                                                                //
+                      Traffic0, Traffic1, Traffic2, Traffic3, Traffic4>;
 
 // Whether a rule carries a scalar from step to step beside its arrays.
 template <class Rule, class = void>

@@ -28,9 +28,12 @@ struct NAdam {
     const double root = 1 / ops::sqrt(ops::bias<T>(x.beta2, t));
     return {T(x.lr * next / (1 - mu_product * next)),
             T(x.lr * (1 - now) / (1 - mu_product)),
-            T(x.beta1), ops::one_minus<T>(x.beta1),
-            T(x.beta2), ops::one_minus<T>(x.beta2),
-            T(root),    T(x.eps)};
+            T(x.beta1),
+            ops::one_minus<T>(x.beta1),
+            T(x.beta2),
+            ops::one_minus<T>(x.beta2),
+            T(root),
+            T(x.eps)};
   }
   template <class T>
   STEEPEST_HD static void update(T& theta, T g, T* s, const Hyper<T>& h) {

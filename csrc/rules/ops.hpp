@@ -17,23 +17,28 @@ namespace steepest::STEEPEST_LEVEL::ops {
 #ifdef __CUDA_ARCH__
 STEEPEST_HD float sqrt(float x) { return ::sqrtf(x); }
 STEEPEST_HD double sqrt(double x) { return ::sqrt(x); }
+STEEPEST_HD float abs(float x) { return ::fabsf(x); }
+STEEPEST_HD double abs(double x) { return ::fabs(x); }
+STEEPEST_HD float copysign(float x, float y) { return ::copysignf(x, y); }
+STEEPEST_HD double copysign(double x, double y) { return ::copysign(x, y); }
 #else
 STEEPEST_HD float sqrt(float x) { return __builtin_sqrtf(x); }
 STEEPEST_HD double sqrt(double x) { return __builtin_sqrt(x); }
+STEEPEST_HD float abs(float x) { return __builtin_fabsf(x); }
+STEEPEST_HD double abs(double x) { return __builtin_fabs(x); }
+STEEPEST_HD float copysign(float x, float y) { return __builtin_copysignf(x, y); }
+STEEPEST_HD double copysign(double x, double y) { return __builtin_copysign(x, y); }
 #endif
 
-// These three let NaN through.
-template <class T>
-STEEPEST_HD T abs(T x) {
-  return x < T(0) ? -x : x;
-}
+// These two let NaN through.
 template <class T>
 STEEPEST_HD T max(T a, T b) {
-  return a > b ? a : (a != a ? a : b);
+  const T larger = a > b ? a : b;  // b where one is NaN: a single instruction on x86
+  return a != a ? a : larger;
 }
 template <class T>
 STEEPEST_HD T sign(T x) {
-  return x > T(0) ? T(1) : (x < T(0) ? T(-1) : x);
+  return x < T(0) || x > T(0) ? copysign(T(1), x) : x;
 }
 
 // b^t by repeated squaring.

@@ -25,9 +25,13 @@ struct RAdam {
     const bool rectified = rho > 5;
     if (rectified)
       alpha *= ops::sqrt(c2 * ((rho - 4) * (rho - 2) * inf) / ((inf - 4) * (inf - 2) * rho));
-    return {T(alpha),   T(x.beta1), ops::one_minus<T>(x.beta1),
-            T(x.beta2), ops::one_minus<T>(x.beta2),
-            T(rectified ? 1 : 0),   T(rectified ? x.eps : 1)};
+    return {T(alpha),
+            T(x.beta1),
+            ops::one_minus<T>(x.beta1),
+            T(x.beta2),
+            ops::one_minus<T>(x.beta2),
+            T(rectified ? 1 : 0),
+            T(rectified ? x.eps : 1)};
   }
   template <class T>
   STEEPEST_HD static void update(T& theta, T g, T* s, const Hyper<T>& h) {

@@ -28,7 +28,7 @@ struct Traffic {
 };
 
 struct Traffic0 : Traffic<0> {
-  static constexpr const char *name = "traffic0";
+  static constexpr const char* name = "traffic0";
 };
 struct Traffic1 : Traffic<1> {
   static constexpr const char *name = "traffic1", *states = "a";

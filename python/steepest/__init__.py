@@ -15,7 +15,7 @@ __version__: str = _cpu.version
 
 # public name -> the module that defines it
 _HOME = {
-    "BackendError": "steepest.errors",
+    **dict.fromkeys(("BackendError", "ConvergenceError"), "steepest.errors"),
     **dict.fromkeys(
         (
             "SGD",
@@ -34,11 +34,21 @@ _HOME = {
         ),
         "steepest.rules",
     ),
-    "get_num_threads": "steepest.system",
-    "info": "steepest.system",
     "minibatches": "steepest.batches",
-    "set_flush_denormals": "steepest.system",
-    "set_num_threads": "steepest.system",
+    "LeastSquares": "steepest.nlls.inside_out",
+    "check_jacobian": "steepest.nlls.jacobian_check",
+    "curve_fit": "steepest.nlls.curve",
+    "least_squares": "steepest.nlls.loop",
+    "BFGS": "steepest.fullbatch.bfgs",
+    "GradientDescent": "steepest.fullbatch.gradient_descent",
+    "LBFGS": "steepest.fullbatch.lbfgs",
+    "Newton": "steepest.fullbatch.newton",
+    "line_search": "steepest.fullbatch.line_search",
+    "minimize": "steepest.fullbatch.minimize",
+    "solve": "steepest.linear",
+    **dict.fromkeys(
+        ("get_num_threads", "info", "set_flush_denormals", "set_num_threads"), "steepest.system"
+    ),
 }
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 

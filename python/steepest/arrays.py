@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from steepest.errors import BackendError
+from steepest.devices import backend_of, cuda_view, lives_on_cuda
 
 __all__ = ["as_gradient", "as_parameter", "like"]
 
@@ -17,36 +18,41 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def view(path: str, value: Any) -> Array:
-    """A NumPy array over the memory of ``value``; never a copy."""
+    """A NumPy or CuPy array over the memory of ``value``; never a copy."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
     if isinstance(value, np.ndarray):
         return value.view(np.ndarray) if type(value) is not np.ndarray else value
     if isinstance(value, (np.generic, int, float, complex, str, bytes, list, tuple, dict)):
         raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
+    if isinstance(value, Iterator):
+        raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
+    if isinstance(value, type):
+        raise TypeError(f"{path}: the class {value.__name__} where an array is due")
+    if lives_on_cuda(value):
+        return cuda_view(path, value)
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         if int(value.__dlpack_device__()[0]) not in _CPU:
-            raise _on_a_device(path, value)
+            raise TypeError(
+                f"{path}: this {type(value).__name__} lives on a device that is none "
+                "of CUDA's; move it to the host"
+            )
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise TypeError(
                 f"{path}: this {type(value).__name__} does not export its memory: {error}"
             ) from error
-    if hasattr(value, "__cuda_array_interface__"):
-        raise _on_a_device(path, value)
     if hasattr(value, "__array_interface__"):
-        return np.asarray(value)
+        try:
+            return np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"{path}: __array_interface__ of this {type(value).__name__} is not valid: {error}"
+            ) from error
     raise TypeError(
         f"{path}: a {type(value).__name__} where an array is due: one of NumPy, or what exports "
         "DLPack or __array_interface__"
-    )
-
-
-def _on_a_device(path: str, value: Any) -> BackendError:
-    return BackendError(
-        f"{path}: this {type(value).__name__} lives on a GPU, and this build of steepest has no "
-        "CUDA module; move it to the host, or build with a CUDA compiler"
     )
 
 
@@ -59,6 +65,10 @@ def _check_kind(path: str, array: Array) -> None:
             f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order "
             f"(a copy of that kind: {fix})"
         )
+    if not isinstance(array, np.ndarray):  # CuPy has no flag for it
+        if array.data.ptr % array.itemsize:
+            raise ValueError(f"{path}: not aligned to its elements; pass a copy of it")
+        return
     if not array.flags.aligned:
         raise ValueError(f"{path}: not aligned to its elements; pass np.require(a, None, 'A')")
 
@@ -81,7 +91,7 @@ def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
     array = view(path, value)
     _check_kind(path, array)
-    if not array.flags.writeable:
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
         why = "" if isinstance(value, np.ndarray) else " (or its DLPack capsule is unversioned)"
         raise ValueError(f"{path}: read-only{why}; pass a writeable array, such as a copy of it")
     if not is_dense(array):
@@ -90,12 +100,13 @@ def as_parameter(path: str, value: Any) -> Array:
             "elements; pass an array that covers its memory densely, such as "
             "np.ascontiguousarray(p), and copy it back"
         )
-    return array
+    return array.view()  # of our own: the caller may give the array itself another shape
 
 
 def as_gradient(path: str, value: Any, param: Array) -> Array:
     """An array laid out exactly like the parameter ``param``, over the memory of ``value``."""
     array = view(path, value)
+    backend_of((param, array), ("the parameter", path))
     _check_kind(path, array)
     if array.dtype != param.dtype:
         raise TypeError(
@@ -113,6 +124,10 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
             f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
             f"pass {fix}"
         )
+    if not isinstance(array, np.ndarray):
+        import cupy
+
+        return cupy.lib.stride_tricks.as_strided(array, param.shape, param.strides)
     # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
     return np.lib.stride_tricks.as_strided(
         array.view(param.dtype), param.shape, param.strides, writeable=array.flags.writeable
@@ -121,6 +136,11 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
 
 def like(param: Array, fill: float = 0.0) -> Array:
     """A new array with the dtype, shape and strides of ``param``, on a 64-byte boundary."""
+    if not isinstance(param, np.ndarray):
+        import cupy
+
+        with param.device:
+            return cupy.full_like(param, fill, order="K")
     n, size = param.size, param.itemsize
     memory = np.zeros(n * size + 64, np.uint8)
     skip = -memory.ctypes.data % 64

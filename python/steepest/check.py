@@ -51,9 +51,12 @@ def number(
     return x
 
 
-def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
+def integer(
+    name: str, value: Any, *, at_least: int | None = None, at_most: int | None = None
+) -> int:
     """A whole number, as an int."""
     allowed = "a whole number" + (f", at least {at_least}" if at_least is not None else "")
+    allowed += f", at most {at_most}" if at_most is not None else ""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -61,7 +64,7 @@ def integer(name: str, value: Any, *, at_least: int | None = None) -> int:
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{name}: {value!r} is a {kind}; allowed is {allowed}") from None
-    if at_least is not None and n < at_least:
+    if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
         raise ValueError(f"{name}: {n} is not allowed; allowed is {allowed}")
     return n
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from steepest import check
 
 if TYPE_CHECKING:
     from steepest.optimizer import Optimizer
+
+MOST_STEPS = 2**53  # counted exactly in a double
 
 __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
@@ -60,24 +63,29 @@ def _entry(where: str, mapping: Any, keys: list[str]) -> None:
         raise ValueError(f"{where}: {', '.join(parts)}; due are {keys}")
 
 
-def _checked_state(opt: Optimizer, state: Any) -> list[dict[str, Any]]:
+def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any]]:
     """The entries of all tensors, checked against the optimizer's arrays."""
     where = "state_dict['state']"
     if not isinstance(state, Mapping):
         raise TypeError(f"{where}: a {type(state).__name__} where a dict is due")
     if set(state) != set(range(len(opt._views))):
-        raise ValueError(f"{where}: entries {sorted(state)}; due are 0 to {len(opt._views) - 1}")
+        raise ValueError(f"{where}: entries {list(state)}; due are 0 to {len(opt._views) - 1}")
     checked = []
     for i in range(len(opt._views)):
         mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
         _entry(f"{where}[{i}]", state[i], ["step", *mine, *([scalar] if scalar else [])])
         entry: dict[str, Any] = {
-            "step": check.integer(f"{where}[{i}]['step']", state[i]["step"], at_least=0)
+            "step": check.integer(
+                f"{where}[{i}]['step']", state[i]["step"], at_least=0, at_most=count
+            )
         }
         if scalar:
-            entry[scalar] = check.number(f"{where}[{i}][{scalar!r}]", state[i][scalar])
+            entry[scalar] = check.number(
+                f"{where}[{i}][{scalar!r}]", state[i][scalar], at_least=0, at_most=1
+            )
         for name, array in mine.items():
-            given = np.asarray(state[i][name])
+            given = state[i][name]
+            given = given if isinstance(given, type(array)) else np.asarray(given)
             if given.dtype != array.dtype:
                 kinds = f"dtype {given.dtype} differs from the present {array.dtype}"
                 raise TypeError(f"{where}[{i}][{name!r}]: {kinds}")
@@ -93,7 +101,7 @@ def _checked_groups(opt: Optimizer, groups: Any) -> list[dict[str, Any]]:
     where = "state_dict['param_groups']"
     if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
         raise ValueError(f"{where}: a list of {len(opt._groups)} groups is due")
-    checked = []
+    checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
         _entry(f"{where}[{i}]", group, [*values, "rule", "params", "param_names"])
@@ -101,9 +109,13 @@ def _checked_groups(opt: Optimizer, groups: Any) -> list[dict[str, Any]]:
             raise ValueError(
                 f"{where}[{i}]: rule {group['rule']!r} differs from the present {rule!r}"
             )
-        if list(group["param_names"]) != mine["param_names"]:
-            names = f"{list(group['param_names'])} differ from the present {mine['param_names']}"
-            raise ValueError(f"{where}[{i}]: param_names {names}")
+        names = mine["param_names"]
+        for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
+            if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
+                raise ValueError(
+                    f"{where}[{i}]: {key} {group[key]!r} differ from the present {due!r}"
+                )
+        first += len(names)
         new = {name: group[name] for name in values}
         if new["lr"] is None:
             new["lr"] = values["lr"]
@@ -115,45 +127,41 @@ def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
     """Checks all, then copies into the optimizer's own arrays."""
     _entry("state_dict", given, ["state", "param_groups", "step_count", "skipped"])
     with opt._lock:
-        state = _checked_state(opt, given["state"])
+        count, skipped = (
+            check.integer(f"state_dict[{key!r}]", given[key], at_least=0, at_most=MOST_STEPS)
+            for key in ("step_count", "skipped")
+        )
+        state = _checked_state(opt, given["state"], count)
         groups = _checked_groups(opt, given["param_groups"])
-        count = check.integer("state_dict['step_count']", given["step_count"], at_least=0)
-        skipped = check.integer("state_dict['skipped']", given["skipped"], at_least=0)
+        last = opt._rates(count + skipped - 1) if count + skipped else []
         for group, values in zip(opt._groups, groups, strict=True):
             group.change(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
-                array[...] = entry[name]
+                opt._backend.assign(array, entry[name])
         steps = [entry["step"] for entry in state]
         scalars = [float(e.get(_scalar_name(opt, i), 0.0)) for i, e in enumerate(state)]
         opt._plan.restore(steps, scalars, count, skipped)
-        if opt._callables and count + skipped > 0:
-            opt._ask_schedules(back=1)
+        for i, lr in last:
+            opt._plan.set_lr(i, lr)
         opt._plan.remember()
 
 
 def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
     """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
-    whole = state_dict(opt, copy=False)
-    flat = {
-        f"state/{i}/{name}": value
-        for i, entry in whole["state"].items()
-        for name, value in entry.items()
-        if isinstance(value, np.ndarray)
-    }
-    rest = {
-        **whole,
-        "state": {
-            str(i): {k: v for k, v in entry.items() if not isinstance(v, np.ndarray)}
-            for i, entry in whole["state"].items()
-        },
-    }
-    target = os.fspath(path)
-    beside = f"{target}.{os.getpid()}.part"
+    target = os.fsdecode(path)
+    beside = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:
-            contents: dict[str, Any] = {"json": np.array(json.dumps(rest)), **flat}
-            np.savez(file, **contents)
+            whole = state_dict(opt, copy=False)
+            contents: dict[str, Any] = {}
+            for i, entry in whole["state"].items():
+                arrays = {
+                    k: opt._backend.to_host(v) for k, v in entry.items() if hasattr(v, "shape")
+                }
+                contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
+                whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
+            np.savez(file, json=np.array(json.dumps(whole)), **contents)
         os.replace(beside, target)
     except BaseException:
         if os.path.exists(beside):
@@ -161,19 +169,28 @@ def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
-    """Read a file of ``save``."""
-    with np.load(os.fspath(path), allow_pickle=False) as file:
-        if "json" not in file:
-            raise ValueError(f"{os.fspath(path)}: not a file that Optimizer.save wrote")
-        whole = json.loads(str(file["json"]))
+def _read(path: str) -> dict[str, Any]:
+    """The state dict in a file of ``save``."""
+    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+        whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
         for key in file.files:
             if key != "json":
                 _, i, name = key.split("/", 2)
                 state[int(i)][name] = file[key]
-    for group in whole["param_groups"]:
-        for name, value in group.items():
-            if name.endswith("betas"):
-                group[name] = tuple(value)
-    load_state_dict(opt, {**whole, "state": state})
+        for group in whole["param_groups"]:
+            if "betas" in group:
+                group["betas"] = tuple(group["betas"])
+    return {**whole, "state": state}
+
+
+def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
+    """Read a file of ``save``."""
+    name = os.fsdecode(path)
+    try:
+        whole = _read(name)
+    except OSError:
+        raise
+    except Exception as error:  # of the zip, the arrays or the JSON in it
+        raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
+    load_state_dict(opt, whole)

@@ -9,7 +9,12 @@ from collections.abc import Sequence
 
 # command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
 COMMANDS: dict[str, str] = {
+    "demo": "steepest.apps.demo",
+    "bench": "steepest.apps.bench",
     "info": "steepest.apps.info",
+    "fit": "steepest.apps.fit",
+    "race": "steepest.apps.race",
+    "advise": "steepest.apps.advise",
 }
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from steepest import _cpu, arrays, check, checkpoint, tree
+from steepest import _cpu, arrays, check, checkpoint, devices, tree
 from steepest.groups import COMMON, Check, ParamGroup, decay_rate, decay_rates, rounds_to_one
 
 __all__ = ["Optimizer"]
@@ -17,6 +16,7 @@ RULES = {
     for i, (name, given, states, scalar) in enumerate(_cpu.rules())
 }
 NONFINITE = ("propagate", "skip", "raise")
+_KNOWN: set[str] = set()  # the hyperparameters of any rule
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
 
@@ -76,8 +76,15 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         cls.checks = {**COMMON, **cls.checks}
+        _KNOWN.update(cls.checks)
         for name in cls.checks:
             setattr(cls, name, _shared(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _KNOWN and name not in self.checks:
+            kind = type(self).__name__
+            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self.checks)}")
+        super().__setattr__(name, value)
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> str:
@@ -99,13 +106,19 @@ class Optimizer:
         self._grouped = grouped
         groups = params if grouped else [{"params": params}]
         roots = [f'params[{i}]["params"]' if grouped else "params" for i in range(len(groups))]
+        if next(tree.flatten([group["params"] for group in groups]), None) is None:
+            raise ValueError("params: no array in it; at least one is due")
         self._add(groups, roots)
 
+    def _use(self, backend: devices.Host | devices.Cuda) -> None:
+        self._backend = backend
+        self._plan = backend.plan()
+        self._lock = self._plan  # held where a step needs Python between foreign calls
+
     def _setup(self, defaults: dict[str, Any]) -> None:
-        self._lock = threading.RLock()  # held where a step needs Python between foreign calls
-        self._plan = _cpu.Plan()
+        self._use(devices.HOST)  # until the first arrays say otherwise
         self._groups: list[ParamGroup] = []
-        self._views: list[Any] = []  # the parameters as NumPy arrays
+        self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
         self._emas: list[Any] = []
         self._paths: list[tuple[int, tree.Path]] = []
@@ -144,13 +157,20 @@ class Optimizer:
             leaves = list(tree.flatten(group["params"]))
             views = [arrays.as_parameter(tree.written(root, p), a) for p, a in leaves]
             self._check_rounding(values, views)
-            news.append((group["params"], values, [path for path, _ in leaves], views))
-        self._check_apart([view for new in news for view in new[3]], news, roots)
+            given = iter([array for _, array in leaves])
+            params = tree.rebuild(group["params"], given.__next__)
+            news.append((params, values, [path for path, _ in leaves], views))
+        views = [view for new in news for view in new[3]]
+        backend = self._common_backend(views, news, roots)
+        self._check_apart(backend, views, news, roots)
         if len({new[1]["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
             raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
         made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
+        if not self._views:
+            self._use(backend)
         for (params, values, paths, views), states in zip(news, made, strict=True):
             self._append(params, values, paths, views, states)
+        self._backend.ready(self._plan)
         first = self._groups[0]["params"]
         self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
 
@@ -164,12 +184,23 @@ class Optimizer:
                 if test in (decay_rate, decay_rates):
                     rounds_to_one(name, values[name], dtype)
 
-    def _check_apart(self, views: list[Any], news: list[Any], roots: list[str]) -> None:
+    def _common_backend(self, views: list[Any], news: list[Any], roots: list[str]) -> Any:
+        """The one that present and new arrays share; an error names two that do not."""
         names = [tree.written(self._root(i), path) for i, path in self._paths]
+        for root, (_, _, paths, _) in zip(roots, news, strict=True):
+            names += [tree.written(root, path) for path in paths]
+        return devices.backend_of([*self._views, *views], names)
+
+    def _check_apart(
+        self, backend: Any, views: list[Any], news: list[Any], roots: list[str]
+    ) -> None:
+        names = [tree.written(self._root(i), path) for i, path in self._paths]
+        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
+        names += [f"the running mean of {name}" for name in names[: len(emas)]]
         names += [
             tree.written(r, path) for r, new in zip(roots, news, strict=True) for path in new[2]
         ]
-        pair = _cpu.find_overlap(self._views + views)
+        pair = backend.find_overlap(self._views + emas + views)
         if pair is not None:
             first, second = (names[i] for i in sorted(pair))
             raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
@@ -198,7 +229,8 @@ class Optimizer:
             new = self._check(new)
             self._check_rounding(new, views)
             ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
-            if self.variant(new) != rule or ema:
+            fill = any(self.fill(new, s) != self.fill(values, s) for s in RULES[rule][2])
+            if self.variant(new) != rule or ema or fill:
                 fixed = ", ".join((*self.structural, "ema_decay"))
                 raise ValueError(f"{fixed}: decided at construction, as state arrays depend on it")
             return new
@@ -225,7 +257,7 @@ class Optimizer:
     @property
     def param_groups(self) -> list[ParamGroup]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
-        return self._groups
+        return list(self._groups)
 
     # Gradients --------------------------------------------------------------------------------
 
@@ -290,7 +322,6 @@ class Optimizer:
         if trouble is not None and trouble[0] == "mismatch":
             trouble = self._plan.bind(self._converted(flat))
         if trouble is not None:
-            self._bound = False
             self._refuse(*trouble)
         self._bound = True
 
@@ -368,11 +399,13 @@ class Optimizer:
         if trouble is not None:
             self._refuse(*trouble)
 
-    def _ask_schedules(self, back: int = 0) -> None:
-        """Set each callable lr to its value at the coming call, or ``back`` calls before it."""
-        calls = sum(self._plan.counts()) - back
+    def _rates(self, calls: int) -> list[tuple[int, float]]:
+        """What each callable lr gives after so many calls, with its group."""
         asked = [(i, self._groups[i]["lr"](calls)) for i in self._callables]
-        for i, lr in [(i, check.number(f"lr({calls})", lr, at_least=0)) for i, lr in asked]:
+        return [(i, check.number(f"lr({calls})", lr, at_least=0)) for i, lr in asked]
+
+    def _ask_schedules(self) -> None:
+        for i, lr in self._rates(self._plan.calls()):
             self._plan.set_lr(i, lr)
 
     # What a run has come to -------------------------------------------------------------------

@@ -48,8 +48,8 @@ def info(*, load: bool = False) -> Info:
     Returns
     -------
     Info
-        A dict that prints as a table: version, Python, NumPy, SIMD level in use, threads and what
-        limits them, OpenMP, whether denormals are flushed, LAPACK, CUDA.
+        A dict that prints as a table: version, Python, NumPy, SIMD level in use and levels there
+        are, threads and what limits them, OpenMP, whether denormals are flushed, LAPACK, CUDA.
 
     Raises
     ------
@@ -69,6 +69,7 @@ def info(*, load: bool = False) -> Info:
             "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
             "numpy": np.__version__,
             "simd": _cpu.simd_level(),
+            "simd levels": ", ".join(_cpu.simd_levels()),
             "threads": get_num_threads(),
             "threads because of": _reason(_cpu.thread_limits()),
             "openmp": _cpu.openmp or "not built in: one thread",
@@ -91,7 +92,7 @@ def get_num_threads() -> int:
     >>> st.get_num_threads() >= 1
     True
     """
-    return int(_cpu.get_num_threads())
+    return _cpu.get_num_threads()
 
 
 def set_num_threads(n: int | None) -> None:
@@ -173,6 +174,6 @@ def _lapack(load: bool) -> str:
 
 
 def _cuda() -> str:
-    if importlib.util.find_spec("steepest._cuda") is None:
-        return "not built"
-    return "built"
+    from steepest.devices import cuda_status
+
+    return cuda_status()

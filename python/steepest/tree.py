@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["flatten", "flatten_like", "is_branch", "rebuild"]
 
 Path = tuple[Any, ...]
+MAX_DEPTH = 100
 
 
 def is_branch(node: Any) -> bool:
@@ -21,10 +22,18 @@ def _children(node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """The leaves of a structure, each with the keys that lead to it."""
+    """The leaves of a structure, each with the keys that lead to it.
+
+    Raises
+    ------
+    ValueError
+        For a structure that holds itself, or is nested beyond use.
+    """
     if not is_branch(node):
         yield path, node
         return
+    if len(path) == MAX_DEPTH:
+        raise ValueError(f"params: nested more than {MAX_DEPTH} deep; does a list hold itself?")
     for key, child in _children(node):
         yield from flatten(child, (*path, key))
 
@@ -76,7 +85,11 @@ def rebuild(like: Any, leaf: Callable[[], Any]) -> Any:
 
 def written(root: str, path: Path) -> str:
     """A path as an error shows it: ``params["layer2"]["w"]``."""
-    return root + "".join(f"[{json.dumps(k) if isinstance(k, str) else repr(k)}]" for k in path)
+
+    def key(k: Any) -> str:
+        return json.dumps(k, ensure_ascii=False) if isinstance(k, str) else repr(k)
+
+    return root + "".join(f"[{key(k)}]" for k in path)
 
 
 def joined(path: Path) -> str:

@@ -106,11 +106,16 @@ Pair make_tensor(int group, int n_states, bool ema, bool aligned, int64_t n) {
 
 int64_t some_size() {
   switch (pick(0, 5)) {
-    case 0: return 0;
-    case 1: return pick(1, 20);
-    case 2: return cuda::tile_size + pick(-2, 2);
-    case 3: return 2 * cuda::tile_size + pick(0, 9);
-    default: return pick(1, 3000);
+    case 0:
+      return 0;
+    case 1:
+      return pick(1, 20);
+    case 2:
+      return cuda::tile_size + pick(-2, 2);
+    case 3:
+      return 2 * cuda::tile_size + pick(0, 9);
+    default:
+      return pick(1, 3000);
   }
 }
 
@@ -234,7 +239,8 @@ class Case {
     if (counts.step_count != host_.step_count) fail("step_count", seed_, counts.step_count);
     if (counts.skipped != host_.skipped) fail("skipped", seed_, counts.skipped);
     const double norm = device_.grad_norm(nullptr);
-    if (std::memcmp(&norm, &host_.grad_norm, 8) != 0 && !(std::isnan(norm) && std::isnan(host_.grad_norm)))
+    if (std::memcmp(&norm, &host_.grad_norm, 8) != 0 &&
+        !(std::isnan(norm) && std::isnan(host_.grad_norm)))
       fail("grad_norm", seed_, 0);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const auto id = static_cast<int64_t>(i);

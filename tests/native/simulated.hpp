@@ -11,7 +11,7 @@ namespace steepest::cuda::simulated {
 
 struct Settings {
   uint64_t seed = 1;
-  int resident = 7;                 // blocks of a grid at most
+  int resident = 7;  // blocks of a grid at most
   bool capturing = false;
   std::vector<std::function<void()>> graph;  // what was launched while capturing
   // Only these blocks of a grid as large as the tiles run, where there are any.

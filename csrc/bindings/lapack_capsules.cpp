@@ -1,0 +1,72 @@
+// BLAS and LAPACK from scipy.linalg.cython_blas and cython_lapack: `__pyx_capi__` holds one
+// capsule a routine, named by its C signature with mangled type names, such as
+// "void (char *, int *, __pyx_t_5scipy_6linalg_13cython_lapack_d *, int *, int *)".
+#include "bindings/lapack_capsules.hpp"
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "core/error.hpp"
+#include "linalg/lapack.hpp"
+
+namespace py = pybind11;
+
+namespace steepest {
+namespace {
+
+// A signature as one letter an argument: c for char *, i for int *, r for a real of any name.
+std::string pattern_of(const std::string& signature) {
+  std::string pattern;
+  size_t begin = signature.find('(') + 1;
+  while (begin < signature.size()) {
+    const size_t end = signature.find_first_of(",)", begin);
+    const std::string argument = signature.substr(begin, end - begin);
+    pattern += argument == "char *" ? 'c' : argument == "int *" ? 'i' : 'r';
+    begin = end + 2;
+  }
+  return pattern;
+}
+
+// The routine's pointer, after its capsule's signature has been compared with `pattern`.
+template <class F>
+void take(const py::dict& capsules, const std::string& name, const std::string& pattern, F& into) {
+  if (!capsules.contains(name.c_str())) {
+    throw Error(ErrorKind::backend, "SciPy's LAPACK has no routine " + name);
+  }
+  PyObject* capsule = capsules[name.c_str()].ptr();
+  const char* signature = PyCapsule_GetName(capsule);
+  if (!signature || pattern_of(signature) != pattern) {
+    throw Error(ErrorKind::backend, "SciPy's " + name + " has the signature '" +
+                                        (signature ? signature : "") + "', not the pattern " +
+                                        pattern + " (c char *, i 32-bit int *, r real *)");
+  }
+  into = reinterpret_cast<F>(PyCapsule_GetPointer(capsule, signature));
+}
+
+template <class T>
+void fill(const py::dict& blas, const py::dict& lapack, const std::string& letter) {
+  linalg::Lapack<T> table;
+  take(blas, letter + "syrk", "cciirrirri", table.syrk);
+  take(blas, letter + "gemv", "ciirririrri", table.gemv);
+  take(blas, letter + "symv", "cirririrri", table.symv);
+  take(lapack, letter + "potrf", "cirii", table.potrf);
+  take(lapack, letter + "potrs", "ciiririi", table.potrs);
+  take(lapack, letter + "geqrf", "iirirrii", table.geqrf);
+  linalg::lapack_table<T>() = table;
+}
+
+}  // namespace
+
+void load_lapack() {
+  if (linalg::lapack_loaded()) return;
+  const auto capsules = [](const char* name) {
+    return py::dict(py::module_::import(name).attr("__pyx_capi__"));
+  };
+  const py::dict blas = capsules("scipy.linalg.cython_blas");
+  const py::dict lapack = capsules("scipy.linalg.cython_lapack");
+  fill<double>(blas, lapack, "d");
+  fill<float>(blas, lapack, "s");
+}
+
+}  // namespace steepest

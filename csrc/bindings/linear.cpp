@@ -1,0 +1,99 @@
+// Bindings of the kernels under steepest.linear: checks what memory safety needs, no more.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <optional>
+#include <string>
+
+#include "bindings/module.hpp"
+#include "cpu/level.hpp"
+#include "cpu/threads.hpp"
+#include "linalg/asymmetry.hpp"
+#include "linalg/sweep.hpp"
+
+namespace py = pybind11;
+
+namespace steepest {
+namespace {
+
+DType dtype_of(const py::array& a, const char* name) {
+  if (py::isinstance<py::array_t<float>>(a)) return DType::float32;
+  if (py::isinstance<py::array_t<double>>(a)) return DType::float64;
+  throw Error(ErrorKind::type, std::string(name) + ": allowed is float32 or float64");
+}
+
+// The distance between the rows of a square matrix whose rows are contiguous, in elements.
+int64_t row_stride(const py::array& a, DType dtype) {
+  const int64_t item = size_of(dtype);
+  if (a.ndim() != 2 || a.shape(0) != a.shape(1))
+    throw Error(ErrorKind::value, "a: allowed is a square matrix");
+  if (a.shape(0) > 1 &&
+      (a.strides(1) != item || a.strides(0) % item != 0 || a.strides(0) < item * a.shape(1)))
+    throw Error(ErrorKind::value, "a: allowed is a matrix whose rows are contiguous");
+  return a.shape(0) > 1 ? a.strides(0) / item : a.shape(0);
+}
+
+// (n_rhs, n), C-contiguous, of the matrix's dtype.
+void check_rows(const py::array& v, const char* name, const py::array& a, int64_t n_rhs) {
+  const int c_contiguous = py::array::c_style;
+  if (!v.dtype().equal(a.dtype()) || v.ndim() != 2 || v.shape(0) != n_rhs ||
+      v.shape(1) != a.shape(0) || !(v.flags() & c_contiguous))
+    throw Error(ErrorKind::value, std::string(name) + ": allowed is a C-contiguous (n_rhs, n) of " +
+                                      "the matrix's dtype");
+}
+
+void run_sweep(const py::array& a, const py::array& b, py::array x,
+               const std::optional<py::array>& x_start, std::optional<py::array> residual,
+               double omega, bool backward, bool triangle) {
+  const DType dtype = dtype_of(a, "a");
+  const int64_t n_rhs = b.ndim() == 2 ? b.shape(0) : -1;
+  linalg::Sweep task{};
+  task.lda = row_stride(a, dtype);
+  check_rows(b, "b", a, n_rhs);
+  check_rows(x, "x", a, n_rhs);
+  if (x_start.has_value() != residual.has_value())
+    throw Error(ErrorKind::value, "x_start and residual come together");
+  if (x_start) {
+    check_rows(*x_start, "x_start", a, n_rhs);
+    check_rows(*residual, "residual", a, n_rhs);
+    task.x_start = x_start->data();
+    task.start_residual = residual->mutable_data();
+  }
+  task.a = a.data();
+  task.b = b.data();
+  task.x = x.mutable_data();
+  task.n = a.shape(0);
+  task.n_rhs = n_rhs;
+  task.omega = omega;
+  task.backward = backward;
+  task.triangle = triangle;
+  const int threads = threads_for(a.nbytes());
+  const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, level_in_use());
+  py::gil_scoped_release release;
+  linalg::sweep(dtype, task, kernels, threads);
+}
+
+py::tuple run_asymmetry(const py::array& a) {
+  const DType dtype = dtype_of(a, "a");
+  const int64_t lda = row_stride(a, dtype);
+  const int64_t n = a.shape(0);
+  const int threads = threads_for(a.nbytes());
+  const void* data = a.data();
+  linalg::Asymmetry worst;
+  {
+    py::gil_scoped_release release;
+    worst = linalg::asymmetry(dtype, data, n, lda, threads);
+  }
+  return py::make_tuple(worst.difference, worst.magnitude, worst.row, worst.column);
+}
+
+}  // namespace
+
+void bind_linear(py::module_& m) {
+  m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::kw_only(),
+        py::arg("x_start") = py::none(), py::arg("residual") = py::none(), py::arg("omega") = 1.0,
+        py::arg("backward") = false, py::arg("triangle") = false);
+  m.def("asymmetry", &run_asymmetry, py::arg("a"));
+}
+
+}  // namespace steepest

@@ -1,0 +1,208 @@
+// Bindings of the vector kernels of the full-batch methods.
+//
+// Vectors are rows of a workspace, an array (k, n) that is picked from by number, or arrays (n,) of
+// their own.
+#include "linalg/vectors.hpp"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/module.hpp"
+#include "core/error.hpp"
+#include "cpu/level.hpp"
+#include "cpu/threads.hpp"
+#include "linalg/two_loop.hpp"
+
+namespace py = pybind11;
+
+namespace steepest {
+namespace {
+
+using linalg::Triangle;
+using linalg::Vectors;
+using Pointers = std::vector<void*>;
+
+Error refuse(const char* what, const char* allowed) {
+  return Error(ErrorKind::value, std::string(what) + ": allowed is " + allowed);
+}
+
+DType dtype_of(const py::array& a, const char* what) {
+  constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  if (a.flags() & aligned) {
+    if (py::array_t<double>::check_(a)) return DType::float64;
+    if (py::array_t<float>::check_(a)) return DType::float32;
+  }
+  throw Error(ErrorKind::type, std::string(what) + ": dtype " +
+                                   py::str(a.dtype()).cast<std::string>() +
+                                   "; allowed is aligned float32 or float64, native byte order");
+}
+
+const double* doubles(const py::array& a, const char* what) {
+  if (!py::array_t<double>::check_(a) || !(a.flags() & py::array::c_style))
+    throw refuse(what, "a C-contiguous float64 array");
+  return static_cast<const double*>(a.data());
+}
+
+// A rows-contiguous matrix and what its vectors must agree with.
+struct Workspace {
+  Workspace(const py::array& a, const char* what) : dtype(dtype_of(a, what)) {
+    if (a.ndim() != 2 || !(a.flags() & py::array::c_style))
+      throw refuse(what, "a C-contiguous array (k, n)");
+    k = a.shape(0);
+    n = a.shape(1);
+    data = static_cast<char*>(const_cast<void*>(a.data()));
+    writeable = a.writeable();
+  }
+
+  void* row(int64_t i) const {
+    if (i < 0 || i >= k)
+      throw Error(ErrorKind::value, "picks: row " + std::to_string(i) + " of a workspace of " +
+                                        std::to_string(k) + " rows");
+    return data + i * n * size_of(dtype);
+  }
+
+  void* vector(const py::handle& h, const char* what, bool write) const {
+    if (!py::isinstance<py::array>(h)) throw refuse(what, "arrays");
+    const auto a = py::reinterpret_borrow<py::array>(h);
+    if (dtype_of(a, what) != dtype) throw refuse(what, "the dtype of the matrix");
+    if (a.ndim() != 1 || a.shape(0) != n || (n > 1 && a.strides(0) != size_of(dtype)))
+      throw refuse(what, "contiguous arrays (n,), n as the rows of the matrix");
+    if (write && !a.writeable()) throw refuse(what, "writable arrays");
+    return const_cast<void*>(a.data());
+  }
+
+  Pointers vectors(const py::list& list, const char* what, bool write = false) const {
+    Pointers out;
+    for (const py::handle h : list) out.push_back(vector(h, what, write));
+    return out;
+  }
+
+  Pointers picked(const py::list& picks, const py::list& others) const {
+    Pointers out;
+    out.reserve(picks.size() + others.size());
+    for (const py::handle h : picks) out.push_back(row(h.cast<int64_t>()));
+    for (const py::handle h : others) out.push_back(vector(h, "vectors", false));
+    return out;
+  }
+
+  Vectors view(const Pointers& p) const { return {p.data(), static_cast<int64_t>(p.size())}; }
+
+  DType dtype;
+  int64_t k, n;
+  char* data;
+  bool writeable;
+};
+
+linalg::Pass pass_over(DType dtype, int64_t bytes) {
+  return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes)};
+}
+
+// Releases the GIL where the work outlasts the release.
+class Unlocked {
+ public:
+  explicit Unlocked(int64_t bytes) {
+    if (bytes > (64 << 10)) release_.emplace();
+  }
+
+ private:
+  std::optional<py::gil_scoped_release> release_;
+};
+
+py::array_t<double> inner(const py::array& workspace, const py::list& picks,
+                          const py::list& vectors) {
+  const Workspace w(workspace, "workspace");
+  const Pointers columns = w.vectors(vectors, "vectors");
+  const Pointers rows = w.picked(picks, vectors);
+  py::array_t<double> products({rows.size(), columns.size()});
+  double* out = products.mutable_data();
+  const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::inner(pass, w.view(rows), w.view(columns), w.n, out);
+  return products;
+}
+
+void combine(const py::array& workspace, const py::list& picks, const py::list& vectors,
+             const py::array& coefficients, const py::list& outs) {
+  const Workspace w(workspace, "workspace");
+  const Pointers rows = w.picked(picks, vectors);
+  const Pointers into = w.vectors(outs, "outs", true);
+  const double* c = doubles(coefficients, "coefficients");
+  if (coefficients.size() != static_cast<int64_t>(into.size() * rows.size()))
+    throw refuse("coefficients", "an array (outs, picks and vectors)");
+  const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::combine(pass, c, w.view(rows), w.view(into), w.n);
+}
+
+Workspace square(const py::array& a) {
+  const Workspace w(a, "A");
+  if (w.k != w.n) throw refuse("A", "a square array");
+  return w;
+}
+
+void symmetric_product(const py::array& a, const py::list& vectors, const py::list& outs) {
+  const Workspace w = square(a);
+  const Pointers columns = w.vectors(vectors, "vectors");
+  const Pointers into = w.vectors(outs, "outs", true);
+  if (columns.size() != into.size()) throw refuse("outs", "one for each vector");
+  const int64_t bytes = w.n * w.n * size_of(w.dtype) / 2;
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::symmetric_product(pass, Triangle{w.data, w.n, w.n}, w.view(columns), w.view(into));
+}
+
+void rank_two(const py::array& a, const py::array& u, const py::array& v) {
+  const Workspace w = square(a);
+  if (!w.writeable) throw refuse("A", "a writable array");
+  const void* up = w.vector(u, "u", false);
+  const void* vp = w.vector(v, "v", false);
+  const int64_t bytes = w.n * w.n * size_of(w.dtype);
+  const linalg::Pass pass = pass_over(w.dtype, bytes);
+  const Unlocked unlocked(bytes);
+  linalg::rank_two(pass, Triangle{w.data, w.n, w.n}, up, vp);
+}
+
+// (coefficients, scale, slope, magnitude): row 0 of the coefficients (2, 2 count + 2) gives d from
+// s_i, y_i, g and x, row 1 gives x + d. Column 0 of `products` holds the products of s_i, y_i and g
+// with g.
+py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& products,
+                   int64_t count, int64_t newest, double otherwise) {
+  const int64_t capacity = sy.ndim() == 2 ? sy.shape(0) : 0;
+  const int64_t square = capacity * capacity;
+  if (sy.size() != square || yy.size() != square || count < 0 || count > capacity ||
+      products.ndim() != 2 || products.shape(0) < 2 * count + 1 || newest < 0 || newest >= capacity)
+    throw refuse("two_loop", "sy, yy (m, m), products (2 count + 1, ...), count <= m, newest < m");
+  const int64_t columns = 2 * count + 2;
+  py::array_t<double> coefficients({int64_t{2}, columns});
+  double* c = coefficients.mutable_data();
+  const linalg::PairProducts pairs{doubles(sy, "sy"),
+                                   doubles(yy, "yy"),
+                                   doubles(products, "products"),
+                                   products.shape(1),
+                                   capacity,
+                                   count,
+                                   newest};
+  const linalg::Direction d = linalg::two_loop(pairs, otherwise, c);
+  c[columns - 1] = 0;
+  std::copy(c, c + columns, c + columns);
+  c[2 * columns - 1] = 1;
+  return py::make_tuple(coefficients, d.scale, d.slope, d.magnitude);
+}
+
+}  // namespace
+
+void bind_vectors(py::module_& m) {
+  m.def("inner", &inner);
+  m.def("combine", &combine);
+  m.def("symmetric_product", &symmetric_product);
+  m.def("rank_two", &rank_two);
+  m.def("two_loop", &two_loop);
+}
+
+}  // namespace steepest

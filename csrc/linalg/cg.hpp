@@ -1,0 +1,146 @@
+// The damped normal equations by conjugate gradients on products with J: no JᵀJ is formed.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "linalg/cholesky.hpp"
+#include "linalg/lapack.hpp"
+#include "linalg/rows.hpp"
+
+namespace steepest::linalg {
+
+// J of one point, kept by its owner for as long as products are asked for, with its own weights.
+template <class T>
+class Operator {
+ public:
+  void set(const Rows<T>& rows) {
+    rows_ = rows;
+    if (rows.jac_weight) {
+      jac_weight_.assign(rows.jac_weight, rows.jac_weight + rows.m);
+      res_weight_.assign(rows.res_weight, rows.res_weight + rows.m);
+      rows_.jac_weight = jac_weight_.data();
+      rows_.res_weight = res_weight_.data();
+    }
+    Jv_.resize(static_cast<size_t>(rows.m));
+  }
+  void clear() { rows_ = Rows<T>{}; }
+  bool empty() const { return rows_.m == 0; }
+  const Rows<T>& rows() const { return rows_; }
+
+  // out = (weighted J)ᵀ (weighted J) v
+  void product(const T* v, T* out) {
+    multiply(v, Jv_.data());
+    weighted_transpose(Jv_.data(), out);
+  }
+
+  // out = J v, without weights
+  void multiply(const T* v, T* out) const { gemv(false, v, out); }
+
+  // out = Jᵀ v, without weights
+  void transpose_multiply(const T* v, T* out) const { gemv(true, v, out); }
+
+  // out = (weighted J)ᵀ weights v; v is overwritten
+  void weighted_transpose(T* v, T* out) const {
+    if (rows_.jac_weight) {
+      for (int64_t i = 0; i < rows_.m; ++i) v[i] *= rows_.jac_weight[i] * rows_.jac_weight[i];
+    }
+    gemv(true, v, out);
+  }
+
+ private:
+  void gemv(bool transposed, const T* v, T* out) const {
+    if (rows_.m * rows_.n <= own_gemv_size) return gemv_own(transposed, v, out);
+    // Row-major J is Jᵀ to BLAS, so its product and its transpose's change places.
+    char trans = transposed == rows_.row_major ? 'N' : 'T';
+    int rows = blas_int(rows_.row_major ? rows_.n : rows_.m);
+    int columns = blas_int(rows_.row_major ? rows_.m : rows_.n);
+    int stride = blas_int(rows_.ld), one = 1;
+    T unit = 1, zero = 0;
+    lapack<T>().gemv(&trans, &rows, &columns, &unit, const_cast<T*>(rows_.data), &stride,
+                     const_cast<T*>(v), &one, &zero, out, &one);
+  }
+
+  void gemv_own(bool transposed, const T* v, T* out) const {
+    std::fill_n(out, transposed ? rows_.n : rows_.m, T(0));
+    const int64_t down = rows_.row_major ? rows_.ld : 1, across = rows_.row_major ? 1 : rows_.ld;
+    for (int64_t i = 0; i < rows_.m; ++i) {
+      const T* row = rows_.data + i * down;
+      for (int64_t j = 0; j < rows_.n; ++j) {
+        if (transposed) {
+          out[j] += row[j * across] * v[i];
+        } else {
+          out[i] += row[j * across] * v[j];
+        }
+      }
+    }
+  }
+
+  // Below it LAPACK need not be there; see DenseCpu::needs_lapack.
+  static constexpr int64_t own_gemv_size = 4096;
+
+  Rows<T> rows_{};
+  std::vector<T> jac_weight_, res_weight_, Jv_;
+};
+
+// d on `free` with (H_FF + λ D_F²) d = -r_F to a relative residual of `tolerance`, both measured
+// in the preconditioner's norm; the preconditioner is the system's diagonal.
+// Hestenes and Stiefel, J. Res. NBS 49 (1952) 409-436.
+template <class T>
+class ConjugateGradients {
+ public:
+  void solve(Operator<T>& J, const T* norms2, Damping<T> damping, const std::vector<int64_t>& free,
+             int64_t n, const T* r, T tolerance, T* d) {
+    start(norms2, damping, free, n, r);
+    double rz = dot(free, residual_, z_);
+    const double enough = static_cast<double>(tolerance) * static_cast<double>(tolerance) * rz;
+    for (int64_t iteration = 0; iteration < 2 * n && rz > enough && rz > 0; ++iteration) {
+      J.product(p_.data(), Ap_.data());
+      for (const int64_t j : free) {
+        const T D = damping.D[j];
+        Ap_[at(j)] += damping.lambda * D * D * p_[at(j)];
+      }
+      const double curvature = dot(free, p_, Ap_);
+      if (!(curvature > 0)) break;  // rounding, or a direction that J does not see
+      const T alpha = static_cast<T>(rz / curvature);
+      for (const int64_t j : free) {
+        d_[at(j)] += alpha * p_[at(j)];
+        residual_[at(j)] -= alpha * Ap_[at(j)];
+        z_[at(j)] = residual_[at(j)] * inverse_[at(j)];
+      }
+      const double next = dot(free, residual_, z_);
+      const T beta = static_cast<T>(next / rz);
+      for (const int64_t j : free) p_[at(j)] = z_[at(j)] + beta * p_[at(j)];
+      rz = next;
+    }
+    for (const int64_t j : free) d[j] = d_[at(j)];
+  }
+
+ private:
+  static size_t at(int64_t j) { return static_cast<size_t>(j); }
+
+  void start(const T* norms2, Damping<T> damping, const std::vector<int64_t>& free, int64_t n,
+             const T* r) {
+    for (auto* v : {&d_, &residual_, &z_, &p_, &Ap_, &inverse_}) v->assign(at(n), T(0));
+    for (const int64_t j : free) {
+      const T diagonal = norms2[j] + damping.lambda * damping.D[j] * damping.D[j];
+      inverse_[at(j)] = diagonal > 0 ? 1 / diagonal : T(0);
+      residual_[at(j)] = -r[j];
+      z_[at(j)] = p_[at(j)] = residual_[at(j)] * inverse_[at(j)];
+    }
+  }
+
+  static double dot(const std::vector<int64_t>& free, const std::vector<T>& a,
+                    const std::vector<T>& b) {
+    double sum = 0;
+    for (const int64_t j : free) {
+      sum += static_cast<double>(a[at(j)]) * static_cast<double>(b[at(j)]);
+    }
+    return sum;
+  }
+
+  std::vector<T> d_, residual_, z_, p_, Ap_, inverse_;
+};
+
+}  // namespace steepest::linalg

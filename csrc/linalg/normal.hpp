@@ -1,0 +1,117 @@
+// Normal equations: H = JᵀJ and g = Jᵀf, summed over rows in one reading of J.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "linalg/lapack.hpp"
+#include "linalg/rows.hpp"
+
+namespace steepest::linalg {
+
+// Work (rows * n²) of one call below which the loop here beats a BLAS call; measured.
+constexpr int64_t own_gram_work = 16384;
+constexpr int64_t own_gram_n = 24;
+// Rows handed to BLAS at once: what syrk has read is still in cache for gemv.
+constexpr int64_t blas_chunk = 2048;
+constexpr int64_t own_chunk = 64;
+
+template <class T>
+class NormalEquations {
+ public:
+  // Without the matrix it is the gradient alone.
+  NormalEquations(int64_t size, bool with_matrix)
+      : n(size), H(static_cast<size_t>(with_matrix ? n * n : 0)), g(static_cast<size_t>(n)) {}
+
+  void clear() {
+    std::fill(H.begin(), H.end(), T(0));
+    std::fill(g.begin(), g.end(), T(0));
+  }
+
+  void add(const Rows<T>& rows, std::vector<T>& scratch) {
+    if (n <= own_gram_n && rows.m * n * n <= own_gram_work) {
+      each_chunk(rows, own_chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+        add_own(J, ld, f, m);
+      });
+    } else if (!rows.row_major && !rows.jac_weight) {
+      for (int64_t i = 0; i < rows.m; i += blas_chunk) {
+        add_blas(rows.at(i), rows.ld, rows.f + i, std::min(blas_chunk, rows.m - i), false);
+      }
+    } else {
+      each_chunk(rows, blas_chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+        add_blas(J, ld, f, m, true);
+      });
+    }
+  }
+
+  // out = H v
+  void product(const T* v, T* out) const {
+    if (n > own_gram_n) {
+      int size = blas_int(n), one = 1;
+      T unit = 1, zero = 0;
+      lapack<T>().symv(upper(), &size, &unit, const_cast<T*>(H.data()), &size, const_cast<T*>(v),
+                       &one, &zero, out, &one);
+      return;
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      const T* row = H.data() + j * n;
+      T sum = row[j] * v[j];
+      for (int64_t k = 0; k < j; ++k) {
+        sum += row[k] * v[k];
+        out[k] += row[k] * v[j];
+      }
+      out[j] = sum;
+    }
+  }
+
+  T diagonal(int64_t j) const { return H[static_cast<size_t>(j * n + j)]; }
+
+  static char* upper() {
+    static char letter = 'U';
+    return &letter;
+  }
+
+  int64_t n;
+  std::vector<T> H;  // lower triangle by rows (to LAPACK: upper triangle by columns)
+  std::vector<T> g;
+
+ private:
+  // Four rows at a time: each element of H is loaded and stored once for four products.
+  void add_own(const T* J, int64_t ld, const T* f, int64_t m) {
+    int64_t i = 0;
+    for (; i + 4 <= m; i += 4) {
+      const T *a = J + i * ld, *b = a + ld, *c = b + ld, *d = c + ld;
+      for (int64_t j = 0; j < n; ++j) {
+        T* h = H.data() + j * n;
+        g[static_cast<size_t>(j)] +=
+            (a[j] * f[i] + b[j] * f[i + 1]) + (c[j] * f[i + 2] + d[j] * f[i + 3]);
+        for (int64_t k = 0; k <= j; ++k) {
+          h[k] += (a[j] * a[k] + b[j] * b[k]) + (c[j] * c[k] + d[j] * d[k]);
+        }
+      }
+    }
+    for (; i < m; ++i) {
+      const T* a = J + i * ld;
+      for (int64_t j = 0; j < n; ++j) {
+        T* h = H.data() + j * n;
+        g[static_cast<size_t>(j)] += a[j] * f[i];
+        for (int64_t k = 0; k <= j; ++k) h[k] += a[j] * a[k];
+      }
+    }
+  }
+
+  void add_blas(const T* J, int64_t ld, const T* f, int64_t m, bool row_major) {
+    // Row-major J is, read by columns, Jᵀ: nothing is copied.
+    char trans = row_major ? 'N' : 'T';
+    int size = blas_int(n), rows = blas_int(m), stride = blas_int(ld), one = 1;
+    T unit = 1;
+    T *matrix = const_cast<T*>(J), *residual = const_cast<T*>(f);
+    lapack<T>().syrk(upper(), &trans, &size, &rows, &unit, matrix, &stride, &unit, H.data(), &size);
+    int *first = row_major ? &size : &rows, *second = row_major ? &rows : &size;
+    lapack<T>().gemv(&trans, first, second, &unit, matrix, &stride, residual, &one, &unit, g.data(),
+                     &one);
+  }
+};
+
+}  // namespace steepest::linalg

@@ -1,0 +1,73 @@
+// Rows of a Jacobian with their residuals, as users hand them over, read in chunks.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace steepest::linalg {
+
+// m rows of J (row-major or column-major, ld the stride between rows or columns) and of f.
+// With weights (a robust loss) row i counts as jac_weight[i] * J[i] and res_weight[i] * f[i].
+template <class T>
+struct Rows {
+  const T* data;
+  int64_t m, n, ld;
+  bool row_major;
+  const T* f;
+  const T* jac_weight = nullptr;
+  const T* res_weight = nullptr;
+
+  const T* at(int64_t i) const { return row_major ? data + i * ld : data + i; }
+};
+
+// Copies count rows from row i, weighted, row-major with stride n, and their residuals.
+template <class T>
+void pack(const Rows<T>& rows, int64_t i, int64_t count, T* J, T* f) {
+  const int64_t n = rows.n;
+  const T* from = rows.at(i);
+  for (int64_t r = 0; r < count; ++r) {
+    const T w = rows.jac_weight ? rows.jac_weight[i + r] : T(1);
+    const int64_t column = rows.row_major ? 1 : rows.ld;
+    const T* row = from + r * (rows.row_major ? rows.ld : 1);
+    for (int64_t j = 0; j < n; ++j) J[r * n + j] = w * row[j * column];
+    f[r] = (rows.res_weight ? rows.res_weight[i + r] : T(1)) * rows.f[i + r];
+  }
+}
+
+// Calls body(J, ld, f, count) over chunks of weighted row-major rows; rows that already are
+// unweighted and row-major are passed as they lie, all others through `scratch`.
+template <class T, class Body>
+void each_chunk(const Rows<T>& rows, int64_t chunk, std::vector<T>& scratch, Body&& body) {
+  const bool direct = rows.row_major && !rows.jac_weight;
+  if (!direct) scratch.resize(static_cast<size_t>(chunk * (rows.n + 1)));
+  for (int64_t i = 0; i < rows.m; i += chunk) {
+    const int64_t count = std::min(chunk, rows.m - i);
+    if (direct) {
+      body(rows.at(i), rows.ld, rows.f + i, count);
+    } else {
+      T* f = scratch.data() + chunk * rows.n;
+      pack(rows, i, count, scratch.data(), f);
+      body(scratch.data(), rows.n, f, count);
+    }
+  }
+}
+
+// out[j] += the square of column j's norm, without weights.
+template <class T>
+void add_column_norms2(const Rows<T>& rows, T* out) {
+  if (rows.row_major) {
+    for (int64_t i = 0; i < rows.m; ++i) {
+      const T* row = rows.at(i);
+      for (int64_t j = 0; j < rows.n; ++j) out[j] += row[j] * row[j];
+    }
+    return;
+  }
+  for (int64_t j = 0; j < rows.n; ++j) {
+    const T* column = rows.data + j * rows.ld;
+    T sum = 0;
+    for (int64_t i = 0; i < rows.m; ++i) sum += column[i] * column[i];
+    out[j] += sum;
+  }
+}
+
+}  // namespace steepest::linalg

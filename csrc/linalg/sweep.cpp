@@ -1,0 +1,52 @@
+// The order of a sweep: blocks one after the other, the rows of a block over the threads.
+#include "linalg/sweep.hpp"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace steepest::linalg {
+
+namespace base {
+SweepKernels sweep_kernels(DType dtype);
+}
+#ifdef STEEPEST_X86_LEVELS
+namespace avx2 {
+SweepKernels sweep_kernels(DType dtype);
+}
+namespace avx512 {
+SweepKernels sweep_kernels(DType dtype);
+}
+#endif
+
+SweepKernels sweep_kernels(DType dtype, [[maybe_unused]] const std::string& level) {
+#ifdef STEEPEST_X86_LEVELS
+  if (level == "avx512") return avx512::sweep_kernels(dtype);
+  if (level == "avx2") return avx2::sweep_kernels(dtype);
+#endif
+  return base::sweep_kernels(dtype);
+}
+
+void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads) {
+  const int team = std::min(threads, static_cast<int>(sweep_block / sweep_rows));
+  const int64_t blocks = (task.n + sweep_block - 1) / sweep_block;
+  const auto room = [&](int64_t elements) {
+    return std::vector<char>(static_cast<size_t>(elements * size_of(dtype)));
+  };
+  auto r = room(task.n_rhs * sweep_block);
+  auto transposed = room(sweep_block * sweep_block);
+  auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
+#pragma omp parallel num_threads(team) if (team > 1)
+  for (int64_t at = 0; at < blocks; ++at) {
+    const int64_t begin = (task.backward ? blocks - 1 - at : at) * sweep_block;
+    const int64_t end = std::min(begin + sweep_block, task.n);
+    const SweepBlock block{begin, end, r.data(), transposed.data(), steps.data()};
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < end - begin; first += sweep_rows)
+      kernel.subtract(task, block, first);
+#pragma omp single
+    kernel.relax(task, block);
+  }
+}
+
+}  // namespace steepest::linalg

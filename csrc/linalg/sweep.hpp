@@ -1,0 +1,51 @@
+// Relaxation sweeps over a dense, row-major system A X = B, in place in X.
+//
+// Successive over-relaxation (Young 1954, Trans. AMS 76, 92-111) with its rows taken in blocks:
+//   R = B_I - A_I X                       all threads, a few rows at a time: the read of A
+//   X_I <- X_I + (D_I/omega + L_I)^-1 R   one thread; L_I is A_II below its diagonal
+// Row for row this is SOR, and Gauss-Seidel at omega = 1, whatever the block length is: the block
+// only lets many threads share one row's predecessors. Backward, the order and L turn round.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/dtype.hpp"
+
+namespace steepest::linalg {
+
+constexpr int64_t sweep_block = 64;  // rows between two meetings of the threads
+constexpr int64_t sweep_rows = 8;    // rows that a thread takes at once: x is loaded once for all
+
+struct Sweep {
+  const void* a;         // (n, n), rows lda elements apart
+  const void* b;         // (n_rhs, n): the right-hand sides lie one after the other
+  void* x;               // (n_rhs, n), changed
+  const void* x_start;   // (n_rhs, n), a copy of x, or null
+  void* start_residual;  // (n_rhs, n): with x_start, B - A x_start from the same read of A
+  int64_t n;
+  int64_t n_rhs;
+  int64_t lda;
+  double omega;
+  bool backward;
+  bool triangle;  // columns not visited yet are left out (x is zero there): a triangular solve
+};
+
+// The rows [begin, end) of the task, with room for what its two phases hand on, row and column in
+// the order of the visit: r (n_rhs, sweep_block), transposed A_II (sweep_block, sweep_block), and
+// the steps X - x_start so far (n_rhs, n).
+struct SweepBlock {
+  int64_t begin;
+  int64_t end;
+  void* r;
+  void* transposed;
+  void* steps;
+};
+struct SweepKernels {
+  void (*subtract)(const Sweep& task, const SweepBlock& block, int64_t first);
+  void (*relax)(const Sweep& task, const SweepBlock& block);
+};
+SweepKernels sweep_kernels(DType dtype, const std::string& level);
+
+void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads);
+
+}  // namespace steepest::linalg

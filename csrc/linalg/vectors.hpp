@@ -1,0 +1,72 @@
+// The four vector kernels under the full-batch methods. All are bound by memory: each reads what
+// it is given once, for all that it computes.
+//
+// Results are bitwise the same for any number of threads and any SIMD level: sums run over a fixed
+// number of lanes, over fixed blocks that are joined in order.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/dtype.hpp"
+
+namespace steepest::linalg {
+
+// Vectors of n elements of one dtype, anywhere in memory.
+struct Vectors {
+  void* const* at;
+  int64_t count;
+};
+
+// The lower triangle of a symmetric (n, n) matrix, rows ld elements apart.
+struct Triangle {
+  void* a;
+  int64_t n;
+  int64_t ld;
+};
+
+// What one thread does, compiled once per SIMD level.
+struct VectorKernels {
+  // sums[i, j] = the products over the elements [begin, end); lanes: room for max_lanes each
+  void (*inner)(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t end,
+                double* lanes, double* sums);
+  void (*combine)(const double* coefficients, const Vectors& rows, const Vectors& outs,
+                  int64_t begin, int64_t end);
+  // out[j][0:last] = what the rows [first, last) of the triangle give, mirrored part included
+  void (*symmetric_product)(const Triangle& a, int64_t first, int64_t last, const Vectors& columns,
+                            const Vectors& outs);
+  void (*rank_two)(const Triangle& a, int64_t first, int64_t last, const void* u, const void* v);
+  // out += part over n elements
+  void (*add)(void* out, const void* part, int64_t n);
+};
+
+constexpr int64_t vector_chunk = 8192;   // bytes that stay in L1 while all rows pass over them
+constexpr int64_t vector_block = 16384;  // elements that a thread takes at once
+constexpr int64_t max_lanes = 16;
+constexpr int64_t max_outs = 4;
+
+VectorKernels vector_kernels(DType dtype, const std::string& level);
+
+// How a pass runs: its kernels and, at most, so many threads.
+struct Pass {
+  DType dtype;
+  VectorKernels kernel;
+  int threads;
+};
+
+// products[i, j] = rows[i] . columns[j], summed in double; products is (rows, columns), row-major.
+void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
+           double* products);
+
+// out[j] = sum_i coefficients[j, i] rows[i], summed in the order of the rows; a row whose
+// coefficients are all zero is not read. An out may be one of the rows; at most max_outs.
+void combine(const Pass& pass, const double* coefficients, const Vectors& rows, const Vectors& outs,
+             int64_t n);
+
+// out[j] = A columns[j]; no out may be one of the columns.
+void symmetric_product(const Pass& pass, const Triangle& a, const Vectors& columns,
+                       const Vectors& outs);
+
+// A <- A + u v' + v u'.
+void rank_two(const Pass& pass, const Triangle& a, const void* u, const void* v);
+
+}  // namespace steepest::linalg

@@ -1,0 +1,86 @@
+// How λ is found and how it follows the gain ratio ρ (actual over predicted reduction).
+//
+// λ is raised until the cost falls and lowered after success, but not by fixed factors: they raise
+// it in many small steps that cost an evaluation each, and lower it too slowly after a start far
+// away (Nielsen's rule, IMM-REP-1999-05, took 2.6 times the Jacobians on Moré, Garbow and
+// Hillstrom's problems). It is the radius |Ds| of the step that is halved or doubled, and λ is
+// solved for: Moré, The Levenberg-Marquardt Algorithm (1978), sections 4 and 5.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace steepest::nlls {
+
+// The length that a step may have.
+class Radius {
+ public:
+  double value() const { return value_; }
+
+  // The first step is taken with the λ that the user gave, within |Dx| of x.
+  void start(double x_norm) {
+    value_ = x_norm > 0 ? x_norm : std::numeric_limits<double>::infinity();
+  }
+
+  void limit(double length) { value_ = std::min(value_, length); }
+
+  // A step of this length gave this ratio. first: no other was tried before it; the radius has
+  // been a guess so far, and |Dx| is as good a guess after it as before.
+  void accepted(double ratio, double length, double x_norm, bool undamped, bool first) {
+    if (ratio <= 0.25) {
+      value_ = 0.5 * std::min(value_, 10 * length);
+    } else if (undamped || ratio >= 0.75) {
+      value_ = std::max(2 * length, first ? x_norm : 0.0);
+    }
+  }
+
+  // The cost did not fall. slope: gᵀs < 0; actual: minus its rise, -inf where it is not finite.
+  // The parabola through both costs and the slope tells how far, between a tenth and a half.
+  void rejected(double length, double slope, double actual) {
+    double factor = 0.1;
+    if (std::isfinite(actual)) factor = actual == 0 ? 0.5 : 0.5 * slope / (slope + actual);
+    value_ = std::clamp(factor, 0.1, 0.5) * std::min(value_, 10 * length);
+  }
+
+ private:
+  double value_ = 0;
+};
+
+// The search for the λ whose step is as long as the radius, within a tenth. 1/|Ds| is almost
+// linear in λ (Hebden 1973, Moré section 5), so the secant through two λ is a good next one.
+class RadiusEquation {
+ public:
+  // At the smallest λ allowed the step has length `length` (infinite: it could not be computed);
+  // `upper` is a λ whose step is certainly short enough.
+  RadiusEquation(double radius, double smallest, double length, double upper)
+      : radius_(radius),
+        low_(smallest),
+        high_(std::max(upper, 2 * smallest)),
+        last_{smallest, 1 / length} {}
+
+  double first(double guess) const { return guess > low_ && guess < high_ ? guess : middle(); }
+
+  bool solved(double length) const { return std::fabs(length - radius_) <= 0.1 * radius_; }
+
+  // The next λ, after the step at `lambda` had this length.
+  double next(double lambda, double length) {
+    (length > radius_ ? low_ : high_) = lambda;
+    const Point here{lambda, 1 / length};
+    const double secant = lambda + (1 / radius_ - here.inverse) * (lambda - last_.lambda) /
+                                       (here.inverse - last_.inverse);
+    last_ = here;
+    return secant > low_ && secant < high_ ? secant : middle();
+  }
+
+ private:
+  struct Point {
+    double lambda, inverse;
+  };
+
+  double middle() const { return std::max(1e-3 * high_, std::sqrt(low_ * high_)); }
+
+  double radius_, low_, high_;
+  Point last_;
+};
+
+}  // namespace steepest::nlls

@@ -1,0 +1,63 @@
+// Robust losses ρ(z) of z = (f / C)², and what they make of a residual and its row of J.
+// cost = ½ C² Σ ρ(zᵢ). Triggs et al., Bundle Adjustment - A Modern Synthesis (2000), section 4.3:
+// the Gauss-Newton model of the cost has rows √(ρ' + 2ρ''z) J and residuals ρ' f / √(ρ' + 2ρ''z).
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+namespace steepest::nlls {
+
+enum class Loss { linear, soft_l1, huber, cauchy, arctan, tukey, given };
+
+struct Rho {
+  double value, first, second;
+};
+
+inline Rho rho(Loss loss, double z) {
+  switch (loss) {
+    case Loss::soft_l1: {
+      const double t = 1 + z, root = std::sqrt(t);
+      return {2 * z / (root + 1), 1 / root, -0.5 / (t * root)};
+    }
+    case Loss::huber: {
+      if (z <= 1) return {z, 1, 0};
+      const double root = std::sqrt(z);
+      return {2 * root - 1, 1 / root, -0.5 / (z * root)};
+    }
+    case Loss::cauchy: {
+      const double t = 1 + z;
+      return {std::log1p(z), 1 / t, -1 / (t * t)};
+    }
+    case Loss::arctan: {
+      const double t = 1 + z * z;
+      return {std::atan(z), 1 / t, -2 * z / (t * t)};
+    }
+    case Loss::tukey: {
+      if (z > 1) return {1.0 / 3, 0, 0};
+      const double t = 1 - z;
+      return {z * (1 - z * (1 - z / 3)), t * t, -2 * t};
+    }
+    case Loss::linear:
+    case Loss::given:
+      break;
+  }
+  return {z, 1, 0};
+}
+
+// What row and residual are multiplied by. Where ρ' + 2ρ''z is not positive the model would be
+// no minimum: it is held at the rounding unit, as SciPy does.
+template <class T>
+struct RowWeights {
+  T jacobian, residual;
+};
+
+template <class T>
+RowWeights<T> row_weights(double first, double second, double z) {
+  const double curvature =
+      std::fmax(first + 2 * second * z, static_cast<double>(std::numeric_limits<T>::epsilon()));
+  const double root = std::sqrt(curvature);
+  return {static_cast<T>(root), static_cast<T>(first / root)};
+}
+
+}  // namespace steepest::nlls

@@ -1,0 +1,25 @@
+// The norm of a scaled vector of the host.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+namespace steepest::nlls {
+
+// |(scale_j v_j)|, in double; squares that overflow or vanish are avoided where they would.
+template <class T>
+double norm(const std::vector<T>& v, const T* scale) {
+  double sum = 0;
+  for (size_t j = 0; j < v.size(); ++j) {
+    const double part = static_cast<double>(scale[j]) * static_cast<double>(v[j]);
+    sum += part * part;
+  }
+  if (sum > 1e-250 && sum < 1e250) return std::sqrt(sum);
+  sum = 0;
+  for (size_t j = 0; j < v.size(); ++j) {
+    sum = std::hypot(sum, static_cast<double>(scale[j]) * static_cast<double>(v[j]));
+  }
+  return sum;
+}
+
+}  // namespace steepest::nlls

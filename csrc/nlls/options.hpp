@@ -1,0 +1,27 @@
+// What a solver is asked for.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "linalg/dense.hpp"
+#include "nlls/loss.hpp"
+#include "nlls/stopping.hpp"
+
+namespace steepest::nlls {
+
+enum class Method { gauss_newton, levenberg, marquardt };
+
+template <class T>
+struct Options {
+  Method method = Method::marquardt;
+  linalg::LinearSolver linear_solver = linalg::LinearSolver::automatic;
+  double damping = 1e-3;
+  Tolerances tolerances{1e-8, 1e-8, 1e-8};
+  int64_t max_nfev = 0;
+  Loss loss = Loss::linear;
+  double f_scale = 1;
+  std::vector<T> x_scale;       // empty: by the Jacobian's columns for lm, 1 for the others
+  std::vector<T> lower, upper;  // empty: no bounds
+};
+
+}  // namespace steepest::nlls

@@ -1,0 +1,449 @@
+// Gauss-Newton, Levenberg and Levenberg-Marquardt as a state machine: it never calls the user's
+// functions, it is told what they gave at the point it asked for.
+//
+//   phase residual   asks for f at point(): tell_residual, or tell_normal, or blocks of rows
+//   phase jacobian   the point is accepted, asks for J there: tell_jacobian
+//   phase done       point() is the answer, status() says why
+//
+// A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
+// Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
+// Algorithm (1978), section 6: D holds the largest norm that each column has had.
+//
+// Where λ holds the step back and J is kept, phase residual first asks for f a tenth of the step
+// ahead: a second-order correction from it (step.hpp) follows curved valleys in half the Jacobians.
+// Easy fits never get there.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "linalg/dense.hpp"
+#include "nlls/bounds.hpp"
+#include "nlls/damping.hpp"
+#include "nlls/norm.hpp"
+#include "nlls/options.hpp"
+#include "nlls/residuals.hpp"
+#include "nlls/step.hpp"
+#include "nlls/stopping.hpp"
+
+namespace steepest::nlls {
+
+enum class Phase { residual, jacobian, done };
+
+template <class Backend>
+class Solver {
+ public:
+  using T = typename Backend::Scalar;
+  using Rows = linalg::Rows<T>;
+
+  Solver(std::vector<T> x0, const Options<T>& options)
+      : options_(options),
+        n_(static_cast<int64_t>(x0.size())),
+        backend_(n_, options.linear_solver),
+        box_(options.lower, options.upper, n_),
+        residuals_(options.loss, options.f_scale),
+        stopping_(options.tolerances),
+        finder_(options.damping, x0.size()),
+        x_(x0),
+        trial_(std::move(x0)),
+        D_(x_.size(), T(1)),
+        column_scale_(x_.size()),
+        product_(x_.size()),
+        ones_(x_.size(), T(1)) {
+    for (size_t j = 0; j < options.x_scale.size(); ++j) D_[j] = 1 / options.x_scale[j];
+  }
+
+  Phase phase() const { return phase_; }
+  const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_; }
+
+  Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
+    expect(Phase::residual, "tell_residual");
+    check_size(m);
+    residuals_.set_trial(f, m, given_rho);
+    if (ahead_) return correct();
+    trial_cost_ = residuals_.trial_cost();
+    if (have_point_) return judge(residuals_.decrease());
+    check_start(trial_cost_);
+    m_ = m;
+    ++nfev_;
+    return phase_ = Phase::jacobian;
+  }
+
+  // J of the accepted point, m x n. It must stay as it is until the next one has been told.
+  Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
+    expect(Phase::jacobian, "tell_jacobian");
+    if (residuals_.robust()) residuals_.weigh_trial();
+    const Rows rows{J,
+                    residuals_.size(),
+                    n_,
+                    ld,
+                    row_major,
+                    residuals_.trial(),
+                    residuals_.jac_weight(),
+                    residuals_.res_weight()};
+    backend_.begin();
+    backend_.keep(rows);
+    backend_.add(rows);
+    ++njev_;
+    return take_linearization([this] { residuals_.accept(); }) ? next() : give_up();
+  }
+
+  // Cost ½Σf², JᵀJ (row-major) and Jᵀf at the point, summed elsewhere.
+  Phase tell_normal(double cost, const T* JtJ, const T* Jtf) {
+    expect(Phase::residual, "tell_normal");
+    backend_.set_has_rows(false);
+    backend_.begin();
+    backend_.set_normal(JtJ, Jtf);
+    return judge_whole(cost);
+  }
+
+  // Blocks of rows at the point: begin_blocks, add_block for each, end_blocks.
+  void begin_blocks() {
+    expect(Phase::residual, "begin_blocks");
+    backend_.begin();
+    block_cost_ = 0;
+    block_rows_ = 0;
+  }
+
+  // False: the cost is already above the accepted point's, the rest need not be told.
+  bool add_block(const Rows& rows) {
+    Residuals<Backend>& block = residuals_;
+    block.set_trial(rows.f, rows.m, nullptr);
+    block_cost_ += block.trial_cost();
+    block_rows_ += rows.m;
+    if (have_point_ && !(block_cost_ <= cost_)) return false;
+    Rows weighted = rows;
+    if (block.robust()) {
+      block.weigh_trial();
+      weighted.jac_weight = block.jac_weight();
+      weighted.res_weight = block.res_weight();
+    }
+    backend_.add(weighted);
+    return true;
+  }
+
+  Phase end_blocks(bool whole) {
+    if (whole) check_size(block_rows_);
+    if (!have_point_) m_ = block_rows_;
+    ++njev_;
+    return judge_whole(block_cost_);
+  }
+
+  // Whether to ask for residuals ahead of a step (true at first): not worth it where they do not
+  // come without a Jacobian.
+  void set_look_ahead(bool on) { look_ahead_ = on; }
+
+  // The callback asked to stop.
+  void stop() { finish(Status::stopped); }
+
+  Status status() const { return status_; }
+  const std::vector<T>& x() const { return x_; }
+  const T* fun() const { return residuals_.accepted(); }
+  const T* gradient() const { return backend_.gradient(); }
+  const T* jac_weight() const { return backend_.jac_weight(); }
+  int64_t n() const { return n_; }
+  int64_t m() const { return m_; }
+  double cost() const { return cost_; }
+  bool refused() const { return refused_; }  // the last Jacobian: its point was given up
+  double cosine() const { return cosine_; }
+  double optimality() const { return optimality_; }
+  double lambda() const { return finder_.lambda(); }
+  double step_norm() const { return judged_.length; }
+  double actual() const { return judged_.actual; }
+  bool by_qr() const { return backend_.by_qr(); }
+  int64_t nfev() const { return nfev_; }
+  int64_t njev() const { return njev_; }
+  int64_t nit() const { return nit_; }
+  int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
+  const Backend& backend() const { return backend_; }
+
+ private:
+  bool gauss_newton() const { return options_.method == Method::gauss_newton; }
+
+  // --- judging the point on trial
+
+  // Residual and Jacobian came together.
+  Phase judge_whole(double cost) {
+    trial_cost_ = cost;
+    if (have_point_) {
+      judge(cost_ - cost);
+    } else {
+      check_start(cost);
+      ++nfev_;
+      phase_ = Phase::jacobian;
+    }
+    if (phase_ == Phase::jacobian) take_linearization([] {}) ? next() : give_up();
+    return phase_;
+  }
+
+  Phase judge(double actual) {
+    ++nfev_;
+    ++trials_;
+    if (++trials_in_all_ == 1) radius_.limit(finder_.length());
+    judged_.actual = actual;
+    if (!std::isfinite(trial_cost_)) return reject(true);
+    ++finite_trials_;
+    const bool ftol = stopping_.ftol(judged_), xtol = stopping_.xtol(judged_);
+    if (ftol || xtol) {
+      pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
+    }
+    in_noise_ = !(actual > 0) && within_rounding();
+    if (!(actual > 0) && !in_noise_) return reject(false);
+    return phase_ = Phase::jacobian;
+  }
+
+  // Near a minimum the cost is flat to rounding long before the gradient is zero: whether it fell
+  // is chance. Such a step is taken if the gradient falls (compare Hager and Zhang's approximate
+  // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+  bool within_rounding() const {
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    return judged_.predicted <= 64 * eps * cost_ &&
+           std::fabs(judged_.actual) <= std::cbrt(eps * eps) * cost_;
+  }
+
+  // |D⁻¹g| over the variables that do not rest on a bound.
+  double gradient_norm(const std::vector<T>& x, const T* g) const {
+    double sum = 0;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      if (box_.rests(x[i], g[j], j)) continue;
+      sum = std::hypot(sum, static_cast<double>(g[j]) / static_cast<double>(D_[i]));
+    }
+    return sum;
+  }
+
+  // The step was no good: stop where that settles it, else a shorter one.
+  Phase reject(bool non_finite) {
+    phase_ = Phase::residual;
+    Status by_step = std::exchange(pending_, Status::max_nfev);
+    if (non_finite && stopping_.xtol(judged_)) by_step = too_short();
+    if (by_step != Status::max_nfev) return finish(by_step);
+    if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
+    if (gauss_newton()) {
+      shrink_ /= 2;
+      return try_step();
+    }
+    radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
+    return propose();
+  }
+
+  Phase give_up() {
+    refused_ = true;
+    return reject(!in_noise_);
+  }
+
+  // --- the linearization of an accepted point
+
+  // False where it is not finite, or no better within rounding: the point is given up. Nothing has
+  // changed then.
+  template <class F>
+  bool take_linearization(F&& accept_residuals) {
+    if (have_point_ && in_noise_ && backend_.finite() &&
+        !(gradient_norm(trial_, backend_.pending_gradient()) <
+          0.5 * gradient_norm(x_, backend_.gradient()))) {
+      return false;
+    }
+    refused_ = false;
+    if (!backend_.finite()) {
+      if (have_point_) return false;
+      throw Error(ErrorKind::value, "jac: not finite at x0; a start with a finite Jacobian is needed");
+    }
+    backend_.commit();
+    accept_residuals();
+    if (have_point_) {
+      ++nit_;
+      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_.data()),
+                       !finder_.held_back(), trials_in_all_ == 1);
+    }
+    x_ = trial_;
+    cost_ = trial_cost_;
+    scale();
+    if (!have_point_) radius_.start(norm(x_, D_.data()));
+    have_point_ = true;
+    trials_ = finite_trials_ = 0;
+    return true;
+  }
+
+  void scale() {
+    double largest = 0;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const T norm = std::sqrt(backend_.norms2()[j]);
+      column_scale_[i] = std::max(column_scale_[i], norm);
+      if (by_columns()) D_[i] = column_scale_[i] > 0 ? column_scale_[i] : T(1);
+      largest = std::max(largest, static_cast<double>(norm / D_[i]));
+    }
+    if (!have_point_ && options_.method == Method::levenberg && largest > 0) {
+      finder_.set_unit(largest * largest);
+    }
+  }
+
+  bool by_columns() const {
+    return options_.method == Method::marquardt && options_.x_scale.empty();
+  }
+
+  // Stops, or the next point.
+  Phase next() {
+    measure_gradient();
+    const Status by_step = std::exchange(pending_, Status::max_nfev);
+    if (stopping_.gtol(cosine_)) return finish(Status::gtol);
+    if (by_step != Status::max_nfev) return finish(by_step);
+    if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
+    return propose();
+  }
+
+  // optimality: SciPy's, the largest |gⱼ| times the distance to the bound it points away from.
+  // cosine: over the variables that do not rest on a bound.
+  void measure_gradient() {
+    const T* g = backend_.gradient();
+    const double f_norm = std::sqrt(2 * cost_);
+    optimality_ = cosine_ = 0;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const double size = std::fabs(static_cast<double>(g[j]));
+      double distance = 1;
+      if (box_.bounded()) {
+        const T room = g[j] < 0 ? box_.upper(j) - x_[i] : x_[i] - box_.lower(j);
+        if (g[j] != 0 && std::isfinite(room)) distance = static_cast<double>(room);
+      }
+      optimality_ = std::fmax(optimality_, size * distance);
+      if (size == 0 || box_.rests(x_[i], g[j], j)) continue;
+      const double norm = std::sqrt(static_cast<double>(backend_.norms2()[j]));
+      cosine_ = std::fmax(cosine_, size / (norm * f_norm));
+    }
+  }
+
+  // --- the next point
+
+  Phase propose() {
+    shrink_ = 1;
+    if (!gauss_newton()) {
+      finder_.damped(backend_, box_, x_.data(), D_.data(), radius_.value());
+    } else if (!finder_.undamped(backend_, box_, x_.data(), D_.data())) {
+      throw Error(ErrorKind::linalg, singular_text());
+    }
+    measure_step();
+    return worth_looking_ahead() ? look_ahead() : try_step();
+  }
+
+  // slope_ = gᵀs and curvature_ = |Js|² of the full step.
+  void measure_step() {
+    backend_.product(finder_.step().data(), product_.data());
+    slope_ = curvature_ = 0;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const double s = static_cast<double>(finder_.step()[i]);
+      slope_ += static_cast<double>(backend_.gradient()[j]) * s;
+      curvature_ += static_cast<double>(product_[i]) * s;
+    }
+  }
+
+  bool worth_looking_ahead() const {
+    return look_ahead_ && !gauss_newton() && finder_.held_back() && nit_ > 0 && backend_.keeps_rows() &&
+           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+  }
+
+  Phase look_ahead() {
+    ahead_ = true;
+    for (size_t i = 0; i < x_.size(); ++i) trial_[i] = x_[i] + T(0.1) * finder_.step()[i];
+    return phase_ = Phase::residual;
+  }
+
+  // The residuals ahead are told: correct the step where they can be used.
+  Phase correct() {
+    ahead_ = false;
+    ++nfev_;
+    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(),
+                           residuals_.trial(), product_.data())) {
+      finder_.accelerate(backend_, box_, D_.data(), product_.data());
+    }
+    return try_step();
+  }
+
+  // The trial x + shrink * step. Its predicted reduction -gᵀs - ½|Js|² does not cancel: for a step
+  // of the damped system |Js|² <= -gᵀs.
+  Phase try_step() {
+    const std::vector<T>& step = finder_.step();
+    bool moved = false;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      trial_[i] = box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
+      moved = moved || trial_[i] != x_[i];
+    }
+    const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
+    judged_.length = shrink_ * norm(step, unit.data());
+    judged_.x_norm = norm(x_, unit.data());
+    judged_.unit_norm = norm(unit, ones_.data());
+    judged_.plain_length = shrink_ * norm(step, ones_.data());
+    judged_.plain_x_norm = norm(x_, ones_.data());
+    judged_.cost = cost_;
+    judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
+    // A step below the resolution of x is as short as xtol can ask for.
+    if (!moved) return finish(too_short());
+    return phase_ = Phase::residual;
+  }
+
+  // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
+  Status too_short() const {
+    return trials_ > 0 && finite_trials_ == 0 ? Status::no_finite : Status::xtol;
+  }
+
+  Phase finish(Status status) {
+    status_ = status;
+    return phase_ = Phase::done;
+  }
+
+  // --- checks
+
+  void expect(Phase phase, const char* call) const {
+    if (phase_ == phase) return;
+    static const char* const wants[] = {"the residual at x", "the Jacobian at x", "nothing: it is done"};
+    throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
+                                      wants[static_cast<int>(phase_)]);
+  }
+
+  void check_size(int64_t m) const {
+    if (m_ == 0 || m == m_) return;
+    throw Error(ErrorKind::value, "fun: " + std::to_string(m) + " residuals, " +
+                                      std::to_string(m_) + " at x0; their number may not change");
+  }
+
+  static void check_start(double cost) {
+    if (std::isfinite(cost)) return;
+    throw Error(ErrorKind::value,
+                "fun: Residuals are not finite in the initial point; start where they are");
+  }
+
+  std::string singular_text() const {
+    return "method 'gn': JᵀJ is singular at x (iteration " + std::to_string(nit_) +
+           "); use method 'lm', which damps it";
+  }
+
+  Options<T> options_;
+  int64_t n_, m_ = 0;
+  Backend backend_;
+  BoxModel<Backend> box_;
+  Residuals<Backend> residuals_;
+  StoppingRule stopping_;
+  StepFinder<Backend> finder_;
+  Radius radius_;
+  std::vector<T> x_, trial_, D_, column_scale_, product_, ones_;
+  double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
+  double slope_ = 0, curvature_ = 0, shrink_ = 1;
+  double optimality_ = 0, cosine_ = 0;
+  Step judged_{};
+  Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
+  Phase phase_ = Phase::residual;
+  bool have_point_ = false, in_noise_ = false;
+  bool refused_ = false;
+  bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
+  int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
+  int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
+  int64_t trials_in_all_ = 0;
+};
+
+}  // namespace steepest::nlls

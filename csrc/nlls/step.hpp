@@ -1,0 +1,100 @@
+// The step of one method from one point: which λ, and the damped system solved with it.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "linalg/dense.hpp"
+#include "nlls/bounds.hpp"
+#include "nlls/damping.hpp"
+#include "nlls/norm.hpp"
+
+namespace steepest::nlls {
+
+template <class Backend>
+class StepFinder {
+ public:
+  using T = typename Backend::Scalar;
+
+  explicit StepFinder(double damping, size_t n) : initial_(damping), step_(n) {}
+
+  // λ counts in units of this: 1, or the largest diagonal entry of D⁻¹JᵀJD⁻¹ at x0.
+  void set_unit(double unit) { unit_ = unit; }
+
+  // Gauss-Newton's step; false where JᵀJ is singular.
+  bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
+    return std::isfinite(length_ = solve(backend, box, x, D, 0));
+  }
+
+  // The first time the step with the λ that was asked for; later Gauss-Newton's, λ = 0. Where that
+  // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius.
+  void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius) {
+    const double smallest = unit_ * static_cast<double>(std::numeric_limits<T>::epsilon());
+    double start = std::exchange(first_, false) ? std::max(initial_ * unit_, smallest) : 0;
+    const double guess = std::exchange(lambda_, start);
+    length_ = solve(backend, box, x, D, start);
+    if (std::isinf(length_) && start < smallest) {  // J has no full rank
+      lambda_ = start = smallest;
+      length_ = solve(backend, box, x, D, start);
+    }
+    if (length_ <= 1.1 * radius) return;
+    RadiusEquation equation(radius, start, length_, enough(backend, box, D) / radius);
+    lambda_ = equation.first(guess);
+    for (int tries = 0; tries < 30; ++tries) {
+      length_ = solve(backend, box, x, D, lambda_);
+      if (equation.solved(length_)) return;
+      lambda_ = equation.next(lambda_, length_);
+    }
+    // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
+    while (!((length_ = solve(backend, box, x, D, lambda_)) <= 1.1 * radius)) {
+      lambda_ *= 16;
+      if (!(lambda_ < std::numeric_limits<T>::max() / 64)) {
+        throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
+      }
+    }
+  }
+
+  // Geodesic acceleration for the second derivative Jᵀf'' along the step: a with
+  // (JᵀJ + λD²) a = -½ Jᵀf''. True where it is short enough to be trusted and is now part of the
+  // step. Transtrum and Sethna, arXiv:1201.5885, equations (5) to (7).
+  bool accelerate(Backend& backend, BoxModel<Backend>& box, const T* D, T* second_derivative) {
+    std::vector<T> a(step_.size());
+    for (size_t j = 0; j < step_.size(); ++j) second_derivative[j] /= 2;
+    backend.resolve({static_cast<T>(lambda_), D}, box.all(), second_derivative, a.data());
+    if (!(2 * norm(a, D) <= 0.75 * length_)) return false;
+    for (size_t j = 0; j < step_.size(); ++j) step_[j] += a[j];
+    return true;
+  }
+
+  const std::vector<T>& step() const { return step_; }
+  double length() const { return length_; }
+  double lambda() const { return lambda_; }
+  bool held_back() const { return lambda_ > 2 * unit_ * static_cast<double>(std::numeric_limits<T>::epsilon()); }
+
+ private:
+  // |Ds| of the step with this λ; infinite where it cannot be computed.
+  double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda) {
+    const bool solved = box.minimize(backend, {static_cast<T>(lambda), D}, x, step_.data());
+    const double length = norm(step_, D);
+    return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
+  }
+
+  // |D⁻¹g|: over the radius, a λ whose step is no longer than it.
+  double enough(Backend& backend, BoxModel<Backend>& box, const T* D) const {
+    double sum = 0;
+    for (const int64_t j : box.all()) {
+      sum = std::hypot(sum, static_cast<double>(backend.gradient()[j]) / static_cast<double>(D[j]));
+    }
+    return std::min(sum, static_cast<double>(std::numeric_limits<T>::max()) / 64);
+  }
+
+  double initial_, unit_ = 1, lambda_ = 0, length_ = 0;
+  bool first_ = true;
+  std::vector<T> step_;
+};
+
+}  // namespace steepest::nlls

@@ -1,0 +1,61 @@
+// When to stop, and what to call it. The numbers are SciPy's.
+#pragma once
+#include <cmath>
+#include <cstdint>
+
+namespace steepest::nlls {
+
+enum class Status {
+  stopped = -2,     // by the callback
+  no_finite = -1,   // residuals are not finite anywhere within xtol of x
+  max_nfev = 0,
+  gtol = 1,
+  ftol = 2,
+  xtol = 3,
+  ftol_and_xtol = 4,
+};
+
+struct Tolerances {
+  double f, x, g;
+};
+
+// One judged step: reductions of the cost, the cost it started from, scaled norms of step and x.
+struct Step {
+  double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm;
+};
+
+class StoppingRule {
+ public:
+  explicit StoppingRule(Tolerances tolerances) : tolerance_(tolerances) {}
+
+  // ftol asks for a step that changes the cost by no more than ftol * cost, was not expected to
+  // change it more (MINPACK's bounds, Moré 1978, section 8), and is not the first such step or is
+  // a hundred times less effective than the step before it: what is left is then below ftol, too.
+  // One small reduction alone is also seen far from a minimum, where the cost is flat (NIST ENSO).
+  bool ftol(const Step& step) {
+    const double enough = tolerance_.f * step.cost;
+    const bool met = std::fabs(step.actual) <= enough && step.predicted <= enough &&
+                     step.actual <= 2 * step.predicted;
+    in_a_row_ = met ? in_a_row_ + 1 : 0;
+    const bool fast = met && std::fabs(step.actual) <= 0.01 * before_;
+    before_ = step.actual;
+    return in_a_row_ >= 2 || fast;
+  }
+
+  // A step that is short beside x, both as it is (SciPy's test; an x below xtol counts as zero) and
+  // in units of D: a parameter without influence moves far in a step that D calls short.
+  bool xtol(const Step& step) const {
+    return step.length <= tolerance_.x * (step.x_norm + tolerance_.x * step.unit_norm) &&
+           step.plain_length <= tolerance_.x * (step.plain_x_norm + tolerance_.x);
+  }
+
+  // cosine: the largest |cos| between f and a column of J (MINPACK's gtol, free of units).
+  bool gtol(double cosine) const { return cosine <= tolerance_.g; }
+
+ private:
+  Tolerances tolerance_;
+  int in_a_row_ = 0;
+  double before_ = 0;
+};
+
+}  // namespace steepest::nlls

@@ -1,0 +1,112 @@
+"""`steepest demo`: trains a small network on handwritten digits by five rules."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from steepest.apps.demo_train import Run, UpdateTimes
+
+HELP = "train a neural network on handwritten digits by five rules, with pictures"
+NEEDS = ("matplotlib", "sklearn")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the pictures go, how long to train."""
+    parser.add_argument("--output", type=Path, default=Path("pictures"), help="folder of pictures")
+    parser.add_argument("--epochs", type=_positive, default=30, help="walks through the digits")
+    parser.add_argument("--seed", type=int, default=0, help="of the weights and the minibatches")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Train, print the table, write the pictures."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"demo: needs {', '.join(missing)}: pip install 'steepest[demo]'", file=sys.stderr)
+        return 1
+    import matplotlib
+    from rich.console import Console
+
+    from steepest.apps import demo_pictures
+    from steepest.apps.demo_rules import RULES
+    from steepest.apps.demo_train import time_update
+
+    matplotlib.use("Agg")
+    console = Console()
+    start = time.perf_counter()
+    runs = train_all(console, args.epochs, args.seed)
+    with console.status("timing the update itself"):
+        times = {rule.name: time_update(rule, args.seed) for rule in RULES}
+    console.print(results(runs, times))
+    args.output.mkdir(parents=True, exist_ok=True)
+    with console.status("drawing"):
+        demo_pictures.draw_losses(args.output / "losses.png", runs)
+        demo_pictures.draw_paths(args.output / "paths.png")
+    for name in ("losses.png", "paths.png"):
+        console.print(f"wrote {args.output / name}", highlight=False)
+    console.print(f"{time.perf_counter() - start:.0f} s in all", highlight=False)
+    return 0
+
+
+def train_all(console: Console, epochs: int, seed: int) -> dict[str, Run]:
+    """A run of each rule, by its name, with a bar that shows how far they are."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from steepest.apps.demo_net import load_digits
+    from steepest.apps.demo_rules import RULES
+    from steepest.apps.demo_train import SIZES, train
+
+    digits = load_digits(seed)
+    console.print(
+        f"A {'-'.join(map(str, SIZES))} network learns {len(digits.train_y)} handwritten digits; "
+        f"it is tested on {len(digits.test_y)} others.",
+        highlight=False,
+    )
+    runs = {}
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=epochs * len(RULES))
+        for rule in RULES:
+            progress.update(task, description=rule.name)
+            runs[rule.name] = train(rule, digits, epochs, seed, lambda: progress.advance(task))
+    return runs
+
+
+def results(runs: dict[str, Run], times: dict[str, UpdateTimes]) -> Table:
+    """The table of all runs."""
+    from rich.table import Table
+
+    table = Table(
+        caption="loss: mean over the last epoch; accuracy: on the test digits; update: one step of "
+        "all arrays, beside the same in NumPy expressions and by PyTorch's fused or foreach "
+        "optimizer, each on one thread"
+    )
+    for heading in ("rule", "loss", "accuracy", "time", "update", "NumPy", "PyTorch"):
+        table.add_column(heading, justify="left" if heading == "rule" else "right")
+    for name, run in runs.items():
+        t = times[name]
+        table.add_row(
+            name,
+            f"{run.final_loss:.4f}",
+            f"{run.accuracies[-1]:.1%}",
+            f"{run.seconds:.2f} s",
+            f"{t.ours * 1e6:.1f} µs",
+            f"{t.numpy * 1e6:.0f} µs ({t.numpy / t.ours:.0f}×)",
+            f"{t.torch * 1e6:.0f} µs ({t.torch / t.ours:.0f}×)" if t.torch else "–",
+        )
+    return table
+
+
+def _positive(text: str) -> int:
+    n = int(text)
+    if n < 1:
+        raise argparse.ArgumentTypeError(f"{n} is not allowed; allowed is at least 1")
+    return n

@@ -1,0 +1,130 @@
+"""`steepest fit`: fit a formula to the columns of a CSV file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["HELP", "add_arguments", "main"]
+
+HELP = "fit a formula to the columns of a CSV file; print a summary, write a plot"
+EPILOG = """exit status: 0 fitted; 1 no minimum found; 2 unfit arguments, data or formula
+example: steepest fit data.csv "y = a*exp(-b*x) + c" --start a=1,b=1,c=0 --bounds b=0:10"""
+LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("data", help='CSV file; its first line names the columns, as "t" or "t [s]"')
+    add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
+    add("--start", required=True, metavar="a=1,b=1", help="where to start each parameter")
+    add("--sigma", metavar="COLUMN", help="column of the response's standard deviations")
+    add("--absolute-sigma", action="store_true", help="take sigma as it is, not up to a factor")
+    add("--bounds", metavar="a=0:10,b=:5", default="", help="limits of parameters")
+    add("--fix", metavar="c,d", default="", help="parameters to hold at their start")
+    add("--loss", choices=LOSSES, default="linear", help="robust loss (default: linear)")
+    add("--json", action="store_true", help="print JSON in the place of the summary")
+    add("--output", metavar="PREFIX", help="write PREFIX.png (default: DATA_fit, here)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Fit, report, plot; returns the exit status."""
+    try:
+        return run(args)
+    except ImportError as error:
+        print(f"steepest fit: {error}; pip install 'steepest[demo]'", file=sys.stderr)
+    except OSError as error:
+        print(f"steepest fit: {error.filename}: {error.strerror}", file=sys.stderr)
+    except ValueError as error:  # of the table, the formula or the options
+        print(f"steepest fit: {error}", file=sys.stderr)
+    return 2
+
+
+def run(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from steepest.apps.fit_plot import save_plot
+    from steepest.apps.fit_report import print_summary, record
+    from steepest.apps.fitting import Request, fit_table
+    from steepest.apps.formula import parse
+    from steepest.apps.table import read_table
+
+    if args.absolute_sigma and args.sigma is None:
+        raise ValueError("--absolute-sigma: needs --sigma")
+    request = Request(
+        formula=parse(args.formula),
+        start=dict(parse_start(args.start)),
+        bounds=dict(parse_bounds(args.bounds)),
+        fixed=tuple(split("--fix", args.fix)),
+        sigma=args.sigma,
+        absolute_sigma=args.absolute_sigma,
+        loss=args.loss,
+    )
+    fitted = fit_table(read_table(args.data), request)
+    picture = f"{args.output or Path(args.data).stem + '_fit'}.png"
+    save_plot(fitted, picture)
+    if args.json:
+        print(json.dumps(record(fitted, picture), indent=2, allow_nan=False))
+    else:
+        print_summary(fitted, Console())
+        print(f"{'plot:':<16}{picture}")
+    if not fitted.result.success:
+        print(f"steepest fit: no minimum found: {fitted.result.message}", file=sys.stderr)
+    return 0 if fitted.result.success else 1
+
+
+def split(option: str, text: str) -> list[str]:
+    """The parts between commas, stripped; none may be empty."""
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(parts):
+        raise ValueError(f"{option}: {text!r} has an empty part between commas")
+    return parts
+
+
+def assignments(option: str, text: str) -> Iterator[tuple[str, str]]:
+    """(name, text) of "a=1,b=2"."""
+    seen: set[str] = set()
+    for part in split(option, text):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not name.isidentifier():
+            raise ValueError(f"{option}: {part!r} is not of the form name=value")
+        if name in seen:
+            raise ValueError(f"{option}: {name!r} is given twice")
+        seen.add(name)
+        yield name, value
+
+
+def real(option: str, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError(f"{option}: {name}={text!r} is not a number") from None
+    if math.isnan(value):
+        raise ValueError(f"{option}: {name}={text} is not a number")
+    return value
+
+
+def parse_start(text: str) -> Iterator[tuple[str, float]]:
+    for name, value in assignments("--start", text):
+        start = real("--start", name, value)
+        if math.isinf(start):
+            raise ValueError(f"--start: {name}={value} is not finite")
+        yield name, start
+
+
+def parse_bounds(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
+    for name, value in assignments("--bounds", text):
+        low, colon, high = (piece.strip() for piece in value.partition(":"))
+        if not colon:
+            raise ValueError(f"--bounds: {name}={value} is not of the form low:high")
+        lower = real("--bounds", name, low) if low else -math.inf
+        upper = real("--bounds", name, high) if high else math.inf
+        if not lower < upper:
+            raise ValueError(f"--bounds: {name}={value}: the lower is not below the upper")
+        yield name, (lower, upper)

@@ -1,0 +1,124 @@
+"""The picture of `steepest fit`: data, curve and bands above, residuals below."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.apps.fitting import LEVEL, Fitted
+from steepest.nlls.bands import confidence_band, prediction_band
+
+__all__ = ["save_plot"]
+
+# Okabe and Ito's palette, told apart with any colour vision; bands differ in lightness too
+DATA, CURVE, CONFIDENCE, PREDICTION = "#000000", "#0072B2", "#56B4E9", "#D5E9F5"
+POINTS = 400  # of the curve
+
+
+def save_plot(fitted: Fitted, path: str) -> None:
+    """Write a PNG; with several variables the axis is the fitted value, with one the variable."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.5, 6.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    figure.suptitle(title(fitted), fontsize="medium", parse_math=False)
+    draw = draw_curve if len(fitted.model.variables) == 1 else draw_observed
+    horizontal, label = draw(fitted, top)
+    response = labelled(fitted, fitted.request.formula.response)
+    top.set_ylabel(response if draw is draw_curve else f"observed {response}")
+    top.legend(frameon=False)
+    draw_residuals(fitted, bottom, horizontal)
+    bottom.set_xlabel(label)
+    for axes in (top, bottom):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def title(fitted: Fitted) -> str:
+    """The formula, and below it each parameter with its standard error."""
+    values = [
+        f"{name} = {value:.5g}" + (f" ± {error:.2g}" if free else " (fixed)")
+        for name, value, error, free in zip(
+            fitted.request.start, fitted.parameters, fitted.stderr, fitted.free, strict=True
+        )
+    ]
+    return "\n".join(fill(text, 90) for text in (fitted.request.formula.text, ",  ".join(values)))
+
+
+def labelled(fitted: Fitted, name: str) -> str:
+    """A column's name with its unit, safe from being read as mathematics."""
+    unit = fitted.table.units[name]
+    return (f"{name} [{unit}]" if unit else name).replace("$", r"\$")
+
+
+def bands(fitted: Fitted, x: NDArray[Any], noise: NDArray[Any]) -> list[tuple[str, str, Any]]:
+    """(name, colour, half-width) of the prediction and the confidence band, the wider first."""
+    gradient = fitted.model.jacobian(x, fitted.parameters)[:, fitted.free]
+    options = {"dof": fitted.dof, "level": LEVEL}
+    wide = prediction_band(gradient, fitted.covariance, noise, **options)
+    narrow = confidence_band(gradient, fitted.covariance, **options)
+    return [
+        (f"{LEVEL:.0%} prediction", PREDICTION, wide),
+        (f"{LEVEL:.0%} confidence", CONFIDENCE, narrow),
+    ]
+
+
+def noise_of(fitted: Fitted) -> NDArray[Any]:
+    """The standard deviation of each observation, in units of y."""
+    sigma = np.ones_like(fitted.y) if fitted.sigma is None else fitted.sigma
+    return np.asarray(fitted.scale * sigma)
+
+
+def draw_curve(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
+    """Data, curve and bands over the only variable."""
+    x = fitted.x[0]
+    grid = np.linspace(x.min(), x.max(), POINTS)
+    curve = fitted.model.value(grid[None], fitted.parameters)
+    if fitted.has_bands:
+        order = np.argsort(x)
+        noise = np.interp(grid, x[order], noise_of(fitted)[order])
+        for name, colour, half in bands(fitted, grid[None], noise):
+            label = f"{name} band"
+            axes.fill_between(grid, curve - half, curve + half, color=colour, lw=0, label=label)
+    axes.plot(grid, curve, color=CURVE, label="fit")
+    draw_points(fitted, axes, x, fitted.y, "data")
+    return x, labelled(fitted, fitted.model.variables[0])
+
+
+def draw_observed(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
+    """Observed against fitted values, with an interval at each: no curve joins the points."""
+    predicted = fitted.model.value(fitted.x, fitted.parameters)
+    if fitted.has_bands:
+        intervals = bands(fitted, fitted.x, noise_of(fitted))
+        for width, (name, colour, half) in zip((6, 3), intervals, strict=True):
+            style = {"colors": colour, "linewidth": width, "label": f"{name} interval"}
+            axes.vlines(predicted, predicted - half, predicted + half, **style)
+    ends = [predicted.min(), predicted.max()]
+    axes.plot(ends, ends, color=CURVE, label="observed = fitted")
+    draw_points(fitted, axes, predicted, fitted.y, "data")
+    return predicted, f"fitted {labelled(fitted, fitted.request.formula.response)}"
+
+
+def draw_points(fitted: Fitted, axes: Any, x: Any, y: Any, label: str | None) -> None:
+    style = {"color": DATA, "label": label, "zorder": 3}
+    size = 4 if fitted.y.size <= 200 else 2
+    if fitted.sigma is None:
+        axes.plot(x, y, "o", markersize=size, **style)
+    else:
+        axes.errorbar(x, y, fitted.sigma, fmt="o", markersize=size, elinewidth=0.8, **style)
+
+
+def draw_residuals(fitted: Fitted, axes: Any, x: NDArray[Any]) -> None:
+    axes.axhline(0, color=CURVE, linewidth=1)
+    draw_points(fitted, axes, x, fitted.residuals, None)
+    unit = fitted.table.units[fitted.request.formula.response].replace("$", r"\$")
+    axes.set_ylabel("residual" + (f" [{unit}]" if unit else ""))
+    largest = np.abs(axes.get_ylim()).max()
+    axes.set_ylim(-largest, largest)

@@ -1,0 +1,159 @@
+"""A formula fitted to the columns of a table: what `steepest fit` computes, without its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.apps.formula import Formula, Model, compile_model
+from steepest.apps.table import Table, TableError
+
+__all__ = ["FitError", "Fitted", "Request", "fit_table"]
+
+Array = NDArray[np.float64]
+LEVEL = 0.95  # of intervals and bands
+
+
+class FitError(ValueError):
+    """Arguments that do not make a fit."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to fit: formula and starts, with bounds, fixed parameters, weights and loss."""
+
+    formula: Formula
+    start: dict[str, float]
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
+    sigma: str | None = None
+    absolute_sigma: bool = False
+    loss: str = "linear"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The estimate, all parameters in the order of the start; `free` marks those fitted."""
+
+    request: Request
+    table: Table
+    model: Model
+    x: Array  # (k, m)
+    y: Array
+    sigma: Array | None
+    free: NDArray[np.bool_]
+    parameters: Array
+    covariance: Array  # of the free ones
+    result: Any  # SciPy's OptimizeResult
+
+    @property
+    def dof(self) -> float:
+        """Degrees of freedom of the variance; infinite where sigma is taken as it is."""
+        return np.inf if self.request.absolute_sigma else self.y.size - int(self.free.sum())
+
+    @property
+    def residuals(self) -> Array:
+        """y - model, in units of y."""
+        difference: Array = self.y - self.model.value(self.x, self.parameters)
+        return difference
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of a residual, in units of sigma (of y where there is none)."""
+        degrees = self.y.size - int(self.free.sum())
+        if self.request.absolute_sigma:
+            return 1.0
+        return float(np.sqrt(2 * self.result.cost / degrees)) if degrees > 0 else np.inf
+
+    @property
+    def stderr(self) -> Array:
+        """Standard errors; 0 for a fixed parameter."""
+        errors = np.zeros(self.free.size)
+        errors[self.free] = np.sqrt(np.diag(self.covariance))
+        return errors
+
+    @property
+    def has_bands(self) -> bool:
+        return self.dof > 0 and bool(np.isfinite(self.covariance).all())
+
+
+def fit_table(table: Table, request: Request) -> Fitted:
+    """Fit by `steepest.least_squares` with exact derivatives.
+
+    Raises `TableError`, `FormulaError` or `FitError` for unfit input, and what the solver raises.
+    """
+    from steepest import least_squares
+
+    variables = check_names(table, request)
+    names = list(request.start)
+    model = compile_model(request.formula, variables, names)
+    y = table.column(request.formula.response)
+    x = np.array([table.column(name) for name in variables]).reshape(len(variables), y.size)
+    sigma = sigma_column(table, request.sigma) if request.sigma else None
+    free = np.array([name not in request.fixed for name in names])
+    if y.size < free.sum():
+        raise FitError(f"{y.size} rows for {free.sum()} free parameters; give more, or --fix some")
+    weight = np.ones_like(y) if sigma is None else 1 / sigma
+    parameters = np.array(list(request.start.values()))
+
+    def at(p: Array) -> Array:
+        whole = parameters.copy()
+        whole[free] = p
+        return whole
+
+    limits = [request.bounds.get(name, (-np.inf, np.inf)) for name in names]
+    result = least_squares(
+        lambda p: (model.value(x, at(p)) - y) * weight,
+        parameters[free],
+        lambda p: model.jacobian(x, at(p))[:, free] * weight[:, None],
+        bounds=np.array(limits)[free].T,
+        loss=request.loss,
+    )
+    covariance = estimate_covariance(result, request.absolute_sigma)
+    estimate = at(result.x)
+    return Fitted(request, table, model, x, y, sigma, free, estimate, covariance, result)
+
+
+def check_names(table: Table, request: Request) -> list[str]:
+    """The formula's variables; raises where a name has no meaning or an option no parameter."""
+    columns, start = set(table.units), request.start
+    if clash := sorted(columns & set(start)):
+        raise FitError(f"--start: {clash[0]!r} is a column of the data")
+    names = request.formula.names
+    unknown = [n for n in names if n not in columns and n not in start and n != "pi"]
+    if unknown:
+        listed = ", ".join(unknown)
+        raise FitError(f"--start: no value for {listed}; columns are {', '.join(table.units)}")
+    if unused := [name for name in start if name not in names]:
+        raise FitError(f"--start: {unused[0]!r} is not in the formula")
+    for option, given in (("--bounds", request.bounds), ("--fix", request.fixed)):
+        for name in given:
+            if name not in start:
+                raise FitError(f"{option}: no parameter {name!r}; there are {', '.join(start)}")
+    for name, (lower, upper) in request.bounds.items():
+        if name not in request.fixed and not lower <= start[name] <= upper:
+            raise FitError(f"--start: {name}={start[name]:g} is outside {lower:g}:{upper:g}")
+    if len(request.fixed) == len(start):
+        raise FitError("nothing to fit: every parameter is fixed")
+    return [name for name in names if name in columns]
+
+
+def sigma_column(table: Table, name: str) -> Array:
+    sigma = table.column(name)
+    if (sigma <= 0).any():
+        i = int(np.argmax(sigma <= 0))
+        problem = f"column {name!r}: {sigma[i]:g} is not a standard deviation; allowed is above 0"
+        raise TableError(table.path, table.lines[i], problem)
+    return sigma
+
+
+def estimate_covariance(result: Any, absolute_sigma: bool) -> Array:
+    """The covariance of the estimate, inf where it is indeterminate."""
+    m, n = result.jac.shape
+    if (m == n and not absolute_sigma) or np.linalg.matrix_rank(result.jac) < n:
+        return np.full((n, n), np.inf)
+    covariance: Array = result.covariance(absolute_sigma=absolute_sigma)
+    return covariance

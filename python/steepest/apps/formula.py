@@ -1,0 +1,252 @@
+"""A model written as text, such as "y = a*exp(-b*x) + c", and its derivatives.
+
+Python's parser gives a syntax tree; only the nodes listed here are accepted, and nothing of the
+text is ever executed. SymPy differentiates.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FUNCTIONS", "Formula", "FormulaError", "Model", "compile_model", "parse"]
+
+# name in a formula -> SymPy's name of the function
+FUNCTIONS = {
+    "abs": "Abs",
+    "acos": "acos",
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arctan": "atan",
+    "asin": "asin",
+    "atan": "atan",
+    "cos": "cos",
+    "cosh": "cosh",
+    "erf": "erf",
+    "exp": "exp",
+    "log": "log",
+    "log10": "log",
+    "sin": "sin",
+    "sinh": "sinh",
+    "sqrt": "sqrt",
+    "tan": "tan",
+    "tanh": "tanh",
+}
+OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+}
+LONGEST = 10_000  # characters; Python's parser and SymPy recurse over the tree
+
+
+class FormulaError(ValueError):
+    """What is wrong with a formula, and at which character (1 is the first)."""
+
+    def __init__(self, text: str, column: int, problem: str) -> None:
+        self.column = column
+        first = max(0, column - 80)  # show the part around the character
+        part = text[first : first + 120]
+        mark = " " * (column - 1 - first) + "^"
+        super().__init__(f"formula, character {column}: {problem}\n  {part}\n  {mark}")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A checked formula: its text, the name left of "=", and the tree right of it."""
+
+    text: str
+    response: str
+    tree: ast.expr
+    offset: int  # of the tree's first column in the text
+
+    @property
+    def names(self) -> list[str]:
+        """The variables and parameters on the right, each once, as they appear."""
+        found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Name)]
+        called = {id(node.func) for node in ast.walk(self.tree) if isinstance(node, ast.Call)}
+        found.sort(key=lambda node: node.col_offset)
+        return list(dict.fromkeys(node.id for node in found if id(node) not in called))
+
+    def error(self, node: ast.expr, problem: str) -> FormulaError:
+        return FormulaError(self.text, column_of(self.text, self.offset, node), problem)
+
+
+def column_of(text: str, offset: int, node: ast.expr) -> int:
+    """The character, counted from 1, at which a node stands; ast counts bytes of UTF-8."""
+    return len(text.encode()[: offset + node.col_offset].decode()) + 1
+
+
+def parse(text: str) -> Formula:
+    """Check "response = expression" and return its parts; raises `FormulaError`."""
+    text = " ".join(text.splitlines())
+    if len(text) > LONGEST:
+        raise FormulaError(text, LONGEST + 1, f"too long; allowed are {LONGEST} characters")
+    for mark in "#\0":  # a comment, and what Python's parser does not read
+        if mark in text:
+            raise FormulaError(text, text.index(mark) + 1, f"{mark!r} is not allowed")
+    left, equals, right = text.partition("=")
+    response = left.strip()
+    if not equals:
+        raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
+    if not response.isidentifier():
+        problem = f'{response!r} left of "=" is not the name of a column'
+        raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
+    padding = len(right) - len(right.lstrip())
+    offset = len((left + equals + right[:padding]).encode())
+    try:
+        tree = ast.parse(right.strip(), mode="eval").body
+    except SyntaxError as error:
+        if not error.offset:  # Python's sign for the end
+            raise FormulaError(text, len(text.rstrip()) + 1, "ends too early") from None
+        raise FormulaError(text, len(left) + 1 + padding + error.offset, error.msg) from None
+    except (RecursionError, MemoryError):
+        raise FormulaError(text, len(left) + 2, "nested too deeply") from None
+    formula = Formula(text, response, tree, offset)
+    try:
+        check(formula, tree)
+    except RecursionError:
+        raise FormulaError(text, len(left) + 2, "nested too deeply") from None
+    return formula
+
+
+def check(formula: Formula, node: ast.expr) -> None:
+    """Raise unless the tree has numbers, names, + - * / ** and known functions only."""
+    match node:
+        case ast.Constant(value=bool() | None) | ast.Constant(value=str() | bytes() | complex()):
+            raise formula.error(node, f"{node.value!r} is not a real number")
+        case ast.Constant(value=int() | float()) | ast.Name():
+            return
+        case ast.UnaryOp(op=ast.UAdd() | ast.USub()):
+            check(formula, node.operand)
+        case ast.BinOp(op=ast.BitXor()):
+            raise formula.error(node.right, '"^" is not a power; write "**"')
+        case ast.BinOp() if type(node.op) in OPERATORS:
+            check(formula, node.left)
+            check(formula, node.right)
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
+            check(formula, argument)
+        case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
+            raise formula.error(node, f"{name} takes one argument")
+        case ast.Call(func=ast.Name(id=name)):
+            known = ", ".join(sorted(FUNCTIONS))
+            raise formula.error(node, f"no function {name!r}; there are {known}")
+        case _:
+            kind = type(getattr(node, "op", node)).__name__
+            raise formula.error(
+                node, f"{kind} is not allowed; allowed are + - * / ** and functions"
+            )
+
+
+@dataclass(frozen=True)
+class Model:
+    """A compiled formula: `value(x, p)` of shape (m,), `jacobian(x, p)` by p of shape (m, n).
+
+    x has the variables' columns, (k, m), p the n parameters.
+    """
+
+    variables: tuple[str, ...]
+    parameters: tuple[str, ...]
+    value: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+    jacobian: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+
+
+def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequence[str]) -> Model:
+    """NumPy functions of a formula and of its exact derivatives by the parameters.
+
+    Raises `FormulaError` at a name that is neither, nor `pi`.
+    """
+    import sympy
+
+    # neutral names: a column may be called as a function or keyword of NumPy
+    columns = sympy.symbols(f"x:{len(variables)}", real=True)
+    coefficients = sympy.symbols(f"p:{len(parameters)}", real=True)
+    symbols = dict(zip((*variables, *parameters), (*columns, *coefficients), strict=True))
+    symbols.setdefault("pi", sympy.pi)
+    expression = to_sympy(formula, formula.tree, symbols)
+    derivatives = [expression.diff(p) for p in coefficients]
+    arguments, modules = [columns, coefficients], ["scipy", "numpy"]
+    value = sympy.lambdify(arguments, expression, modules)
+    slopes = sympy.lambdify(arguments, derivatives, modules, cse=True)
+
+    def evaluate(x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(all="ignore"):  # a rejected trial may overflow
+            return np.broadcast_to(np.asarray(value(x, p), dtype=float), x.shape[-1:])
+
+    def jacobian(x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
+        jac = np.empty((x.shape[-1], len(parameters)))
+        with np.errstate(all="ignore"):
+            for j, slope in enumerate(slopes(x, p)):
+                jac[:, j] = slope
+        return jac
+
+    return Model(tuple(variables), tuple(parameters), evaluate, jacobian)
+
+
+def to_sympy(formula: Formula, node: ast.expr, symbols: dict[str, Any]) -> Any:
+    """The SymPy expression of a checked tree."""
+    import sympy
+
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            result = number(formula, node, value)
+        case ast.Name(id=name):
+            if name not in symbols:
+                raise formula.error(node, f"{name!r} is neither a column nor a parameter")
+            result = symbols[name]
+        case ast.UnaryOp(op=op, operand=operand):
+            inner = to_sympy(formula, operand, symbols)
+            result = -inner if isinstance(op, ast.USub) else inner
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = to_sympy(formula, left, symbols), to_sympy(formula, right, symbols)
+            result = binary(formula, node, a, b)
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            inner = to_sympy(formula, argument, symbols)
+            function = getattr(sympy, FUNCTIONS[name])
+            result = function(inner, 10) if name == "log10" else function(inner)
+        case _:
+            raise AssertionError(f"unchecked node {type(node).__name__}")
+    if result.has(sympy.I, sympy.zoo, sympy.oo, -sympy.oo, sympy.nan):
+        raise formula.error(node, "has no real value")
+    return result
+
+
+def binary(formula: Formula, node: ast.BinOp, a: Any, b: Any) -> Any:
+    """a op b; in floats where both are numbers, since SymPy would write out 9**9**9."""
+    import sympy
+
+    both = a.is_Number and b.is_Number
+    if both:
+        a, b = float(a), float(b)
+    elif isinstance(node.op, ast.Div) and b.is_zero:
+        raise formula.error(node.right, "division by zero")
+    elif isinstance(node.op, ast.Pow) and b.is_Number and b == int(b) and abs(b) <= 100:
+        b = sympy.Integer(int(b))  # x**2 differentiates to 2*x, not to 2.0*x**1.0
+    try:
+        value = OPERATORS[type(node.op)](a, b)
+    except (ZeroDivisionError, OverflowError) as error:
+        raise formula.error(node, str(error.args[-1]).lower()) from None
+    return number(formula, node, value) if both else value
+
+
+def number(formula: Formula, node: ast.expr, value: complex) -> Any:
+    """A SymPy Float."""
+    import sympy
+
+    if isinstance(value, complex):
+        raise formula.error(node, "has no real value")
+    try:
+        x = float(value)
+    except OverflowError:
+        x = np.inf
+    if not np.isfinite(x):
+        raise formula.error(node, "a number too large for a float")
+    return sympy.Float(repr(x))

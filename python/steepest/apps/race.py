@@ -1,0 +1,135 @@
+"""`steepest race`: the paths of optimizers over a surface, as a picture, animation or page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steepest.apps.race_paths import Path
+    from steepest.apps.surfaces import Surface
+
+HELP = "draw the paths of optimizers over a surface: PNG, GIF or HTML"
+
+DEFAULT = ["sgd", "momentum", "nesterov", "adam", "gd", "newton", "l-bfgs"]
+KINDS = (".png", ".gif", ".html")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The surface, the entries, the picture."""
+    add = parser.add_argument
+    add(
+        "surface",
+        nargs="?",
+        default="rosenbrock",
+        help='a name (see --list), or a formula in x and y such as "x**4 + sin(3*y) + y**2"; '
+        "default rosenbrock",
+    )
+    add(
+        "-o",
+        "--optimizers",
+        nargs="+",
+        default=DEFAULT,
+        metavar="NAME[:OPTION=VALUE,...]",
+        help=f"such as adam or momentum:lr=0.01,momentum=0.8; default: {' '.join(DEFAULT)}",
+    )
+    add("--out", default="race.png", help="file to write, .png, .gif or .html; default race.png")
+    add("--view", choices=("contour", "surface"), default="contour")
+    add("--steps", type=int, default=200, help="gradient evaluations at most; default 200")
+    add("--start", type=float, nargs=2, metavar=("X", "Y"))
+    add("--x", type=float, nargs=2, metavar=("FROM", "TO"), dest="x_limits")
+    add("--y", type=float, nargs=2, metavar=("FROM", "TO"), dest="y_limits")
+    add("--fps", type=float, default=20.0, help="frames a second of a GIF; default 20")
+    add("--list", action="store_true", help="list surfaces and optimizers, and stop")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the race; returns 2 for arguments that cannot be."""
+    if args.list:
+        return show_list()
+    out = FilePath(args.out)
+    try:
+        surface, paths = run_race(args, out)
+    except (ValueError, TypeError) as error:
+        print(f"steepest race: {error}", file=sys.stderr)
+        return 2
+    save(surface, paths, args.view, out, args.fps)
+    show_results(surface, paths)
+    print(f"wrote {out}")
+    return 0
+
+
+def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Path]]:
+    """Check everything, then run every entry."""
+    from steepest.apps.race_paths import parse_entry, run
+    from steepest.apps.surfaces import find_surface
+
+    if out.suffix.lower() not in KINDS:
+        raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out {out}: there is no folder {out.parent}")
+    if not 1 <= args.steps <= 100_000:
+        raise ValueError(f"--steps {args.steps}: allowed are 1 to 100000")
+    if not 0 < args.fps <= 50:
+        raise ValueError(f"--fps {args.fps:g}: allowed is above 0, at most 50")
+    entries = [parse_entry(text) for text in args.optimizers]
+    pairs = (tuple(pair) if pair else None for pair in (args.x_limits, args.y_limits, args.start))
+    surface = find_surface(args.surface, *pairs)
+    return surface, [run(entry, surface, args.steps) for entry in entries]
+
+
+def save(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: float) -> None:
+    """Write the file that its ending says."""
+    kind = out.suffix.lower()
+    if kind == ".html":
+        from steepest.apps.race_html import save_html
+
+        save_html(surface, paths, view, out)
+    elif kind == ".gif":
+        from steepest.apps.race_draw import save_gif
+
+        save_gif(surface, paths, view, out, fps)
+    else:
+        from steepest.apps.race_draw import save_png
+
+        save_png(surface, paths, view, out)
+
+
+def show_results(surface: Surface, paths: list[Path]) -> None:
+    """A table: where everyone got to, the lowest first."""
+    rows: list[tuple[Any, ...]] = [("optimizer", "f", "x, y", "evaluations", "")]
+    for path in sorted(paths, key=lambda path: float(path.values[-1])):
+        x, y = path.points[-1]
+        at = f"{x:.4g}, {y:.4g}"
+        ended = "" if path.ended.startswith("after") else path.ended
+        rows.append((path.label, f"{path.values[-1]:.4g}", at, f"{path.spent[-1]:.0f}", ended))
+    print_table(surface.title, rows)
+
+
+def show_list() -> int:
+    """The names that can be given."""
+    from steepest.apps.race_paths import FIRST_ORDER, SECOND_ORDER
+    from steepest.apps.surfaces import NAMED
+
+    rows: list[tuple[Any, ...]] = [("surface", "formula", "what there is to see")]
+    rows += [(name, one.formula, one.note) for name, one in NAMED.items()]
+    print_table("Surfaces", rows)
+    print("First order: ", ", ".join(FIRST_ORDER))
+    print("Second order:", ", ".join(SECOND_ORDER))
+    return 0
+
+
+def print_table(title: str, rows: list[tuple[Any, ...]]) -> None:
+    """A table with a header, by rich."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for name in rows[0]:
+        table.add_column(name)
+    for row in rows[1:]:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console().print(table)

@@ -1,0 +1,238 @@
+"""The pictures of `steepest race`: contours or a surface, the paths on it, and f over the work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from steepest.apps.race_paths import Path
+from steepest.apps.surfaces import Floats, Surface
+
+__all__ = ["Style", "draw_background", "figure_of", "lowest", "save_gif", "save_png", "styles"]
+
+# Okabe and Ito's palette without yellow, which fades on white; told apart with any colour vision
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = "os^DvPX"
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
+GRID = 241  # points a side
+LEVELS = 18
+FLOOR = 1e-12  # the least f - lowest that is shown
+FRAMES = 120  # of a GIF at most
+AZIMUTH, ELEVATION = -62, 38
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one path looks: colour, marker and dashes, so that none relies on colour alone."""
+
+    colour: str
+    marker: str
+    dashes: Any
+
+    def line(self) -> dict[str, Any]:
+        """Keywords of a matplotlib line."""
+        return {"color": self.colour, "linestyle": self.dashes, "linewidth": 1.8}
+
+    def head(self) -> dict[str, Any]:
+        """Keywords of the marker where a path is now."""
+        white = {"markeredgecolor": "white", "markeredgewidth": 1.0, "markersize": 9}
+        return {"color": self.colour, "marker": self.marker, "linestyle": "none", **white}
+
+
+def styles(count: int) -> list[Style]:
+    """A style for each path; 21 differ."""
+    n = len(COLOURS)
+    return [
+        Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i in range(count)
+    ]
+
+
+def lowest(surface: Surface, paths: list[Path]) -> float:
+    """The least value on the grid or on a path."""
+    seen = [np.nanmin(grid(surface)[2]), *(np.nanmin(path.values) for path in paths)]
+    return float(min(seen))
+
+
+def grid(surface: Surface) -> tuple[Floats, Floats, Floats]:
+    """x, y and f over the picture; NaN where f is not finite."""
+    x, y = np.meshgrid(np.linspace(*surface.x_limits, GRID), np.linspace(*surface.y_limits, GRID))
+    f = surface.values(x, y)
+    return x, y, np.where(np.isfinite(f), f, np.nan)
+
+
+def height(surface: Surface) -> tuple[Any, str]:
+    """What is drawn upwards: f, or its logarithm where most of the picture would be flat."""
+    f = grid(surface)[2]
+    low, middle, high = np.nanquantile(f, (0, 0.5, 1))
+    if high - low > 12 * (middle - low):
+        return lambda v: np.log10(1 + np.maximum(v - low, 0)), "log₁₀(1 + f − min f)"
+    return lambda v: v, "f"
+
+
+def draw_background(axes: Any, surface: Surface) -> None:
+    """Contours on plain axes, the surface on three-dimensional ones."""
+    x, y, f = grid(surface)
+    axes.set_xlabel("x")
+    axes.set_ylabel("y")
+    if axes.name == "3d":
+        up, label = height(surface)
+        axes.computed_zorder = False  # paths stay on top
+        z = up(f)
+        low, high = np.nanmin(z), np.nanmax(z)
+        shade = {"cmap": "Greys", "vmin": low - 0.2 * (high - low), "vmax": high + high - low}
+        axes.plot_surface(x, y, z, **shade, rcount=80, ccount=80, alpha=0.9, zorder=0)
+        axes.set_zlabel(label)
+        axes.view_init(ELEVATION, AZIMUTH)
+        axes.set_box_aspect((1, 1, 0.72), zoom=0.95)
+        return
+    # equal areas between levels, finer towards the minimum: lines everywhere, on any function
+    levels = np.unique(np.nanquantile(f, np.linspace(0, 1, LEVELS) ** 1.5))
+    if len(levels) > 2:
+        shades = np.linspace(0.30, 0.02, len(levels) - 1)
+        axes.contourf(x, y, f, levels, colors=[str(1 - s) for s in shades])
+        axes.contour(x, y, f, levels[1:-1], colors="0.55", linewidths=0.5, linestyles="solid")
+    axes.set_xlim(surface.x_limits)
+    axes.set_ylim(surface.y_limits)
+
+
+def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
+    """Axes of f over gradient evaluations."""
+    top = max(float(np.max(path.values[:1] - low)) for path in paths)
+    axes.set_yscale("log")
+    bottom = max(FLOOR, min(float(np.min(path.values - low)) for path in paths) / 10)
+    axes.set_ylim(bottom, max(top, 10 * FLOOR) * 10)
+    axes.set_xlim(0, max(float(path.spent[-1]) for path in paths) or 1)
+    axes.set_xlabel("gradient evaluations")
+    axes.set_ylabel("f − lowest f" if low else "f")
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def coordinates(surface: Surface, path: Path, three: bool) -> tuple[Floats, ...]:
+    """A path in the main axes; in three dimensions with gaps where it leaves the picture."""
+    x, y = path.points[:, 0].copy(), path.points[:, 1]
+    if not three:
+        return x, y
+    (left, right), (bottom, top) = surface.x_limits, surface.y_limits
+    x[(x < left) | (x > right) | (y < bottom) | (y > top)] = np.nan
+    return x, y, height(surface)[0](path.values)
+
+
+@dataclass
+class Drawing:
+    """A figure and, for each path, its artists: line and head in the main and progress axes."""
+
+    figure: Any
+    artists: list[list[tuple[Any, tuple[Floats, ...], bool]]]
+    paths: list[Path]
+
+    def at(self, spent: float) -> Iterator[Any]:
+        """Set every artist to what is known after so many evaluations."""
+        for path, group in zip(self.paths, self.artists, strict=True):
+            count = int(np.searchsorted(path.spent, spent, side="right"))
+            for artist, data, head in group:
+                part = tuple(d[max(count - 1, 0) : count] if head else d[:count] for d in data)
+                if len(part) == 3:
+                    artist.set_data_3d(*part)
+                else:
+                    artist.set_data(*part)
+                yield artist
+
+
+def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawing:
+    """The whole picture, its paths still empty."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.2), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    layout = figure.add_gridspec(1, 2, width_ratios=(1.55, 1))
+    main = figure.add_subplot(layout[0], projection="3d" if view == "surface" else None)
+    side = figure.add_subplot(layout[1])
+    low = lowest(surface, paths)
+    draw_background(main, surface)
+    draw_progress_axes(side, paths, low)
+    figure.suptitle(title(surface), parse_math=False)
+    artists, handles = [], []
+    for path, style in zip(paths, styles(len(paths)), strict=True):
+        where = coordinates(surface, path, view == "surface")
+        over = (path.spent, np.maximum(path.values - low, FLOOR))
+        group = []
+        for axes, data in ((main, where), (side, over)):
+            empty: list[list[float]] = [[] for _ in data]
+            (line,) = axes.plot(*empty, **style.line(), zorder=5)
+            (head,) = axes.plot(*empty, **style.head(), zorder=6, clip_on=axes is main)
+            for artist, is_head in ((line, False), (head, True)):
+                artist.set_in_layout(False)  # still empty, it would confuse the layout
+                group.append((artist, data, is_head))
+        artists.append(group)
+        handle = main.plot(
+            *[[] for _ in where], **{**style.head(), **style.line()}, label=path.label
+        )
+        handles += handle
+    mark_start(main, surface)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return Drawing(figure, artists, paths)
+
+
+def title(surface: Surface) -> str:
+    """The name and, unless it is the name, the formula."""
+    if surface.title == surface.formula:
+        return surface.formula
+    return f"{surface.title}:  f(x, y) = {surface.formula}"
+
+
+def mark_start(axes: Any, surface: Surface) -> None:
+    """A ring at the common start."""
+    ring = {
+        "marker": "o",
+        "markersize": 11,
+        "markerfacecolor": "none",
+        "color": "black",
+        "zorder": 7,
+    }
+    at = surface.start
+    if axes.name == "3d":
+        up = height(surface)[0](surface.values(np.array(at[0]), np.array(at[1])))
+        axes.plot([at[0]], [at[1]], [float(up)], **ring)
+    else:
+        axes.plot([at[0]], [at[1]], **ring)
+        axes.annotate("start", at, (-7, 9), textcoords="offset points", ha="right", zorder=7)
+
+
+def save_png(surface: Surface, paths: list[Path], view: str, out: FilePath) -> None:
+    """The whole race in one picture."""
+    drawing = figure_of(surface, paths, view, dpi=130)
+    for _ in drawing.at(np.inf):
+        pass
+    drawing.figure.savefig(out)
+
+
+def moments(paths: list[Path], frames: int) -> Floats:
+    """When to look: every evaluation at first, then further and further apart."""
+    last = max(float(path.spent[-1]) for path in paths)
+    return np.unique(np.rint(last * np.linspace(0, 1, frames) ** 1.6))
+
+
+def save_gif(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: float) -> None:
+    """The race as an animation; the background is drawn once."""
+    from PIL import Image
+
+    drawing = figure_of(surface, paths, view, dpi=80)
+    canvas = drawing.figure.canvas
+    canvas.draw()
+    background = canvas.copy_from_bbox(drawing.figure.bbox)
+    frames = []
+    for moment in moments(paths, FRAMES):
+        canvas.restore_region(background)
+        for artist in drawing.at(moment):
+            artist.axes.draw_artist(artist)
+        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    palette = frames[-1].quantize(128)
+    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    durations = [round(1000 / fps)] * len(rest) + [2500]
+    first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)

@@ -1,0 +1,174 @@
+"""Functions of two variables to descend on, each a formula that SymPy differentiates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.apps.formula import parse, to_sympy
+
+__all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
+
+Floats = NDArray[np.float64]
+Limits = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a surface is known by."""
+
+    title: str
+    formula: str
+    x_limits: Limits
+    y_limits: Limits
+    start: tuple[float, float]
+    note: str  # what there is to see
+
+
+NAMED = {
+    "bowl": Named(
+        "Quadratic bowl",
+        "(x**2 + 2*y**2)/2",
+        (-4, 4),
+        (-3, 3),
+        (-3.5, 2.2),
+        "condition 2: everything works",
+    ),
+    "valley": Named(
+        "Ill-conditioned valley",
+        "(x**2 + 50*y**2)/2",
+        (-6, 6),
+        (-1.6, 1.6),
+        (-5.5, 1.1),
+        "condition 50: gradient descent crosses it and crawls along it",
+    ),
+    "rosenbrock": Named(
+        "Rosenbrock",
+        "(1 - x)**2 + 100*(y - x**2)**2",
+        (-2, 2),
+        (-1, 3),
+        (-1.2, 1.0),
+        "a bent valley; minimum at (1, 1)",
+    ),
+    "beale": Named(
+        "Beale",
+        "(1.5 - x + x*y)**2 + (2.25 - x + x*y**2)**2 + (2.625 - x + x*y**3)**2",
+        (-1, 4.5),
+        (-2, 2),
+        (0.5, -1.5),
+        "flat plains and steep walls; minimum at (3, 0.5)",
+    ),
+    "himmelblau": Named(
+        "Himmelblau",
+        "(x**2 + y - 11)**2 + (x + y**2 - 7)**2",
+        (-6, 6),
+        (-6, 6),
+        (-0.5, -1.0),
+        "four minima, all of value 0: which one is reached depends on the path",
+    ),
+    "saddle": Named(
+        "Saddle",
+        "x**2/2 - y**2/2 + y**4/4",
+        (-2.2, 2.2),
+        (-1.8, 1.8),
+        (-2.0, 0.002),
+        "a start almost on the ridge; minima at (0, 1) and (0, -1)",
+    ),
+    "rastrigin": Named(
+        "Rastrigin",
+        "20 + x**2 - 10*cos(2*pi*x) + y**2 - 10*cos(2*pi*y)",
+        (-4.5, 4.5),
+        (-4.5, 4.5),
+        (-3.3, 2.3),
+        "a minimum near every pair of whole numbers, the lowest at (0, 0)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A function of (x, y) with its derivatives, and the part of it that is shown."""
+
+    title: str
+    formula: str
+    x_limits: Limits
+    y_limits: Limits
+    start: tuple[float, float]
+    values: Callable[[Floats, Floats], Floats]  # elementwise
+    gradient: Callable[[Floats], Floats]  # (2,) -> (2,)
+    hessian: Callable[[Floats], Floats]  # (2,) -> (2, 2)
+
+    def value(self, p: Floats) -> float:
+        """f at one point."""
+        return float(self.values(p[0], p[1]))
+
+
+def find_surface(
+    text: str,
+    x_limits: Limits | None = None,
+    y_limits: Limits | None = None,
+    start: tuple[float, float] | None = None,
+) -> Surface:
+    """A named surface, or the user's formula in x and y.
+
+    Raises
+    ------
+    ValueError
+        For a formula that is not one (`FormulaError`, with the place), limits that are none, or a
+        start without a value.
+    """
+    named = NAMED.get(text)
+    if named is None:
+        named = Named(text, text, (-5, 5), (-5, 5), (-4, 3), "")
+    for name, limits in (("x", x_limits), ("y", y_limits)):
+        if limits is not None and not (np.isfinite(limits).all() and limits[0] < limits[1]):
+            raise ValueError(
+                f"{name} from {limits[0]} to {limits[1]}: the first must be the smaller"
+            )
+    surface = compile_surface(
+        named.title,
+        named.formula,
+        x_limits or named.x_limits,
+        y_limits or named.y_limits,
+        start or named.start,
+    )
+    here = np.array(surface.start, float)
+    if not np.isfinite(surface.value(here)) or not np.isfinite(surface.gradient(here)).all():
+        raise ValueError(
+            f"start {surface.start}: the function or its gradient has no finite value there"
+        )
+    return surface
+
+
+def compile_surface(
+    title: str, formula: str, x_limits: Limits, y_limits: Limits, start: tuple[float, float]
+) -> Surface:
+    """NumPy functions of a formula in x and y and of its exact derivatives."""
+    import sympy
+
+    checked = parse(formula if "=" in formula else f"f = {formula}")
+    x, y = sympy.symbols("x y", real=True)
+    expression = to_sympy(checked, checked.tree, {"x": x, "y": y, "pi": sympy.pi})
+    slopes = [expression.diff(v) for v in (x, y)]
+    curvatures = [[slope.diff(v) for v in (x, y)] for slope in slopes]
+    modules = ["scipy", "numpy"]
+    f, g, h = (sympy.lambdify((x, y), e, modules) for e in (expression, slopes, curvatures))
+
+    def quietly(function: Callable[..., Any], *at: Any) -> Floats:
+        with np.errstate(all="ignore"):  # a path may run off to where nothing is finite
+            return np.asarray(function(*at), dtype=float)
+
+    return Surface(
+        title,
+        formula,
+        x_limits,
+        y_limits,
+        start,
+        values=lambda u, v: quietly(f, u, v) + np.zeros(np.broadcast(u, v).shape),
+        gradient=lambda p: quietly(g, p[0], p[1]),
+        hessian=lambda p: quietly(h, p[0], p[1]),
+    )

@@ -1,0 +1,124 @@
+"""Columns of numbers from a CSV file whose first line names them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Table", "TableError", "read_table"]
+
+
+class TableError(ValueError):
+    """What is wrong with a CSV file, and in which line (1 is the first)."""
+
+    def __init__(self, path: Path | str, line: int, problem: str) -> None:
+        self.line = line
+        super().__init__(f"{path}, line {line}: {problem}")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's columns as text, with the line of each row; units from headers as "t [s]"."""
+
+    path: str
+    units: dict[str, str]  # every column's name -> its unit, or ""
+    rows: list[list[str]]
+    lines: list[int]
+    header_line: int = field(default=1)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """One column as floats, (m,); raises `TableError` at a field that is not finite."""
+        names = list(self.units)
+        if name not in names:
+            listed = ", ".join(names)
+            problem = f"no column {name!r}; the header has {listed}"
+            raise TableError(self.path, self.header_line, problem)
+        j = names.index(name)
+        pairs = zip(self.lines, self.rows, strict=True)
+        return np.array([self.number(line, name, row[j]) for line, row in pairs])
+
+    def number(self, line: int, name: str, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            seen = repr(text.strip()) if text.strip() else "an empty field"
+            problem = f"column {name!r}: {seen} is not a number"
+            raise TableError(self.path, line, problem) from None
+        if not math.isfinite(value):
+            raise TableError(self.path, line, f"column {name!r}: {text.strip()} is not finite")
+        return value
+
+
+def read_table(path: str) -> Table:
+    """Read a CSV file: a header, then rows of as many fields.
+
+    Fields are separated by tabs, semicolons or commas, whichever of these, in this order, the
+    header has. Empty lines and lines that begin with "#" are skipped. Raises `TableError`, or
+    `OSError` where the file cannot be opened.
+    """
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        try:
+            lines = file.read().splitlines(keepends=True)
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise TableError(path, line, "not text in UTF-8") from None
+    content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
+    if not content:
+        raise TableError(path, 1, "no header; the first line names the columns")
+    separator = next((mark for mark in "\t;" if mark in content[0][1]), ",")
+    records = list(read_records(path, content, separator))
+    header_line, header = records[0]
+    units = dict(parse_header(path, header_line, header))
+    if len(records) == 1:
+        raise TableError(path, header_line, "no rows after the header")
+    for line, row in records[1:]:
+        if len(row) != len(header):
+            problem = f"{len(row)} fields, where the header has {len(header)}"
+            raise TableError(path, line, problem)
+    rows, row_lines = [row for _, row in records[1:]], [line for line, _ in records[1:]]
+    return Table(path, units, rows, row_lines, header_line)
+
+
+def is_content(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def read_records(
+    path: str, content: list[tuple[int, str]], separator: str
+) -> Iterator[tuple[int, list[str]]]:
+    """Each record with the line of the file on which it ends."""
+    reader = csv.reader((line for _, line in content), delimiter=separator, strict=True)
+    try:
+        for record in reader:
+            yield content[reader.line_num - 1][0], record
+    except csv.Error as error:
+        line = content[min(reader.line_num, len(content)) - 1][0]
+        raise TableError(path, line, str(error)) from None
+
+
+def parse_header(path: str, line: int, header: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(name, unit) of "name", "name [unit]" or "name (unit)"; names are unique and not empty."""
+    seen: set[str] = set()
+    for j, title in enumerate(header, 1):
+        name, unit = split_unit(unicodedata.normalize("NFKC", title.strip()))
+        if not name:
+            raise TableError(path, line, f"column {j} has no name")
+        if name in seen:
+            raise TableError(path, line, f"two columns are named {name!r}")
+        seen.add(name)
+        yield name, unit
+
+
+def split_unit(title: str) -> tuple[str, str]:
+    for opening, closing in ("[]", "()"):
+        if title.endswith(closing) and opening in title:
+            name, _, unit = title[:-1].partition(opening)
+            return name.strip(), unit.strip()
+    return title, ""

@@ -1,0 +1,114 @@
+"""Arrays of the two libraries as the full-batch methods take them: checks, copies, host values."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+Array = Any  # a NumPy or CuPy array, or one of another array namespace
+
+__all__ = [
+    "Array",
+    "copied",
+    "from_host",
+    "namespace",
+    "scalar",
+    "start_point",
+    "to_host",
+    "vector",
+]
+
+
+def namespace(a: Array) -> ModuleType:
+    """The array namespace of `a`, with the names of the array API standard."""
+    xp: ModuleType = array_namespace(a)
+    return xp
+
+
+def to_host(a: Array) -> np.ndarray:
+    """`a` as a float64 NumPy array; waits for the device."""
+    if isinstance(a, np.ndarray):
+        return a.astype(np.float64)
+    if hasattr(a, "get"):  # CuPy
+        return np.asarray(a.get(), dtype=np.float64)
+    return np.from_dlpack(a).astype(np.float64)
+
+
+def from_host(values: np.ndarray, like: Array) -> Array:
+    """A NumPy array in the library, dtype and place of `like`."""
+    if isinstance(like, np.ndarray):
+        return values.astype(like.dtype)
+    return namespace(like).asarray(values, dtype=like.dtype, device=device(like))
+
+
+def start_point(name: str, x0: Array) -> Array:
+    """A private copy of a start, one-dimensional, float32 or float64.
+
+    Integers become float64, as SciPy has it.
+    """
+    try:
+        xp = namespace(x0)
+    except TypeError:
+        x0 = np.asarray(x0)
+        xp = namespace(x0)
+    if x0.dtype not in (xp.float32, xp.float64):
+        if not xp.isdtype(x0.dtype, "integral"):
+            raise TypeError(f"{name}: dtype {x0.dtype}; allowed is float32, float64 or integers")
+        x0 = xp.astype(x0, xp.float64)
+    if x0.ndim == 0:
+        x0 = xp.reshape(x0, (1,))
+    if x0.ndim != 1:
+        raise ValueError(f"{name}: shape {tuple(x0.shape)}; allowed is one dimension: reshape(-1)")
+    if x0.shape[0] == 0:
+        raise ValueError(f"{name}: shape (0,); allowed is at least one element")
+    if not bool(xp.all(xp.isfinite(x0))):
+        raise ValueError(f"{name}: an element is not finite; allowed is a finite start")
+    return xp.asarray(x0, copy=True)
+
+
+def copied(a: Array) -> Array:
+    """A copy of `a`."""
+    return namespace(a).asarray(a, copy=True)
+
+
+def scalar(name: str, value: Any) -> float:
+    """The real number in `value`, a Python number or an array of one element."""
+    if type(value) is float:
+        return value
+    if hasattr(value, "shape") and math.prod(value.shape) != 1:
+        raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
+    if hasattr(value, "shape") and value.shape != ():
+        value = value.reshape(()) if hasattr(value, "reshape") else value[(0,) * value.ndim]
+    if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
+        raise TypeError(f"{name}: {value!r} is complex; allowed is a real number")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        kind = type(value).__name__
+        raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None
+
+
+def vector(name: str, value: Array, like: Array) -> Array:
+    """`value` as an array with the library, shape and dtype of `like`; a view where it is one."""
+    if isinstance(like, np.ndarray):
+        if not isinstance(value, np.ndarray):
+            value = np.asarray(value)
+        if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
+            return value
+    elif not hasattr(value, "shape") or not isinstance(value, type(like)):
+        kind, allowed = type(value).__name__, type(like).__name__
+        raise TypeError(f"{name}: a {kind}; allowed is the array type of x0, {allowed}")
+    xp = namespace(like)
+    if not xp.isdtype(value.dtype, ("real floating", "integral")):
+        raise TypeError(f"{name}: dtype {value.dtype}; allowed are real numbers")
+    if value.ndim == 0 and like.shape == (1,):
+        value = xp.reshape(value, (1,))
+    if tuple(value.shape) != tuple(like.shape):
+        shape = tuple(like.shape)
+        raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is {shape}")
+    value = xp.astype(value, like.dtype, copy=False)
+    return np.ascontiguousarray(value) if isinstance(like, np.ndarray) else value

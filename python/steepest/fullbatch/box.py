@@ -1,0 +1,93 @@
+"""Bounds by two-metric projection.
+
+Bertsekas 1982, Projected Newton methods for optimization problems with simple constraints (SIAM J.
+Control Optim. 20, 221-246): the variables that are at a bound and pushed against it take a gradient
+step, the others a quasi-Newton step of their own, and the search follows the projected path.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
+
+__all__ = ["Box", "box_of"]
+
+NEAR = 1e-3  # how near to a bound counts as at it, in widths of the box
+
+
+class Box:
+    """lower ≤ x ≤ upper, arrays like x."""
+
+    def __init__(self, lower: Array, upper: Array) -> None:
+        xp = namespace(lower)
+        self._xp, self.lower, self.upper = xp, lower, upper
+        width = upper - lower
+        size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
+        self._near = NEAR * xp.where(xp.isfinite(width), xp.minimum(width, size), size)
+
+    def project(self, x: Array) -> Array:
+        """The point of the box nearest to x."""
+        return self._xp.minimum(self._xp.maximum(x, self.lower), self.upper)
+
+    def violation(self, x: Array, g: Array) -> Array:
+        """The projected gradient x - P(x - g): zero where first-order conditions hold."""
+        return x - self.project(x - g)
+
+    def free(self, x: Array, g: Array) -> Array:
+        """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32)."""
+        xp = self._xp
+        near = xp.minimum(self._near, xp.max(xp.abs(self.violation(x, g))))
+        at_lower = (x <= self.lower + near) & (g > 0)
+        at_upper = (x >= self.upper - near) & (g < 0)
+        return ~(at_lower | at_upper)
+
+    def step_held(self, x: Array, direction: Array, free: Array) -> Array:
+        """The direction, cut for the held variables so that a full step stays inside."""
+        return self._xp.where(free, direction, self.project(x + direction) - x)
+
+    def slope(self, x: Array, direction: Array, step: float, g: Array) -> float:
+        """The derivative of f(P(x + α d)) by α: what is clipped moves no more."""
+        xp = self._xp
+        point = x + step * direction
+        moving = (point >= self.lower) & (point <= self.upper)
+        return float(xp.sum(xp.where(moving, g * direction, xp.zeros_like(g))))
+
+
+def box_of(bounds: Any, x0: Array) -> Box | None:
+    """The box of `bounds`, as SciPy takes them: a `Bounds`, or n pairs (low, high) with None or
+    ±inf for no bound; also a pair of arrays or numbers (lower, upper) where that is not n pairs."""
+    if bounds is None:
+        return None
+    n = x0.shape[0]
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        low, high = bounds.lb, bounds.ub
+    else:
+        pairs = [tuple(pair) for pair in bounds]
+        if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
+            raise ValueError(
+                f"bounds: {len(pairs)} entries; allowed is a scipy.optimize.Bounds or {n} pairs "
+                "(low, high), one for each element of x0"
+            )
+        low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
+        high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
+    try:
+        lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in (low, high))
+    except ValueError as error:
+        raise ValueError(f"bounds: {error}; allowed are {n} lower and {n} upper bounds") from None
+    wrong = np.flatnonzero(~(lower <= upper))
+    if wrong.size:
+        i = int(wrong[0])
+        raise ValueError(
+            f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper"
+        )
+    outside = np.flatnonzero((to_host(x0) < lower) | (to_host(x0) > upper))
+    if outside.size:
+        i = int(outside[0])
+        raise ValueError(
+            f"x0[{i}]: {to_host(x0)[i]:g} is outside its bounds ({lower[i]:g}, {upper[i]:g}); "
+            "allowed is a start inside: np.clip(x0, lower, upper)"
+        )
+    return Box(from_host(lower, x0), from_host(upper, x0))

@@ -1,0 +1,38 @@
+"""Why a line search found nothing lower, from what it was told."""
+
+from __future__ import annotations
+
+from steepest.fullbatch.search import Trial, finite, noise
+
+__all__ = ["explain"]
+
+CLEAR = 100  # times the noise: a predicted change that rounding cannot hide
+STEEP = 10  # times the prediction: a change beyond it may be curvature
+
+
+def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
+    """The message for a search from f0 along slope0 < 0 that ended where it began.
+
+    At a point that rounding does not let get lower, the shortest steps with a clear prediction are
+    ruled by curvature, and f rises by far more than the prediction; by about as much as that, or
+    less, it rises where the gradient is wrong.
+    """
+    inside = [trial for trial in told if finite(trial.f, trial.slope)]
+    if not inside:
+        return "no trial point along the direction has a finite value and gradient"
+    nearest = min(inside, key=lambda trial: trial.step)
+    hidden = noise(f0, eps)
+    clear = [trial for trial in inside if -slope0 * trial.step > CLEAR * hidden]
+    shortest = min(clear, key=lambda trial: trial.step, default=nearest)
+    change, predicted = shortest.f - f0, slope0 * shortest.step
+    wrong = bool(clear) and 0.5 * predicted < change < -STEEP * predicted
+    if wrong or abs(nearest.f - f0) > hidden:
+        return (
+            f"no lower point: over a step of {shortest.step:.3g} f changes by {change:.3g} where "
+            f"the gradient predicts {predicted:.3g}: check the gradient, for example with "
+            "scipy.optimize.check_grad"
+        )
+    return (
+        f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "
+        "rounding; the precision of f is reached, or gtol is too small for it"
+    )

@@ -1,0 +1,98 @@
+"""Gradient descent: a fixed rate, a schedule, or the best rate along each direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from steepest import check
+from steepest.fullbatch.arrays import Array
+from steepest.fullbatch.minimizer import G, Minimizer
+from steepest.fullbatch.search import Trial
+
+__all__ = ["GradientDescent"]
+
+
+class GradientDescent(Minimizer):
+    """Gradient descent on the full batch, inside out: tell it f and g at `x` until it is `done`.
+
+    x ← x - αₖ g, with αₖ from `lr` or from a line search: with "exact", Cauchy's steepest descent
+    (1847), the optimal learning rate. A search starts from the last step, Armijo's, which only
+    shortens, from its double.
+
+    Parameters
+    ----------
+    x0, bounds, gtol, ftol, maxiter, max_nfev
+        As `LBFGS`.
+    lr : float or callable, optional
+        The learning rate, or a schedule lr(k) -> float of the number of steps taken; then there is
+        no line search.
+    line_search : {"wolfe", "armijo", "exact"} or None
+        The search for the learning rate where `lr` is not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of another kind, shape or range, or neither `lr` nor a line search.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> s = st.GradientDescent(np.array([4.0, 2.0]), lr=0.25)
+    >>> while not s.done:
+    ...     x = s.x
+    ...     s.tell((x**2).sum(), 2 * x)
+    >>> s.success, s.nit
+    (True, 20)
+    """
+
+    method: ClassVar[str] = "gd"
+    saved: ClassVar[tuple[str, ...]] = ("_scale",)
+
+    def __init__(
+        self,
+        x0: Array,
+        *,
+        lr: float | Callable[[int], float] | None = None,
+        bounds: Any = None,
+        line_search: str | None = "wolfe",
+        gtol: float = 1e-5,
+        ftol: float = 0.0,
+        maxiter: int | None = None,
+        max_nfev: int | None = None,
+    ) -> None:
+        if lr is None and line_search is None:
+            raise ValueError("line_search: None is not allowed without lr; give one of the two")
+        self.lr = lr if lr is None or callable(lr) else check.number("lr", lr, above=0)
+        self._scale = 0.0
+        super().__init__(
+            x0,
+            bounds=bounds,
+            line_search=line_search if lr is None else None,
+            gtol=gtol,
+            ftol=ftol,
+            maxiter=maxiter,
+            max_nfev=max_nfev,
+        )
+
+    def _rate(self) -> float:
+        if callable(self.lr):
+            return check.number(f"lr({self.nit})", self.lr(self.nit), above=0)
+        assert self.lr is not None
+        return self.lr
+
+    def _descend(self) -> None:
+        if self.lr is None:
+            super()._descend()
+        else:
+            self._direct(self._rate())
+
+    def _direct(self, scale: float) -> None:
+        self._scale = scale  # d = -scale g
+        super()._direct(scale)
+
+    def _advance(self, at: Trial, g: Array) -> None:
+        self._rows[G][...] = g
+        if self.lr is not None:
+            return self._descend()
+        self._direct((2 if self.line_search == "armijo" else 1) * at.step * self._scale)

@@ -1,0 +1,189 @@
+"""`line_search`: a search that stands alone, along a line of a function of arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from steepest import check
+from steepest.fullbatch.armijo import armijo
+from steepest.fullbatch.arrays import Array, copied, namespace, scalar, start_point, vector
+from steepest.fullbatch.diagnosis import explain
+from steepest.fullbatch.exact import exact
+from steepest.fullbatch.search import End, Trial, finite
+from steepest.fullbatch.wolfe import wolfe
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+__all__ = ["line_search"]
+
+
+def line_search(
+    fun: Callable[[Array], Any],
+    jac: Callable[[Array], Array] | None,
+    x: Array,
+    direction: Array,
+    *,
+    rule: str = "wolfe",
+    f0: float | None = None,
+    g0: Array | None = None,
+    step: float = 1.0,
+    c1: float = 1e-4,
+    c2: float = 0.9,
+) -> OptimizeResult:
+    """Find a step α > 0 along a direction d of descent from x.
+
+    - "wolfe": φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, the strong Wolfe conditions, with
+      φ(α) = fun(x + α d), by the search of Moré & Thuente (1994, ACM TOMS 20, 286-307). It
+      interpolates slopes as well as values, which saves trials where gradients are cheap.
+    - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966).
+    - "exact": a minimizer of φ, by Brent's method (1973) on a bracket.
+
+    Parameters
+    ----------
+    fun : callable
+        fun(x) -> f; inf or NaN says that x is outside the domain. x is the function's own.
+    jac : callable or None
+        jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
+    x, direction : array, shape (n,)
+        Float32 or float64, NumPy or CuPy.
+    rule : {"wolfe", "armijo", "exact"}
+        What to look for.
+    f0, g0 : float and array, optional
+        fun(x) and jac(x) where they are known; else they are evaluated.
+    step : float
+        The first step tried.
+    c1, c2 : float
+        0 < c1 < c2 < 1; c2 is for "wolfe" alone.
+
+    Returns
+    -------
+    OptimizeResult
+        step, fun, jac (None unless it was evaluated there), nfev, njev, success, message. Without
+        success, step is the lowest trial, or 0 where none is below fun(x).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments, or answers of fun and jac, of a wrong kind, shape or value; if fun(x) is not
+        finite; if the direction is not one of descent.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> fun, jac = lambda x: (x**2).sum(), lambda x: 2 * x
+    >>> x = np.array([3.0, 4.0])
+    >>> res = st.line_search(fun, jac, x, -jac(x), rule="exact")
+    >>> res.success, round(res.step, 6)
+    (True, 0.5)
+    """
+    line = Line(fun, jac, x, direction)
+    check.choice("rule", rule, ("wolfe", "armijo", "exact"))
+    step = check.number("step", step, above=0)
+    c1 = check.number("c1", c1, above=0, below=1)
+    c2 = check.number("c2", c2, above=c1, below=1)
+    f0, slope0 = line.start(rule, f0, g0)
+    if rule == "wolfe":
+        search = wolfe(f0, slope0, step, c1=c1, c2=c2, eps=line.eps)
+    elif rule == "armijo":
+        search = armijo(f0, slope0, step, c1=c1, eps=line.eps)
+    else:
+        search = exact(f0, slope0, step, eps=line.eps)
+    told: list[Trial] = []
+    step = next(search)
+    try:
+        while True:
+            told.append(line.trial(step, slopes=rule == "wolfe"))
+            step = search.send(told[-1][1:])
+    except StopIteration as stop:
+        end: End = stop.value
+    return line.result(end, told, f0, slope0)
+
+
+class Line:
+    """φ(α) = fun(x + α d), counted, with the gradient of its lowest trial."""
+
+    def __init__(self, fun: Any, jac: Any, x: Array, direction: Array) -> None:
+        if not callable(fun):
+            raise TypeError(f"fun: {fun!r} is a {type(fun).__name__}; allowed is a callable")
+        if jac is not None and not callable(jac):
+            raise TypeError(f"jac: {jac!r} is a {type(jac).__name__}; allowed is a callable, None")
+        self._fun, self._jac = fun, jac
+        self._x = start_point("x", x)
+        self._d = vector("direction", direction, self._x)
+        self._xp = namespace(self._x)
+        self.eps = float(self._xp.finfo(self._x.dtype).eps) / 2
+        self._gradients: dict[float, Array] = {}  # by step: of the last and the lowest trial
+        self._lowest = Trial(0.0, math.inf, math.nan)
+        self.nfev = self.njev = 0
+
+    def start(self, rule: str, f0: Any, g0: Array | None) -> tuple[float, float]:
+        """φ(0) and φ'(0)."""
+        f0 = self._value(0.0) if f0 is None else scalar("f0", f0)
+        if not math.isfinite(f0):
+            raise ValueError(f"f0: the objective is {f0} at x; allowed is a finite value")
+        if rule == "exact" and g0 is None and self._jac is None:
+            return f0, math.nan
+        if g0 is None:
+            if self._jac is None:
+                raise ValueError(f"jac, g0: rule {rule!r} needs the gradient at x; give one")
+            g0 = self._gradient(0.0)
+        slope0 = self._slope(vector("g0", g0, self._x))
+        if rule == "wolfe" and self._jac is None:
+            raise ValueError("jac: rule 'wolfe' needs slopes; allowed is a callable")
+        if not -math.inf < slope0 < 0:
+            raise ValueError(
+                f"direction: the slope along it is {slope0:g}; allowed is a direction of descent"
+            )
+        return f0, slope0
+
+    def trial(self, step: float, slopes: bool) -> Trial:
+        """φ at a step, with φ' if it is asked for and φ is finite."""
+        f, slope = self._value(step), math.nan
+        if slopes and math.isfinite(f):
+            g = self._gradient(step)
+            slope = self._slope(g)
+            self._keep(Trial(step, f, slope), g)
+        return Trial(step, f, slope)
+
+    def _keep(self, at: Trial, g: Array) -> None:
+        self._lowest = min(self._lowest, at, key=lambda trial: trial.f)
+        kept = self._gradients.get(self._lowest.step)
+        self._gradients = {at.step: g}
+        if kept is not None:
+            self._gradients[self._lowest.step] = kept
+
+    def result(self, end: End, told: list[Trial], f0: float, slope0: float) -> OptimizeResult:
+        from scipy.optimize import OptimizeResult
+
+        f, message = f0, end.failure or "the conditions hold"
+        for at in told:
+            f = at.f if at.step == end.step else f
+        if end.step == 0 and math.isfinite(slope0):
+            known = [at if finite(*at[1:]) else at._replace(slope=slope0) for at in told]
+            message = explain(known, f0, slope0, self.eps)
+        return OptimizeResult(
+            step=end.step,
+            fun=f,
+            jac=self._gradients.get(end.step),
+            nfev=self.nfev,
+            njev=self.njev,
+            success=end.failure is None,
+            message=message,
+        )
+
+    def _point(self, step: float) -> Array:
+        return self._x + step * self._d if step else copied(self._x)
+
+    def _value(self, step: float) -> float:
+        self.nfev += 1
+        return scalar("fun(x)", self._fun(self._point(step)))
+
+    def _gradient(self, step: float) -> Array:
+        self.njev += 1
+        return copied(vector("jac(x)", self._jac(self._point(step)), self._x))
+
+    def _slope(self, g: Array) -> float:
+        return float(self._xp.sum(g * self._d))

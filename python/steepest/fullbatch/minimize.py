@@ -1,0 +1,216 @@
+"""`minimize`: the loop around the inside-out methods, with SciPy's conventions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from steepest import check
+from steepest.fullbatch.arrays import Array
+from steepest.fullbatch.bfgs import BFGS
+from steepest.fullbatch.gradient_descent import GradientDescent
+from steepest.fullbatch.lbfgs import LBFGS
+from steepest.fullbatch.minimizer import CALLED_OFF, Minimizer
+from steepest.fullbatch.newton import Newton
+from steepest.fullbatch.objective import Objective
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+__all__ = ["minimize"]
+
+METHODS: dict[str, type[Minimizer]] = {
+    "gd": GradientDescent,
+    "newton": Newton,
+    "bfgs": BFGS,
+    "l-bfgs": LBFGS,
+}
+
+
+def minimize(
+    fun: Callable[..., Any],
+    x0: Array,
+    args: Any = (),
+    *,
+    method: str = "l-bfgs",
+    jac: Any = None,
+    hess: Callable[..., Any] | None = None,
+    hessp: Callable[..., Any] | None = None,
+    bounds: Any = None,
+    line_search: str | None = "wolfe",
+    lr: float | Callable[[int], float] | None = None,
+    history: int = 10,
+    gtol: float = 1e-5,
+    ftol: float = 0.0,
+    maxiter: int | None = None,
+    max_nfev: int | None = None,
+    callback: Callable[..., Any] | None = None,
+    verbose: int = 0,
+    constraints: Any = (),
+    tol: float | None = None,
+) -> OptimizeResult:
+    """Minimize a function whose full gradient is at hand.
+
+    The arguments and the answer are those of `scipy.optimize.minimize`, which also takes this
+    function as its `method`: ``scipy.optimize.minimize(fun, x0, method=st.minimize,
+    options={"method": "bfgs"})``.
+
+    Parameters
+    ----------
+    fun : callable
+        fun(x, *args) -> f, or (f, g) with jac=True. x is a copy, the function's own; inf or NaN
+        says that x is outside the domain.
+    x0 : array, shape (n,)
+        The start, NumPy or CuPy, float32 or float64 (integers become float64).
+    args : tuple
+        Further arguments of fun, jac, hess and hessp.
+    method : {"gd", "newton", "bfgs", "l-bfgs"}
+        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`.
+    jac : callable, True, "2-point", "3-point", "cs" or None
+        jac(x, *args) -> g; None is "2-point" differences.
+    hess, hessp : callable
+        For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,).
+    bounds : scipy.optimize.Bounds or n pairs (low, high)
+        Not with "bfgs".
+    line_search : {"wolfe", "armijo", "exact"} or None
+        See `line_search`; None for full steps.
+    lr : float or callable
+        For "gd": the learning rate, or a schedule of the step number, in the place of a search.
+    history : int
+        For "l-bfgs": the number of stored pairs.
+    gtol : float
+        Converged when the largest |gᵢ|, with bounds of x - P(x - g), is at most gtol.
+    ftol : float
+        Converged when f falls by at most ftol max(|f|, 1) in an iteration; 0 for never.
+    maxiter, max_nfev : int
+        Limits; unless given 15,000 iterations and no limit on evaluations.
+    callback : callable
+        callback(intermediate_result=OptimizeResult) or callback(x), by its parameter's name, after
+        each iteration; StopIteration ends the run with status 99.
+    verbose : {0, 1, 2}
+        1 prints how the run ended, 2 also each iteration.
+    constraints, tol
+        SciPy passes these to a method: no constraints are supported; tol stands for gtol.
+
+    Returns
+    -------
+    OptimizeResult
+        x, fun, jac, nfev (differences included), njev, nit, success, message, status: 0 converged,
+        1 a limit reached, 2 no lower point found, 3 not finite, 4 unbounded below, 99 called off;
+        for "newton" nhev, for "bfgs" hess_inv.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments, or answers of fun, jac, hess and hessp, of a wrong kind, shape or value, and
+        for options that the method does not have.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> from scipy.optimize import rosen, rosen_der
+    >>> res = st.minimize(rosen, np.array([-1.2, 1.0]), jac=rosen_der)
+    >>> res.success, res.x.round(4)
+    (True, array([1., 1.]))
+    """
+    check.choice("method", method, METHODS)
+    own = own_options(method, bounds, line_search, lr, history, constraints)
+    if (hess is not None) + (hessp is not None) != (method == "newton"):
+        raise ValueError(f"hess, hessp: method {method!r} takes {needed(method)}")
+    gtol = gtol if tol is None else check.number("tol", tol, at_least=0)
+    verbose = check.integer("verbose", verbose, at_least=0)
+    evaluations = None if max_nfev is None else check.integer("max_nfev", max_nfev, at_least=1)
+    report = reporter(callback)
+    solver = METHODS[method](
+        x0, line_search=line_search, gtol=gtol, ftol=ftol, maxiter=maxiter, **own
+    )
+    objective = Objective(fun, jac, args, solver)
+    further: dict[str, Any] = {}
+    if hess is not None:
+        further["hess"] = lambda x: hess(x, *objective.args)
+    if hessp is not None:
+        further["hessp"] = lambda x, p: hessp(x, p, *objective.args)
+    while not solver.done:
+        nit = solver.nit
+        solver.tell(*objective.value_and_gradient(solver.x), **further)
+        if solver.nit > nit:
+            if verbose > 1:
+                print(progress(solver, objective))
+            if report is not None and not report(solver, objective):
+                solver.stop(CALLED_OFF, "`callback` raised `StopIteration`")
+        if evaluations is not None and objective.nfev >= evaluations:
+            solver.stop_at_limit(evaluations)
+    if verbose:
+        print(f"{progress(solver, objective)}\n{solver.message}")
+    result = solver.result()
+    result.nfev, result.njev = objective.nfev, objective.njev
+    return result
+
+
+def own_options(
+    method: str, bounds: Any, line_search: Any, lr: Any, history: int, constraints: Any
+) -> dict[str, Any]:
+    """The options that not every method has; an error where the method has none such."""
+    if len(constraints) if hasattr(constraints, "__len__") else constraints is not None:
+        raise ValueError("constraints: not supported; allowed are bounds")
+    options: dict[str, Any] = {}
+    if method == "gd":
+        options["lr"] = lr
+        if lr is not None and line_search not in ("wolfe", None):
+            raise ValueError(f"line_search: {line_search!r} with lr; allowed is one of the two")
+    elif lr is not None:
+        raise ValueError(f"lr: method {method!r} has a line search; lr is for 'gd'")
+    if method == "l-bfgs":
+        options["history"] = history
+    elif history != 10:
+        raise ValueError(f"history: method {method!r} stores no pairs; history is for 'l-bfgs'")
+    if method != "bfgs":
+        options["bounds"] = bounds
+    elif bounds is not None:
+        raise ValueError("bounds: method 'bfgs' has none; allowed are 'l-bfgs', 'newton', 'gd'")
+    return options
+
+
+def needed(method: str) -> str:
+    return "one of hess and hessp" if method == "newton" else "neither; they are for 'newton'"
+
+
+Reporter = Callable[[Minimizer, Objective], bool]
+
+
+def reporter(callback: Callable[..., Any] | None) -> Reporter | None:
+    """Calls the callback as SciPy does; False if it raised StopIteration."""
+    if callback is None:
+        return None
+    if not callable(callback):
+        kind = type(callback).__name__
+        raise TypeError(f"callback: {callback!r} is a {kind}; allowed is a callable")
+    try:
+        named = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):  # built-in functions may have no signature
+        named = False
+
+    def report(solver: Minimizer, objective: Objective) -> bool:
+        from scipy.optimize import OptimizeResult
+
+        counts = {"nit": solver.nit, "nfev": objective.nfev}
+        try:
+            if named:
+                callback(
+                    intermediate_result=OptimizeResult(x=solver.best_x, fun=solver.f, **counts)
+                )
+            else:
+                callback(solver.best_x)
+        except StopIteration:
+            return False
+        return True
+
+    return report
+
+
+def progress(solver: Minimizer, objective: Objective) -> str:
+    return (
+        f"iteration {solver.nit:5d}  evaluations {objective.nfev:5d}  f {solver.f: .6e}  "
+        f"largest |g| {solver.optimality:.2e}"
+    )

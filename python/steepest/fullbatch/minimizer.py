@@ -1,0 +1,351 @@
+"""What the full-batch methods share: the loop of points, line search, acceptance and stopping,
+turned inside out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from array_api_compat import device
+
+from steepest import check
+from steepest.fullbatch.armijo import armijo
+from steepest.fullbatch.arrays import Array, namespace, scalar, start_point, vector
+from steepest.fullbatch.box import Box, box_of
+from steepest.fullbatch.diagnosis import explain
+from steepest.fullbatch.exact import exact
+from steepest.fullbatch.primitives import combine, inner
+from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite
+from steepest.fullbatch.state import load, save
+from steepest.fullbatch.wolfe import wolfe
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+__all__ = ["Minimizer"]
+
+G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
+SHARED_ROWS = 5
+C1 = 1e-4
+MAX_STALLED = 10  # iterations in a row without a lower f
+CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
+
+
+class Minimizer:
+    """Base of the methods: tell it f and g at `x` until it is `done`.
+
+    Vectors live in one workspace, an array (rows, n), which the kernels of `primitives` address by
+    row; `own_rows` are for the subclass, which says how an accepted point gives the next direction
+    (`_advance`).
+    """
+
+    method: ClassVar[str]
+    slope_ratio: ClassVar[float] = 0.9  # c2
+    saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
+
+    def __init__(
+        self,
+        x0: Array,
+        *,
+        own_rows: int = 0,
+        bounds: Any = None,
+        line_search: str | None = "wolfe",
+        gtol: float = 1e-5,
+        ftol: float = 0.0,
+        maxiter: int | None = None,
+        max_nfev: int | None = None,
+    ) -> None:
+        x = start_point("x0", x0)
+        self._xp = namespace(x)
+        self.box: Box | None = box_of(bounds, x)
+        if line_search is not None:
+            check.choice("line_search", line_search, ("wolfe", "armijo", "exact"))
+        self.line_search = line_search
+        self.gtol = check.number("gtol", gtol, at_least=0)
+        self.ftol = check.number("ftol", ftol, at_least=0)
+        self.maxiter = 15_000 if maxiter is None else check.integer("maxiter", maxiter, at_least=0)
+        self.max_nfev = (
+            None if max_nfev is None else check.integer("max_nfev", max_nfev, at_least=1)
+        )
+        self.n = int(x.shape[0])
+        self._eps = float(self._xp.finfo(x.dtype).eps) / 2
+        shape = (SHARED_ROWS + own_rows, self.n)
+        self._w = self._xp.zeros(shape, dtype=x.dtype, device=device(x))
+        self._rows = [self._w[i, :] for i in range(shape[0])]
+        self._x, self._trial, self._d = 0, 1, D
+        self._rows[0][...] = x
+        self._rows[1][...] = x
+        self.f = math.nan
+        self.nit = self.nfev = 0
+        self.done, self.status, self.message = False, -1, "the run has not ended"
+        self._search: Search | None = None
+        self._told: list[Trial] = []
+        self._f0 = self._slope0 = self._step = self._first_step = 0.0
+        self._lowest: Trial | None = None
+        self._stalled = 0
+
+    # What users see
+
+    @property
+    def x(self) -> Array:
+        """A copy of the point to evaluate next; when done, of the best point."""
+        return self._copy(self._x if self.done else self._trial)
+
+    @property
+    def best_x(self) -> Array:
+        """A copy of the last accepted point."""
+        return self._copy(self._x)
+
+    @property
+    def g(self) -> Array:
+        """A copy of the gradient at the last accepted point."""
+        return self._copy(G)
+
+    @property
+    def like(self) -> Array:
+        """An array of the library, shape and dtype of x, not to be written to."""
+        return self._rows[0]
+
+    @property
+    def success(self) -> bool:
+        """Whether the run has ended at its tolerances."""
+        return self.status == CONVERGED
+
+    @property
+    def optimality(self) -> float:
+        """The largest |gᵢ| at the last accepted point, of the projected gradient with bounds."""
+        return self._largest(self._rows[G])
+
+    def tell(self, f: Any, g: Array) -> None:
+        """Take the value and the gradient at `x`, both copied, and choose the next `x`.
+
+        Parameters
+        ----------
+        f : scalar
+            The objective at `x`; inf or NaN where it has no value.
+        g : array, shape (n,)
+            Its gradient.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If f is not a real scalar or g not n real numbers; nothing has changed then.
+        RuntimeError
+            If the run has ended.
+        """
+        if self.done:
+            raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
+        f, g = scalar("f", f), vector("g", g, self._rows[0])
+        self.nfev += 1
+        if self._search is None:
+            self._begin(f, g)
+        else:
+            self._go_on(f, g)
+        if self.max_nfev is not None and self.nfev >= self.max_nfev:
+            self.stop_at_limit(self.max_nfev)
+
+    def stop(self, status: int, message: str) -> None:
+        """End the run at the lowest point so far, unless it has ended."""
+        if self.done:
+            return
+        if self._lowest is not None:
+            self._place(self._x, self._lowest.step)
+            self.f = self._lowest.f
+            self._rows[G][...] = self._rows[LOWEST]
+        self._finish(status, message)
+
+    def stop_at_limit(self, max_nfev: int) -> None:
+        """End the run because its evaluations are spent."""
+        self.stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+
+    def result(self) -> OptimizeResult:
+        """The state as SciPy's OptimizeResult."""
+        from scipy.optimize import OptimizeResult
+
+        return OptimizeResult(
+            x=self.best_x,
+            fun=self.f,
+            jac=self.g,
+            nfev=self.nfev,
+            njev=self.nfev,
+            nit=self.nit,
+            status=self.status,
+            success=self.success,
+            message=self.message,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the run needs to go on, copied: plain values and arrays."""
+        return save(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict` of the same method, size and options.
+
+        Raises
+        ------
+        ValueError
+            If it is of another method, shape, dtype or line search; nothing has changed then.
+        """
+        load(self, state)
+
+    # What a method says
+
+    def _advance(self, at: Trial, g: Array) -> None:
+        """Learn from the accepted point (its x is in place, row G still holds the gradient before),
+        copy g to row G, and start along the next direction."""
+        raise NotImplementedError
+
+    def _forget(self) -> bool:
+        """Drop what the method has learned; False if there was nothing."""
+        return False
+
+    # The loop
+
+    def _begin(self, f: float, g: Array) -> None:
+        self._rows[G][...] = g
+        self.f = f
+        largest = self._largest(g)
+        if not finite(f, largest):
+            what = f"the objective is {f}" if not math.isfinite(f) else "the gradient is not finite"
+            return self._finish(NOT_FINITE, f"{what} at x0")
+        if not self._stopped(f, largest):
+            self._descend()
+
+    def _go_on(self, f: float, g: Array) -> None:
+        assert self._search is not None
+        slope, square = self._slope(g)
+        self._told.append(Trial(self._step, f, slope))
+        try:
+            step = self._search.send((f, slope))
+        except StopIteration as stop:
+            return self._close(stop.value, g, square)
+        if finite(f, slope) and f < (self._lowest.f if self._lowest else self.f):
+            self._lowest = self._told[-1]
+            self._rows[LOWEST][...] = g
+        self._step = step
+        self._place(self._trial, step)
+
+    def _close(self, end: End, g: Array, square: float) -> None:
+        """The search has ended: take its point, or start again along steepest descent."""
+        last = self._told[-1]
+        if end.step == last.step:
+            self._accept(last, g, square, end.failure)
+        elif self._lowest is not None:
+            lowest = self._lowest
+            self._place(self._trial, lowest.step)
+            self._accept(lowest, self._rows[LOWEST], math.nan, end.failure)
+        elif not finite(last.f, last.slope) and self.line_search is None:
+            self._finish(NOT_FINITE, f"the objective is {last.f} after a full step")
+        elif self._forget():
+            self._descend()
+        else:
+            self._finish(STUCK, explain(self._told, self._f0, self._slope0, self._eps))
+
+    def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
+        before, self.f = self.f, at.f
+        self._x, self._trial = self._trial, self._x
+        self.nit += 1
+        self._stalled = 0 if at.f < before else self._stalled + 1
+        if failure == UNBOUNDED:
+            self._rows[G][...] = g
+            return self._finish(FELL_WITHOUT_BOUND, f"{failure}: {at.f:g} at step {at.step:g}")
+        # |g| / sqrt(n) <= largest |g_i|: most iterations need no pass for the largest
+        far = self.box is None and square > self.n * self.gtol * self.gtol
+        if self._stopped(before, math.inf if far else self._largest(g)):
+            self._rows[G][...] = g
+        else:
+            self._advance(at, g)
+
+    def _stopped(self, before: float, largest: float) -> bool:
+        """Whether the accepted point ends the run."""
+        change = before - self.f
+        if largest <= self.gtol:
+            self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
+        elif self.nit and self.ftol and change <= self.ftol * max(abs(before), abs(self.f), 1.0):
+            self._finish(CONVERGED, f"f fell by {change:.3g}, at most ftol {self.ftol:g} of it")
+        elif self.nit >= self.maxiter:
+            self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
+        elif self._stalled >= MAX_STALLED:
+            told = f"{MAX_STALLED} iterations have not lowered f = {self.f:g}"
+            self._finish(STUCK, f"{told}: rounding hides the rest, or gtol is too small")
+        return self.done
+
+    def _descend(self) -> None:
+        """Start along steepest descent, with a first step of length min(1, |g|)."""
+        square = float(inner(self._w, [], [self._rows[G]])[0, 0])
+        scale = 1 / math.sqrt(square) if 0 < square < math.inf else 1 / self._largest(self._rows[G])
+        self._direct(min(1.0, scale))
+
+    def _direct(self, scale: float) -> None:
+        """Start along -scale g."""
+        combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
+        self._launch(1.0)
+
+    def _launch(self, step: float, slope0: float | None = None, placed: bool = False) -> None:
+        """Start a search along row d, whose trial point may be in place already."""
+        if self.box is not None:
+            self._cut()
+        if slope0 is None:
+            slope0 = float(inner(self._w, [self._d], [self._rows[G]])[0, 0])
+        if not -math.inf < slope0 < 0:
+            if self._forget():
+                return self._descend()
+            return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
+        self._f0, self._slope0, self._first_step, self._step = self.f, slope0, step, step
+        self._told, self._lowest = [], None
+        self._search = self._new_search(self.f, slope0, step)
+        next(self._search)
+        if not placed:
+            self._place(self._trial, step)
+
+    def _new_search(self, *line: float) -> Search:
+        if self.line_search == "wolfe":
+            weak = self.box is not None
+            return wolfe(*line, c1=C1, c2=self.slope_ratio, eps=self._eps, weak=weak)
+        if self.line_search == "armijo":
+            return armijo(*line, c1=C1, eps=self._eps)
+        if self.line_search == "exact":
+            return exact(*line, eps=self._eps)
+        return full_step(*line)
+
+    # Vectors
+
+    def _place(self, row: int, step: float) -> None:
+        combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [self._rows[row]])
+        if self.box is not None:
+            self._rows[row][...] = self.box.project(self._rows[row])
+
+    def _slope(self, g: Array) -> tuple[float, float]:
+        """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
+        products = inner(self._w, [self._d], [g])
+        slope, square = float(products[0, 0]), float(products[1, 0])
+        if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
+            return math.nan, square
+        if self.box is not None:
+            x, d = self._rows[self._x], self._rows[self._d]
+            slope = self.box.slope(x, d, self._step, g)
+        return slope, square
+
+    def _cut(self) -> None:
+        assert self.box is not None
+        x, d, g = self._rows[self._x], self._rows[self._d], self._rows[G]
+        d[...] = self.box.step_held(x, d, self.box.free(x, g))
+
+    def _largest(self, g: Array) -> float:
+        if self.box is not None:
+            g = self.box.violation(self._rows[self._x], g)
+        return float(self._xp.max(self._xp.abs(g)))
+
+    def _copy(self, row: int) -> Array:
+        return self._xp.asarray(self._rows[row], copy=True)
+
+    def _finish(self, status: int, message: str) -> None:
+        self.done, self.status, self.message = True, status, message
+        self._search = None
+
+
+def full_step(f0: float, slope0: float, step: float) -> Search:
+    """No search: whatever is finite is taken."""
+    f, slope = yield step
+    return End(step) if finite(f, slope) else End(0.0, "the full step is not finite")

@@ -1,0 +1,193 @@
+"""Newton's method with a dense Hessian, or Hessian-free by conjugate gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from array_api_compat import device
+
+from steepest.fullbatch.arrays import Array, vector
+from steepest.fullbatch.factor import solve_shifted
+from steepest.fullbatch.minimizer import NOT_FINITE, SHARED_ROWS, D, G, Minimizer
+from steepest.fullbatch.primitives import combine, inner
+from steepest.fullbatch.search import Trial
+
+if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
+
+__all__ = ["Newton"]
+
+R, P, HP = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
+Hessian = Any  # an array (n, n), or a callable x -> array
+Product = Callable[[Array, Array], Array]
+
+
+class Newton(Minimizer):
+    """Newton's method, inside out: `tell(f, g, H)` at `x` until it is `done`.
+
+    d = -(H + τI)⁻¹ g by Cholesky, τ raised from 0 until H + τI is positive definite (Nocedal &
+    Wright 2006, algorithm 3.3). With `hessp` in the place of H, Hd = -g by conjugate gradients,
+    stopped at |r| ≤ min(½, √|g|) |g| or at a direction of negative curvature (their algorithm
+    7.1). With bounds, the system of the free variables (Bertsekas 1982).
+
+    Parameters
+    ----------
+    x0, bounds, line_search, gtol, ftol, maxiter, max_nfev
+        As `LBFGS`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of another kind, shape or range, in `tell` too.
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> s = st.Newton(np.array([3.0, 1.0]))
+    >>> while not s.done:
+    ...     x = s.x
+    ...     s.tell((x**4).sum(), 4 * x**3, np.diag(12 * x**2))
+    >>> s.success
+    True
+    """
+
+    method: ClassVar[str] = "newton"
+    saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest")
+
+    def __init__(
+        self,
+        x0: Array,
+        *,
+        bounds: Any = None,
+        line_search: str | None = "wolfe",
+        gtol: float = 1e-5,
+        ftol: float = 0.0,
+        maxiter: int | None = None,
+        max_nfev: int | None = None,
+    ) -> None:
+        super().__init__(
+            x0,
+            own_rows=3,
+            bounds=bounds,
+            line_search=line_search,
+            gtol=gtol,
+            ftol=ftol,
+            maxiter=maxiter,
+            max_nfev=max_nfev,
+        )
+        self.nhev = 0
+        # what the last trial point and the lowest one came with
+        self._given: tuple[Hessian, Product | None] = (None, None)
+        self._given_lowest: tuple[Hessian, Product | None] = (None, None)
+
+    def tell(  # type: ignore[override]
+        self, f: Any, g: Array, hess: Hessian = None, *, hessp: Product | None = None
+    ) -> None:
+        """Take the value, the gradient and the Hessian at `x`, and choose the next `x`.
+
+        Parameters
+        ----------
+        f, g
+            As `LBFGS.tell`.
+        hess : array, shape (n, n), or callable
+            The Hessian at `x`, symmetric; or hess(x) -> array, called only where the point is
+            accepted.
+        hessp : callable
+            Instead: hessp(x, p) -> array (n,), the Hessian times p.
+        """
+        if (hess is None) == (hessp is None):
+            raise TypeError("tell: give one of hess and hessp")
+        if hess is not None and not callable(hess):
+            hess = self._checked(hess)
+        before = self._lowest
+        self._given = (hess, hessp)
+        super().tell(f, g)
+        if self._lowest is not before:
+            self._given_lowest = self._given
+
+    def result(self) -> OptimizeResult:
+        result = super().result()
+        result.nhev = self.nhev
+        return result
+
+    def _checked(self, hess: Array) -> Array:
+        """A copy of the Hessian, or what is wrong with it."""
+        xp, n = self._xp, self.n
+        like = self._w[:1, :1]
+        h = vector("hess", hess, xp.broadcast_to(like, (n, n)))
+        h = xp.asarray(h, copy=True)
+        size = float(xp.max(xp.abs(h)))
+        skew = float(xp.max(xp.abs(h - h.T)))
+        if math.isfinite(size) and skew > math.sqrt(self._eps) * size:
+            raise ValueError(
+                f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
+                "allowed is a symmetric array: (H + H.T) / 2"
+            )
+        return h
+
+    def _descend(self) -> None:
+        self._turn(self._given)
+
+    def _advance(self, at: Trial, g: Array) -> None:
+        self._rows[G][...] = g
+        self._turn(self._given if at is self._told[-1] else self._given_lowest)
+
+    def _turn(self, given: tuple[Hessian, Product | None]) -> None:
+        """Start along the Newton direction at the accepted point."""
+        hess, hessp = given
+        free = self.box.free(self._rows[self._x], self._rows[G]) if self.box else None
+        try:
+            if hessp is not None:
+                self._conjugate_gradients(hessp, free)
+            else:
+                self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
+        except FloatingPointError as error:
+            return self._finish(NOT_FINITE, str(error))
+        self._launch(1.0)
+
+    def _solve(self, h: Array, free: Array | None) -> None:
+        self.nhev += 1
+        xp, g, d = self._xp, self._rows[G], self._rows[D]
+        if not bool(xp.all(xp.isfinite(h))):
+            raise FloatingPointError("the Hessian is not finite")
+        if free is not None:  # the held variables take a gradient step
+            both = free[:, None] & free[None, :]
+            h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
+        d[...] = -solve_shifted(h, g)[0]
+
+    def _conjugate_gradients(self, hessp: Product, free: Array | None) -> None:
+        """Row d ← about -H⁻¹g."""
+        w, rows, zero = self._w, self._rows, self._xp.zeros_like(self._rows[G])
+        x = self.best_x
+
+        def masked(v: Array) -> Array:
+            return v if free is None else self._xp.where(free, v, zero)
+
+        rows[D][...] = zero
+        rows[R][...] = masked(rows[G])
+        combine(w, [R], [], np.array([[-1.0]]), [rows[P]])
+        square = float(inner(w, [], [rows[R]])[0, 0])
+        enough = min(0.25, math.sqrt(square)) * square  # (min(1/2, sqrt |g|) |g|)^2
+        for k in range(2 * self.n):
+            self.nhev += 1
+            product = hessp(self._xp.asarray(x, copy=True), self._copy(P))
+            rows[HP][...] = masked(vector("hessp(x, p)", product, rows[P]))
+            curvature = float(inner(w, [HP], [rows[P]])[0, 0])
+            if not math.isfinite(curvature):
+                raise FloatingPointError("the Hessian's product with a vector is not finite")
+            if curvature <= 0:
+                if k == 0:
+                    rows[D][...] = rows[P]
+                break
+            step = square / curvature
+            moves = np.array([[1.0, 0, step, 0], [0, 1.0, 0, step]])
+            combine(w, [D, R, P, HP], [], moves, [rows[D], rows[R]])
+            before, square = square, float(inner(w, [], [rows[R]])[0, 0])
+            if square <= enough:
+                break
+            combine(w, [R, P], [], np.array([[-1.0, square / before]]), [rows[P]])
+        if free is not None:
+            rows[D][...] = self._xp.where(free, rows[D], -rows[G])

@@ -1,0 +1,151 @@
+"""The strong Wolfe conditions, by Moré and Thuente's search (1994, ACM TOMS 20, 286-307).
+
+    φ(α) ≤ φ(0) + c₁ α φ'(0)   and   |φ'(α)| ≤ c₂ |φ'(0)|
+
+Moré-Thuente rather than Hager-Zhang: it interpolates values and slopes both, so it needs fewer
+trials where slopes are cheap, it is proved to end, and it is the search of the solvers that this
+package is compared with. Taken from Hager and Zhang (2005, SIAM J. Optim. 16, eq. 4.1): where φ
+differs from φ(0) by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition,
+which the values can no longer tell.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from steepest.fullbatch.search import (
+    ROUNDING,
+    SHRINK,
+    UNBOUNDED,
+    End,
+    Search,
+    Trial,
+    finite,
+    noise,
+)
+
+__all__ = ["wolfe"]
+
+MAX_TRIALS = 40
+MAX_LEVEL = 3
+MAX_GROWTH = 1e10  # of the first step
+GROWTH = (1.1, 4.0)  # the limits of an extrapolation, from the lower end, in intervals
+REDUCTION = 0.66  # of the interval in two trials; else it is halved
+
+
+def wolfe(
+    f0: float,
+    slope0: float,
+    step: float,
+    *,
+    c1: float,
+    c2: float,
+    eps: float,
+    weak: bool = False,
+) -> Search:
+    """Search from `step` in both directions.
+
+    `weak` asks for φ'(α) ≥ c₂ φ'(0) only, which a piecewise smooth φ, a projected path, can meet.
+    """
+    low = far = Trial(0.0, f0, slope0)  # the interval; low is its better end
+    bracketed = climbing = False  # climbing: past the first stage of the paper
+    ceiling = math.inf  # steps from here on leave the domain
+    longest = MAX_GROWTH * step
+    widths = (math.inf, math.inf)
+    level = 0  # trials in a row whose change of f is rounding
+    for _ in range(MAX_TRIALS):
+        f, slope = yield step
+        if not finite(f, slope):
+            ceiling, step = step, low.step + SHRINK * (step - low.step)
+            continue
+        new = Trial(step, f, slope)
+        same = abs(f - f0) <= noise(f0, eps)
+        level = level + 1 if same or -slope0 * step <= noise(f0, eps) else 0
+        target = f0 + c1 * step * slope0
+        if slope >= c2 * slope0 and (weak or slope <= -c2 * slope0):
+            if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
+                return End(step)
+        if level == MAX_LEVEL:
+            return End(low.step if low.f < f0 else 0.0, ROUNDING)
+        if step >= longest and f <= target:
+            return End(step, UNBOUNDED)
+        climbing = climbing or (f <= target and slope >= 0)
+        # First stage: a trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0).
+        tilt = c1 * slope0 if not climbing and target < f <= low.f else 0.0
+        ends = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
+        step, bracketed = next_step(*ends, bracketed)
+        reach = new.step - low.step
+        low, far = next_interval(low, far, new, *ends)
+        if bracketed:
+            width = abs(far.step - low.step)
+            if width >= REDUCTION * widths[0] or not min(low.step, far.step) < step < max(
+                low.step, far.step
+            ):
+                step = low.step + 0.5 * (far.step - low.step)
+            widths = (widths[1], width)
+            if width <= 4 * eps * max(low.step, far.step):
+                break
+        else:
+            step = max(step, new.step + GROWTH[0] * reach)
+            step = min(step, new.step + GROWTH[1] * reach, longest)
+            if step >= ceiling:
+                step = new.step + 0.5 * (ceiling - new.step)
+    return End(low.step if low.f < f0 else 0.0, "no step met the Wolfe conditions")
+
+
+def tilted(at: Trial, tilt: float) -> Trial:
+    """The point on φ - tilt α."""
+    return Trial(at.step, at.f - tilt * at.step, at.slope - tilt) if tilt else at
+
+
+def next_interval(
+    low: Trial, far: Trial, new: Trial, low_t: Trial, far_t: Trial, new_t: Trial
+) -> tuple[Trial, Trial]:
+    """The updating algorithm of section 2; *_t are the same points as they are judged."""
+    if new_t.f > low_t.f:
+        return low, new
+    return new, (far if new_t.slope * (low.step - new.step) > 0 else low)
+
+
+def next_step(low: Trial, far: Trial, new: Trial, bracketed: bool) -> tuple[float, bool]:
+    """The trial value selection of section 4, and whether a minimizer is bracketed now."""
+    cubic = cubic_minimizer(low, new)
+    if new.f > low.f:  # case 1
+        drop = (low.f - new.f) / (new.step - low.step) + low.slope
+        quadratic = low.step + 0.5 * low.slope / drop * (new.step - low.step)
+        if abs(cubic - low.step) >= abs(quadratic - low.step):
+            cubic += 0.5 * (quadratic - cubic)
+        return cubic, True
+    secant = math.inf
+    if new.slope != low.slope:
+        secant = new.step + new.slope / (new.slope - low.slope) * (low.step - new.step)
+    if new.slope * low.slope < 0:  # case 2
+        return max(cubic, secant, key=lambda a: abs(a - new.step)), True
+    beyond = far.step if bracketed else math.inf
+    if abs(new.slope) <= abs(low.slope):  # case 3
+        if not (cubic - new.step) * (new.step - low.step) > 0:
+            cubic = beyond
+        if not bracketed:
+            return max(cubic, secant), False
+        nearer = min(cubic, secant, key=lambda a: abs(a - new.step))
+        limit = new.step + REDUCTION * (far.step - new.step)
+        return (min if new.step > low.step else max)(nearer, limit), True
+    return (cubic_minimizer(new, far) if bracketed else beyond), bracketed  # case 4
+
+
+def cubic_minimizer(a: Trial, b: Trial) -> float:
+    """The minimizer of the cubic through values and slopes at a and b; NaN where it has none.
+
+    Nocedal & Wright (2006), eq. 3.59.
+    """
+    theta = a.slope + b.slope - 3 * (a.f - b.f) / (a.step - b.step)
+    scale = max(abs(theta), abs(a.slope), abs(b.slope), sys.float_info.min)
+    square = (theta / scale) ** 2 - (a.slope / scale) * (b.slope / scale)
+    if not square >= 0:
+        return math.nan
+    root = math.copysign(scale * math.sqrt(square), b.step - a.step)
+    steepness = b.slope - a.slope + 2 * root
+    if steepness == 0:
+        return math.nan
+    return b.step - (b.step - a.step) * (b.slope + root - theta) / steepness

@@ -1,0 +1,55 @@
+"""Direct methods: factor, then substitute; in LAPACK on the CPU, in cuSOLVER on the GPU."""
+
+from __future__ import annotations
+
+import warnings
+
+import array_api_compat
+import numpy as np
+
+from steepest.linear.progress import SolveInfo
+from steepest.linear.system import Array, System, check_symmetric
+
+
+def factor_and_solve(
+    system: System, method: str, overwrite_a: bool, overwrite_b: bool
+) -> tuple[Array, SolveInfo]:
+    """x by Cholesky, LU or QR."""
+    a, b = system.matrix(method), system.b
+    if method == "cholesky":
+        check_symmetric(system, method)
+    overwrite_a, overwrite_b = overwrite_a or system.owns_a, overwrite_b or system.owns_b
+    if b.size == 0 or a.size == 0:
+        x = system.xp.zeros((a.shape[1], *b.shape[1:]), dtype=system.dtype)
+        return x, _info(method, None)
+    if array_api_compat.is_numpy_array(a):
+        from steepest.linear import lapack
+
+        x, rcond = lapack.METHODS[method](a, b, overwrite_a, overwrite_b)
+        _warn_if_ill_conditioned(method, rcond, system.eps)
+        return x, _info(method, rcond)
+    if array_api_compat.is_cupy_array(a):
+        from steepest.linear import cusolver
+
+        return cusolver.METHODS[method](a, b, overwrite_a, overwrite_b), _info(method, None)
+    raise TypeError(
+        f"A: {type(a).__name__}; method={method!r} takes NumPy and CuPy arrays; "
+        "'jacobi', 'gauss-seidel', 'cg' and 'pcg' take any array library"
+    )
+
+
+def _info(method: str, rcond: float | None) -> SolveInfo:
+    known = "" if rcond is None else f"; reciprocal condition number {rcond:.3g}"
+    return SolveInfo(True, 0, np.empty(0), f"{method} finished{known}", rcond)
+
+
+def _warn_if_ill_conditioned(method: str, rcond: float, eps: float) -> None:
+    if rcond < eps:
+        from scipy.linalg import LinAlgWarning
+
+        warnings.warn(
+            f"solve: A is ill-conditioned, its reciprocal condition number is about {rcond:.3g}: "
+            f"the digits of x may all be wrong",
+            LinAlgWarning,
+            stacklevel=4,
+        )

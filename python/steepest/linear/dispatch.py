@@ -1,0 +1,201 @@
+"""``steepest.solve``: checks its arguments and hands over to the method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from steepest import check
+from steepest.errors import ConvergenceError
+from steepest.linear import krylov, stationary
+from steepest.linear.direct import factor_and_solve
+from steepest.linear.preconditioners import make_preconditioner
+from steepest.linear.progress import Progress, SolveInfo
+from steepest.linear.system import Array, System, check_symmetric, make_system, user_product
+
+DIRECT = ("cholesky", "lu", "qr")
+ITERATIVE = ("jacobi", "gauss-seidel", "cg", "pcg")
+
+# option -> its default, and the methods that it has a meaning for
+OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "rtol": (1e-8, ITERATIVE),
+    "atol": (0.0, ITERATIVE),
+    "maxiter": (None, ITERATIVE),
+    "x0": (None, ITERATIVE),
+    "sweep": ("forward", ("gauss-seidel",)),
+    "omega": (1.0, ("gauss-seidel", "pcg")),
+    "preconditioner": ("jacobi", ("pcg",)),
+    "diagonal": (None, ("jacobi", "pcg")),
+    "callback": (None, ITERATIVE),
+}
+
+
+def solve(
+    A: Any,
+    b: Any,
+    *,
+    method: str = "cholesky",
+    rtol: float = 1e-8,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    x0: Any = None,
+    sweep: str = "forward",
+    omega: float = 1.0,
+    preconditioner: str | Callable[[Array], Array] = "jacobi",
+    diagonal: Any = None,
+    callback: Callable[[Array], object] | None = None,
+    overwrite_a: bool = False,
+    overwrite_b: bool = False,
+    return_info: bool = False,
+) -> Any:
+    """Solve the linear system A x = b.
+
+    =============== ============================== ==================================
+    method          A                              cost
+    =============== ============================== ==================================
+    "cholesky"      symmetric positive definite    n³/3
+    "lu"            any that is not singular       2n³/3
+    "qr"            m × n, m ≥ n, of full rank     2mn² − 2n³/3; least squares
+    "jacobi"        e.g. diagonally dominant       a product with A an iteration
+    "gauss-seidel"  dominant, or s.p.d.            one read of A a sweep
+    "cg", "pcg"     symmetric positive definite    a product with A an iteration
+    =============== ============================== ==================================
+
+    Parameters
+    ----------
+    A : array, shape (n, n), or callable
+        NumPy or CuPy, dense, float32 or float64 (integers become float64). For "jacobi", "cg" and
+        "pcg" also a function that maps a vector, shape (n,), to A times it, or an object with such
+        a ``matvec``. "qr" takes (m, n) with m ≥ n and minimises ‖A x − b‖₂. Symmetry is checked,
+        to rounding, where the method needs it; of a function it cannot be.
+    b : array, shape (n,) or (n, k)
+        One right-hand side, or k in columns.
+    method : str
+        See the table; "cholesky" unless given.
+    rtol, atol : float
+        An iterative method ends when ‖b − A x‖₂ ≤ max(rtol ‖b‖₂, atol) in every column. rtol is
+        not taken below √n ε, the rounding of the residual in the working precision.
+    maxiter : int, optional
+        Iterations at most; max(1000, 10 n) unless given.
+    x0 : array, shape of x, optional
+        Where an iterative method starts; zero unless given.
+    sweep : {"forward", "backward", "symmetric"}
+        The order of the rows in Gauss-Seidel; symmetric is forward, then backward.
+    omega : float
+        Relaxation of Gauss-Seidel (which becomes SOR) and of the SSOR preconditioner, in (0, 2).
+    preconditioner : {"jacobi", "ssor"} or callable
+        Of "pcg": r ↦ M⁻¹ r for a vector r, or an object with such a ``matvec``; symmetric positive
+        definite. "ssor" needs A itself.
+    diagonal : array, shape (n,), optional
+        The diagonal of A, for "jacobi" and for the Jacobi preconditioner where A is a function.
+    callback : callable, optional
+        ``callback(x)`` after every iteration, with a copy; ``StopIteration`` ends the solution.
+    overwrite_a, overwrite_b : bool
+        Allow A and b to be destroyed: a direct method then works in place where memory is laid out
+        for it (A: rows or columns contiguous, for "qr" columns; b: a vector, or columns
+        contiguous). Otherwise neither is written to.
+    return_info : bool
+        Also return a :class:`steepest.linear.SolveInfo`.
+
+    Returns
+    -------
+    x : array, shape (n,) or (n, k)
+        Of A's library, in the working precision.
+    info : SolveInfo
+        With ``return_info``: success, nit, residuals, message, rcond.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        A is not what the method needs: not square, not symmetric, not positive definite, singular,
+        a zero on the diagonal.
+    steepest.ConvergenceError
+        An iterative method stopped short (a LinAlgError with ``x`` and ``info``); not raised with
+        ``return_info``, where ``info.success`` is False instead.
+    TypeError, ValueError
+        A dtype, shape or option that is not allowed; inf or NaN in A or b.
+
+    Warns
+    -----
+    scipy.linalg.LinAlgWarning
+        A direct method on the CPU met a condition number above 1/ε.
+
+    Notes
+    -----
+    Golub & Van Loan, Matrix Computations (2013), ch. 3 to 5; Saad, Iterative Methods for Sparse
+    Linear Systems (2003), ch. 4 and 6; Hestenes & Stiefel 1952 for "cg". Gauss-Seidel copies A
+    once if its rows are not contiguous.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import steepest as st
+    >>> A, b = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
+    >>> st.solve(A, b).round(4)
+    array([0.0909, 0.6364])
+    >>> x, info = st.solve(A, b, method="cg", return_info=True)
+    >>> info.success, info.nit
+    (True, 2)
+    """
+    check.choice("method", method, DIRECT + ITERATIVE)
+    options = {name: value for name, value in locals().items() if name in OPTIONS}
+    _check_options(method, options)
+    overwrite_a = check.flag("overwrite_a", overwrite_a)
+    overwrite_b = check.flag("overwrite_b", overwrite_b)
+    return_info = check.flag("return_info", return_info)
+    system = make_system(A, b, x0, diagonal, least_squares=method == "qr")
+    if method in DIRECT:
+        x, info = factor_and_solve(system, method, overwrite_a, overwrite_b)
+    else:
+        x, info = _iterate(system, method, options)
+        if not info.success and not return_info:
+            raise ConvergenceError(info.message, x, info)
+    return (x, info) if return_info else x
+
+
+def _check_options(method: str, options: dict[str, Any]) -> None:
+    """Every option in range, and none given that the method would ignore."""
+    check.number("rtol", options["rtol"], at_least=0)
+    check.number("atol", options["atol"], at_least=0)
+    if options["maxiter"] is not None:
+        check.integer("maxiter", options["maxiter"], at_least=1)
+    check.choice("sweep", options["sweep"], ("forward", "backward", "symmetric"))
+    check.number("omega", options["omega"], above=0, below=2)
+    if user_product(options["preconditioner"]) is None:
+        check.choice("preconditioner", options["preconditioner"], ("jacobi", "ssor"))
+    if options["callback"] is not None and not callable(options["callback"]):
+        raise TypeError(f"callback: {options['callback']!r} is not callable")
+    for name, (default, methods) in OPTIONS.items():
+        value = options[name]
+        given = value is not default and not (np.isscalar(value) and value == default)
+        if given and method not in methods:
+            allowed = ", ".join(repr(word) for word in methods)
+            raise ValueError(
+                f"{name}: has no meaning for method={method!r}; allowed with {allowed}"
+            )
+    if method == "pcg" and options["omega"] != 1 and options["preconditioner"] != "ssor":
+        raise ValueError("omega: has no meaning for this preconditioner; allowed with 'ssor'")
+
+
+def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, SolveInfo]:
+    maxiter = options["maxiter"]
+    if maxiter is None:
+        maxiter = max(1000, 10 * system.b.shape[0])
+    progress = Progress(
+        system, float(options["rtol"]), float(options["atol"]), int(maxiter), options["callback"]
+    )
+    omega = float(options["omega"])
+    if method == "jacobi":
+        x = stationary.jacobi(system, progress)
+    elif method == "gauss-seidel":
+        x = stationary.gauss_seidel(system, progress, options["sweep"], omega)
+    else:
+        if system.a is not None:
+            check_symmetric(system, method)
+        precondition = None
+        if method == "pcg":
+            precondition = make_preconditioner(system, options["preconditioner"], omega)
+        x = krylov.conjugate_gradients(system, progress, precondition)
+    return x, progress.info(method)

@@ -1,0 +1,77 @@
+"""Conjugate gradients. Hestenes & Stiefel 1952, J. Res. NBS 49, 409-436, algorithm (3:1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from steepest.linear.progress import Progress
+from steepest.linear.stationary import start
+from steepest.linear.system import Array, Product, System
+
+
+def conjugate_gradients(system: System, progress: Progress, precondition: Product | None) -> Array:
+    """Solve by cg, or by pcg with the product z = M⁻¹ r; the columns of b go side by side.
+
+    The recursion's residual drifts from b − A x by rounding, so at the end that is computed: where
+    it misses the tolerance the method starts again from there, as long as this still helps.
+    """
+    x = start(system)
+    r = system.b - system.times(x) if system.x0 is not None else system.b
+    if progress.record(progress.norms(r)):
+        return x
+    verified = np.inf
+    while True:
+        x = _descend(system, progress, precondition, x, r)
+        r = system.b - system.times(x)
+        progress.history[-1] = progress.norms(r)
+        if progress.converged or progress.stopped:
+            return x
+        if progress.excess > 0.5 * verified:
+            progress.stopped = "the residual is at the rounding of the working precision"
+            return x
+        verified = progress.excess
+
+
+def _descend(
+    system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
+) -> Array:
+    """Iterate from x with residual r until the recursion's residual says that it is over."""
+    p: Array = None
+    rho: Array = None
+    while True:
+        z = r if precondition is None else precondition(r)
+        rho_before, rho = rho, _positive(system, progress, r, z, "the preconditioner", "rᵀM⁻¹r")
+        p = z if p is None else z + _ratio(system, progress, rho, rho_before) * p
+        q = system.times(p)
+        alpha = _ratio(system, progress, rho, _positive(system, progress, p, q, "A", "pᵀAp"))
+        x = x + alpha * p
+        r = r - alpha * q
+        over = progress.record(progress.norms(r))
+        if progress.call(x) or over:
+            return x
+
+
+def _positive(
+    system: System, progress: Progress, u: Array, v: Array, who: str, formula: str
+) -> Array:
+    """uᵀv of each column, which is positive where the operator between them is definite."""
+    product = system.xp.vecdot(u, v, axis=-u.ndim)
+    columns = [product] if product.ndim == 0 else [product[k] for k in range(product.shape[0])]
+    for value, active in zip(columns, progress.active, strict=True):
+        if active and not float(value) > 0:
+            raise np.linalg.LinAlgError(
+                f"{who} is not positive definite: {formula} = {float(value):.3g} in iteration "
+                f"{progress.nit + 1}; use method='lu'"
+            )
+    return product
+
+
+def _ratio(system: System, progress: Progress, numerator: Array, denominator: Any) -> Array:
+    """The quotient in each column; 0 in columns that have converged, which so stay as they are."""
+    if numerator.ndim == 0:
+        return numerator / denominator
+    xp = system.xp
+    active = xp.asarray(progress.active)
+    return xp.where(active, numerator / xp.where(active, denominator, 1), 0)

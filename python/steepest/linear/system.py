@@ -1,0 +1,205 @@
+"""A, b and x0 brought to one form: one namespace, one dtype, a product with A."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from steepest import _cpu
+
+Array = Any
+Product = Callable[[Array], Array]
+
+
+@dataclass
+class System:
+    """A x = b with everything checked. Right-hand sides are the columns of b, if it has columns."""
+
+    xp: Any
+    a: Array | None  # None: only the product is known
+    b: Array
+    x0: Array | None
+    times: Product  # x -> A x, for x of b's shape
+    diagonal: Array | None  # as the user gave it
+    owns_a: bool  # a is our copy already, and may be overwritten
+    owns_b: bool
+
+    @property
+    def dtype(self) -> Any:
+        return self.b.dtype
+
+    @property
+    def eps(self) -> float:
+        return float(self.xp.finfo(self.dtype).eps)
+
+    def matrix(self, method: str) -> Array:
+        """A itself, for methods that need its elements."""
+        if self.a is None:
+            raise TypeError(
+                f"A: a matvec; method={method!r} needs the matrix itself; "
+                "a matvec is allowed with 'jacobi', 'cg' and 'pcg'"
+            )
+        return self.a
+
+    def columns(self, function: Product, name: str) -> Product:
+        """The user's function on vectors, applied to every column, its result checked."""
+
+        def apply(x: Array) -> Array:
+            if x.ndim == 1:
+                return self._checked(function(_own(self.xp, x)), x.shape, name)
+            parts = [
+                self._checked(function(_own(self.xp, x[:, k])), x[:, k].shape, name)
+                for k in range(x.shape[1])
+            ]
+            return self.xp.stack(parts, axis=1)
+
+        return apply
+
+    def _checked(self, y: Array, shape: tuple[int, ...], name: str) -> Array:
+        if getattr(y, "shape", None) != shape:
+            seen = getattr(y, "shape", type(y).__name__)
+            raise ValueError(f"{name}: returned {seen} for a vector of shape {shape}")
+        if self.xp.isdtype(y.dtype, "complex floating"):
+            raise TypeError(f"{name}: returned {y.dtype}; allowed is a real dtype")
+        return self.xp.astype(self.xp.asarray(y), self.dtype)
+
+
+def _own(xp: Any, x: Array) -> Array:
+    """A copy that the user's function may keep or write to."""
+    return xp.asarray(x, copy=True)
+
+
+def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) -> System:
+    """Check the arguments in order and convert them; nothing of the user's is written."""
+    product = user_product(a)
+    given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
+    arrays = {
+        name: np.asarray(value) if isinstance(value, (list, tuple, float, int)) else value
+        for name, value in given.items()
+        if value is not None
+    }
+    try:
+        xp = array_api_compat.array_namespace(*arrays.values())
+    except TypeError as error:
+        kinds = ", ".join(f"{name}: {type(value).__name__}" for name, value in arrays.items())
+        raise TypeError(
+            f"{kinds}; allowed are arrays of one library (NumPy or CuPy), dense; "
+            "of a sparse A pass the product, A.dot"
+        ) from error
+    dtype = _common_dtype(xp, arrays)
+    _check_shapes(arrays, least_squares)
+    ready = {name: xp.astype(value, dtype, copy=False) for name, value in arrays.items()}
+    for name in ("b", "x0", "diagonal"):
+        if name in ready and not bool(xp.all(xp.isfinite(ready[name]))):
+            raise ValueError(f"{name}: holds inf or NaN; allowed are finite values")
+    matrix = ready.get("A")
+    system = System(
+        xp,
+        matrix,
+        ready["b"],
+        ready.get("x0"),
+        lambda x: matrix @ x,
+        ready.get("diagonal"),
+        owns_a=matrix is not given["A"],
+        owns_b=ready["b"] is not b,
+    )
+    if product is not None:
+        system.times = system.columns(product, "A")
+    return system
+
+
+def user_product(a: Any) -> Product | None:
+    """The matvec, where A is one: a function, or an object with .matvec as SciPy's."""
+    matvec = getattr(a, "matvec", None)
+    if callable(matvec):
+        return matvec  # type: ignore[no-any-return]
+    return a if callable(a) and not hasattr(a, "shape") else None
+
+
+def _common_dtype(xp: Any, arrays: dict[str, Array]) -> Any:
+    for name, value in arrays.items():
+        allowed = value.dtype in (xp.float32, xp.float64) or xp.isdtype(
+            value.dtype, ("integral", "bool")
+        )
+        if not allowed:
+            raise TypeError(
+                f"{name}: dtype {value.dtype} is not supported; "
+                "allowed is float32 or float64 (integers become float64)"
+            )
+    return xp.float32 if all(v.dtype == xp.float32 for v in arrays.values()) else xp.float64
+
+
+def _check_shapes(arrays: dict[str, Array], least_squares: bool) -> None:
+    b = arrays["b"]
+    if b.ndim not in (1, 2):
+        raise ValueError(f"b: shape {b.shape}; allowed is (n,) or (n, k), a column a system")
+    rows, columns = b.shape[0], b.shape[0]
+    if "A" in arrays:
+        a = arrays["A"]
+        if a.ndim != 2:
+            raise ValueError(f"A: shape {a.shape}; allowed is (n, n)")
+        rows, columns = a.shape
+        if rows != columns and not least_squares:
+            raise np.linalg.LinAlgError(
+                f"A: shape {a.shape} is not square; a system with more rows than columns is "
+                "solved in the least-squares sense by method='qr'"
+            )
+        if rows < columns:
+            raise np.linalg.LinAlgError(
+                f"A: shape {a.shape} has fewer rows than columns; the solution is not unique"
+            )
+        if b.shape[0] != rows:
+            raise ValueError(f"b: shape {b.shape} does not fit A of shape {a.shape}")
+    for name, shape in (("x0", (columns, *b.shape[1:])), ("diagonal", (columns,))):
+        if name in arrays and arrays[name].shape != shape:
+            raise ValueError(f"{name}: shape {arrays[name].shape}; allowed is {shape}")
+
+
+def diagonal_of(system: System, method: str) -> Array:
+    """The diagonal of A, which must hold no zero."""
+    xp = system.xp
+    d = system.diagonal
+    if d is None:
+        if system.a is None:
+            raise TypeError(
+                f"diagonal: missing; method={method!r} with a matvec needs diagonal=, of shape (n,)"
+            )
+        d = xp.linalg.diagonal(system.a)
+    zero = d == 0
+    if bool(xp.any(zero)):
+        at = int(xp.argmax(xp.astype(zero, xp.int64)))
+        raise np.linalg.LinAlgError(
+            f"A[{at}, {at}] is 0: {method} divides by the diagonal; use method='lu'"
+        )
+    return d
+
+
+def check_symmetric(system: System, method: str) -> None:
+    """Refuse a matrix that differs from its transpose by more than rounding."""
+    a = system.matrix(method)
+    n = a.shape[0]
+    difference, magnitude, row, column = _asymmetry(system.xp, a)
+    if not np.isfinite(magnitude):
+        raise ValueError("A: holds inf or NaN; allowed are finite values")
+    if difference > max(n, 10) * system.eps * magnitude:
+        raise np.linalg.LinAlgError(
+            f"A is not symmetric: A[{row}, {column}] and A[{column}, {row}] differ by "
+            f"{difference:.3g}; method={method!r} needs a symmetric matrix; use method='lu'"
+        )
+
+
+def _asymmetry(xp: Any, a: Array) -> tuple[float, float, int, int]:
+    """The largest |a_ij - a_ji|, the largest |a_ij|, and the row and column of the former."""
+    n = a.shape[0]
+    if n == 0:
+        return 0.0, 0.0, 0, 0
+    if array_api_compat.is_numpy_array(a):
+        rows = a.T if a.flags.f_contiguous else np.ascontiguousarray(a)
+        return _cpu.asymmetry(rows)  # type: ignore[no-any-return]
+    gap = xp.abs(a - a.T)
+    row, column = divmod(int(xp.argmax(gap)), n)
+    return float(gap[row, column]), float(xp.max(xp.abs(a))), row, column

@@ -1,0 +1,171 @@
+"""The arguments of `least_squares`, checked, and the solver made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from warnings import warn
+
+import numpy as np
+
+from steepest import _cpu, check
+from steepest.nlls.arrays import Array
+
+METHODS = ("lm", "levenberg", "gn")
+LINEAR_SOLVERS = ("auto", "cholesky", "qr", "cg")
+LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
+SCHEMES = ("2-point", "3-point", "cs")
+EPS = {np.dtype(np.float32): float(np.finfo(np.float32).eps), np.dtype(float): 2.0**-52}
+INFINITE = (-np.inf, np.inf)
+
+Loss = str | Callable[[Array], Any]
+
+
+def start(x0: Any) -> Array:
+    """The starting point: a new 1-D array of float32 (only if x0 is) or float64."""
+    if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype == np.float64 and x0.size:
+        return x0.copy()
+    x = np.atleast_1d(np.array(x0))
+    if x.ndim > 1:
+        raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
+    if x.dtype.kind not in "fiub":
+        raise ValueError(f"x0: dtype {x.dtype}; `x0` must be real numbers")
+    if x.size == 0:
+        raise ValueError("x0: no parameters; wanted is at least one")
+    if x.dtype not in EPS:
+        x = x.astype(float)
+    return x
+
+
+def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
+    """Lower and upper bounds as arrays like x0, or None twice where there are none."""
+    if bounds is INFINITE:
+        return None, None
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
+        bounds = (bounds.lb, bounds.ub)
+    if len(bounds) != 2:
+        raise ValueError(f"bounds: {len(bounds)} elements; `bounds` must contain 2, (lower, upper)")
+    lower, upper = (np.asarray(b, dtype=float) for b in bounds)
+    sides = []
+    for name, side in (("lower", lower), ("upper", upper)):
+        if side.ndim == 0:
+            side = np.full(x0.shape, side)
+        if side.shape != x0.shape:
+            raise ValueError(f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; wanted is one")
+        sides.append(side.astype(x0.dtype))
+    lower, upper = sides
+    wrong = ~(lower < upper)
+    if wrong.any():
+        j = int(np.argmax(wrong))
+        raise ValueError(
+            f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = {upper[j]:g}"
+        )
+    outside = (x0 < lower) | (x0 > upper)
+    if outside.any():
+        j = int(np.argmax(outside))
+        raise ValueError(
+            f"x0: x0[{j}] = {x0[j]:g} is outside of its bounds, {lower[j]:g} to {upper[j]:g}"
+        )
+    if (lower == -np.inf).all() and (upper == np.inf).all():
+        return None, None
+    return lower, upper
+
+
+def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
+    """The scale of each parameter; None where the solver takes its own."""
+    if x_scale is None:
+        return None
+    if isinstance(x_scale, str) and x_scale == "jac":
+        if method == "levenberg":
+            raise ValueError(
+                "x_scale: 'jac' with method 'levenberg' would be method 'lm'; use that"
+            )
+        return None
+    try:
+        values = np.asarray(x_scale, dtype=float)
+        valid = bool(np.isfinite(values).all() and (values > 0).all())
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(f"x_scale: {x_scale!r}; allowed is 'jac' or positive numbers")
+    if values.ndim == 0:
+        values = np.full(x0.shape, values)
+    if values.shape != x0.shape:
+        raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
+    return values.astype(x0.dtype)
+
+
+def tolerance(name: str, value: Any, eps: float) -> float:
+    """One tolerance; None is 0, which only an exact zero meets."""
+    if isinstance(value, float) and eps <= value < 1:
+        return value
+    if value is None:
+        return 0.0
+    tol = check.number(name, value, at_least=0)
+    if eps > EPS[np.dtype(float)]:
+        return max(tol, eps)
+    if tol < eps:
+        warn(
+            f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
+            f"corresponding termination condition.",
+            stacklevel=4,
+        )
+    return tol
+
+
+def limit(max_nfev: Any, n: int) -> int:
+    """The largest number of residual evaluations; SciPy's 100 a parameter where None."""
+    if max_nfev is None:
+        return 100 * n
+    if max_nfev <= 0:
+        raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
+    return int(max_nfev)
+
+
+def make_solver(
+    x0: Array,
+    *,
+    method: str,
+    linear_solver: str,
+    damping: float,
+    x_scale: Any,
+    loss: Loss,
+    f_scale: float,
+    lower: Array | None,
+    upper: Array | None,
+    ftol: float | None,
+    xtol: float | None,
+    gtol: float | None,
+    max_nfev: int | None,
+) -> Any:
+    """The solver in C++, for x0's dtype; every argument is checked before it is made."""
+    if method != "lm":
+        check.choice("method", method, METHODS)
+    if linear_solver != "auto":
+        check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
+        if linear_solver == "cg" and method == "gn":
+            raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
+    if damping != 1e-3:
+        damping = check.number("damping", damping, above=0)
+    scales = scale(x_scale, x0, method)
+    if loss != "linear" and not callable(loss):
+        check.choice("loss", loss, LOSSES)
+    if f_scale != 1.0:
+        f_scale = check.number("f_scale", f_scale, above=0)
+    eps = EPS[x0.dtype]
+    tolerances = (
+        tolerance("ftol", ftol, eps),
+        tolerance("xtol", xtol, eps),
+        tolerance("gtol", gtol, eps),
+    )
+    if max(tolerances) < eps:
+        raise ValueError(
+            f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "
+            f"machine epsilon ({eps:.2e})"
+        )
+    kind = _cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64
+    name = "given" if callable(loss) else loss
+    nfev = limit(max_nfev, x0.size)
+    return kind(
+        x0, method, linear_solver, damping, *tolerances, nfev, name, f_scale, scales, lower, upper
+    )

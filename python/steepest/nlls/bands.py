@@ -1,0 +1,123 @@
+"""Bands around a fitted curve: where its mean lies, and where a new observation would fall.
+
+The delta method with Student's t, as in G. A. F. Seber and C. J. Wild, Nonlinear Regression
+(Wiley 1989), section 5.1: with the covariance C of the estimate and the gradient g of the model
+by its parameters, the variance of the curve is gᵀCg, and that of a new observation s² + gᵀCg.
+The bands hold pointwise, not for the whole curve at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from steepest import check
+
+__all__ = ["confidence_band", "prediction_band"]
+
+
+def confidence_band(
+    gradient: ArrayLike, covariance: ArrayLike, *, dof: float, level: float = 0.95
+) -> NDArray[np.float64]:
+    """Half the width of the pointwise confidence band of a fitted curve.
+
+    Parameters
+    ----------
+    gradient : array_like, (m, n)
+        Derivatives of the model by its n parameters at m points, at the estimate: what the
+        model's ``jac(x, *popt)`` returns, in units of y over those of the parameter.
+    covariance : array_like, (n, n)
+        Covariance of the estimate: ``result.covariance()``, or `curve_fit`'s ``pcov``.
+    dof : float
+        Degrees of freedom of the variance, m − n; ``numpy.inf`` where sigma is known.
+    level : float
+        Probability that the band has the curve at one point, between 0 and 1.
+
+    Returns
+    -------
+    ndarray, (m,)
+        t · √(gᵀCg), in units of y: the band is the curve ± this.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `dof` or `level` is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.arange(5.0)  # of a line fitted to five points with s = 0.1
+    >>> g = np.stack([np.ones(5), x], axis=1)
+    >>> confidence_band(g, 0.01 * np.linalg.inv(g.T @ g), dof=3).round(3)
+    array([0.247, 0.174, 0.142, 0.174, 0.247])
+    """
+    variance = curve_variance(gradient, covariance)
+    return quantile(dof, level) * np.sqrt(variance)
+
+
+def prediction_band(
+    gradient: ArrayLike,
+    covariance: ArrayLike,
+    noise: ArrayLike,
+    *,
+    dof: float,
+    level: float = 0.95,
+) -> NDArray[np.float64]:
+    """Half the width of the pointwise band in which a new observation falls.
+
+    Parameters
+    ----------
+    gradient, covariance, dof, level
+        As in `confidence_band`.
+    noise : array_like, () or (m,)
+        Standard deviation of one observation at each point, in units of y: √(2·cost/(m − n)) of
+        an unweighted fit.
+
+    Returns
+    -------
+    ndarray, (m,)
+        t · √(s² + gᵀCg).
+
+    Raises
+    ------
+    ValueError
+        As `confidence_band`, and if `noise` is negative or has another shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> g = np.stack([np.ones(5), np.arange(5.0)], axis=1)
+    >>> prediction_band(g, 0.01 * np.linalg.inv(g.T @ g), 0.1, dof=3).round(3)
+    array([0.403, 0.363, 0.349, 0.363, 0.403])
+    """
+    variance = curve_variance(gradient, covariance)
+    s = np.asarray(noise, dtype=float)
+    if s.shape not in ((), variance.shape) or not (s >= 0).all():
+        raise ValueError(
+            f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
+            f"allowed is one number or {variance.shape}, at least 0"
+        )
+    return quantile(dof, level) * np.sqrt(s**2 + variance)
+
+
+def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:
+    """gᵀCg at each of m points."""
+    g, c = np.asarray(gradient, dtype=float), np.asarray(covariance, dtype=float)
+    if g.ndim != 2 or c.shape != (g.shape[1],) * 2:
+        raise ValueError(
+            f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "
+            "allowed are (m, n) and (n, n)"
+        )
+    variance: NDArray[np.float64] = np.einsum("ij,jk,ik->i", g, c, g)
+    variance[variance < 0] = 0.0  # rounding may leave -1e-20; a NaN stays
+    return variance
+
+
+def quantile(dof: float, level: float) -> float:
+    """t such that |T| <= t with probability `level`; normal where dof is infinite."""
+    from scipy.special import ndtri, stdtrit
+
+    dof = check.number("dof", dof, above=0, finite=False)
+    level = check.number("level", level, above=0, below=1)
+    upper = 0.5 + 0.5 * level
+    return float(ndtri(upper) if np.isinf(dof) else stdtrit(dof, upper))

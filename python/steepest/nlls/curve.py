@@ -1,0 +1,387 @@
+"""`curve_fit`: a drop-in for `scipy.optimize.curve_fit` over this package's solver.
+
+Arguments, results, exceptions and warnings are SciPy's; what differs is the solver beneath, and
+that its further keywords (`loss`, `damping`, `callback`, ...) work with every method.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dgeqp3, dtrtri
+from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
+
+from steepest.nlls.arguments import INFINITE
+from steepest.nlls.loop import least_squares
+
+__all__ = ["curve_fit"]
+
+Array = NDArray[Any]
+# SciPy's names, and ours; SciPy's three are one method here, with bounds or without
+METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
+# what MINPACK's `info` calls the statuses of least_squares
+MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
+NOT_FOUND = "Optimal parameters not found: "
+MAXFEV = "Number of calls to function has reached maxfev = {}."
+
+
+def curve_fit(
+    f: Callable[..., Any],
+    xdata: Any,
+    ydata: Any,
+    p0: Any = None,
+    sigma: Any = None,
+    absolute_sigma: bool = False,
+    check_finite: bool | None = None,
+    bounds: Any = INFINITE,
+    method: str | None = None,
+    jac: Any = None,
+    *,
+    full_output: bool = False,
+    nan_policy: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Fit the parameters of f(x, *p) to data, by least squares.
+
+    The arguments, results and errors of `scipy.optimize.curve_fit`.
+
+    Parameters
+    ----------
+    f : callable
+        The model: ``f(xdata, p1, ..., pn)`` gives m numbers.
+    xdata : array_like or object
+        Handed to `f`; lists, tuples and arrays as a float64 array.
+    ydata : array_like, (m,)
+        Observations.
+    p0 : array_like, (n,), optional
+        Start. By default ones, as many as `f` has further arguments, or within `bounds`.
+    sigma : scalar or array_like, (m,) or (m, m), optional
+        Standard deviations of `ydata`, in its units, or its covariance matrix.
+    absolute_sigma : bool
+        Whether `sigma` is taken as it is, or up to a factor that is estimated.
+    check_finite : bool, optional
+        Whether NaN and inf in the data are refused; True unless `nan_policy` is given.
+    bounds : pair of array_like, or `scipy.optimize.Bounds`
+        Lower and upper bounds, each a scalar or (n,).
+    method : {"lm", "trf", "dogbox", "gn", "levenberg"}, optional
+        "lm" unless there are bounds. SciPy's names differ here only in what they return: "lm"
+        refuses bounds, counts evaluations for differences and gives an infinite covariance
+        where J has not full rank; "trf" and "dogbox" take its pseudo-inverse.
+    jac : callable, "2-point", "3-point" or "cs", optional
+        ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or how to difference.
+    full_output : bool
+        Whether to return `infodict`, `mesg` and `ier` too.
+    nan_policy : {"raise", "omit"}, optional
+        What to do with NaN in the data.
+    **kwargs
+        Of `least_squares` (``ftol``, ``loss``, ``callback``, ...), and of SciPy's `leastsq`:
+        ``maxfev``, ``epsfcn`` (squared relative difference step), ``diag`` (1/x_scale),
+        ``col_deriv`` and ``factor`` (damping starts at 0.1/factor).
+
+    Returns
+    -------
+    popt : ndarray, (n,)
+        The estimate.
+    pcov : ndarray, (n, n)
+        Its covariance, inf where it cannot be estimated.
+    infodict : dict
+        ``nfev`` and ``fvec``, the weighted residuals; with "lm" also ``fjac``, ``ipvt`` and
+        ``qtf`` of the QR factorization with column pivoting J[:, ipvt] = QR: R in the upper
+        triangle of ``fjac[:, :n].T``, Qᵀ fvec.
+    mesg : str
+        Why the solver stopped.
+    ier : int
+        Its status, 1 to 4: of MINPACK with "lm", else of `least_squares`.
+
+    Raises
+    ------
+    RuntimeError
+        If no estimate is found.
+    ValueError, TypeError
+        For unfit arguments, as SciPy.
+
+    Warns
+    -----
+    OptimizeWarning
+        If the covariance cannot be estimated.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 4, 50)
+    >>> popt, pcov = curve_fit(lambda x, a, b: a * np.exp(-b * x), x, 2.5 * np.exp(-1.3 * x))
+    >>> popt.round(6)
+    array([2.5, 1.3])
+    """
+    p0, bounds, bounded = start_and_bounds(f, p0, bounds)
+    if method is None:
+        method = "trf" if bounded else "lm"
+    elif method not in METHODS:
+        listed = ", ".join(map(repr, METHODS))
+        raise ValueError(f"method: {method!r} is not allowed; allowed is one of {listed}")
+    if method == "lm" and bounded:
+        raise ValueError(
+            "Method 'lm' only works for unconstrained problems. Use 'trf' or 'dogbox' instead."
+        )
+    xdata, ydata, sigma = clean_data(xdata, ydata, sigma, check_finite, nan_policy)
+    if "args" in kwargs:
+        raise ValueError("'args' is not a supported keyword argument.")
+    if method == "lm" and ydata.size != 1 and p0.size > ydata.size:
+        raise TypeError(
+            f"The number of func parameters={p0.size} must not exceed "
+            f"the number of data points={ydata.size}"
+        )
+    whiten = whitener(sigma, ydata.size)
+    options, transposed, maxfev = solver_options(kwargs, method, p0.size)
+    slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
+    fun = residual_of(f, xdata, ydata, whiten)
+    counts = method == "lm" and not callable(jac) and (full_output or maxfev > 0)
+    calls = Calls(fun, maxfev) if counts else None
+    try:
+        result = least_squares(
+            calls or fun, p0, slope, method=METHODS[method], bounds=bounds, **options
+        )
+    except CallsExhausted:
+        raise RuntimeError(NOT_FOUND + MAXFEV.format(maxfev)) from None
+    if not result.success:
+        text = MAXFEV.format(options["max_nfev"]) if method == "lm" and result.status == 0 else None
+        raise RuntimeError(NOT_FOUND + (text or result.message))
+    pcov = covariance_of(result, method, absolute_sigma)
+    if pcov is None:
+        pcov = np.full((p0.size, p0.size), np.inf)
+        warnings.warn(
+            "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
+        )
+    if not full_output:
+        return result.x, pcov
+    nfev = calls.made if calls else result.nfev
+    if method != "lm":
+        infodict = {"nfev": nfev, "fvec": result.fun}
+        return result.x, pcov, infodict, result.message, result.status
+    infodict = minpack_info(result, nfev)
+    return result.x, pcov, infodict, result.message, MINPACK_INFO[result.status]
+
+
+class CallsExhausted(Exception):
+    """The model was evaluated as often as `maxfev` allows."""
+
+
+class Calls:
+    """A function that counts its calls, for differences too, and ends at `most` (0: never)."""
+
+    def __init__(self, fun: Callable[[Array], Array], most: int) -> None:
+        self.fun, self.most, self.made = fun, most, 0
+
+    def __call__(self, p: Array) -> Array:
+        if 0 < self.most <= self.made:
+            raise CallsExhausted
+        self.made += 1
+        return self.fun(p)
+
+
+def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
+    """The start, (n,), the bounds as a pair, and whether one of them is finite."""
+    n = parameter_count(f) if p0 is None else np.size(p0)
+    if bounds is INFINITE:
+        start = np.ones(n) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+        return start, bounds, False
+    if isinstance(bounds, Bounds):
+        bounds = (bounds.lb, bounds.ub)
+    elif len(bounds) != 2:
+        raise ValueError("`bounds` must contain 2 elements.")
+    pair = [np.asarray(bound, dtype=float) for bound in bounds]
+    if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
+        shapes = " and ".join(str(bound.shape) for bound in pair)
+        raise ValueError(
+            "The number of lower and upper bounds must either be 1 or equal the number of "
+            f"parameters, {n}; their shapes are {shapes}"
+        )
+    lower, upper = (np.broadcast_to(bound, n) for bound in pair)
+    start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+    if not ((start >= lower) & (start <= upper)).all():
+        raise ValueError("Initial guess is outside of provided bounds")
+    return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
+
+
+def parameter_count(f: Callable[..., Any]) -> int:
+    """How many positional parameters f has besides the first."""
+    if type(f) is types.FunctionType and not hasattr(f, "__wrapped__"):
+        count = f.__code__.co_argcount  # a tenth of the time of inspect.signature
+    else:
+        kinds = [p.kind for p in inspect.signature(f).parameters.values()]
+        count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
+        count += kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if count < 2:
+        raise ValueError("Unable to determine number of fit parameters.")
+    return count - 1
+
+
+def feasible_start(lower: Array, upper: Array) -> Array:
+    """The middle of two finite bounds, one away from a single one, else 1; SciPy's choice."""
+    below, above = np.isfinite(lower), np.isfinite(upper)
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * (lower + upper)
+    one_sided = np.where(below, lower + 1, np.where(above, upper - 1, 1.0))
+    return np.where(below & above, middle, one_sided)
+
+
+def clean_data(
+    xdata: Any, ydata: Any, sigma: Any, check_finite: bool | None, nan_policy: str | None
+) -> tuple[Any, Array, Array | None]:
+    """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
+    if check_finite is None:
+        check_finite = nan_policy is None
+    ydata = np.asarray(ydata, dtype=float)
+    if isinstance(xdata, (list, tuple, np.ndarray)):
+        xdata = np.asarray(xdata, dtype=float)
+        if check_finite and not np.isfinite(xdata).all():
+            raise ValueError("xdata: array must not contain infs or NaNs")
+    if check_finite and not np.isfinite(ydata).all():
+        raise ValueError("ydata: array must not contain infs or NaNs")
+    if ydata.size == 0:
+        raise ValueError("`ydata` must not be empty!")
+    if sigma is not None:
+        sigma = np.asarray(sigma)
+    if nan_policy is not None and not check_finite:
+        xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
+    return xdata, ydata, sigma
+
+
+def without_nan(
+    xdata: Any, ydata: Array, sigma: Array | None, nan_policy: str
+) -> tuple[Any, Array, Array | None]:
+    """Refuse or drop the observations with a NaN in y or in any predictor."""
+    if nan_policy == "propagate":
+        raise ValueError("`nan_policy='propagate'` is not supported by this function.")
+    if nan_policy not in ("raise", "omit"):
+        raise ValueError("nan_policy must be one of {None, 'raise', 'omit'}")
+    missing = np.isnan(ydata)
+    if isinstance(xdata, np.ndarray):
+        missing = missing | np.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
+    if not missing.any():
+        return xdata, ydata, sigma
+    if nan_policy == "raise":
+        raise ValueError("The input contains nan values")
+    if isinstance(xdata, np.ndarray):
+        xdata = xdata[..., ~missing]
+    if sigma is not None and sigma.ndim > 0 and sigma.size > 1:
+        sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
+    return xdata, ydata[~missing], sigma
+
+
+def whitener(sigma: Array | None, m: int) -> Callable[[Array], Array] | None:
+    """What turns residuals or the rows of J into ones of unit variance."""
+    if sigma is None:
+        return None
+    if sigma.size == 1 or sigma.shape == (m,):
+        weight = 1.0 / sigma
+        return lambda rows: rows * (weight if rows.ndim == 1 else weight.reshape(-1, 1))
+    if sigma.shape != (m, m):
+        raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
+    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+
+    try:
+        root = cholesky(sigma, lower=True)  # sigma = L Lᵀ; L⁻¹ r has unit covariance
+    except LinAlgError as error:
+        raise ValueError("`sigma` must be positive definite.") from error
+    return lambda rows: solve_triangular(root, rows, lower=True, check_finite=False)
+
+
+def residual_of(
+    f: Callable[..., Any], xdata: Any, ydata: Array, whiten: Callable[[Array], Array] | None
+) -> Callable[[Array], Array]:
+    if whiten is None:
+        return lambda p: f(xdata, *p) - ydata
+    return lambda p: whiten(f(xdata, *p) - ydata)
+
+
+def jacobian_of(
+    jac: Callable[..., Any],
+    xdata: Any,
+    whiten: Callable[[Array], Array] | None,
+    transposed: bool,
+) -> Callable[[Array], Array]:
+    if whiten is None and not transposed:
+        return lambda p: jac(xdata, *p)
+
+    def jacobian(p: Array) -> Array:
+        rows = np.asarray(jac(xdata, *p))
+        if transposed:
+            rows = rows.T
+        return rows if whiten is None else whiten(rows)
+
+    return jacobian
+
+
+def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:
+    """Keywords of SciPy's `leastsq` in the words of `least_squares`, `col_deriv` and `maxfev`."""
+    options = dict(kwargs)
+    maxfev = int(options.pop("maxfev", None) or 0)
+    if options.get("max_nfev") is None:
+        options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)
+    if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
+        off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
+        options.update(off)
+    if (epsfcn := options.pop("epsfcn", None)) is not None:
+        options["diff_step"] = np.sqrt(epsfcn)
+    if (diag := options.pop("diag", None)) is not None:
+        options["x_scale"] = 1 / np.asarray(diag, dtype=float)
+    if (factor := options.pop("factor", None)) is not None:
+        options["damping"] = 0.1 / factor
+    return options, bool(options.pop("col_deriv", False)), maxfev
+
+
+def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array | None:
+    """The covariance of the estimate; None where it is indeterminate."""
+    m, n = result["fun"].size, result["x"].size
+    if m <= n and not absolute_sigma:
+        return None
+    if method == "lm":
+        inverse = inverse_of(result["jac"])
+    else:
+        inverse = result.covariance(absolute_sigma=True)
+    if inverse is None or not math.isfinite(inverse.trace()):
+        return None
+    return inverse if absolute_sigma else inverse * (2 * result["cost"] / (m - n))
+
+
+def inverse_of(jac: Array) -> Array | None:
+    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
+    n = jac.shape[1]
+    factor, pivots, *_ = dgeqp3(jac)
+    inverse, info = dtrtri(factor[:n])
+    if info != 0:  # a zero on the diagonal, or fewer rows than columns
+        return None
+    root = np.empty((n, n))
+    root[pivots - 1] = inverse * upper_triangle(n)  # below it dgeqp3 keeps Q
+    return root @ root.T
+
+
+@functools.cache
+def upper_triangle(n: int) -> Array:
+    """Ones on and above the diagonal."""
+    return np.triu(np.ones((n, n)))
+
+
+def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
+    """MINPACK's outputs: QR with column pivoting of the Jacobian at the solution."""
+    from scipy.linalg import qr
+
+    m, n = result.jac.shape
+    q, r, pivots = qr(result.jac, mode="economic", pivoting=True)
+    fjac = np.zeros((n, m))
+    fjac[:, : r.shape[0]] = r.T
+    return {
+        "fvec": result.fun,
+        "nfev": nfev,
+        "fjac": fjac,
+        "ipvt": pivots,
+        "qtf": q.T @ result.fun,
+    }

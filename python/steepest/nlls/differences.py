@@ -1,0 +1,133 @@
+"""Jacobians by finite differences, with steps that fit the scale of each parameter.
+
+A step is √ε·|x| (2-point), ε^(1/3)·|x| (3-point): in proportion to the parameter, however small.
+√ε·max(1, |x|), a common choice, is blind to parameters far below 1 (NIST Hahn1 has 1e-7). Where
+such a step drowns in the rounding of the residuals (x is near zero by chance, not by its unit),
+the column is taken again with max(1, |x|).
+
+A forward difference is wrong by about √ε. Once the gradient has come down to that, "2-point" goes
+on with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
+the answer would otherwise be off by what the differences are off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls.arrays import Array, residual
+
+Fun = Callable[[Array], Any]
+
+# A difference below so many rounding units of the residuals is noise.
+_NOISE = 64
+
+
+def precision(f: Any, x: Array) -> float:
+    """The rounding unit of f: that of float32 if f came so, else that of x."""
+    dtype = np.float32 if getattr(f, "dtype", None) == np.float32 else x.dtype
+    return float(np.finfo(dtype).eps)
+
+
+class Differences:
+    """Jacobians of fun by `scheme`: "2-point", "3-point" or "cs" (complex step).
+
+    `rel_step` (SciPy's `diff_step`): step over |x|, one number or one a parameter.
+    """
+
+    def __init__(
+        self, fun: Fun, scheme: str, rel_step: Any, lower: Array | None, upper: Array | None
+    ) -> None:
+        self.fun, self.scheme = fun, scheme
+        self.rel_step = rel_step if rel_step is None else np.asarray(rel_step, dtype=float)
+        self.lower, self.upper = lower, upper
+        self.near = False
+
+    def jacobian(self, solver: Any, f: Any) -> Array:
+        """J at the solver's point, from fun's answer there."""
+        x = solver.point()
+        eps = precision(f, x)
+        if self.scheme == "2-point" and self.rel_step is None:
+            self.near = self.near or (solver.njev > 0 and solver.cosine <= eps**0.5)
+        return self(x, residual(f, x.dtype).copy(), eps)
+
+    def __call__(self, x: Array, f: Array, eps: float) -> Array:
+        """J at x, (m, n); eps: the rounding unit that f was computed with."""
+        scheme = "3-point" if self.near else self.scheme
+        column = {"2-point": self._forward, "3-point": self._central, "cs": self._complex}
+        take, J = column[scheme], np.empty((f.size, x.size), dtype=f.dtype, order="F")
+        power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
+        steps = self._steps(x, eps**power)
+        noise = _NOISE * eps * float(np.max(np.abs(f)))
+        for j in range(x.size):
+            J[:, j], change = take(x, f, j, float(steps[j]))
+            if self.rel_step is None and abs(x[j]) < 1 and change <= noise:
+                J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
+        return J
+
+    def _steps(self, x: Array, default: float) -> Array:
+        """Signed steps, away from zero; SciPy's meaning of `diff_step`."""
+        size = np.abs(x).astype(float)
+        sign = np.where(x >= 0, 1.0, -1.0)
+        if self.rel_step is None:
+            return np.asarray(sign * np.where(size == 0, default, default * size))
+        steps = self.rel_step * sign * size
+        return np.where((x + steps) - x == 0, sign * default * np.maximum(1, size), steps)
+
+    def _room(self, x: Array, j: int) -> tuple[float, float]:
+        """How far x[j] may go down (negative or 0) and up."""
+        if self.lower is None or self.upper is None:
+            return -np.inf, np.inf
+        return float(self.lower[j] - x[j]), float(self.upper[j] - x[j])
+
+    def _at(self, x: Array, j: int, h: float) -> tuple[Array, float]:
+        """f at x + h along j, and the step that was taken after rounding."""
+        moved = x.copy()
+        moved[j] += h
+        taken = float(moved[j]) - float(x[j])
+        f = residual(self.fun(moved), x.dtype)
+        return f, taken
+
+    def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+        down, up = self._room(x, j)
+        if not down <= h <= up:
+            h = -h if down <= -h <= up else (up if up >= -down else down)
+        ahead, taken = self._at(x, j, h)
+        difference = self._same(ahead, f) - f
+        return difference / taken, float(np.max(np.abs(difference)))
+
+    def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+        down, up = self._room(x, j)
+        if down <= -abs(h) and abs(h) <= up:
+            ahead, right = self._at(x, j, h)
+            behind, left = self._at(x, j, -h)
+            difference = self._same(ahead, f) - self._same(behind, f)
+            return difference / (right - left), float(np.max(np.abs(difference)))
+        # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
+        room = up if up >= -down else down
+        h = float(np.copysign(min(abs(h), abs(room) / 2), room))
+        near, one = self._at(x, j, h)
+        far, two = self._at(x, j, 2 * h)
+        near, far = self._same(near, f) - f, self._same(far, f) - f
+        slope = (near * (two / one) - far * (one / two)) / (two - one)
+        return slope, float(np.max(np.abs(far)))
+
+    def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+        moved = x.astype(np.result_type(x.dtype, np.complex64))
+        moved[j] += 1j * abs(h)
+        value = np.atleast_1d(np.asarray(self.fun(moved)))
+        if value.dtype.kind != "c":
+            raise TypeError(
+                "jac 'cs': fun returned real residuals at a complex x, so its derivative is lost; "
+                "use '2-point' or '3-point'"
+            )
+        return self._same(value, f).imag / abs(h), np.inf
+
+    def _same(self, value: Array, f: Array) -> Array:
+        if value.shape != f.shape:
+            raise ValueError(
+                f"fun: residuals of shape {value.shape}, {f.shape} at x; they may not change"
+            )
+        return value

@@ -1,0 +1,130 @@
+"""`LeastSquares`: the solver without its loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls import arrays
+from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
+from steepest.nlls.arrays import Array
+from steepest.nlls.joint import tell_blocks, tell_pair
+from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
+from steepest.nlls.result import LeastSquaresResult
+
+
+class LeastSquares:
+    """`least_squares` inside out: it asks for one point after another, the loop is yours.
+
+    Parameters are those of `least_squares`. `x` is the point at which it wants to know more (a
+    copy), once `done` the answer. An error or interrupt in your loop leaves it as it was.
+
+    >>> import numpy as np, steepest as st
+    >>> s = st.LeastSquares([-2.0, 1.0])
+    >>> while not s.done:
+    ...     a, b = s.x
+    ...     s.tell([10 * (b - a * a), 1 - a], lambda x: [[-20 * x[0], 10], [-1, 0]])
+    >>> s.result().x.round(6)
+    array([1., 1.])
+    """
+
+    def __init__(
+        self,
+        x0: Any,
+        *,
+        method: str = "lm",
+        linear_solver: str = "auto",
+        damping: float = 1e-3,
+        x_scale: Any = None,
+        loss: Loss = "linear",
+        f_scale: float = 1.0,
+        bounds: Any = INFINITE,
+        ftol: float | None = 1e-8,
+        xtol: float | None = 1e-8,
+        gtol: float | None = 1e-8,
+        max_nfev: int | None = None,
+    ) -> None:
+        x = start(x0)
+        lower, upper = box(bounds, x)
+        self._loss, self._f_scale, self._linear_solver = loss, f_scale, linear_solver
+        self._J: Array | None = None
+        self._solver = make_solver(
+            x,
+            method=method,
+            linear_solver=linear_solver,
+            damping=damping,
+            x_scale=x_scale,
+            loss=loss,
+            f_scale=f_scale,
+            lower=lower,
+            upper=upper,
+            ftol=ftol,
+            xtol=xtol,
+            gtol=gtol,
+            max_nfev=max_nfev,
+        )
+
+    @property
+    def x(self) -> Array:
+        """The point to evaluate, or the answer, (n,)."""
+        point: Array = self._solver.point()
+        return point
+
+    @property
+    def done(self) -> bool:
+        """True when `x` is the answer."""
+        return bool(self._solver.phase == DONE)
+
+    @property
+    def cost(self) -> float:
+        """The cost of the last accepted point."""
+        return float(self._solver.cost)
+
+    @property
+    def nit(self) -> int:
+        """Accepted steps so far."""
+        return int(self._solver.nit)
+
+    def tell(self, f: Any, jac: Any) -> None:
+        """Residuals at `x`, (m,), and their Jacobian there: an (m, n) array, or a callable of x
+        that is called only if the point is accepted."""
+        solver = self._solver
+        if not callable(jac):
+            solver.set_look_ahead(False)
+        if solver.phase == RESIDUAL:
+            tell_pair(solver, f, self._loss, self._f_scale)
+        if solver.phase != JACOBIAN:
+            return
+        told = arrays.copied(jac(solver.point()) if callable(jac) else jac)
+        solver.tell_jacobian(told)
+        self._J = self._J if solver.refused else told
+
+    def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
+        """½ Σf², JᵀJ (n, n) and Jᵀf (n,) at `x`, summed elsewhere."""
+        n, dtype = self.x.size, self.x.dtype
+        if self._linear_solver in ("qr", "cg"):
+            raise ValueError(
+                f"linear_solver: {self._linear_solver!r} needs J; normal equations take 'auto'"
+            )
+        H = np.ascontiguousarray(arrays.jacobian(JtJ, dtype))
+        g = arrays.residual(Jtf, dtype)
+        if H.shape != (n, n) or g.shape != (n,):
+            raise ValueError(
+                f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
+            )
+        self._solver.tell_normal(float(cost), H, g)
+
+    def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
+        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
+        tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
+
+    def result(self) -> LeastSquaresResult:
+        """What was found; before `done` the last accepted point, with success False."""
+        if self._solver.njev == 0 and self._solver.nfev == 0:
+            raise ValueError("LeastSquares: nothing was told yet, so there is no result")
+        result = make_result(self._solver, self._J)
+        if not self.done:
+            result.update(success=False, status=0, message="Not done: more points were asked for.")
+        return result

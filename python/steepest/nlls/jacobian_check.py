@@ -1,0 +1,89 @@
+"""`check_jacobian`: a user's Jacobian against differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls.arguments import start
+from steepest.nlls.arrays import jacobian, residual
+from steepest.nlls.differences import Differences, precision
+
+
+@dataclass(frozen=True)
+class JacobianCheck:
+    """The entry of a Jacobian that is farthest from its value by central differences.
+
+    error: their distance over the larger of the two and of the rounding in the differences'
+    column, so that 1 is entirely wrong and 1e-6 is good.
+    """
+
+    row: int
+    column: int
+    by_jac: float
+    by_differences: float
+    error: float
+
+    def __str__(self) -> str:
+        return (
+            f"worst entry: J[{self.row}, {self.column}] is {self.by_jac:.9g} by jac, "
+            f"{self.by_differences:.9g} by differences (relative error {self.error:.1e})"
+        )
+
+
+def check_jacobian(
+    fun: Callable[..., Any],
+    jac: Callable[..., Any],
+    x: Any,
+    *,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+) -> JacobianCheck:
+    """Compare ``jac(x)`` with central differences of fun, and name the worst entry.
+
+    Parameters
+    ----------
+    fun, jac : callable
+        Residuals (m,) and Jacobian (m, n), as for `least_squares`.
+    x : array_like, (n,)
+        Where; a point without zeros and other special values shows most.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or residuals that are not finite at x.
+
+    >>> import numpy as np, steepest as st
+    >>> check = st.check_jacobian(lambda x: x**2, lambda x: np.diag(3 * x), [1.0, 2.0])
+    >>> print(check)
+    worst entry: J[1, 1] is 6 by jac, 4 by differences (relative error 3.3e-01)
+    """
+    point, further = start(x), kwargs or {}
+    raw = fun(point.copy(), *args, **further)
+    f = residual(raw, point.dtype)
+    if not np.isfinite(f).all():
+        raise ValueError("fun: residuals are not finite at x; choose another x")
+    J = jacobian(jac(point.copy(), *args, **further), point.dtype)
+    if J.shape != (f.size, point.size):
+        raise ValueError(f"jac: shape {J.shape}; wanted is ({f.size}, {point.size})")
+    eps = precision(raw, point)
+    differences = Differences(lambda p: fun(p, *args, **further), "3-point", None, None, None)
+    D = differences(point, f, eps)
+    # What central differences cannot tell from zero: the rounding of f over their step.
+    step = eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
+    rounding = eps * np.max(np.abs(f)) / step
+    size = np.maximum(np.maximum(np.abs(J), np.abs(D)), rounding)
+    with np.errstate(invalid="ignore"):
+        error = np.where(J == D, 0.0, np.abs(J - D) / np.where(size == 0, 1, size))
+    error = np.where(np.isfinite(J), error, np.inf)
+    row, column = np.unravel_index(np.argmax(error), error.shape)
+    return JacobianCheck(
+        int(row),
+        int(column),
+        float(J[row, column]),
+        float(D[row, column]),
+        float(error[row, column]),
+    )

@@ -1,0 +1,86 @@
+"""jac=True: residuals and Jacobian from one call, whole or in blocks of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls import arrays
+from steepest.nlls.arrays import Array
+
+JACOBIAN, DONE = 1, 2
+Block = tuple[Any, Any]
+
+
+def run_joint(
+    solver: Any,
+    fun: Callable[[Array], Any],
+    loss: Any,
+    f_scale: float,
+    linear_solver: str,
+    watch: Callable[[], None] | None,
+) -> Array | None:
+    """Tell the solver what fun gives until it is done; the last Jacobian, None after blocks."""
+    solver.set_look_ahead(False)
+    J: Array | None = None
+    while solver.phase != DONE:
+        given, before = fun(solver.point()), solver.nit
+        if not is_pair(given):
+            tell_blocks(solver, given, loss, linear_solver)
+        elif tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
+            told = given[1]
+            del given
+            # It stays in use until the next one: a copy, if someone else may write to it.
+            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
+                told = arrays.copied(told)
+            solver.tell_jacobian(told)
+            J = J if solver.refused else told
+        if watch is not None and (solver.nit > before or before == 0):
+            watch()
+    return J
+
+
+def is_pair(given: Any) -> bool:
+    """(f, J), or else blocks."""
+    if isinstance(given, tuple) and len(given) == 2:
+        return True
+    if isinstance(given, Iterable) and not isinstance(given, (np.ndarray, tuple)):
+        return False
+    raise TypeError(
+        f"fun: returned a {type(given).__name__}; with jac=True wanted is (f, J), or a generator "
+        "of such pairs for blocks of rows"
+    )
+
+
+def tell_pair(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
+    """Residuals; the phase that follows."""
+    from steepest.nlls.loop import tell_given
+
+    if callable(loss):
+        return tell_given(solver, f, loss, f_scale)
+    phase: int = solver.tell_residual(f)
+    return phase
+
+
+def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> int:
+    """Blocks of rows at the solver's point; no more are taken once the point is refused."""
+    if callable(loss):
+        raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
+    if linear_solver == "cg":
+        raise ValueError("linear_solver: 'cg' needs J itself; blocks take 'auto' or 'qr'")
+    solver.begin_blocks()
+    whole = True
+    try:
+        for f, J in blocks:
+            if not solver.add_block(f, J):
+                whole = False
+                break
+    finally:
+        close = getattr(blocks, "close", None)
+        if close is not None:
+            close()
+    phase: int = solver.end_blocks(whole)
+    return phase

@@ -1,0 +1,245 @@
+"""`least_squares`: the loop that calls the user's functions for the solver in C++."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls import arrays
+from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
+from steepest.nlls.arrays import Array
+from steepest.nlls.differences import Differences
+from steepest.nlls.result import MESSAGES, LeastSquaresResult
+
+# phases of the solver: what it waits for
+RESIDUAL, JACOBIAN, DONE = 0, 1, 2
+
+
+def least_squares(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: str | bool | Callable[..., Any] = "2-point",
+    *,
+    method: str = "lm",
+    linear_solver: str = "auto",
+    damping: float = 1e-3,
+    x_scale: Any = None,
+    loss: Loss = "linear",
+    f_scale: float = 1.0,
+    bounds: Any = INFINITE,
+    ftol: float | None = 1e-8,
+    xtol: float | None = 1e-8,
+    gtol: float | None = 1e-8,
+    max_nfev: int | None = None,
+    diff_step: Any = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    verbose: int = 0,
+) -> LeastSquaresResult:
+    """Minimize ½ C² Σ ρ((fᵢ(x)/C)²) over x, within bounds: nonlinear least squares, dense.
+
+    A step s solves (JᵀJ + λD²) s = -Jᵀf. λ is raised until the cost falls and lowered after
+    success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
+    columns for `lm`, ones for `levenberg`. Where λ holds the step back, one more evaluation a
+    tenth of the step ahead corrects it for curvature (Transtrum and Sethna, arXiv:1201.5885).
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args, **kwargs)``, the residuals, (m,) or a scalar. x is a copy of its own.
+    x0 : array_like, (n,) or scalar
+        Start. Of float32: the problem is computed in float32; any other real dtype: in float64.
+    jac : {"2-point", "3-point", "cs"}, callable or True
+        Finite differences (steps in proportion to |x|; 2-point ends with central ones), a complex
+        step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or yields
+        such pairs for blocks of rows; memory is then n² and one block.
+    method : {"lm", "levenberg", "gn"}
+        Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
+        cost falls.
+    linear_solver : {"auto", "cholesky", "qr", "cg"}
+        Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, and
+        QR where its pivots come near rounding.
+    damping : float
+        The first λ: as it is for `lm`, times the largest diagonal entry of JᵀJ for `levenberg`.
+    x_scale : None, "jac" or array_like, (n,)
+        1/D. None: by J's columns for `lm`, 1 for `levenberg`.
+    loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
+        ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z.
+    f_scale : float
+        C, the residual at which the loss turns from quadratic.
+    bounds : pair of array_like or scipy.optimize.Bounds
+        Lower and upper bounds; the damped model is minimized inside them by two-metric
+        projection (Bertsekas 1982).
+    ftol, xtol, gtol : float or None
+        Stop when two steps in a row change the cost by no more than ftol * cost and were expected
+        to; when |Ds| <= xtol * |Dx|; when no column of J has a larger |cosine| with f than gtol.
+        None is 0. For float32 at least its rounding unit.
+    max_nfev : int
+        Largest number of residual evaluations, 100 n where None; differences do not count.
+    diff_step : float or array_like, (n,)
+        Difference steps over |x|.
+    args, kwargs : further arguments of fun and jac.
+    callback : callable
+        ``callback(intermediate_result)`` or ``callback(x)`` after each iteration; stops the fit by
+        raising StopIteration or returning True.
+    verbose : {0, 1, 2}
+        2 prints a table of the iterations, 1 the outcome.
+
+    Returns
+    -------
+    LeastSquaresResult
+        A `scipy.optimize.OptimizeResult` with `covariance()`, `stderr()` and `summary()`.
+        `optimality` is SciPy's, the largest |gⱼ| (with bounds, times the distance to the bound).
+
+    Raises
+    ------
+    ValueError
+        Arguments, shapes, x0 outside its bounds, residuals or Jacobian not finite at x0.
+    TypeError
+        Residuals or Jacobian that are not real and dense.
+    numpy.linalg.LinAlgError
+        JᵀJ is singular with method "gn".
+
+    Examples
+    --------
+    >>> import numpy as np, steepest as st
+    >>> t = np.arange(5.0)
+    >>> y = 2 * np.exp(-0.5 * t)
+    >>> fit = st.least_squares(lambda p: p[0] * np.exp(-p[1] * t) - y, [1.0, 1.0])
+    >>> fit.x.round(6), fit.success
+    (array([2. , 0.5]), True)
+    """
+    x = start(x0)
+    lower, upper = box(bounds, x)
+    check_jac(jac)
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
+    solver = make_solver(
+        x,
+        method=method,
+        linear_solver=linear_solver,
+        damping=damping,
+        x_scale=x_scale,
+        loss=loss,
+        f_scale=f_scale,
+        lower=lower,
+        upper=upper,
+        ftol=ftol,
+        xtol=xtol,
+        gtol=gtol,
+        max_nfev=max_nfev,
+    )
+    if args or kwargs:
+        fun = bind(fun, args, kwargs or {})
+        jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
+    watch = None
+    if callback is not None or verbose:
+        from steepest.nlls.report import Watcher
+
+        watch = Watcher(solver, callback, verbose)
+    if jac is True:
+        from steepest.nlls.joint import run_joint
+
+        J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
+    else:
+        differences = None
+        if not callable(jac):
+            differences = Differences(fun, str(jac), diff_step, lower, upper)
+        J = run(solver, fun, jac, differences, loss, f_scale, watch)
+    result = make_result(solver, J)
+    if watch is not None:
+        watch.end(result)
+    return result
+
+
+def run(
+    solver: Any,
+    fun: Callable[[Array], Any],
+    jac: Any,
+    differences: Differences | None,
+    loss: Loss,
+    f_scale: float,
+    watch: Callable[[], None] | None,
+) -> Array | None:
+    """Tell the solver what fun and jac give until it is done; the last accepted Jacobian."""
+    given, J, phase, point = callable(loss), None, RESIDUAL, solver.point
+    while phase != DONE:
+        f = fun(point())
+        phase = tell_given(solver, f, loss, f_scale) if given else solver.tell_residual(f)
+        if phase != JACOBIAN:
+            continue
+        if differences is not None:
+            told = differences.jacobian(solver, f)
+        else:
+            told = jac(point())
+            # It stays in use until the next one: a copy, if someone else may write to it.
+            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
+                told = arrays.copied(told)
+        phase = solver.tell_jacobian(told)
+        if not solver.refused:  # else the last one stands
+            J = told
+            if watch is not None:
+                watch()
+                phase = solver.phase
+    return J
+
+
+def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
+    """Residuals with a user's loss of them."""
+    from steepest.nlls.losses import evaluate
+
+    f = arrays.residual(f, solver.point().dtype)
+    phase: int = solver.tell_residual(f, evaluate(loss, f, f_scale))
+    return phase
+
+
+def check_jac(jac: Any) -> None:
+    """A callable, True, or the name of a difference scheme."""
+    if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in SCHEMES)):
+        raise ValueError(f"jac: {jac!r}; allowed is one of {SCHEMES}, True or a callable")
+
+
+def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
+    """fun with its further arguments."""
+    return lambda x: fun(x, *args, **kwargs)
+
+
+def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
+    """The solver's state as a `LeastSquaresResult`; J the Jacobian there, if there was one."""
+    x, f, grad, mask, weight, cost, optimality, nfev, njev, nit, status, damping = solver.state(
+        J is not None
+    )
+    if J is not None and weight is not None:
+        J = J * weight[:, None]
+    result = LeastSquaresResult(
+        x=x,
+        cost=cost,
+        fun=f,
+        jac=J,
+        grad=grad,
+        optimality=optimality,
+        active_mask=mask,
+        nfev=nfev,
+        njev=njev,
+        nit=nit,
+        status=status,
+        message=MESSAGES[status],
+        success=status > 0,
+        damping=damping,
+    )
+    if J is None:  # normal equations or blocks of rows
+        result["_rows"], result["_factor"] = solver.m, gram_factor(*solver.gram())
+    return result
+
+
+def gram_factor(triangle: bool, matrix: Array) -> Array:
+    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ."""
+    if triangle:
+        return np.triu(matrix)
+    values, vectors = np.linalg.eigh(np.tril(matrix) + np.tril(matrix, -1).T)
+    factor: Array = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    return factor

@@ -1,0 +1,116 @@
+"""What a fit tells while it runs and afterwards: callbacks, the table, the summary."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from steepest.nlls.result import LeastSquaresResult
+
+
+class Watcher:
+    """Called after each iteration: calls the user's callback, keeps the rows of the table."""
+
+    def __init__(self, solver: Any, callback: Callable[..., Any] | None, verbose: int) -> None:
+        self.solver, self.verbose = solver, verbose
+        self.callback = None if callback is None else by_signature(callback)
+        self.rows: list[tuple[str, ...]] = []
+        self.first_cost: float | None = None
+
+    def __call__(self) -> None:
+        s = self.solver
+        if self.first_cost is None:
+            self.first_cost = s.cost
+        if self.verbose == 2:
+            moved = s.nit > 0
+            self.rows.append(
+                (
+                    str(s.nit),
+                    str(s.nfev),
+                    f"{s.cost:.6e}",
+                    f"{s.reduction:.2e}" if moved else "",
+                    f"{s.step_norm:.2e}" if moved else "",
+                    f"{s.optimality:.2e}",
+                    f"{s.damping:.1e}",
+                )
+            )
+        if self.callback is None or s.nit == 0:
+            return
+        try:
+            stop = self.callback(s)
+        except StopIteration:
+            stop = True
+        if stop is True:
+            s.stop()
+
+    def end(self, result: LeastSquaresResult) -> None:
+        if not self.verbose:
+            return
+        if self.rows:
+            print_table(self.rows)
+        print(result.message)
+        print(
+            f"Function evaluations {result.nfev}, initial cost {self.first_cost:.4e}, "
+            f"final cost {result.cost:.4e}, first-order optimality {result.optimality:.2e}."
+        )
+
+
+def by_signature(callback: Callable[..., Any]) -> Callable[[Any], Any]:
+    """SciPy's rule: `intermediate_result` by keyword if that is the parameter, else x."""
+    if set(inspect.signature(callback).parameters) == {"intermediate_result"}:
+        return lambda s: callback(intermediate_result=intermediate(s))
+    return lambda s: callback(s.x())
+
+
+def intermediate(solver: Any) -> Any:
+    """The state after an iteration."""
+    from scipy.optimize import OptimizeResult
+
+    return OptimizeResult(
+        x=solver.x(), fun=solver.fun(), nit=solver.nit, nfev=solver.nfev, cost=solver.cost
+    )
+
+
+def print_table(rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("iteration", "nfev", "cost", "reduction", "step", "optimality", "λ"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
+    """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
+    n = result.x.size
+    names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
+    if len(names) != n:
+        raise ValueError(f"names: {len(names)} for {n} parameters")
+    m = result._m()
+    covariance = result.covariance(absolute_sigma=m == 0)
+    stderr = np.sqrt(np.diag(covariance))
+    width = max(map(len, names))
+    lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
+    lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
+    if m > n:
+        lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
+    lines.append("")
+    for j, (name, x, error) in enumerate(zip(names, result.x, stderr, strict=True)):
+        at = {-1: "  at its lower bound", 1: "  at its upper bound"}
+        relative = f" ({abs(error / x):.2%})" if x != 0 and np.isfinite(error) else ""
+        note = at.get(int(result.active_mask[j]), "")
+        lines.append(f"{name:{width}} = {x: .9g} ± {error:.3g}{relative}{note}")
+    if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
+        lines += ["", "correlations"]
+        correlation = covariance / np.outer(stderr, stderr)
+        for i in range(1, n):
+            for j in range(i):
+                if n <= 4 or abs(correlation[i, j]) >= 0.5:
+                    lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
+    return "\n".join(lines)

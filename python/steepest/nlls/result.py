@@ -1,0 +1,94 @@
+"""What a fit found, with the uncertainty of its parameters."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+from warnings import warn
+
+import numpy as np
+from scipy.optimize import OptimizeResult, OptimizeWarning
+
+from steepest.nlls.arrays import Array
+
+MESSAGES = {
+    -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
+    -1: "No step longer than `xtol` from here gives finite residuals.",
+    0: "The maximum number of function evaluations is exceeded.",
+    1: "`gtol` termination condition is satisfied.",
+    2: "`ftol` termination condition is satisfied.",
+    3: "`xtol` termination condition is satisfied.",
+    4: "Both `ftol` and `xtol` termination conditions are satisfied.",
+}
+
+
+class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
+    """A SciPy `OptimizeResult`: x cost fun jac grad optimality nfev njev nit status message
+    success damping active_mask, with three methods.
+
+    `jac` is None after normal equations or row blocks; with a robust loss its rows are weighted,
+    as SciPy's are, so that jac.T @ jac approximates the Hessian of the cost.
+    """
+
+    def covariance(self, absolute_sigma: bool = False) -> Array:
+        """Covariance of the parameters, (n, n): 2 cost / (m − n) · (JᵀJ)⁺.
+
+        With `absolute_sigma` the residuals are taken to have unit variance, and the factor is
+        dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
+        entry is inf, with an `OptimizeWarning`, as there.
+        """
+        inverse = self._inverse()
+        if absolute_sigma:
+            return inverse
+        m, n = self._m(), self["x"].size
+        if m == 0:
+            raise ValueError(
+                "covariance: normal equations do not tell the number of residuals; use "
+                "absolute_sigma=True and multiply by 2 cost / (m - n)"
+            )
+        if m <= n or not np.isfinite(inverse).all():
+            warn(
+                "Covariance of the parameters could not be estimated",
+                category=OptimizeWarning,
+                stacklevel=2,
+            )
+            return np.full((n, n), np.inf)
+        scaled: Array = inverse * (2 * self["cost"] / (m - n))
+        return scaled
+
+    def stderr(self, absolute_sigma: bool = False) -> Array:
+        """Standard errors of the parameters, (n,): the roots of the covariance's diagonal."""
+        roots: Array = np.sqrt(np.diag(self.covariance(absolute_sigma)))
+        return roots
+
+    def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
+        """Print parameters, standard errors, correlations, cost and why the fit stopped."""
+        from steepest.nlls.report import summary_text
+
+        print(summary_text(self, names), file=file or sys.stdout)
+
+    def _m(self) -> int:
+        """The number of residuals; 0 where normal equations do not tell it."""
+        return int(self["_rows"] if self["fun"] is None else self["fun"].size)
+
+    def _inverse(self) -> Array:
+        """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
+        factor = self["_factor"] if self["jac"] is None else self["jac"]
+        columns = self["x"].size
+        if factor.shape[0] > columns:
+            factor = np.linalg.qr(factor, mode="r")
+        if not np.isfinite(factor).all():
+            return np.full((columns, columns), np.inf)
+        norms = np.linalg.norm(factor, axis=0)
+        scale = np.where(norms > 0, norms, 1.0)
+        _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
+        cut = np.finfo(factor.dtype).eps * max(self._m(), columns)
+        if s.size == columns and s[-1] > cut * s[0]:
+            V /= scale
+        else:  # no full rank: the pseudo-inverse is that of the columns as they are
+            _, s, V = np.linalg.svd(factor, full_matrices=False)
+            keep = s > cut * s[0]
+            s, V = s[keep], V[keep]
+        inverse: Array = (V.T / s**2) @ V
+        return inverse

@@ -1,0 +1,170 @@
+"""`steepest advise`: answers rest on the measured cases, and their code runs."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from steepest.apps import advise
+from steepest.apps.advise import CLASSES, Problem
+from steepest.cli import main
+
+MATRICES = ("spd", "general", "tall", "product")
+PROBLEMS = [
+    *(
+        Problem("loss", n, condition, "full", hessian=hessian)
+        for n, condition, hessian in itertools.product(
+            (3, 500, 10**6), (10.0, 1e3, 1e7), (False, True)
+        )
+    ),
+    *(
+        Problem("loss", n, condition, "minibatch", noise)
+        for n, condition, noise in itertools.product(
+            (3, 500, 10**6), (10.0, 1e3, 1e7), ("low", "high")
+        )
+    ),
+    Problem("residuals", 4),
+    Problem("residuals", 300),
+    *(
+        Problem("linear", 1000, condition, matrix=matrix)
+        for condition, matrix in itertools.product(
+            (10.0, 1e6), ("spd", "general", "tall", "product")
+        )
+    ),
+]
+
+
+def surroundings(problem):
+    """The user's names that the code of an answer mentions."""
+    a = np.array([[4.0, 1.0], [1.0, 3.0]])
+    b = np.array([1.0, 2.0])
+    if problem.kind == "linear":
+        if problem.matrix == "tall":
+            return {"A": np.vstack([a, [[1.0, 1.0]]]), "b": np.array([1.0, 2.0, 3.0])}
+        return {"A": a.__matmul__ if problem.matrix == "product" else a, "b": b}
+    t = np.linspace(0, 1, 20)
+    y = 2 * np.exp(-3 * t) + 0.01 * np.sin(40 * t)
+    return {
+        "fun": lambda x: (float(x @ a @ x / 2 - b @ x), a @ x - b),
+        "hess": lambda x: a,
+        "x0": np.zeros(2),
+        "params": np.zeros(2),
+        "steps": 50,
+        "gradient": lambda x: a @ x - b,
+        "residuals": lambda p: p[0] * np.exp(-p[1] * t) - y,
+        "jacobian": lambda p: np.stack([np.exp(-p[1] * t), -p[0] * t * np.exp(-p[1] * t)], axis=1),
+    }
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_the_lines_run_and_solve_a_small_problem(problem, capsys):
+    answer = advise.advise(problem)
+    assert answer.code.count("\n") == 2
+    names = surroundings(problem)
+    if problem.kind == "residuals":
+        names["x0"] = np.ones(2)
+    exec(compile(answer.code, "advise", "exec"), names)
+    solution = np.linalg.solve([[4.0, 1.0], [1.0, 3.0]], [1.0, 2.0])
+    if "result" in names:
+        want = [2, 3] if problem.kind == "residuals" else solution
+        np.testing.assert_allclose(names["result"].x, want, rtol=0.02)
+    elif "x" in names:
+        want = (
+            np.linalg.lstsq(names["A"], names["b"], rcond=None)[0]
+            if problem.matrix == "tall"
+            else solution
+        )
+        np.testing.assert_allclose(names["x"], solution, rtol=1e-6)
+    else:  # a rule: its measured rate is for another problem, but it moves the parameters
+        assert np.isfinite(names["params"]).all() and names["params"].any()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=str)
+def test_answers_follow_the_measured_numbers(problem):
+    answer = advise.advise(problem)
+    case = advise.nearest(problem)
+    assert f"n = {case['n']}" in answer.rests_on
+    assert {name for name, _ in answer.numbers} == set(case["methods"])
+    if problem.kind == "loss" and problem.batch == "full":
+        allowed = {
+            name: one["evaluations"]
+            for name, one in case["methods"].items()
+            if one["evaluations"] is not None
+            and (name != "newton" or problem.hessian and problem.parameters <= advise.DENSE)
+            and (name != "bfgs" or problem.parameters <= advise.DENSE)
+        }
+        slack = advise.NEAR * advise.NEAR_CHEAP
+        assert allowed[answer.method] <= slack * min(allowed.values())
+    if problem.kind == "loss" and problem.batch == "minibatch":
+        ends = {name: case["methods"][name]["end"] for name in CLASSES}
+        least = min(end for end in ends.values() if end is not None)
+        assert ends[answer.method] <= advise.NEAR * least
+
+
+def test_answers_that_a_course_would_give():
+    assert advise.advise(Problem("loss", 10**6, 1e3)).method == "l-bfgs"
+    assert advise.advise(Problem("loss", 100, 1e3, hessian=True)).method == "newton"
+    assert advise.advise(Problem("loss", 10**5, 1e3, "minibatch", "high")).method in CLASSES
+    assert advise.advise(Problem("residuals", 5)).method == "least_squares"
+    assert advise.advise(Problem("linear", 1000, 1e6)).method == "cholesky"
+    assert advise.advise(Problem("linear", 1000, matrix="general")).method == "lu"
+    assert advise.advise(Problem("linear", 1000, matrix="tall")).method == "qr"
+    assert advise.advise(Problem("linear", 1000, matrix="product")).method == "cg"
+
+
+def test_data_file_covers_the_questions():
+    cases = advise.cases()
+    for n, condition in itertools.product((10, 1000, 20_000), (10.0, 1e3, 1e5)):
+        same = [
+            c for c in cases if c["kind"] == "loss" and (c["n"], c["condition"]) == (n, condition)
+        ]
+        assert sorted(c.get("noise", 0) for c in same) == [0, 0.1, 1.0]
+    assert json.dumps(cases).find("NaN") < 0
+
+
+def test_flags(capsys):
+    args = ["--kind", "loss", "--parameters", "5M", "--condition", "bad", "--batch", "full"]
+    assert main(["advise", *args]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Use l-bfgs")
+    assert 'result = st.minimize(fun, x0, jac=True, method="l-bfgs")' in said
+    assert "condition 1e+05" in said
+
+
+def test_questions_are_asked_and_asked_again(monkeypatch, capsys):
+    answers = iter(["lsos", "loss", "many", "2k", "", "moderate", "minibatch", "high"])
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or next(answers))
+    assert main(["advise"]) == 0
+    said = capsys.readouterr().out
+    assert "'lsos' is not one of loss, residuals, linear" in said
+    assert "'many' is not a number of parameters" in said
+    assert "'' is not one of good, moderate, bad, unknown" in said
+    assert len(asked) == 8 and next(answers, None) is None
+    assert "Use " in said and "opt.step(gradient(params))" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--kind", "game"], "--kind: 'game' is not one of loss, residuals, linear"),
+        (
+            ["--kind", "loss", "--parameters", "0"],
+            "--parameters: '0' is not a number of parameters",
+        ),
+        (
+            ["--kind", "loss", "--parameters", "9", "--condition", "0.5"],
+            "--condition: '0.5' is not",
+        ),
+        (["--kind", "residuals", "--parameters", "9", "--noise", "low"], "--noise has no meaning"),
+        (["--kind", "loss", "--parameters", "9", "--matrix", "spd"], "--condition is missing"),
+    ],
+)
+def test_what_is_refused(flags, message, monkeypatch, capsys):
+    def nobody(text):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", nobody)
+    assert main(["advise", *flags]) == 2
+    assert message in capsys.readouterr().err

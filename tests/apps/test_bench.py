@@ -1,0 +1,148 @@
+"""`steepest bench`: the shape of what it prints, its yardsticks, and the peers' formulas."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import steepest as st
+from steepest import _cpu, cli
+from steepest.apps import bench, bench_peers, bench_timing, bench_work
+from steepest.optimizer import RULES
+
+TINY = ["bench", "--quick", "--seconds", "1e-4"]
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    yield
+    st.set_num_threads(None)
+
+
+def test_json_has_a_row_for_each_rule_and_size(capsys):
+    rules, sizes = "sgd,amsgradw,pipeline", "3x100,1x1K"
+    assert cli.main([*TINY, "--rules", rules, "--sizes", sizes, "--threads", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["triad_gb_s"] > 0 and found["threads"] == 1
+    assert found["simd"] == _cpu.simd_level()
+    rows = [(row["rule"], row["tensors"], row["elements"]) for row in found["rows"]]
+    assert rows == [(r, *n) for r in rules.split(",") for n in ((3, 100), (1, 1024))]
+    for row in found["rows"]:
+        assert row["bytes"] == {"sgd": 12, "amsgradw": 36, "pipeline": 44}[row["rule"]] * (
+            row["tensors"] * row["elements"]
+        )
+        assert {"bound", "traffic"} <= set(row["seconds"])
+        assert set(row["ratio"]) == set(row["seconds"]) - {"bound"}
+        assert all(value > 0 for value in (*row["seconds"].values(), *row["ratio"].values()))
+        assert row["gb_s"] == pytest.approx(row["bytes"] / row["seconds"]["bound"] / 1e9)
+
+
+def test_table_names_rules_and_limit(capsys):
+    assert cli.main([*TINY, "--rules", "adam", "--sizes", "2x10"]) == 0
+    out = capsys.readouterr().out
+    assert "adam" in out and "2x10" in out and "STREAM" in out
+
+
+@pytest.mark.parametrize(
+    "option, value, message",
+    [
+        ("--rules", "adm", "--rules: 'adm' is not one of sgd, momentum"),
+        ("--sizes", "10", "--sizes: '10' is not allowed; allowed is 10x1000, 1x64K or 1x32M"),
+        ("--sizes", "0x10", "--sizes: '0x10' is not allowed"),
+        ("--seconds", "0", "--seconds: 0.0 is not allowed; allowed is above 0"),
+        ("--threads", "0", "n: 0 is not allowed"),
+    ],
+)
+def test_bad_options_are_named(capsys, option, value, message):
+    assert cli.main([*TINY, option, value]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_every_rule_is_measured():
+    assert list(bench_work.cases()) == [name for name in RULES if not name.startswith("traffic")]
+
+
+@pytest.mark.parametrize("size, due", [("1x32M", (1, 32 << 20)), ("10x64K", (10, 64 << 10))])
+def test_sizes(size, due):
+    assert bench.parse_size(size) == due
+
+
+def stepped(rule, call_of, steps=7):
+    """Parameters after some steps, from the arrays that call_of makes a step for."""
+    rng = np.random.default_rng(1)
+    params = [rng.standard_normal(50), rng.standard_normal(3)]
+    grads = [rng.standard_normal(50), rng.standard_normal(3)]
+    call = call_of(params, grads)
+    for _ in range(steps):
+        call()
+    return np.concatenate(params)
+
+
+def our(rule, steps=7):
+    cls, kwargs = bench_work.cases()[rule]
+
+    def call_of(params, grads):
+        opt = cls(params, lr=bench_peers.LR, **kwargs)
+        return lambda: opt.step(grads)
+
+    return stepped(rule, call_of, steps)
+
+
+@pytest.mark.parametrize("rule", bench_peers.NUMPY)
+def test_numpy_expressions_are_the_same_update(rule):
+    def call_of(params, grads):
+        states = [[np.zeros_like(p) for _ in RULES[rule][2]] for p in params]
+        return bench_peers.numpy_step(rule, params, grads, states)
+
+    np.testing.assert_allclose(stepped(rule, call_of), our(rule), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["fused", "foreach"])
+@pytest.mark.parametrize("rule", bench_peers.TORCH)
+def test_pytorch_is_asked_for_the_same_update(rule, kind):
+    pytest.importorskip("torch")
+    if rule.startswith("rmsprop"):
+        pytest.skip("PyTorch's default decay differs, which takes the same time")
+
+    def call_of(params, grads):
+        return bench_peers.torch_steps(rule, params, grads)
+
+    if f"torch {kind}" not in call_of([np.zeros(1)], [np.zeros(1)]):
+        assert bench_peers.TORCH[rule][0] not in ("SGD", "Adam", "AdamW", "Adagrad")
+        return  # PyTorch has no such kernel
+    # One step of Nesterov: PyTorch's foreach then adds to the gradients it was given.
+    steps = 1 if rule == "nesterov_unscaled" else 7
+    got = stepped(rule, lambda p, g: call_of(p, g)[f"torch {kind}"], steps)
+    np.testing.assert_allclose(got, our(rule, steps), rtol=0, atol=1e-6)
+
+
+def test_in_turns_times_each_and_prepares_before_each_call():
+    order = []
+    plain = bench_timing.Contender("plain", lambda: order.append("p"))
+    fresh = bench_timing.Contender("fresh", lambda: order.append("f"), lambda: order.append("r"))
+    bench_timing.in_turns([plain, fresh], seconds=1e-9, rounds=10)
+    assert len(plain.seconds) == len(fresh.seconds) == bench_timing.LEAST
+    followers = [order[i + 1] for i, what in enumerate(order) if what == "r"]
+    assert followers and set(followers) == {"f"}
+
+
+def test_ratio_is_the_median_over_common_rounds():
+    slow = bench_timing.Contender("slow", print, seconds=[4.0, 9.0, 10.0])
+    fast = bench_timing.Contender("fast", print, seconds=[2.0, 3.0, 2.0, 77.0])
+    assert bench_timing.ratio(slow, fast) == 3.0
+
+
+def test_triad_and_read():
+    rng = np.random.default_rng(2)
+    n = 300_001
+    a, b, c = np.zeros(n), rng.standard_normal(n), rng.standard_normal(n)
+    words = rng.integers(0, 1 << 32, n, dtype=np.uint32)
+    for threads in (1, 2, 3):
+        st.set_num_threads(threads)
+        _cpu.stream_triad(a, b, c, 3.0)
+        np.testing.assert_array_equal(a, b + 3.0 * c)
+        assert _cpu.stream_read(words) == int(words.sum(dtype=np.uint64)) % (1 << 32)
+    with pytest.raises(ValueError, match=r"stream_triad: sizes 300001, 300001, 300000 differ"):
+        _cpu.stream_triad(a, b, c[1:].copy(), 3.0)

@@ -1,0 +1,180 @@
+"""`steepest demo`: its gradients, its NumPy updates, and a short run of the whole."""
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import papers
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+from steepest.apps import demo, demo_net, demo_pictures, demo_train
+from steepest.apps.demo_rules import RULES
+from steepest.cli import main
+
+
+def small_net(dtype):
+    net = demo_net.make_net((5, 4, 3, 3), seed=2)
+    return [{name: array.astype(dtype) for name, array in layer.items()} for layer in net]
+
+
+def test_backpropagation_against_the_complex_step():
+    """Im L(theta + ih)/h is the derivative to rounding: nothing is subtracted."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(7, 5)), rng.integers(3, size=7)
+    net = small_net(np.float64)
+    grads = demo_train.zeros_of(net)
+    demo_net.loss_and_gradient(net, x, y, grads)
+    shifted = small_net(np.complex128)
+    ignored = demo_train.zeros_of(shifted)
+    h = 1e-30
+    for k, layer in enumerate(shifted):
+        for name, array in layer.items():
+            for i in np.ndindex(array.shape):
+                array[i] += 1j * h
+                loss = demo_net.loss_and_gradient(shifted, x, y, ignored)
+                array[i] -= 1j * h
+                assert grads[k][name][i] == pytest.approx(loss.imag / h, rel=1e-12, abs=1e-15)
+
+
+def test_loss_is_the_mean_negative_log_probability():
+    x, y = np.zeros((2, 5)), np.array([0, 2])
+    net = small_net(np.float64)
+    for layer in net:
+        layer["bias"][:] = 0
+    net[-1]["bias"][:] = np.log([0.2, 0.3, 0.5])
+    loss = demo_net.loss_and_gradient(net, x, y, demo_train.zeros_of(net))
+    assert loss == pytest.approx(-(np.log(0.2) + np.log(0.5)) / 2)
+    assert demo_net.accuracy(net, x, y) == 0.5
+
+
+def test_large_scores_do_not_overflow():
+    net = small_net(np.float32)
+    net[-1]["bias"][:] = [0, 1e4, -1e4]
+    grads = demo_train.zeros_of(net)
+    loss = demo_net.loss_and_gradient(net, np.zeros((1, 5), np.float32), np.array([0]), grads)
+    assert 9e3 < loss < 2e4 and all(np.isfinite(g).all() for g in demo_train.flat(grads))
+
+
+def test_digits_are_split_without_overlap():
+    digits = demo_net.load_digits(seed=0)
+    assert digits.train_x.shape == (1438, 64) and digits.test_x.shape == (359, 64)
+    assert digits.train_x.min() == 0 and digits.train_x.max() == 1
+    assert set(digits.train_y) == set(range(10))
+    assert not np.array_equal(digits.test_y, demo_net.load_digits(seed=1).test_y)
+
+
+def test_gradient_of_the_surface_against_the_complex_step():
+    for p in np.random.default_rng(1).normal(size=(9, 2)) * 2:
+        x, y = p
+        by_step = [
+            demo_pictures.surface(x + 1e-30j, y).imag / 1e-30,
+            demo_pictures.surface(x, y + 1e-30j).imag / 1e-30,
+        ]
+        np.testing.assert_allclose(demo_pictures.gradient(p), by_step, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_numpy_expressions_are_the_same_rule(rule):
+    rng = np.random.default_rng(0)
+    start, grads = rng.normal(size=6), rng.normal(size=(12, 6))
+    want, _ = getattr(papers, rule.name.lower())(start, grads, lr=0.01)
+    theta, state = start.copy(), (np.zeros(6), np.zeros(6))
+    ours = start.copy()
+    optimizer = rule.ours(ours, lr=0.01)
+    for t, g in enumerate(grads, 1):
+        rule.numpy(theta, g, state, 0.01, t)
+        optimizer.step(g)
+    np.testing.assert_allclose(theta, want, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(ours, want, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_torch_side_is_the_same_rule(rule):
+    pytest.importorskip("torch")
+    net = demo_net.make_net((3, 2), seed=0)
+    grads = [{name: np.full_like(a, 0.1) for name, a in layer.items()} for layer in net]
+    ours, theirs = demo_train.copy_of(net), demo_train.copy_of(net)
+    optimizer = rule.ours(ours, lr=1e-3)
+    update = demo_train.torch_update(rule, theirs, grads)  # on a copy: reach its tensors
+    tensors = update.__closure__[0].cell_contents.param_groups[0]["params"]
+    for _ in range(5):
+        optimizer.step(grads)
+        update()
+    for mine, tensor in zip(demo_train.flat(ours), tensors, strict=True):
+        np.testing.assert_allclose(mine, tensor.detach().numpy(), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_too_large_a_rate_settles_late_or_never(rule):
+    """What the picture claims: steps until the height stays below 0.05."""
+
+    def settled(lr):
+        heights = demo_pictures.surface(*demo_pictures.path(rule, lr, 400).T)
+        return 1 + np.flatnonzero(heights > 0.05).max()
+
+    assert settled(rule.small) < 110
+    assert settled(rule.too_large) > 1.9 * settled(rule.small)
+
+
+def test_path_that_runs_away_ends():
+    runaway = demo_pictures.path(RULES[0], 100.0, 24)
+    assert len(runaway) < 24 and np.isfinite(runaway).all()
+
+
+def test_runs_and_writes_pictures(tmp_path, capsys):
+    folder = tmp_path / "new" / "folder"
+    assert main(["demo", "--epochs", "2", "--output", str(folder)]) == 0
+    for name in ("losses.png", "paths.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert all(rule.name in printed for rule in RULES)
+    assert "µs" in printed and "accuracy" in printed
+
+
+def test_training_learns():
+    digits = demo_net.load_digits(seed=0)
+    ticks = []
+    adam = RULES[-1]
+    run = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: ticks.append(1))
+    assert len(ticks) == len(run.accuracies) == 3 and len(run.losses) == 3 * 45
+    assert run.accuracies[-1] > 0.9 and run.final_loss < run.losses[0] / 4
+    again = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: None)
+    assert again.losses == run.losses
+
+
+def test_bad_arguments(capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", "--epochs", "0"])
+    assert "0 is not allowed; allowed is at least 1" in capsys.readouterr().err
+
+
+def test_runs_without_torch(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
+    )
+    times = demo_train.time_update(RULES[-1], seed=0, rounds=20)
+    assert times.torch is None and 0 < times.ours and 0 < times.numpy
+    run = demo_train.Run(losses=[1.0, 0.5], accuracies=[0.9], seconds=1.0)
+    table = demo.results({"Adam": run}, {"Adam": times})
+    assert list(table.columns[-1].cells) == ["–"]
+
+
+def test_says_what_is_missing(monkeypatch, capsys):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name)
+    )
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "demo: needs sklearn: pip install 'steepest[demo]'\n"
+
+
+def test_command_line_stays_light():
+    code = "import sys, steepest.apps.demo; print({'matplotlib', 'rich'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,160 @@
+"""`steepest race`: surfaces, entries, paths, files, and what is refused."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import steepest as st
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("sympy")
+from steepest.apps.race_draw import styles  # noqa: E402
+from steepest.apps.race_paths import (  # noqa: E402
+    FIRST_ORDER,
+    SECOND_ORDER,
+    parse_entry,
+    run,
+)
+from steepest.apps.surfaces import NAMED, find_surface  # noqa: E402
+from steepest.cli import main  # noqa: E402
+
+MINIMA = {
+    "bowl": [(0, 0)],
+    "valley": [(0, 0)],
+    "rosenbrock": [(1, 1)],
+    "beale": [(3, 0.5)],
+    "himmelblau": [(3, 2), (-2.805118, 3.131312), (-3.779310, -3.283186), (3.584428, -1.848126)],
+    "saddle": [(0, 1), (0, -1)],
+    "rastrigin": [(0, 0)],
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_surfaces_have_their_minima_and_right_derivatives(name):
+    surface = find_surface(name)
+    for minimum in MINIMA[name]:
+        at = np.array(minimum, float)
+        np.testing.assert_allclose(surface.gradient(at), 0, atol=2e-4)
+        assert np.linalg.eigvalsh(surface.hessian(at))[0] > 0
+    at, h = np.array([0.7, -0.4]), 1e-6
+    for i, e in enumerate(np.eye(2) * h):
+        slope = (surface.value(at + e) - surface.value(at - e)) / (2 * h)
+        assert surface.gradient(at)[i] == pytest.approx(slope, rel=1e-6)
+        curve = (surface.gradient(at + e) - surface.gradient(at - e)) / (2 * h)
+        np.testing.assert_allclose(surface.hessian(at)[i], curve, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*FIRST_ORDER, *SECOND_ORDER])
+def test_every_optimizer_descends_the_bowl(name):
+    surface = find_surface("bowl")
+    path = run(parse_entry(name), surface, 150)
+    assert path.values[-1] < 0.03 * path.values[0]
+    assert path.spent[0] == 0 and np.all(np.diff(path.spent) > 0) and path.spent[-1] <= 150
+    np.testing.assert_array_equal(path.points[0], surface.start)
+    np.testing.assert_array_equal(path.values, surface.values(*path.points.T))
+
+
+def test_paths_are_those_of_the_optimizers():
+    surface = find_surface("rosenbrock")
+    path = run(parse_entry("momentum:lr=1e-3,momentum=0.8"), surface, 20)
+    x, v = np.array(surface.start), np.zeros(2)
+    for point in path.points[1:]:
+        v = 0.8 * v - 1e-3 * surface.gradient(x)
+        x = x + v
+        np.testing.assert_allclose(point, x, rtol=1e-12)
+    newton = run(parse_entry("newton"), find_surface("bowl"), 20)
+    assert len(newton.points) == 2  # one step
+    path = run(parse_entry("adam:betas=0.5/0.9"), surface, 3)
+    x = np.array(surface.start)
+    adam = st.Adam(x, lr=0.08, betas=(0.5, 0.9))
+    for point in path.points[1:]:
+        adam.step(surface.gradient(x))
+        np.testing.assert_array_equal(point, x)
+
+
+def test_divergence_ends_a_path_and_is_told():
+    path = run(parse_entry("sgd:lr=1"), find_surface("valley"), 500)
+    assert path.label == "SGD (lr=1) diverged" and path.ended == "diverged"
+    assert np.isfinite(path.points).all() and path.spent[-1] < 500
+
+
+def test_styles_differ_for_21_paths():
+    assert len({(s.colour, str(s.dashes)) for s in styles(21)}) == 21
+
+
+@pytest.mark.parametrize("view", ["contour", "surface"])
+def test_png_and_gif(view, tmp_path, capsys):
+    from PIL import Image
+
+    for kind in ("png", "gif"):
+        out = tmp_path / f"race.{kind}"
+        args = ["race", "himmelblau", "--steps", "30", "--view", view, "--out", str(out)]
+        assert main([*args, "--optimizers", "adam", "sgd:lr=1", "newton"]) == 0
+        with Image.open(out) as image:
+            assert image.size[0] > 800
+            assert getattr(image, "n_frames", 1) == (1 if kind == "png" else 31)
+            colours = {c for _, c in image.convert("RGB").getcolors(1 << 24)}
+        assert {(0, 114, 178), (213, 94, 0), (0, 158, 115)} <= colours or kind == "gif"
+        said = capsys.readouterr().out
+        assert "Adam (lr=0.24)" in said and "diverged" in said and "wrote" in said
+
+
+def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
+    out = tmp_path / "race.html"
+    formula = "x**2 + y**2 + 1e-9*log(x + 3)"  # no value left of -3: gaps, no NaN in the JSON
+    assert (
+        main(["race", formula, "--start", "1", "2", "-o", "adam", "l-bfgs", "--out", str(out)]) == 0
+    )
+    page = out.read_text(encoding="utf-8")
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:)", page)
+    assert "http" not in re.sub(r"data:image/png;base64,[^\"]+", "", page)
+    race = json.loads(re.search(r"const race = (.*);\n", page).group(1))
+    assert [path["label"] for path in race["paths"]] == ["Adam (lr=0.2)", "L-BFGS"]
+    for panel in race["panels"].values():
+        assert panel["picture"].startswith("data:image/png;base64,")
+        for track, path in zip(panel["tracks"], race["paths"], strict=True):
+            assert len(track) == len(path["points"]) == len(path["spent"])
+    # the start, (1, 2) in a picture of 10 by 10, where it must lie on the page
+    left, top, width, height = race["panels"]["contour"]["clip"]
+    want = left + width * 0.6, top + height * 0.3
+    np.testing.assert_allclose(race["panels"]["contour"]["tracks"][0][0], want, atol=0.2)
+    if node := shutil.which("node"):
+        script = tmp_path / "page.js"
+        script.write_text(re.search(r"<script>(.*)</script>", page, re.S).group(1))
+        subprocess.run([node, "--check", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["x^2"], '"^" is not a power'),
+        (["x + z"], "'z' is neither"),
+        (["__import__('os')"], "no function '__import__'"),
+        (["log(x)"], "start (-4, 3): the function or its gradient has no finite value"),
+        (["bowl", "--x", "3", "1"], "x from 3.0 to 1.0: the first must be the smaller"),
+        (["bowl", "-o", "adma"], "no optimizer 'adma'; there are sgd"),
+        (["bowl", "-o", "sgd:beta=1"], "'beta=1' is no option of sgd; there are lr"),
+        (["bowl", "-o", "sgd:lr=-1"], "lr: -1.0 is not allowed"),
+        (["bowl", "-o", "sgd:lr=?"], "'?' is neither a number nor a word"),
+        (["bowl", "-o", "gd:line_search=up"], "line_search: 'up' is not allowed"),
+        (["bowl", "--out", "race.pdf"], "allowed are files that end in .png, .gif, .html"),
+        (["bowl", "--out", "nowhere/race.png"], "there is no folder nowhere"),
+        (["bowl", "--steps", "0"], "--steps 0: allowed are 1 to 100000"),
+        (["bowl", "--fps", "0"], "--fps 0: allowed is above 0"),
+    ],
+)
+def test_what_is_refused(args, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["race", *args]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_list(capsys):
+    assert main(["race", "--list"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*NAMED, *FIRST_ORDER, *SECOND_ORDER))

@@ -1,0 +1,71 @@
+"""Compilers for the tests that build C++: CMake's own flags, sources and levels."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CMAKE = (ROOT / "CMakeLists.txt").read_text()
+STANDARD = ["-std=c++17", "-fPIC", f"-I{ROOT / 'csrc'}"]
+ALIKE = re.search(r"add_compile_options\(([^)]*)\)", CMAKE)[1].split()
+LEVELS = {
+    level: flags.split()
+    for level, flags in re.findall(r'set\(STEEPEST_FLAGS_(\w+) "?([^)"]*)', CMAKE)
+}
+# Files that are compiled once a level.
+LEVEL_SOURCES = [ROOT / name for name in re.findall(r"^steepest_levels\(\w+ (\S+)\)", CMAKE, re.M)]
+# What a program over plans is made of, beside its levels.
+NATIVE = ROOT / "tests" / "native"
+ENGINE = [ROOT / "csrc/cpu" / name for name in ("plan.cpp", "level_table.cpp", "threads.cpp")]
+
+
+def compiler(*names):
+    """The first of these that is found, or the test is skipped."""
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    pytest.skip(f"none of {', '.join(names)} is found")
+
+
+def run(*command, **env):
+    """What a command prints; its output is shown where it fails."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def objects(cxx, folder, flags, sources, levels):
+    """Compiles sources once, and the level sources of the engine once a level; two at a time."""
+    common = [cxx, *STANDARD, *ALIKE, "-fopenmp", *flags, "-c"]
+    x86 = ["-DSTEEPEST_X86_LEVELS=1"] if "avx512" in levels else []
+    jobs = [[*common, *x86, source, "-o", folder / f"{source.stem}.o"] for source in sources]
+    for level in levels:
+        for source in LEVEL_SOURCES:
+            made = folder / f"{source.stem}_{level}.o"
+            definition = f"-DSTEEPEST_LEVEL={level}"
+            jobs.insert(0, [*common, *LEVELS[level], definition, source, "-o", made])
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda job: run(*job), jobs))
+    return [job[-1] for job in jobs]
+
+
+def program(cxx, folder, flags, extra=(), levels=("base",), link=("-fopenmp",)):
+    """The program of native/rules.cpp."""
+    sources = [*ENGINE, NATIVE / "rules.cpp", *extra]
+    made = objects(cxx, folder, flags, sources, levels)
+    run(cxx, *flags, *made, *link, "-pthread", "-o", folder / "program")
+    return folder / "program"

@@ -1,0 +1,68 @@
+"""Bands against the closed form of a straight line, and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from steepest.nlls.bands import confidence_band, prediction_band
+
+X = np.array([0.5, 1.0, 2.5, 4.0, 7.0, 7.5])
+LINE = np.stack([np.ones_like(X), X], axis=1)
+S = 0.3
+COVARIANCE = S**2 * np.linalg.inv(LINE.T @ LINE)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_bands_of_a_line_are_the_textbooks(level):
+    grid = np.linspace(-1, 9, 7)
+    gradient = np.stack([np.ones_like(grid), grid], axis=1)
+    t = stats.t.ppf(0.5 + level / 2, X.size - 2)
+    leverage = 1 / X.size + (grid - X.mean()) ** 2 / ((X - X.mean()) ** 2).sum()
+    got = confidence_band(gradient, COVARIANCE, dof=4, level=level)
+    np.testing.assert_allclose(got, t * S * np.sqrt(leverage), rtol=1e-12)
+    got = prediction_band(gradient, COVARIANCE, S, dof=4, level=level)
+    np.testing.assert_allclose(got, t * S * np.sqrt(1 + leverage), rtol=1e-12)
+
+
+def test_known_sigma_takes_the_normal_quantile():
+    got = confidence_band(LINE, COVARIANCE, dof=np.inf)
+    want = stats.norm.ppf(0.975) * np.sqrt(np.diag(LINE @ COVARIANCE @ LINE.T))
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_noise_of_each_observation():
+    noise = np.linspace(0, 2, X.size)
+    got = prediction_band(LINE, 0 * COVARIANCE, noise, dof=4)
+    np.testing.assert_allclose(got, stats.t.ppf(0.975, 4) * noise, rtol=1e-12)
+
+
+def test_bands_cover_as_often_as_they_say():
+    rng, inside = np.random.default_rng(3), np.zeros(2)
+    pseudo = np.linalg.pinv(LINE)
+    for _ in range(4000):
+        y = LINE @ [1.0, -2.0] + S * rng.standard_normal(X.size)
+        p = pseudo @ y
+        s = np.sqrt(((y - LINE @ p) ** 2).sum() / 4)
+        covariance = s**2 * np.linalg.inv(LINE.T @ LINE)
+        error, new = LINE @ (p - [1.0, -2.0]), S * rng.standard_normal(X.size)
+        inside[0] += (np.abs(error) <= confidence_band(LINE, covariance, dof=4)).mean()
+        inside[1] += (np.abs(error - new) <= prediction_band(LINE, covariance, s, dof=4)).mean()
+    np.testing.assert_allclose(inside / 4000, 0.95, atol=0.01)
+
+
+def test_nan_stays():
+    assert np.isnan(confidence_band([[np.nan, 1.0]], COVARIANCE, dof=4)).all()
+
+
+def test_unfit_arguments():
+    with pytest.raises(ValueError, match=r"gradient: shape \(6, 2\), with covariance of shape"):
+        confidence_band(LINE, np.eye(3), dof=4)
+    with pytest.raises(ValueError, match=r"dof: 0.0 is not allowed; allowed is .*above 0"):
+        confidence_band(LINE, COVARIANCE, dof=0)
+    with pytest.raises(ValueError, match=r"level: 95.0 is not allowed; allowed is .*below 1"):
+        confidence_band(LINE, COVARIANCE, dof=4, level=95)
+    with pytest.raises(ValueError, match=r"noise: shape \(2,\), .*allowed is one number or \(6,\)"):
+        prediction_band(LINE, COVARIANCE, [1.0, 2.0], dof=4)
+    with pytest.raises(ValueError, match=r"noise: shape \(\), smallest -1; .*at least 0"):
+        prediction_band(LINE, COVARIANCE, -1.0, dof=4)

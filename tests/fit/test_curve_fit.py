@@ -1,0 +1,293 @@
+"""curve_fit: SciPy's arguments, results, exceptions and warnings over our solver."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+import steepest as st
+from problems import nist
+from scipy.optimize import Bounds, OptimizeWarning
+from scipy.optimize import curve_fit as scipy_curve_fit
+
+X = np.linspace(0, 4, 50)
+RNG = np.random.default_rng(11)
+Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.1 * RNG.standard_normal(50)
+SIGMA = 0.05 + 0.03 * X
+NOT_FINITE = "array must not contain infs or NaNs"
+
+
+def model(x, a, b, c):
+    return a * np.exp(-b * x) + c
+
+
+def jacobian(x, a, b, c):
+    e = np.exp(-b * x)
+    return np.stack([e, -a * x * e, np.ones_like(x)], axis=1)
+
+
+def both(*args, **kwargs):
+    return st.curve_fit(*args, **kwargs), scipy_curve_fit(*args, **kwargs)
+
+
+def assert_same_fit(*args, rtol=1e-5, **kwargs):
+    ours, scipys = both(*args, **kwargs)
+    np.testing.assert_allclose(ours[0], scipys[0], rtol=rtol, atol=1e-8)
+    np.testing.assert_allclose(ours[1], scipys[1], rtol=1e-3, atol=1e-9)
+
+
+def test_the_signature_is_scipys():
+    ours, scipys = (inspect.signature(f).parameters for f in (st.curve_fit, scipy_curve_fit))
+    assert list(ours) == list(scipys)
+    for name, parameter in scipys.items():
+        assert (ours[name].kind, ours[name].default) == (parameter.kind, parameter.default)
+
+
+@pytest.mark.parametrize("method", [None, "lm", "trf", "dogbox"])
+@pytest.mark.parametrize("jac", [None, jacobian])
+@pytest.mark.parametrize("sigma", [None, 0.2, SIGMA, np.diag(SIGMA**2) + 1e-3])
+@pytest.mark.parametrize("absolute_sigma", [False, True])
+def test_fits_are_scipys(method, jac, sigma, absolute_sigma):
+    weights = {"sigma": sigma, "absolute_sigma": absolute_sigma}
+    if jac is jacobian and np.size(sigma) == 1 and sigma is not None:
+        weights["sigma"] = np.full(50, sigma)  # SciPy's own Jacobian cannot take a scalar
+    assert_same_fit(model, X, Y, [1.0, 1.0, 0.0], method=method, jac=jac, **weights)
+
+
+def test_a_scalar_sigma_weighs_the_models_jacobian():
+    scalar = st.curve_fit(model, X, Y, sigma=0.2, jac=jacobian, absolute_sigma=True)
+    vector = st.curve_fit(model, X, Y, sigma=np.full(50, 0.2), jac=jacobian, absolute_sigma=True)
+    np.testing.assert_array_equal(scalar[1], vector[1])
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
+@pytest.mark.parametrize("method", ["lm", "trf", "dogbox"])
+def test_difference_schemes(scheme, method):
+    want = st.curve_fit(model, X, Y, jac=jacobian)
+    got = st.curve_fit(model, X, Y, jac=scheme, method=method, sigma=np.diag(np.full(50, 0.1)))
+    np.testing.assert_allclose(got[0], want[0], rtol=1e-6)
+    np.testing.assert_allclose(got[1], want[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bounds", [([0, 0, 0], [2, 5, 1]), (0, np.inf), Bounds(0, [9, 1, 9])])
+def test_bounds_are_scipys(bounds):
+    # SciPy's trf nears a bound from inside and stops 4e-5 from the estimate
+    assert_same_fit(model, X, Y, bounds=bounds, jac=jacobian, rtol=1e-4)
+
+
+def test_an_active_bound_is_reached_exactly_and_the_rest_is_the_estimate():
+    popt, _ = st.curve_fit(model, X, Y, bounds=([0, 0, 0], [2, 5, 1]), jac=jacobian)
+    rest, _ = st.curve_fit(lambda x, b, c: model(x, 2.0, b, c), X, Y)
+    assert popt[0] == 2.0
+    np.testing.assert_allclose(popt[1:], rest, rtol=1e-4)
+
+
+def test_the_start_within_bounds_is_scipys():
+    starts = []
+
+    def spy(x, a, b, c, d):
+        starts.append([a, b, c, d])
+        return a * x + b + c + d
+
+    bounds = ([-1, 2, -np.inf, -np.inf], [5, np.inf, -3, np.inf])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OptimizeWarning)
+        st.curve_fit(spy, X, Y, bounds=bounds)
+    assert starts[0] == [2, 3, -4, 1]
+
+
+@pytest.mark.parametrize("name", nist.NAMES)
+def test_standard_errors_are_nists(name):
+    problem = nist.load(name)
+    popt, pcov = st.curve_fit(
+        problem.model, problem.x, problem.y, problem.starts[1], jac=problem.gradient
+    )
+    assert problem.digits(popt) > 4
+    np.testing.assert_allclose(np.sqrt(np.diag(pcov)), problem.stderr, rtol=2e-4)
+
+
+def test_covariance_belongs_to_the_solution():
+    """SciPy's lm returns that of the last iterate but one; here J is taken at popt."""
+    popt, pcov = st.curve_fit(model, X, Y, jac=jacobian)
+    jac, r = jacobian(X, *popt), model(X, *popt) - Y
+    np.testing.assert_allclose(pcov, np.linalg.inv(jac.T @ jac) * (r @ r) / 47, rtol=1e-9)
+
+
+def test_full_output_of_lm_has_minpacks_keys_and_meaning():
+    popt, pcov, info, message, ier = st.curve_fit(model, X, Y, jac=jacobian, full_output=True)
+    assert set(info) == {"nfev", "fvec", "fjac", "ipvt", "qtf"}
+    assert ier in (1, 2, 3, 4) and isinstance(message, str)
+    jac, n = jacobian(X, *popt), 3
+    np.testing.assert_allclose(info["fvec"], model(X, *popt) - Y, rtol=1e-12)
+    r = np.triu(info["fjac"].T[:n])
+    permuted = jac[:, info["ipvt"]]
+    np.testing.assert_allclose(r.T @ r, permuted.T @ permuted, rtol=1e-10)
+    assert (np.diff(np.abs(np.diag(r))) <= 0).all()
+    np.testing.assert_allclose(r.T @ info["qtf"], permuted.T @ info["fvec"], atol=1e-9)
+    assert info["fjac"].shape == scipy_curve_fit(model, X, Y, full_output=True)[2]["fjac"].shape
+
+
+@pytest.mark.parametrize("method", ["lm", "trf"])
+def test_nfev_counts_differences_with_lm_only(method):
+    calls = 0
+
+    def counted(x, a, b, c):
+        nonlocal calls
+        calls += 1
+        return model(x, a, b, c)
+
+    info = st.curve_fit(counted, X, Y, method=method, full_output=True)[2]
+    assert info["nfev"] == calls if method == "lm" else info["nfev"] < calls
+    assert set(info) >= {"nfev", "fvec"}
+
+
+def test_more_by_keyword():
+    spoilt = Y.copy()
+    spoilt[::10] += 30
+    points = []
+    popt, _ = st.curve_fit(model, X, spoilt, loss="cauchy", f_scale=0.1, callback=points.append)
+    np.testing.assert_allclose(popt, [2.5, 1.3, 0.5], atol=0.3)
+    assert len(points) > 2
+
+
+def test_keywords_of_leastsq():
+    want = st.curve_fit(model, X, Y, jac=jacobian)[0]
+    for options in (
+        {"epsfcn": 1e-12},
+        {"diag": (1, 2, 3)},
+        {"factor": 1.0},
+        {"ftol": 1e-10, "xtol": 1e-10, "gtol": 0.0},
+        {"maxfev": 500},
+        {"jac": lambda *args: jacobian(*args).T, "col_deriv": True},
+    ):
+        got = st.curve_fit(model, X, Y, method="lm", **options)[0]
+        np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=str(options))
+
+
+def test_data_of_any_kind():
+    class Method:
+        def model(self, x, a, b):
+            return a * x + b
+
+    line = st.curve_fit(Method().model, [1, 2, 3, 4], (3.0, 5.0, 7.0, 9.0))[0]
+    np.testing.assert_allclose(line, [2, 1], atol=1e-9)
+    popt = st.curve_fit(lambda _, a: a * np.arange(10.0), None, 2 * np.arange(10))[0]
+    np.testing.assert_allclose(popt, [2.0], rtol=1e-12)
+    seen = {"t": X}  # what is not an array reaches the model as it is
+    got = st.curve_fit(lambda data, a, b, c: model(data["t"], a, b, c), seen, Y)[0]
+    np.testing.assert_allclose(got, st.curve_fit(model, X, Y)[0], rtol=1e-9)
+    got = st.curve_fit(model, X.astype(np.float32), Y, np.ones(3, np.float32))[0]
+    assert got.dtype == np.float64
+    broadcast = st.curve_fit(lambda x, a, b, c: model(x, a, b, c) - Y, X, 0)[0]
+    np.testing.assert_allclose(broadcast, st.curve_fit(model, X, Y)[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [None, 0.3, SIGMA, np.diag(SIGMA**2)])
+def test_nan_are_omitted_with_their_sigma(sigma):
+    x, y = np.stack([X, 2 * X]), Y.copy()
+    x[1, 3] = x[0, 7] = y[20] = np.nan
+    keep = np.delete(np.arange(50), [3, 7, 20])
+
+    def plane(x, a, b, c):
+        return model(x[0] + x[1], a, b, c)
+
+    got = st.curve_fit(plane, x, y, sigma=sigma, nan_policy="omit")
+    rest = (
+        sigma if np.ndim(sigma) == 0 else sigma[keep] if sigma.ndim == 1 else sigma[keep][:, keep]
+    )
+    want = st.curve_fit(plane, x[:, keep], y[keep], sigma=rest)
+    np.testing.assert_array_equal(got[0], want[0])
+    np.testing.assert_array_equal(got[1], want[1])
+
+
+def flat(x, a, b):
+    return a * x
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "y"), [(flat, X, X), (lambda x, a, b: a * x + b, X[:2], X[:2] + 1)]
+)
+def test_an_indeterminate_covariance_warns(f, x, y):
+    with pytest.warns(OptimizeWarning, match="Covariance of the parameters could not be est"):
+        pcov = st.curve_fit(f, x, y)[1]
+    assert np.isposinf(pcov).all() and pcov.shape == (2, 2)
+
+
+def test_trf_takes_the_pseudo_inverse():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ours, scipys = both(flat, X, X + 0.1 * np.sin(9 * X), method="trf")
+    np.testing.assert_allclose(ours[1], scipys[1], rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("jac", [None, jacobian])
+def test_maxfev_is_scipys_error(jac):
+    message = r"Optimal parameters not found: Number of calls to function has reached maxfev = 3\.$"
+    with pytest.raises(RuntimeError, match=message):
+        st.curve_fit(model, X, Y, jac=jac, maxfev=3)
+    with pytest.raises(RuntimeError, match=message):
+        scipy_curve_fit(model, X, Y, jac=jac, maxfev=3)
+    message = "Optimal parameters not found: The maximum number of function evaluations is exc"
+    for options in ({"maxfev": 2}, {"max_nfev": 2}):
+        with pytest.raises(RuntimeError, match=message):
+            st.curve_fit(model, X, Y, jac=jac, method="trf", **options)
+
+
+def test_maxfev_bounds_the_calls_exactly():
+    calls = 0
+
+    def counted(x, a, b, c):
+        nonlocal calls
+        calls += 1
+        return model(x, a, b, c)
+
+    with pytest.raises(RuntimeError):
+        st.curve_fit(counted, X, Y, maxfev=9)
+    assert calls == 9
+
+
+BAD = np.where(np.arange(50) == 4, np.nan, Y)
+ERRORS = [
+    ({"method": "unknown"}, ValueError, "method: 'unknown' is not allowed; allowed is one of 'lm'"),
+    ({"method": "lm", "bounds": (0, 9)}, ValueError, "Method 'lm' only works for unconstrained"),
+    ({"bounds": (0, 1, 2)}, ValueError, "`bounds` must contain 2 elements."),
+    ({"bounds": ([0, 0], 9)}, ValueError, r"equal the number of parameters, 3; their shapes are"),
+    ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
+    ({"bounds": (2, 1), "p0": None}, ValueError, "Initial guess is outside|strictly less"),
+    ({"f": lambda x: x}, ValueError, "Unable to determine number of fit parameters."),
+    ({"f": lambda x, *p: x}, ValueError, "Unable to determine number of fit parameters."),
+    ({"ydata": []}, ValueError, "`ydata` must not be empty!"),
+    ({"ydata": BAD}, ValueError, f"ydata: {NOT_FINITE}"),
+    ({"xdata": BAD}, ValueError, f"xdata: {NOT_FINITE}"),
+    ({"ydata": Y + np.inf}, ValueError, f"ydata: {NOT_FINITE}"),
+    ({"ydata": BAD, "nan_policy": "raise"}, ValueError, "The input contains nan values"),
+    ({"nan_policy": "propagate"}, ValueError, "`nan_policy='propagate'` is not supported by"),
+    ({"nan_policy": "hi"}, ValueError, r"nan_policy must be one of \{None, 'raise', 'omit'\}"),
+    ({"sigma": np.ones(49)}, ValueError, r"`sigma` has incorrect shape. \(49,\); allowed"),
+    ({"sigma": -np.eye(50)}, ValueError, "`sigma` must be positive definite."),
+    ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
+    ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
+    ({"p0": ["a", 1, 1]}, ValueError, "could not convert string to float"),
+    ({"colour": 1}, TypeError, "colour"),
+    ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), ERRORS)
+def test_unfit_arguments(options, kind, message):
+    arguments = {"f": model, "xdata": X, "ydata": Y} | options
+    with pytest.raises(kind, match=message):
+        st.curve_fit(**arguments)
+    if not set(options) & {"colour", "jac"} and "a" not in (options.get("p0") or ()):
+        with pytest.raises(kind):
+            scipy_curve_fit(**arguments)
+
+
+def test_exceptions_of_the_model_come_through():
+    def broken(x, a):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        st.curve_fit(broken, X, Y)

@@ -1,0 +1,226 @@
+"""`steepest fit`: from a CSV file and a formula to estimates, summary, JSON and a picture."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import steepest as st
+from problems import nist
+from scipy.optimize import curve_fit
+from steepest.cli import main
+
+FORMULA = "y = a*exp(-b*x) + c"
+START = ["--start", "a=1,b=1,c=0"]
+X = np.linspace(0, 4, 40)
+ERROR = 0.05 + 0.02 * X
+Y = 2.5 * np.exp(-1.3 * X) + 0.5 + ERROR * np.random.default_rng(2).standard_normal(40)
+
+
+def model(x, a, b, c):
+    return a * np.exp(-b * x) + c
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working folder with data.csv."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    columns = (X, Y, ERROR, np.cos(9 * X))
+    rows = [",".join(repr(float(v)) for v in row) for row in zip(*columns, strict=True)]
+    (tmp_path / "data.csv").write_text("x [s],y [mV],error,z\n" + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def fit(*arguments):
+    return main(["fit", "data.csv", *arguments])
+
+
+def as_json(capsys, *arguments):
+    assert fit(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def estimates(record):
+    rows = record["parameters"]
+    return [row["value"] for row in rows], [row["stderr"] for row in rows]
+
+
+@pytest.mark.parametrize("sigma", [False, True])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_estimates_and_errors_are_scipys(here, capsys, sigma, absolute):
+    options = ["--sigma", "error"] * sigma + ["--absolute-sigma"] * (sigma and absolute)
+    record = as_json(capsys, FORMULA, *START, *options)
+    weights = {"sigma": ERROR if sigma else None, "absolute_sigma": sigma and absolute}
+    popt, pcov = curve_fit(model, X, Y, ftol=1e-12, xtol=1e-12, **weights)
+    values, errors = estimates(record)
+    np.testing.assert_allclose(values, popt, rtol=1e-5)
+    np.testing.assert_allclose(errors, np.sqrt(np.diag(pcov)), rtol=1e-4)
+    np.testing.assert_allclose(record["covariance"], pcov, rtol=1e-3)
+    assert (record["dof"], record["observations"], record["success"]) == (37, 40, True)
+
+
+def test_intervals_are_students(here, capsys):
+    row = as_json(capsys, FORMULA, *START)["parameters"][1]
+    half = 2.026192463 * row["stderr"]  # Student's t, 37 degrees of freedom, 95 %
+    np.testing.assert_allclose(row["interval"], [row["value"] - half, row["value"] + half])
+
+
+@pytest.mark.parametrize("name", nist.NAMES)
+def test_nist_from_the_command_line(here, capsys, name):
+    problem = nist.load(name)
+    rows = "\n".join(
+        f"{x!r},{y!r}" for x, y in zip(problem.x.tolist(), problem.y.tolist(), strict=True)
+    )
+    (here / "data.csv").write_text(f"x,y\n{rows}\n")
+    start = ",".join(f"b{j}={b!r}" for j, b in enumerate(problem.starts[1].tolist(), 1))
+    record = as_json(capsys, problem.formula, "--start", start)
+    values, errors = estimates(record)
+    assert problem.digits(np.array(values)) > 4
+    np.testing.assert_allclose(errors, problem.stderr, rtol=2e-4)
+    assert record["sum_of_squares"] == pytest.approx(problem.rss, rel=1e-6)
+
+
+def test_the_summary_says_what_a_reader_asks(here, capsys):
+    assert fit(FORMULA, *START, "--fix", "c", "--bounds", "a=0:2") == 0
+    out = capsys.readouterr().out
+    for text in (
+        FORMULA,
+        "standard error",
+        "95% interval",
+        "at its bound",
+        "fixed",
+        "Correlation",
+        "observations:   40, with 38 degrees of freedom",
+        "mV",
+        "stopped:",
+        "termination condition is satisfied",
+        "plot:           data_fit.png",
+    ):
+        assert text in out, text
+
+
+def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):
+    options = (FORMULA, "--start", "a=1,b=1,c=0.4", "--fix", "c", "--bounds", "a=0:2,b=:9")
+    rows = {row["name"]: row for row in as_json(capsys, *options)["parameters"]}
+    assert (rows["c"]["value"], rows["c"]["fixed"], rows["c"]["stderr"]) == (0.4, True, 0)
+    assert (rows["a"]["value"], rows["a"]["at_bound"]) == (2.0, True)
+    assert not rows["b"]["at_bound"] and not rows["b"]["fixed"]
+
+
+def test_a_robust_loss_resists_outliers(here, capsys):
+    lines = (here / "data.csv").read_text().splitlines()
+    for i in (5, 15, 25):
+        x, _, *rest = lines[i].split(",")
+        lines[i] = ",".join([x, "40", *rest])
+    (here / "data.csv").write_text("\n".join(lines))
+    robust = estimates(as_json(capsys, FORMULA, *START, "--loss", "cauchy", "--sigma", "error"))[0]
+    np.testing.assert_allclose(robust, [2.5, 1.3, 0.5], atol=0.25)
+    plain = estimates(as_json(capsys, FORMULA, *START, "--sigma", "error"))[0]
+    assert np.abs(np.subtract(plain, [2.5, 1.3, 0.5])).max() > 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "start", "more"),
+    [
+        (FORMULA, "a=1,b=1,c=0", ["--sigma", "error"]),
+        ("y = a*exp(-b*x) + c + d*z", "a=1,b=1,c=0,d=0", []),
+        ("y = a", "a=1", []),
+        ("y = a*x + 0*b", "a=1,b=1", []),  # no bands: the covariance is indeterminate
+    ],
+)
+def test_a_picture_is_written(here, capsys, formula, start, more):
+    from matplotlib.image import imread
+
+    record = as_json(capsys, formula, "--start", start, "--output", "picture", *more)
+    assert record["plot"] == "picture.png"
+    pixels = imread(here / "picture.png")[..., :3]
+    assert pixels.shape[0] > 900 and pixels.shape[1] > 1000
+    black, white = (np.abs(pixels - level).max(axis=2) < 0.02 for level in (0, 1))
+    assert black.mean() > 0.001 and 0.3 < white.mean() < 0.99
+
+
+def test_an_indeterminate_covariance_is_said(here, capsys):
+    assert fit("y = a*x + b - d", "--start", "a=1,b=1,d=1") == 0
+    assert "indeterminate" in capsys.readouterr().out
+    record = as_json(capsys, "y = a*x + b - d", "--start", "a=1,b=1,d=1")
+    assert record["parameters"][0]["stderr"] is None and record["correlation"] is None
+
+
+def test_no_minimum_is_exit_status_one(here, capsys, monkeypatch):
+    monkeypatch.setattr(st, "least_squares", partial(st.least_squares, max_nfev=2))
+    assert fit(FORMULA, *START) == 1
+    captured = capsys.readouterr()
+    reason = "The maximum number of function evaluations is exceeded."
+    assert captured.err == f"steepest fit: no minimum found: {reason}\n"
+    assert reason in captured.out
+    assert fit(FORMULA, *START, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["success"] is False
+
+
+ERRORS = [
+    (["y = a*x +", *START], "formula, character 10: ends too early"),
+    (["y = a*foo(x)", *START], "formula, character 7: no function 'foo'"),
+    (["w = a*x", "--start", "a=1"], "data.csv, line 1: no column 'w'; the header has x, y, erro"),
+    (["y = a*x + q", "--start", "a=1"], "--start: no value for q; columns are x, y, error, z"),
+    ([FORMULA, "--start", "a=1,b=1,c=0,d=1"], "--start: 'd' is not in the formula"),
+    ([FORMULA, "--start", "a=1,b=1,c=0,x=1"], "--start: 'x' is a column of the data"),
+    ([FORMULA, "--start", "a=1,b,c=0"], "--start: 'b' is not of the form name=value"),
+    ([FORMULA, "--start", "a=1,,c=0"], "--start: 'a=1,,c=0' has an empty part between commas"),
+    ([FORMULA, "--start", "a=1,b=two,c=0"], "--start: b='two' is not a number"),
+    ([FORMULA, "--start", "a=1,b=nan,c=0"], "--start: b=nan is not a number"),
+    ([FORMULA, "--start", "a=1,b=inf,c=0"], "--start: b=inf is not finite"),
+    ([FORMULA, "--start", "a=1,a=2"], "--start: 'a' is given twice"),
+    ([FORMULA, *START, "--fix", "d"], "--fix: no parameter 'd'; there are a, b, c"),
+    ([FORMULA, *START, "--fix", "a,b,c"], "nothing to fit: every parameter is fixed"),
+    ([FORMULA, *START, "--bounds", "d=0:1"], "--bounds: no parameter 'd'; there are a, b, c"),
+    ([FORMULA, *START, "--bounds", "a=3"], "--bounds: a=3 is not of the form low:high"),
+    ([FORMULA, *START, "--bounds", "a=3:2"], "--bounds: a=3:2: the lower is not below the upper"),
+    ([FORMULA, *START, "--bounds", "a=2:3"], "--start: a=1 is outside 2:3"),
+    ([FORMULA, *START, "--sigma", "w"], "data.csv, line 1: no column 'w'"),
+    ([FORMULA, *START, "--sigma", "z"], "column 'z': -"),
+    ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
+    (["y = exp(a*x)", "--start", "a=1e6"], "esiduals are not finite in the initial point"),
+    ([FORMULA, *START, "--output", "no/such/folder"], "no/such/folder.png: No such file or dir"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), ERRORS)
+def test_unfit_arguments_are_exit_status_two(here, capsys, arguments, message):
+    assert fit(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("steepest fit: ") and message in captured.err
+    assert captured.out == "" and not list(here.glob("*.png"))
+
+
+def test_a_missing_file_is_exit_status_two(here, capsys):
+    assert main(["fit", "none.csv", FORMULA, *START]) == 2
+    assert capsys.readouterr().err == "steepest fit: none.csv: No such file or directory\n"
+
+
+def test_a_bad_field_names_its_line(here, capsys):
+    text = (here / "data.csv").read_text().splitlines()
+    text[7] = "1,oops,1,1"
+    (here / "data.csv").write_text("\n".join(text))
+    assert fit(FORMULA, *START) == 2
+    assert "data.csv, line 8: column 'y': 'oops' is not a number" in capsys.readouterr().err
+
+
+def test_fewer_rows_than_parameters(here, capsys):
+    (here / "data.csv").write_text("x,y\n1,2\n2,3\n")
+    assert fit(FORMULA, *START) == 2
+    assert "2 rows for 3 free parameters; give more, or --fix some" in capsys.readouterr().err
+
+
+def test_argparse_refuses_an_unknown_loss(here, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        fit(FORMULA, *START, "--loss", "cubic")
+    assert "invalid choice: 'cubic'" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_named(here, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "sympy", None)
+    assert fit(FORMULA, *START) == 2
+    assert "pip install 'steepest[demo]'" in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""CSV files: what is read, and which line an error names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from steepest.apps.table import TableError, read_table
+
+
+def written(tmp_path, text, encoding="utf-8"):
+    path = tmp_path / "data.csv"
+    path.write_bytes(text.encode(encoding) if isinstance(text, str) else text)
+    return str(path)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_and_units(tmp_path, separator):
+    rows = ["t [s]", "U (mV)", "note"], ["1", " 2.5 ", "first"], ["3e0", "-4", "second"]
+    table = read_table(written(tmp_path, "\n".join(separator.join(row) for row in rows)))
+    assert table.units == {"t": "s", "U": "mV", "note": ""}
+    np.testing.assert_array_equal(table.column("t"), [1, 3])
+    np.testing.assert_array_equal(table.column("U"), [2.5, -4])
+
+
+def test_comments_blank_lines_quotes_byte_order_mark_and_crlf(tmp_path):
+    text = '\ufeff# made by hand\r\n\r\n"x, long [m]",y\r\n1,2\r\n  \r\n#3,4\r\n5,6'
+    table = read_table(written(tmp_path, text))
+    assert table.units == {"x, long": "m", "y": ""}
+    np.testing.assert_array_equal(table.column("x, long"), [1, 5])
+    assert table.lines == [4, 7]
+
+
+def test_a_numbers_line_is_named_after_comments(tmp_path):
+    table = read_table(written(tmp_path, "# note\nx,y\n1,2\n\n3,four\n"))
+    with pytest.raises(TableError, match=r"data.csv, line 5: column 'y': 'four' is not a number$"):
+        table.column("y")
+
+
+ERRORS = [
+    ("", 1, "no header; the first line names the columns"),
+    ("\n# only a comment\n", 1, "no header; the first line names the columns"),
+    ("x,y\n", 1, "no rows after the header"),
+    ("x,y\n1,2\n3\n", 3, "1 fields, where the header has 2"),
+    ("x,y\n1,2,3\n", 2, "3 fields, where the header has 2"),
+    ("x,,y\n1,2,3\n", 1, "column 2 has no name"),
+    ("x,x\n1,2\n", 1, "two columns are named 'x'"),
+    ("x,x [m]\n1,2\n", 1, "two columns are named 'x'"),
+    ('x,y\n1,"2\n', 2, "unexpected end of data"),
+    (b"x,y\n1,2\n3,\xff\n", 3, "not text in UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("text", "line", "problem"), ERRORS)
+def test_an_unreadable_file_names_the_line(tmp_path, text, line, problem):
+    with pytest.raises(TableError) as caught:
+        read_table(written(tmp_path, text))
+    assert str(caught.value).endswith(f"data.csv, line {line}: {problem}")
+    assert caught.value.line == line
+
+
+FIELDS = [
+    ("", "an empty field is not a number"),
+    ("  ", "an empty field is not a number"),
+    ("1 000", "'1 000' is not a number"),
+    ("nan", "nan is not finite"),
+    ("-inf", "-inf is not finite"),
+]
+
+
+@pytest.mark.parametrize(("field", "problem"), FIELDS)
+def test_a_field_that_is_no_number_names_line_and_column(tmp_path, field, problem):
+    table = read_table(written(tmp_path, f"x,y\n1,2\n{field},4\n"))
+    with pytest.raises(TableError, match=f"data.csv, line 3: column 'x': {problem}$"):
+        table.column("x")
+    np.testing.assert_array_equal(table.column("y"), [2, 4])
+
+
+def test_a_missing_column_lists_those_there_are(tmp_path):
+    table = read_table(written(tmp_path, "x,y\n1,2\n"))
+    with pytest.raises(TableError, match=r"line 1: no column 'z'; the header has x, y$"):
+        table.column("z")
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_table(str(tmp_path / "none.csv"))

@@ -1,0 +1,249 @@
+"""`st.minimize` and the inside-out methods: against SciPy, on hard functions, and what they
+refuse."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.optimize
+import steepest as st
+from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
+
+START = np.array([-1.2, 1.0, -0.5, 0.8])
+NEWTON = {"method": "newton", "hess": rosen_hess}
+METHODS = [
+    {"method": "l-bfgs"},
+    {"method": "l-bfgs", "history": 1},
+    {"method": "l-bfgs", "line_search": "armijo"},
+    {"method": "l-bfgs", "line_search": "exact"},
+    {"method": "bfgs"},
+    {"method": "bfgs", "line_search": "armijo"},
+    {"method": "bfgs", "line_search": "exact"},
+    NEWTON,
+    {**NEWTON, "line_search": "armijo"},
+    {"method": "newton", "hessp": rosen_hess_prod},
+    {"method": "gd"},
+    {"method": "gd", "line_search": "armijo"},
+    {"method": "gd", "lr": 1e-3, "maxiter": 60_000},
+]
+
+
+def words(options):
+    return "-".join(str(getattr(v, "__name__", v)) for v in options.values())
+
+
+@pytest.mark.parametrize("options", METHODS, ids=words)
+def test_every_method_finds_the_minimum_of_rosenbrock(options):
+    r = st.minimize(rosen, np.array([-1.2, 1.0]), jac=rosen_der, **options)
+    assert r.success and r.status == 0 and "gtol" in r.message
+    assert np.abs(rosen_der(r.x)).max() <= 1e-5
+    np.testing.assert_allclose(r.x, [1, 1], atol=2e-3 if options["method"] == "gd" else 1e-4)
+    np.testing.assert_array_equal(r.jac, rosen_der(r.x))
+    assert r.fun == rosen(r.x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "newton"])
+def test_hilbert_quadratics(method, dtype):
+    a = scipy.linalg.hilbert(8).astype(dtype) + dtype(1e-4) * np.eye(8, dtype=dtype)
+    x_true = np.ones(8, dtype)
+
+    def fun(x):
+        e = x - x_true
+        return 0.5 * float(e @ a @ e), a @ e
+
+    hess = {"hess": lambda x: a} if method == "newton" else {}
+    r = st.minimize(fun, np.zeros(8, dtype), jac=True, method=method, gtol=1e-6, **hess)
+    assert r.success and r.x.dtype == dtype
+    np.testing.assert_allclose(r.x, x_true, atol=1e-6 / 1e-4 * 2)
+
+
+def test_newton_solves_a_linear_regression_in_one_step():
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((50, 6)), rng.standard_normal(50)
+    r = st.minimize(
+        lambda w: 0.5 * float(((a @ w - b) ** 2).sum()),
+        np.zeros(6),
+        jac=lambda w: a.T @ (a @ w - b),
+        hess=lambda w: a.T @ a,
+        method="newton",
+    )
+    assert r.success and r.nit == 1 and r.nfev == 2 and r.nhev == 1
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(a, b, rcond=None)[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["hess", "hessp"])
+def test_newton_leaves_a_region_of_negative_curvature(kind):
+    def hess(x):  # of (x0^2 - 1)^2 + x1^2, indefinite at the start
+        return np.diag([12 * x[0] ** 2 - 4, 2.0])
+
+    curvature = {"hess": hess} if kind == "hess" else {"hessp": lambda x, p: hess(x) @ p}
+    r = st.minimize(
+        lambda x: (x[0] ** 2 - 1) ** 2 + x[1] ** 2,
+        np.array([0.1, 1.0]),
+        jac=lambda x: np.array([4 * x[0] * (x[0] ** 2 - 1), 2 * x[1]]),
+        method="newton",
+        **curvature,
+    )
+    assert r.success
+    np.testing.assert_allclose(r.x, [1, 0], atol=1e-5)
+
+
+def test_bfgs_keeps_the_inverse_hessian():
+    a = np.diag([1.0, 4.0, 9.0]) + 0.5
+    r = st.minimize(
+        lambda x: 0.5 * x @ a @ x,
+        np.array([1.0, -2, 3]),
+        jac=lambda x: a @ x,
+        method="bfgs",
+        gtol=1e-12,
+    )
+    np.testing.assert_allclose(r.hess_inv, np.linalg.inv(a), atol=1e-2)
+    np.testing.assert_array_equal(r.hess_inv, r.hess_inv.T)
+
+
+def test_bfgs_follows_the_textbook_update():
+    """Equation 6.17 of Nocedal & Wright with 6.20, from the accepted points alone."""
+    s = st.BFGS(START)
+    h = points = None
+    while not s.done:
+        nit = s.nit
+        s.tell(rosen(s.x), rosen_der(s.x))
+        if s.nit > nit and not s.done:
+            points = [*(points or [(START, rosen_der(START))]), (s.best_x, s.g)]
+            (x0, g0), (x1, g1) = points[-2:]
+            step, y = x1 - x0, g1 - g0
+            h = (step @ y) / (y @ y) * np.eye(4) if h is None else h
+            v = np.eye(4) - np.outer(y, step) / (step @ y)
+            h = v.T @ h @ v + np.outer(step, step) / (step @ y)
+            if s.nit == 12:
+                break
+    np.testing.assert_allclose(s.inverse_hessian, h, rtol=1e-7)
+
+
+def test_lbfgs_with_enough_pairs_is_bfgs_on_a_quadratic():
+    a = np.diag(np.arange(1.0, 7.0))
+    runs = [
+        st.minimize(lambda x: 0.5 * x @ a @ x, np.ones(6), jac=lambda x: a @ x, method=m,
+                    line_search="exact", gtol=1e-8)
+        for m in ("bfgs", "l-bfgs")
+    ]  # fmt: skip
+    assert runs[0].nit <= 8 and runs[1].nit <= 8
+
+
+@pytest.mark.parametrize("difference", [None, "2-point", "3-point", "cs"])
+def test_gradients_by_differences(difference):
+    def fun(x):  # analytic, for the complex step
+        return ((x - np.array([1.0, 2.0, 3.0])) ** 2).sum() + (x[0] * x[1]) ** 2
+
+    exact = st.minimize(fun, np.ones(3), jac="cs", gtol=1e-9)
+    r = st.minimize(fun, np.ones(3), jac=difference)
+    np.testing.assert_allclose(r.x, exact.x, atol=1e-5)
+    assert r.nfev == r.njev * (1 + 3 * (2 if difference == "3-point" else 1))
+
+
+def test_difference_steps_stay_inside_the_bounds():
+    def fun(x):
+        assert (x >= 0).all() and (x <= 1).all()
+        return ((x - np.array([2.0, 0.5, -1.0, 0.3])) ** 2).sum()
+
+    for difference in ("2-point", "3-point"):
+        bounds = [(0, 1), (0, 1), (0, 1), (0.2, 0.2)]
+        r = st.minimize(fun, np.array([1.0, 1.0, 0.0, 0.2]), jac=difference, bounds=bounds)
+        np.testing.assert_allclose(r.x, [1, 0.5, 0, 0.2], atol=1e-5)
+
+
+BOUNDED = [{"method": "l-bfgs"}, {"method": "l-bfgs", "line_search": "armijo"}, NEWTON,
+           {"method": "newton", "hessp": rosen_hess_prod}, {"method": "gd"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", BOUNDED, ids=words)
+@pytest.mark.parametrize("high", [0.5, 0.9, 3.0])
+def test_bounds_agree_with_scipy(options, high):
+    bounds = scipy.optimize.Bounds(np.array([-2.0, -0.5]), np.array([high, 2.0]))
+    x0 = np.array([-0.5, 1.0])
+    want = scipy.optimize.minimize(
+        rosen, x0, jac=rosen_der, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9}
+    )
+    r = st.minimize(rosen, x0, jac=rosen_der, bounds=bounds, gtol=1e-6, **options)
+    assert r.success, r.message
+    assert (r.x >= bounds.lb).all() and (r.x <= bounds.ub).all()
+    np.testing.assert_allclose(r.x, want.x, atol=1e-4)
+
+
+def test_many_bounds_hold_at_the_minimum():
+    rng = np.random.default_rng(3)
+    root = rng.standard_normal((60, 60))
+    a, b = root @ root.T / 60 + 0.1 * np.eye(60), rng.standard_normal(60)
+    calls = []
+
+    def fun(x):
+        calls.append(((x >= 0) & (x <= 1)).all())
+        return 0.5 * x @ a @ x - b @ x, a @ x - b
+
+    r = st.minimize(fun, np.full(60, 0.5), jac=True, bounds=[(0, 1)] * 60, gtol=1e-7)
+    want = scipy.optimize.minimize(
+        fun,
+        np.full(60, 0.5),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, 1)] * 60,
+        options={"gtol": 1e-10, "ftol": 0},
+    )
+    assert r.success and all(calls) and r.nfev <= 2 * want.nfev
+    assert ((r.x == 0) | (r.x == 1)).sum() == ((want.x == 0) | (want.x == 1)).sum() > 10
+    np.testing.assert_allclose(r.x, want.x, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd", "newton"])
+def test_other_namespaces_give_the_same_answer(method):
+    def fun(x):
+        xp = x.__array_namespace__()
+        scale = xp.asarray([1.0, 5.0, 20.0])
+        e = x - xp.asarray([1.0, -1.0, 2.0])
+        return 0.5 * float(xp.sum(scale * e * e)) + float(xp.sum(e**4)), scale * e + 4 * e**3
+
+    def hess(x):
+        xp = x.__array_namespace__()
+        e = x - xp.asarray([1.0, -1.0, 2.0])
+        return xp.eye(3) * (xp.asarray([1.0, 5.0, 20.0]) + 12 * e * e)
+
+    further = {"hess": hess} if method == "newton" else {}
+    r = st.minimize(fun, strict.zeros(3), jac=True, method=method, **further)
+    want = st.minimize(fun, np.zeros(3), jac=True, method=method, **further)
+    assert r.success and type(r.x) is type(strict.zeros(3))
+    assert (r.nit, r.nfev) == (want.nit, want.nfev)
+    np.testing.assert_allclose(np.from_dlpack(r.x), want.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "newton", "hessp": lambda x, p: 2 * p}])
+def test_bounds_in_other_namespaces(options):
+    def fun(x):
+        xp = x.__array_namespace__()
+        return float(xp.sum((x - 1) ** 2)), 2 * (x - 1)
+
+    r = st.minimize(
+        fun, strict.zeros(3), jac=True, bounds=[(None, 0.5), (-1, 3), (0, 0)], **options
+    )
+    np.testing.assert_allclose(np.from_dlpack(r.x), [0.5, 1, 0], atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cupy_arrays(method, dtype):
+    cupy = pytest.importorskip("cupy")
+    scale = cupy.linspace(1, 20, 1000, dtype=dtype)
+
+    def fun(x):
+        e = x - 1
+        return 0.5 * (scale * e * e).sum(), scale * e
+
+    r = st.minimize(fun, cupy.zeros(1000, dtype), jac=True, method=method, gtol=1e-4)
+    assert r.success and isinstance(r.x, cupy.ndarray) and r.x.dtype == dtype
+    cupy.testing.assert_allclose(r.x, cupy.ones(1000), atol=2e-4)
+    bounded = st.minimize(fun, cupy.zeros(1000, dtype), jac=True, bounds=[(0, 0.5)] * 1000)
+    cupy.testing.assert_array_equal(bounded.x, cupy.full(1000, 0.5, dtype))
+    h = cupy.diag(scale)
+    newton = st.minimize(fun, cupy.zeros(1000, dtype), jac=True, method="newton", hess=lambda x: h)
+    assert newton.success and newton.nit == 1

@@ -1,0 +1,238 @@
+"""steepest.solve against NumPy and SciPy in float64, over NumPy arrays and a strict namespace."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.sparse.linalg
+from linear_systems import DIRECT, ITERATIVE, NAMESPACES, definite, hilbert, right_hand_side
+
+import steepest as st
+
+DTYPES = [np.float64, np.float32]
+COLUMNS = [None, 1, 3]
+
+
+def error(x, a, b):
+    """Relative to NumPy's float64 solution."""
+    want = np.linalg.solve(np.asarray(a, float), np.asarray(b, float))
+    return np.abs(np.asarray(x, float) - want).max() / np.abs(want).max()
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 2, 70])
+@pytest.mark.parametrize("method", DIRECT)
+def test_direct_methods_agree_with_numpy(method, n, dtype, columns):
+    a, b = definite(n, dtype), right_hand_side(n, columns, dtype)
+    for layout in (a, np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2]):
+        before_a, before_b = layout.copy(), b.copy()
+        x, info = st.solve(layout, b, method=method, return_info=True)
+        assert x.dtype == dtype and x.shape == b.shape
+        assert error(x, a, b) < 20 * np.finfo(dtype).eps
+        assert info.success and info.nit == 0 and info.residuals.size == 0
+        assert f"{method} finished; reciprocal condition number" in info.message
+        np.testing.assert_array_equal(layout, before_a)
+        np.testing.assert_array_equal(b, before_b)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 2, 64, 131])
+@pytest.mark.parametrize("name", ITERATIVE)
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+def test_iterative_methods_agree_with_numpy(xp, name, n, dtype, columns):
+    a, b = definite(n, dtype), right_hand_side(n, columns, dtype)
+    shown = []
+    x, info = st.solve(
+        xp.asarray(a),
+        xp.asarray(b),
+        callback=lambda v: shown.append(np.array(v)),
+        return_info=True,
+        **ITERATIVE[name],
+    )
+    assert type(x) is type(xp.asarray(b)) and x.dtype == getattr(xp, np.dtype(dtype).name)
+    assert error(x, a, b) < (3e-8 if dtype is np.float64 else 1e-5)
+    assert info.success and f"converged after {info.nit} iterations" in info.message
+    assert info.residuals.shape == (info.nit + 1, *b.shape[1:])
+    floor = n**0.5 * np.finfo(dtype).eps
+    tolerance = max(1e-8, floor) * np.linalg.norm(b, axis=0)
+    assert np.all(info.residuals[-1] <= tolerance)
+    # the history is that of the iterates shown, and x is the last of them
+    assert len(shown) == info.nit
+    np.testing.assert_array_equal(shown[-1], np.asarray(x))
+    scale = np.linalg.norm(a) * np.linalg.norm(np.asarray(x)) * np.finfo(dtype).eps
+    for k, iterate in enumerate(shown, 1):
+        residual = np.linalg.norm(b.astype(float) - a.astype(float) @ iterate, axis=0)
+        np.testing.assert_allclose(info.residuals[k], residual, rtol=1e-3, atol=20 * scale)
+
+
+@pytest.mark.parametrize("n", [3, 64, 65, 200])
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+def test_sweeps_follow_the_formula(xp, n):
+    a, b = definite(n), right_hand_side(n, None)
+    for order, rows in {
+        "forward": [range(n)],
+        "backward": [range(n)[::-1]],
+        "symmetric": [range(n), range(n)[::-1]],
+    }.items():
+        want = np.zeros(n)
+        for _ in range(2):
+            for i in (i for half in rows for i in half):
+                want[i] += 1.3 * (b[i] - a[i] @ want) / a[i, i]
+        x, info = st.solve(
+            xp.asarray(a),
+            xp.asarray(b),
+            method="gauss-seidel",
+            sweep=order,
+            omega=1.3,
+            maxiter=2,
+            rtol=1e-15,
+            return_info=True,
+        )
+        np.testing.assert_allclose(np.asarray(x), want, rtol=0, atol=1e-13)
+        assert info.nit == 2 and not info.success
+
+
+def test_cg_follows_hestenes_and_stiefel():
+    a, b = definite(40), right_hand_side(40, None)
+    x, r = np.zeros(40), b.copy()
+    p, norms = r.copy(), [np.linalg.norm(b)]
+    for _ in range(5):
+        q = a @ p
+        alpha = (r @ r) / (p @ q)
+        x, new = x + alpha * p, r - alpha * q
+        p, r = new + (new @ new) / (r @ r) * p, new
+        norms.append(np.linalg.norm(r))
+    got, info = st.solve(a, b, method="cg", maxiter=5, rtol=1e-15, return_info=True)
+    np.testing.assert_allclose(got, x, rtol=1e-12)
+    np.testing.assert_allclose(info.residuals, norms, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["cg", "pcg jacobi", "pcg ssor"])
+def test_cg_takes_as_many_iterations_as_scipy(name):
+    a = hilbert(30) + 1e-3 * np.eye(30)
+    b = right_hand_side(30, None)
+    d, lower = np.diag(np.diag(a)), np.tril(a)
+    m = {"cg": None, "pcg jacobi": np.linalg.inv(d)}.get(
+        name, np.linalg.inv(lower @ np.linalg.inv(d) @ lower.T)
+    )
+    count = []
+    want, _ = scipy.sparse.linalg.cg(a, b, rtol=1e-8, M=m, callback=count.append)
+    x, info = st.solve(a, b, return_info=True, **ITERATIVE[name])
+    assert abs(info.nit - len(count)) <= 2
+    np.testing.assert_allclose(x, want, rtol=1e-4, atol=1e-5 * np.abs(want).max())
+
+
+def test_a_product_serves_as_a():
+    a, b = definite(50), right_hand_side(50, 2)
+    d = np.diag(a).copy()
+    operator = scipy.sparse.linalg.aslinearoperator(a)
+    sparse = scipy.sparse.csr_array(a)
+
+    def spoiling(v):
+        y = a @ v
+        v[:] = np.nan  # what a function is handed is its own
+        return y
+
+    for product in (lambda v: a @ v, operator, sparse.dot, spoiling):
+        for options in (
+            {"method": "jacobi", "diagonal": d},
+            {"method": "cg"},
+            {"method": "pcg", "diagonal": d},
+            {"method": "pcg", "preconditioner": lambda r: r / d},
+            {
+                "method": "pcg",
+                "preconditioner": scipy.sparse.linalg.aslinearoperator(np.diag(1 / d)),
+            },
+        ):
+            for rhs in (b, b[:, 0]):
+                assert error(st.solve(product, rhs, **options), a, rhs) < 1e-7
+
+
+def test_a_good_start_takes_no_iteration_and_a_zero_column_stays_zero():
+    a, b = definite(30), right_hand_side(30, 2)
+    b[:, 1] = 0
+    exact = np.linalg.solve(a, b)
+    for options in ITERATIVE.values():
+        x, info = st.solve(a, b, x0=exact, return_info=True, **options)
+        assert info.nit == 0
+        np.testing.assert_array_equal(x, exact)
+        x = st.solve(a, b, x0=np.ones((30, 2)), **options)
+        np.testing.assert_array_equal(x[:, 1], 0)
+        assert error(x, a, b) < 3e-8
+
+
+@pytest.mark.parametrize("method", DIRECT)
+def test_in_place_on_request(method):
+    a, b = definite(30), right_hand_side(30, 2)
+    layouts = [np.asfortranarray(a)] + ([a.copy()] if method != "qr" else [])
+    for work in layouts:
+        for rhs in (np.asfortranarray(b), b[:, 0].copy()):
+            mine, original = work.copy(order="K"), rhs.copy()
+            x = st.solve(mine, rhs, method=method, overwrite_a=True, overwrite_b=True)
+            assert np.shares_memory(x, rhs)
+            assert not np.array_equal(mine, work)  # holds the factors
+            assert error(x, a, original) < 1e-13
+
+
+def test_qr_solves_least_squares():
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((50, 7)), rng.standard_normal((50, 2))
+    for layout in (a, np.asfortranarray(a)):
+        for rhs in (b, b[:, 0]):
+            want = np.linalg.lstsq(a, rhs, rcond=None)[0]
+            np.testing.assert_allclose(st.solve(layout, rhs, method="qr"), want, rtol=1e-11)
+
+
+def test_hard_systems():
+    a = hilbert(8)
+    b = a @ np.ones(8)
+    for method in DIRECT:  # condition 1.5e10
+        x, info = st.solve(a, b, method=method, return_info=True)
+        np.testing.assert_allclose(x, 1, rtol=1e-5)
+        assert info.rcond == pytest.approx(1 / np.linalg.cond(a, 1), rel=0.9)
+    indefinite = definite(40) - 100 * np.eye(40)
+    b = right_hand_side(40, None)
+    for method in ("lu", "qr"):
+        assert error(st.solve(indefinite, b, method=method), indefinite, b) < 1e-12
+    # a needs row exchanges
+    np.testing.assert_allclose(st.solve([[0, 1], [1, 0]], [2, 3], method="lu"), [3, 2])
+
+
+def test_ill_conditioned_warns():
+    for method in ("lu", "qr"):
+        with pytest.warns(scipy.linalg.LinAlgWarning, match="A is ill-conditioned, its reciprocal"):
+            st.solve(hilbert(14), np.ones(14), method=method)
+
+
+def test_integers_lists_and_empty_systems():
+    np.testing.assert_allclose(st.solve([[2, 0], [0, 4]], [2, 4]), [1, 1], rtol=1e-15)
+    x = st.solve(np.eye(3, dtype=np.float32), np.ones(3), method="cg")
+    assert x.dtype == np.float64
+    for method in (*DIRECT, "jacobi", "gauss-seidel", "cg", "pcg"):
+        assert st.solve(np.zeros((0, 0)), np.zeros(0), method=method).shape == (0,)
+        assert st.solve(np.eye(3), np.zeros((3, 0)), method=method).shape == (3, 0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [*DIRECT, *ITERATIVE])
+def test_on_the_gpu(name, dtype, columns):
+    cupy = pytest.importorskip("cupy")
+    a, b = definite(131, dtype), right_hand_side(131, columns, dtype)
+    for layout in (cupy.asarray(a), cupy.asfortranarray(cupy.asarray(a))):
+        x = st.solve(layout, cupy.asarray(b), **ITERATIVE.get(name, {"method": name}))
+        assert isinstance(x, cupy.ndarray)
+        assert error(x.get(), a, b) < (3e-8 if dtype is np.float64 else 1e-5)
+        np.testing.assert_array_equal(layout.get(), a)
+
+
+@pytest.mark.gpu
+def test_errors_on_the_gpu():
+    cupy = pytest.importorskip("cupy")
+    with pytest.raises(np.linalg.LinAlgError, match="A is not positive definite"):
+        st.solve(-cupy.eye(3), cupy.ones(3))
+    for method in ("lu", "qr"):
+        with pytest.raises(np.linalg.LinAlgError, match="A is singular"):
+            st.solve(cupy.zeros((3, 3)), cupy.ones(3), method=method)

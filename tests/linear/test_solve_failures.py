@@ -1,0 +1,200 @@
+"""What steepest.solve refuses, what it says, and how an iteration that falls short is told."""
+
+import pickle
+
+import numpy as np
+import pytest
+from linear_systems import ITERATIVE, NAMESPACES, definite, right_hand_side
+from numpy.linalg import LinAlgError
+
+import steepest as st
+
+EYE, ONES = np.eye(3), np.ones(3)
+ZERO_DIAGONAL = np.array([[1.0, 2.0], [2.0, 0.0]])
+SKEW = np.array([[1.0, 2.0], [2.5, 9.0]])
+SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
+
+CASES = [
+    (EYE, ONES, {"method": "svd"}, ValueError, "method: 'svd' is not allowed; allowed is one of"),
+    (EYE, ONES, {"rtol": -1.0}, ValueError, "rtol: -1.0 is not allowed"),
+    (EYE, ONES, {"method": "cg", "maxiter": 0}, ValueError, "maxiter: 0 is not allowed"),
+    (EYE, ONES, {"method": "cg", "maxiter": 1.5}, TypeError, "maxiter: 1.5 is a float"),
+    (EYE, ONES, {"method": "gauss-seidel", "sweep": "up"}, ValueError, "sweep: 'up'"),
+    (EYE, ONES, {"method": "gauss-seidel", "omega": 2}, ValueError, "omega: 2.0 is not allowed"),
+    (EYE, ONES, {"method": "pcg", "preconditioner": "ilu"}, ValueError, "preconditioner: 'ilu'"),
+    (EYE, ONES, {"method": "cg", "callback": 3}, TypeError, "callback: 3 is not callable"),
+    (EYE, ONES, {"overwrite_a": 1}, TypeError, "overwrite_a: 1 is a int"),
+    (
+        EYE,
+        ONES,
+        {"sweep": "symmetric"},
+        ValueError,
+        "sweep: has no meaning for method='cholesky'; allowed with 'gauss-seidel'",
+    ),
+    (EYE, ONES, {"x0": ONES}, ValueError, "x0: has no meaning for method='cholesky'"),
+    (EYE, ONES, {"method": "lu", "rtol": 1e-3}, ValueError, "rtol: has no meaning for method='lu'"),
+    (EYE, ONES, {"method": "cg", "diagonal": ONES}, ValueError, "diagonal: has no meaning"),
+    (EYE, ONES, {"method": "pcg", "omega": 1.5}, ValueError, "omega: has no meaning for this"),
+    (EYE * 1j, ONES, {}, TypeError, "A: dtype complex128 is not supported; allowed is float32"),
+    (EYE, ONES.astype(np.float16), {}, TypeError, "b: dtype float16 is not supported"),
+    ("A", ONES, {}, TypeError, "A: str, b: ndarray; allowed are arrays of one library"),
+    (EYE, ONES[:, None, None], {}, ValueError, r"b: shape \(3, 1, 1\); allowed is \(n,\)"),
+    (ONES, ONES, {}, ValueError, r"A: shape \(3,\); allowed is \(n, n\)"),
+    (np.ones((4, 3)), np.ones(4), {}, LinAlgError, r"A: shape \(4, 3\) is not square"),
+    (np.ones((2, 3)), np.ones(2), {"method": "qr"}, LinAlgError, "fewer rows than columns"),
+    (EYE, np.ones(2), {}, ValueError, r"b: shape \(2,\) does not fit A of shape \(3, 3\)"),
+    (EYE, ONES, {"method": "cg", "x0": np.ones(2)}, ValueError, r"x0: shape \(2,\); allowed is"),
+    (
+        EYE,
+        ONES,
+        {"method": "jacobi", "diagonal": np.ones(2)},
+        ValueError,
+        r"diagonal: shape \(2,\); allowed is \(3,\)",
+    ),
+    (EYE, ONES * np.nan, {}, ValueError, "b: holds inf or NaN"),
+    (np.full((3, 3), np.inf), ONES, {"method": "lu"}, ValueError, "A: holds inf or NaN"),
+    (np.full((3, 3), np.nan), ONES, {}, ValueError, "A: holds inf or NaN"),
+    (np.full((3, 3), np.nan), ONES, {"method": "cg"}, ValueError, "A: holds inf or NaN"),
+    (
+        SKEW,
+        np.ones(2),
+        {},
+        LinAlgError,
+        r"A is not symmetric: A\[0, 1\] and A\[1, 0\] differ by 0.5",
+    ),
+    (SKEW, np.ones(2), {"method": "cg"}, LinAlgError, "A is not symmetric.*use method='lu'"),
+    (-EYE, ONES, {}, LinAlgError, "not positive definite: its leading minor of order 1"),
+    (-EYE, ONES, {"method": "cg"}, LinAlgError, r"A is not positive definite: pᵀAp = -3 in iter"),
+    (-EYE, ONES, {"method": "pcg"}, LinAlgError, r"not positive definite: A\[0, 0\] = -1"),
+    (
+        EYE,
+        ONES,
+        {"method": "pcg", "preconditioner": lambda r: -r},
+        LinAlgError,
+        "the preconditioner is not positive definite: rᵀM⁻¹r = -3 in iteration 1",
+    ),
+    (SINGULAR, np.ones(2), {"method": "lu"}, LinAlgError, r"A is singular: U\[1, 1\] is exactly 0"),
+    (
+        np.zeros((2, 2)),
+        np.ones(2),
+        {"method": "qr"},
+        LinAlgError,
+        r"singular: R\[0, 0\] is exactly",
+    ),
+    (
+        ZERO_DIAGONAL,
+        np.ones(2),
+        {"method": "jacobi"},
+        LinAlgError,
+        r"A\[1, 1\] is 0: jacobi divides",
+    ),
+    (ZERO_DIAGONAL, np.ones(2), {"method": "gauss-seidel"}, LinAlgError, r"A\[1, 1\] is 0"),
+    (lambda v: v, ONES, {}, TypeError, "A: a matvec; method='cholesky' needs the matrix itself"),
+    (lambda v: v, ONES, {"method": "gauss-seidel"}, TypeError, "A: a matvec"),
+    (lambda v: v, ONES, {"method": "jacobi"}, TypeError, "diagonal: missing; method='jacobi' with"),
+    (lambda v: v[:2], ONES, {"method": "cg"}, ValueError, r"A: returned \(2,\) for a vector of"),
+    (lambda v: v * 1j, ONES, {"method": "cg"}, TypeError, "A: returned complex128"),
+    (
+        lambda v: v,
+        ONES,
+        {"method": "pcg", "diagonal": ONES, "preconditioner": "ssor"},
+        TypeError,
+        "A: a matvec; method='pcg with the ssor preconditioner' needs the matrix",
+    ),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "options", "kind", "message"), CASES)
+def test_what_is_refused_and_why(a, b, options, kind, message):
+    keep = [v.copy() if isinstance(v, np.ndarray) else v for v in (a, b)]
+    with pytest.raises(kind, match=message):
+        st.solve(a, b, **options)
+    if isinstance(a, np.ndarray):
+        np.testing.assert_array_equal(a, keep[0])
+    np.testing.assert_array_equal(b, keep[1])
+
+
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_falling_short_is_an_error_that_carries_the_iterate(name, xp):
+    a, b = xp.asarray(definite(60)), xp.asarray(right_hand_side(60, None))
+    options = {**ITERATIVE[name], "maxiter": 2, "rtol": 1e-14}
+    with pytest.raises(
+        st.ConvergenceError, match="did not converge in 2 iterations: maxiter=2 is"
+    ) as e:
+        st.solve(a, b, **options)
+    assert isinstance(e.value, LinAlgError)
+    x, info = st.solve(a, b, return_info=True, **options)
+    np.testing.assert_array_equal(np.asarray(e.value.x), np.asarray(x))
+    assert not info.success and info.nit == 2
+    true = np.linalg.norm(np.asarray(b) - np.asarray(a) @ np.asarray(x))
+    assert info.residuals[-1] == pytest.approx(true, rel=1e-6)
+    assert "at a factor of" in info.message and "more are missing" in info.message
+    assert pickle.loads(pickle.dumps(e.value)).info.message == info.message or xp is not np
+
+
+@pytest.mark.parametrize("name", ["jacobi", "gauss-seidel", "gauss-seidel symmetric"])
+def test_divergence_ends_early(name):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((40, 40)) + 0.1 * np.eye(40)
+    x, info = st.solve(a, np.ones(40), return_info=True, **ITERATIVE[name])
+    assert not info.success and info.nit < 400
+    assert "it diverges" in info.message or "no longer finite" in info.message
+
+
+def test_a_tolerance_beyond_rounding_is_told():
+    a = np.diag(np.logspace(0, 14, 60))
+    a[0, 1] = a[1, 0] = 0.5
+    x, info = st.solve(a, np.ones(60), method="pcg", rtol=0.0, atol=1e-300, return_info=True)
+    assert info.success  # rtol is taken as sqrt(n) eps
+    q, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((60, 60)))
+    a = q @ np.diag(np.logspace(0, 6, 60)) @ q.T
+    a = (a + a.T) / 2
+    x, info = st.solve(a, np.ones(60), method="cg", rtol=1e-15, maxiter=10**5, return_info=True)
+    assert not info.success and "at the rounding of the working precision" in info.message
+    assert info.residuals[-1] == pytest.approx(np.linalg.norm(1 - a @ x), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_callback_can_stop_and_its_errors_pass(name):
+    a, b = definite(60), right_hand_side(60, None)
+    seen = []
+
+    def stop(x):
+        seen.append(x.copy())
+        x[:] = np.nan  # a copy of its own
+        if len(seen) == 3:
+            raise StopIteration
+
+    x, info = st.solve(a, b, callback=stop, rtol=1e-14, return_info=True, **ITERATIVE[name])
+    assert not info.success and info.nit == 3 and "the callback stopped it" in info.message
+    np.testing.assert_array_equal(x, seen[-1])
+    assert info.residuals[-1] == pytest.approx(np.linalg.norm(b - a @ x), rel=1e-6)
+
+    def interrupt(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        st.solve(a, b, callback=interrupt, **ITERATIVE[name])
+
+
+def test_errors_of_the_users_product_pass():
+    def broken(v):
+        raise RuntimeError("no product today")
+
+    with pytest.raises(RuntimeError, match="no product today"):
+        st.solve(broken, ONES, method="cg")
+
+
+def test_a_product_that_turns_nan_is_told():
+    a, b = definite(20), right_hand_side(20, None)
+    d = np.diag(a).copy()
+
+    def decaying():
+        calls = iter(range(100))
+        return lambda v: a @ v if next(calls) < 3 else v * np.nan
+
+    with pytest.raises(LinAlgError, match="A is not positive definite: pᵀAp = nan"):
+        st.solve(decaying(), b, method="cg")
+    with pytest.raises(st.ConvergenceError, match="the residual is no longer finite"):
+        st.solve(decaying(), b, method="jacobi", diagonal=d)

@@ -1,0 +1,829 @@
+"""Whatever is wrong is said, with its place, and nothing is changed.
+
+Every case asserts the message, and that parameters, state and counts are bitwise as before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+import steepest as st
+from runs import make, snapshot
+from table import CLASSES
+
+F4 = np.float32
+
+
+def says(error, message):
+    return pytest.raises(error, match="^" + re.escape(message))
+
+
+@pytest.fixture
+def setup():
+    """An optimizer under way, and a function that shows it has not changed."""
+    params = {"layer1": [np.ones(3), np.ones((2, 3))], "layer2": {"w": np.ones(5)}}
+    leaves = [*params["layer1"], params["layer2"]["w"]]
+    opt = st.Adam(params, lr=0.1, ema_decay=0.5)
+    opt.step(grads_of(params), max_norm=9.0)
+    before = snapshot(opt, leaves)
+
+    def unchanged():
+        assert snapshot(opt, leaves) == before
+
+    return opt, params, unchanged
+
+
+def grads_of(params, **replaced):
+    """Gradients for ``setup``, with one replaced: layer1_0, layer1_1 or layer2_w."""
+    grads = {"layer1": [np.ones(3), np.ones((2, 3))], "layer2": {"w": np.ones(5)}}
+    for name, value in replaced.items():
+        layer, key = name.split("_")
+        grads[layer][int(key) if key.isdigit() else key] = value
+    return grads
+
+
+# --- parameters ---
+
+NOT_A_DTYPE = [
+    np.int32,
+    np.uint8,
+    np.float16,
+    np.complex64,
+    np.complex128,
+    np.longdouble,
+    bool,
+    object,
+    "S4",
+    "U4",
+    "datetime64[s]",
+    ">f4",
+    ">f8",
+    [("x", "f4")],
+]
+
+
+@pytest.mark.parametrize("dtype", NOT_A_DTYPE, ids=str)
+def test_parameter_of_another_dtype(dtype):
+    p = np.zeros(3, dtype)
+    message = f'params["a"]: dtype {p.dtype}; allowed are float32 and float64 in native byte order'
+    with says(TypeError, message):
+        st.SGD({"a": p}, lr=0.1)
+
+
+@pytest.mark.parametrize("dtype", NOT_A_DTYPE, ids=str)
+def test_gradient_of_another_dtype(setup, dtype):
+    opt, params, unchanged = setup
+    g = np.zeros(5, dtype)
+    with says(TypeError, f'grads["layer2"]["w"]: dtype {g.dtype}; allowed are float32 and'):
+        opt.step(grads_of(params, layer2_w=g))
+    unchanged()
+
+
+def test_gradient_of_the_other_float(setup):
+    opt, params, unchanged = setup
+    with says(
+        TypeError,
+        'grads["layer2"]["w"]: dtype float32 differs from the parameter\'s float64; '
+        "pass g.astype('float64')",
+    ):
+        opt.step(grads_of(params, layer2_w=np.ones(5, F4)))
+    unchanged()
+
+
+NO_ARRAY = [
+    (1.0, "a float where an array is due"),
+    (3, "a int where an array is due"),
+    ("text", "a str where an array is due"),
+    (b"text", "a bytes where an array is due"),
+    (True, "a bool where an array is due"),
+    (1j, "a complex where an array is due"),
+    (np.float64(1), "a float64 where an array is due"),
+    (object(), "a object where an array is due: one of NumPy, or what exports DLPack or"),
+    ({1.0}, "a set where an array is due: one of NumPy"),
+    (np.ndarray, "the class ndarray where an array is due"),
+    (iter([np.ones(2)]), "a list_iterator, which is read only once; pass a list"),
+    ((np.ones(1) for _ in range(2)), "a generator, which is read only once; pass a list"),
+    (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
+]
+
+
+@pytest.mark.parametrize("value, message", NO_ARRAY, ids=lambda v: str(v)[:20])
+def test_what_is_no_array(setup, value, message):
+    opt, params, unchanged = setup
+    with says(TypeError, "params: " + message):
+        st.SGD(value, lr=0.1)
+    with says(TypeError, "params[1]: " + message):
+        st.SGD([np.ones(1), value], lr=0.1)
+    with says(TypeError, 'grads["layer2"]["w"]: ' + message):
+        opt.step(grads_of(params, layer2_w=value))
+    unchanged()
+
+
+def test_none_is_no_parameter():
+    with says(TypeError, "params[0]: a NoneType where an array is due"):
+        st.SGD([None], lr=0.1)
+
+
+@pytest.mark.parametrize("params", [[], (), {}, [[], {}], [{"params": []}]], ids=str)
+def test_no_array_at_all(params):
+    with says(ValueError, "params: no array in it; at least one is due"):
+        st.SGD(params, lr=0.1)
+
+
+def test_structure_that_holds_itself():
+    params = [np.ones(1)]
+    params.append(params)
+    with says(ValueError, "params: nested more than 100 deep; does a list hold itself?"):
+        st.SGD(params, lr=0.1)
+
+
+def test_deep_nesting_works():
+    p = np.ones(2)
+    params = p
+    for _ in range(99):
+        params = [params]
+    opt = st.SGD(params, lr=1.0)
+    opt.step(params_like(params, np.ones(2)))
+    assert (p == 0).all()
+
+
+def params_like(structure, g):
+    return [params_like(structure[0], g)] if isinstance(structure, list) else g
+
+
+def read_only():
+    p = np.ones(4)
+    p.flags.writeable = False
+    return p
+
+
+def misaligned():
+    return np.zeros(33, np.uint8)[1:].view(np.float64)
+
+
+BAD_LAYOUT = [
+    (read_only, "read-only; pass a writeable array, such as a copy of it"),
+    (lambda: np.broadcast_to(np.ones(1), 4), "read-only"),
+    (misaligned, "not aligned to its elements; pass np.require(a, None, 'A')"),
+    (lambda: np.ones(8)[::2], "strides (16,) of shape (4,) leave gaps or repeat elements"),
+    (lambda: np.ones((4, 4))[:, :2], "strides (32, 8) of shape (4, 2) leave gaps or repeat"),
+    (
+        lambda: np.lib.stride_tricks.as_strided(np.ones(1), (4,), (0,)),
+        "strides (0,) of shape (4,) leave gaps or repeat elements",
+    ),
+    (
+        lambda: np.lib.stride_tricks.as_strided(np.ones(5), (3, 3), (8, 8)),
+        "strides (8, 8) of shape (3, 3) leave gaps or repeat elements",
+    ),
+]
+
+
+@pytest.mark.parametrize("array, message", BAD_LAYOUT)
+def test_parameter_laid_out_badly(array, message):
+    with says(ValueError, 'params["a"][1]: ' + message):
+        st.SGD({"a": [np.ones(1), array()]}, lr=0.1)
+
+
+def test_parameters_that_overlap():
+    memory = np.ones(10)
+    for first, second in (
+        (memory, memory),
+        (memory[:5], memory[4:]),
+        (memory, memory[3:5]),
+        (memory[3:5], memory),
+        (memory.reshape(2, 5), memory[::-1]),
+    ):
+        with says(
+            ValueError, "params[2]: shares memory with params[0]; each array may appear once"
+        ):
+            st.SGD([first, np.ones(3), second], lr=0.1)
+    with says(ValueError, 'params[1]["params"]["b"]: shares memory with params[0]["params"]["a"]'):
+        st.SGD([{"params": {"a": memory[:5]}}, {"params": {"b": memory[2:]}}], lr=0.1)
+    st.SGD([memory[:5], memory[5:], memory[2:2]], lr=0.1)  # beside each other, or empty
+
+
+def test_added_group_that_overlaps(setup):
+    opt, params, unchanged = setup
+    with says(ValueError, 'params[1]["params"]: shares memory with params["layer2"]["w"]'):
+        opt.add_param_group({"params": params["layer2"]["w"][1:3]})
+    with says(ValueError, 'params[1]["params"]: shares memory with the running mean of params["'):
+        opt.add_param_group({"params": opt.ema["layer2"]["w"]})
+    unchanged()
+    assert len(opt.param_groups) == 1
+    opt.step(grads_of(params))
+
+
+def test_gradient_may_not_be_a_parameter_added_later():
+    """It lay in a gap between arrays that the engine remembered."""
+    memory = np.zeros(100)
+    opt = st.SGD([memory[:10], memory[90:]], lr=0.1)
+    opt.step([memory[20:30], memory[30:40]])
+    opt.add_param_group({"params": memory[20:30]})
+    with says(ValueError, "grads[0][0]: shares memory with a parameter or state; pass a copy"):
+        opt.step([[memory[20:30], None], None])
+
+
+# --- gradients ---
+
+
+@pytest.mark.parametrize("share", [lambda p: p, lambda p: p[:], lambda p: p.view()])
+def test_gradient_that_is_the_parameter(setup, share):
+    opt, params, unchanged = setup
+    w = params["layer2"]["w"]
+    for g in (share(w), opt.ema["layer2"]["w"], opt._states[2]["exp_avg"]):
+        for step in (opt.step, opt.bind_grads):
+            with says(
+                ValueError, 'grads["layer2"]["w"]: shares memory with a parameter or state; pass'
+            ):
+                step(grads_of(params, layer2_w=g))
+            unchanged()
+
+
+def test_gradient_that_overlaps_a_parameter_in_part(setup):
+    memory = np.ones(20)
+    for lo, hi in ((0, 10), (1, 11), (9, 19), (10, 20)):
+        p = memory[5:15].copy() * 0 + 2
+        memory[5:15] = p
+        opt = st.Momentum([memory[5:15]], lr=0.1)
+        before = snapshot(opt, [memory])
+        with says(ValueError, "grads[0]: shares memory with a parameter or state"):
+            opt.step([memory[lo:hi]])
+        assert snapshot(opt, [memory]) == before
+
+
+BAD_GRADIENT = [
+    (np.ones(4), "shape (4,) differs from the parameter's (5,)"),
+    (np.ones((5, 1)), "shape (5, 1) differs from the parameter's (5,)"),
+    (np.ones(()), "shape () differs from the parameter's (5,)"),
+    (np.ones(10)[::2], "strides (16,) differ from the parameter's (8,); pass np.ascontiguous"),
+    (np.ones(5)[::-1], "strides (-8,) differ from the parameter's (8,); pass np.ascontiguous"),
+    (np.broadcast_to(np.ones(1), 5), "strides (0,) differ from the parameter's (8,)"),
+    (np.zeros(41, np.uint8)[1:].view(np.float64), "not aligned to its elements"),
+]
+
+
+@pytest.mark.parametrize("g, message", BAD_GRADIENT, ids=lambda v: v if isinstance(v, str) else "")
+def test_gradient_laid_out_badly(setup, g, message):
+    opt, params, unchanged = setup
+    for step in (opt.step, opt.bind_grads):
+        with says(ValueError, 'grads["layer2"]["w"]: ' + message):
+            step(grads_of(params, layer2_w=g))
+        unchanged()
+
+
+def test_fortran_order_beside_c_order():
+    p = np.asfortranarray(np.ones((3, 4)))
+    opt = st.SGD([p], lr=0.1)
+    with says(ValueError, "grads[0]: strides (32, 8) differ from the parameter's (8, 24); pass np"):
+        opt.step([np.ones((3, 4))])
+    assert (p == 1).all()
+
+
+LAYOUTS = [
+    lambda a: np.asfortranarray(a),
+    lambda a: a[::-1],
+    lambda a: a[:, ::-1, ::-1],
+    lambda a: a.transpose(2, 0, 1),
+    lambda a: a.transpose(1, 2, 0)[::-1, :, ::-1],
+    lambda a: a[:, None],
+    lambda a: a.view(np.ndarray),
+]
+
+
+@pytest.mark.parametrize("lay", LAYOUTS)
+@pytest.mark.parametrize("rule", CLASSES, ids=str)
+def test_any_dense_layout_is_accepted_when_all_agree(rule, lay):
+    rng = np.random.default_rng(0)
+    theta, g = rng.standard_normal((2, 2, 3, 5))
+    want = lay(theta).copy()
+    flat = make(rule, want, ema_decay=0.5)
+    p, grad = lay(theta), lay(g)
+    opt = make(rule, p, ema_decay=0.5)
+    for _ in range(3):
+        flat.step(np.ascontiguousarray(grad))
+        opt.step(grad)
+    assert np.array_equal(p, want) and np.array_equal(opt.ema, flat.ema)
+    entry, other = opt.state_dict()["state"][0], flat.state_dict()["state"][0]
+    assert all(np.array_equal(entry[k], other[k]) for k in other)
+
+
+def test_subclasses_and_memmaps_work(tmp_path):
+    matrix = np.ones((2, 2)).view(np.matrix) if hasattr(np, "matrix") else np.ones((2, 2))
+    mapped = np.memmap(tmp_path / "p.bin", np.float64, "w+", shape=(3,))
+    opt = st.SGD([matrix, mapped], lr=1.0)
+    opt.step([np.ones((2, 2)), np.ones(3)])
+    assert (matrix == 0).all() and (mapped == -1).all()
+    mapped.flush()
+    assert (np.fromfile(tmp_path / "p.bin") == -1).all()
+    readonly = np.memmap(tmp_path / "p.bin", np.float64, "r", shape=(3,))
+    with says(ValueError, "params: read-only"):
+        st.SGD(readonly, lr=1.0)
+    opt.step([None, readonly])  # as a gradient it may be
+
+
+def test_read_only_or_shared_gradients_cannot_be_zeroed(setup):
+    opt, params, unchanged = setup
+    g = np.ones(5)
+    g.flags.writeable = False
+    with says(ValueError, 'grads["layer2"]["w"]: read-only, so zero_grad cannot zero it'):
+        opt.step(grads_of(params, layer2_w=g), zero_grad=True)
+    unchanged()
+    one = np.ones(8)
+    pair = st.SGD([np.ones(5), np.ones(5)], lr=0.1)
+    pair.step([one[:5], one[3:]])  # read twice: allowed
+    with says(ValueError, "grads[1]: shares memory with another gradient; zero_grad cannot zero"):
+        pair.step([one[:5], one[3:]], zero_grad=True)
+    assert (one == 1).all() and pair.step_count == 1
+
+
+# --- structure ---
+
+W = 'grads["layer2"]'
+BAD_STRUCTURE = [
+    (lambda g: g.pop("layer2"), ValueError, "grads: keys ['layer2'] are missing"),
+    (lambda g: g.update(x=1), ValueError, "grads: keys ['x'] are not in the parameters"),
+    (lambda g: g.update(layer2=np.ones(5)), TypeError, W + ": a ndarray where a dict with keys"),
+    (lambda g: g.update(layer2=[np.ones(5)]), TypeError, W + ": a list where a dict with keys"),
+    (lambda g: g.update(layer2={"w": [np.ones(5)]}), TypeError, W + '["w"]: a list where an array'),
+    (lambda g: g.update(layer2={}), ValueError, W + ": keys ['w'] are missing"),
+    (lambda g: g.update(layer2=None), TypeError, W + ": a NoneType where a dict"),
+    (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: 1 entries where the parameters'),
+    (lambda g: g.update(layer1=np.ones((2, 3))), TypeError, 'grads["layer1"]: a ndarray where a l'),
+    (lambda g: g.update(layer1={0: 1, 1: 2}), TypeError, 'grads["layer1"]: a dict where a list'),
+]
+
+
+@pytest.mark.parametrize("change, error, message", BAD_STRUCTURE)
+def test_structure_mismatch(setup, change, error, message):
+    opt, params, unchanged = setup
+    grads = grads_of(params)
+    change(grads)
+    with says(error, message):
+        opt.step(grads)
+    unchanged()
+
+
+def test_lists_in_and_out_of_step():
+    params = [[np.ones(2)], [np.ones(3)]]
+    opt = st.SGD(params, lr=1.0)
+    opt.step([[np.ones(2)], [np.ones(3)]])
+    assert (params[0][0] == 0).all()
+    with says(TypeError, "grads[0]: a ndarray where a list of 1 is due"):
+        opt.step([np.ones(2), np.ones(3)])
+    flat = st.SGD([np.ones(2), np.ones(3)], lr=1.0)
+    with says(TypeError, "grads[0]: a list where an array is due"):
+        flat.step([[np.ones(2)], [np.ones(3)]])
+    with says(TypeError, "grads: a ndarray where a list of 2 is due"):
+        flat.step(np.ones((2, 3)))
+    with says(ValueError, "grads: 3 entries where the parameters have 2"):
+        flat.step([np.ones(2)] * 3)
+    assert flat.step_count == 0
+
+
+def test_a_list_that_grows_after_construction_is_not_the_structure():
+    params = [np.ones(2)]
+    opt = st.SGD(params, lr=1.0)
+    params.append(np.ones(9))
+    opt.step([np.ones(2)])
+    with says(ValueError, "grads: 2 entries where the parameters have 1"):
+        opt.step([np.ones(2), np.ones(9)])
+    params.clear()
+    opt.step([np.ones(2)])
+    assert opt.step_count == 2
+
+
+def test_array_that_gets_another_shape_after_construction():
+    p = np.ones(6)
+    opt = st.SGD(p, lr=1.0)
+    p.shape = (2, 3) if np.lib.NumpyVersion(np.__version__) < "2.5.0" else p.shape
+    opt.step(np.ones(6))
+    assert (p == 0).all()
+
+
+def test_groups_mismatch():
+    opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
+    with says(TypeError, "grads: a ndarray where a list with an entry for each group is due"):
+        opt.step(np.ones(2))
+    with says(ValueError, "grads: 1 entries where there are 2 groups"):
+        opt.step([np.ones(2)])
+    with says(TypeError, "grads[1]: a ndarray where a list of 1 is due"):
+        opt.step([np.ones(2), np.ones(3)])
+    with says(ValueError, "grads[1][0]: shape (2,) differs from the parameter's (3,)"):
+        opt.step([np.ones(2), [np.ones(2)]])
+    assert opt.step_count == 0
+
+
+# --- hyperparameters ---
+
+BAD_NUMBER = [
+    (np.nan, ValueError, "nan is not allowed; allowed is a number, finite"),
+    (np.inf, ValueError, "inf is not allowed; allowed is a number, finite"),
+    (-1e-9, ValueError, "-1e-09 is not allowed; allowed is a number, finite, at least 0"),
+    (-np.inf, ValueError, "-inf is not allowed"),
+    ("0.1", TypeError, "'0.1' is a str; allowed is a number, finite, at least 0"),
+    (True, TypeError, "True is a bool; allowed is a number"),
+    (np.True_, TypeError, f"{np.True_!r} is a bool; allowed is a number"),
+    (np.complex128(1), TypeError, f"{np.complex128(1)!r} is a complex128; allowed is a number"),
+    (1 + 0j, TypeError, "(1+0j) is a complex; allowed is a number"),
+    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is a ndarray; allowed is a number"),
+    (np.ones(1), TypeError, "array([1.]) is a ndarray; allowed is a number"),
+    ([0.1], TypeError, "[0.1] is a list; allowed is a number"),
+    (b"1", TypeError, "b'1' is a bytes; allowed is a number"),
+]
+OF_CLASS = {
+    "lr": CLASSES,
+    "weight_decay": CLASSES,
+    "eps": [r for r in CLASSES if "eps" in getattr(st, r.cls).checks],
+    "momentum": [r for r in CLASSES if "momentum" in getattr(st, r.cls).checks],
+    "beta": [r for r in CLASSES if "beta" in getattr(st, r.cls).checks],
+    "rho": [r for r in CLASSES if "rho" in getattr(st, r.cls).checks],
+    "lr_decay": [r for r in CLASSES if "lr_decay" in getattr(st, r.cls).checks],
+    "momentum_decay": [r for r in CLASSES if "momentum_decay" in getattr(st, r.cls).checks],
+    "ema_decay": CLASSES,
+}
+NUMBERS = [(rule, name) for name, rules in OF_CLASS.items() for rule in rules]
+
+
+@pytest.mark.parametrize("value, error, message", BAD_NUMBER, ids=lambda v: str(v)[:15])
+@pytest.mark.parametrize("rule, name", NUMBERS, ids=str)
+def test_hyperparameter_that_is_no_allowed_number(rule, name, value, error, message):
+    p = np.ones(3)
+    with says(error, f"{name}: {message}"):
+        getattr(st, rule.cls)(p, **{**rule.kwargs, name: value})
+    opt = make(rule, p, ema_decay=0.5)
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    for change in (
+        lambda: setattr(opt, name, value),
+        lambda: opt.param_groups[0].__setitem__(name, value),
+        lambda: opt.add_param_group({"params": np.ones(2), name: value}),
+    ):
+        with says(error, f"{name}: {message}"):
+            change()
+        assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
+
+
+WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls).checks]
+BAD_BETAS = [
+    ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),
+    ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),
+    ((-0.1, 0.9), ValueError, "betas[0]: -0.1 is not allowed"),
+    ((0.9, np.nan), ValueError, "betas[1]: nan is not allowed"),
+    (0.9, TypeError, "betas: 0.9 is not a pair of numbers"),
+    ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
+    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
+    ("ab", TypeError, "betas[0]: 'a' is a str"),
+    (None, TypeError, "betas: None is not a pair of numbers"),
+]
+
+
+@pytest.mark.parametrize("value, error, message", BAD_BETAS, ids=lambda v: str(v)[:15])
+@pytest.mark.parametrize("rule", WITH_BETAS, ids=str)
+def test_bad_betas(rule, value, error, message):
+    p = np.ones(3)
+    with says(error, message):
+        getattr(st, rule.cls)(p, betas=value)
+    opt = make(rule, p)
+    with says(error, message):
+        opt.betas = value
+    assert opt.betas == getattr(st, rule.cls)(np.ones(1), **rule.kwargs).betas
+
+
+def test_decay_rate_that_rounds_to_one():
+    close = 1 - 1e-9
+    st.Adam(np.ones(3), betas=(0.9, close))
+    message = f"betas: {close!r} rounds to 1 in float32, the type of its parameters; allowed is at"
+    with says(ValueError, message):
+        st.Adam([np.ones(3), np.ones(3, F4)], betas=(0.9, close))
+    opt = st.Adam(np.ones(3, F4))
+    with says(ValueError, message):
+        opt.betas = (0.9, close)
+    assert opt.betas == (0.9, 0.999)
+    with says(ValueError, f"rho: {close!r} rounds to 1 in float32"):
+        st.Adadelta(np.ones(3, F4), rho=close)
+
+
+def test_unknown_hyperparameters():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'betas'"):
+        st.SGD(np.ones(1), lr=0.1, betas=(0.9, 0.9))
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'lr'"):
+        st.SGD(np.ones(1))
+    with says(TypeError, "params[1]: 'learning_rate' is not one of ['ema_decay', 'lr', 'maximize'"):
+        st.SGD([{"params": np.ones(1)}, {"params": np.ones(1), "learning_rate": 1}], lr=0.1)
+    opt = st.SGD(np.ones(1), lr=0.1)
+    with pytest.raises(KeyError, match="'momentum' is not one of"):
+        opt.param_groups[0]["momentum"] = 0.9
+    with says(TypeError, "params[1]: 'LR' is not one of"):
+        opt.add_param_group({"params": np.ones(1), "LR": 0.1})
+    for bad in ({}, {"lr": 0.1}, [np.ones(1)], np.ones(1), None):
+        with says(TypeError, "param_group: a dict with the key 'params' is due"):
+            opt.add_param_group(bad)
+    with says(ValueError, "params: the arrays of a group stay as they are"):
+        opt.param_groups[0]["params"] = np.ones(2)
+    with says(TypeError, "'lr' cannot be deleted from a parameter group"):
+        del opt.param_groups[0]["lr"]
+    assert len(opt.param_groups) == 1 and opt.lr == 0.1
+
+
+def test_hyperparameter_of_another_rule_is_not_set_in_vain():
+    opt = st.SGD(np.ones(1), lr=0.1)
+    with says(AttributeError, "betas: SGD has none; it has ['ema_decay', 'lr', 'maximize'"):
+        opt.betas = (0.9, 0.99)
+
+
+def test_dict_without_params_among_groups():
+    with says(TypeError, 'params[1]["lr"]: a float where an array is due'):
+        st.SGD([{"params": np.ones(1)}, {"lr": 0.1}], lr=0.1)
+
+
+@pytest.mark.parametrize(
+    "cls, name, value, kwargs",
+    [
+        ("Momentum", "lr_in_velocity", False, {"lr": 0.1}),
+        ("Nesterov", "lr_in_velocity", False, {"lr": 0.1}),
+        ("RMSProp", "momentum", 0.9, {}),
+        ("RMSProp", "momentum", 0.0, {"momentum": 0.9}),
+        ("RMSProp", "centered", True, {}),
+        ("Adam", "amsgrad", True, {}),
+        ("AdamW", "amsgrad", True, {}),
+        ("Adagrad", "initial_accumulator_value", 0.5, {}),
+        ("SGD", "ema_decay", 0.5, {"lr": 0.1}),
+        ("SGD", "ema_decay", None, {"lr": 0.1, "ema_decay": 0.5}),
+    ],
+)
+def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
+    p = np.ones(3)
+    opt = getattr(st, cls)(p, **kwargs)
+    before = snapshot(opt, [p])
+    for change in (
+        lambda: setattr(opt, name, value),
+        lambda: opt.param_groups[0].__setitem__(name, value),
+    ):
+        with pytest.raises(ValueError, match=f"{name}.*: decided at construction, as state arrays"):
+            change()
+        assert snapshot(opt, [p]) == before
+
+
+@pytest.mark.parametrize("name", ["maximize", "bias_correction", "amsgrad"])
+@pytest.mark.parametrize("value", [1, 0, None, "yes", np.ones(1)], ids=str)
+def test_flag_that_is_none(name, value):
+    message = f"{name}: {value!r} is a {type(value).__name__}; allowed is True or False"
+    with says(TypeError, message):
+        st.Adam(np.ones(1), **{name: value})
+
+
+# --- options of a step ---
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(grad_scale=0), ValueError, "grad_scale: 0.0 is not allowed; allowed is a number, fi"),
+        (dict(grad_scale=-1.0), ValueError, "grad_scale: -1.0 is not allowed"),
+        (dict(grad_scale=np.nan), ValueError, "grad_scale: nan is not allowed"),
+        (dict(grad_scale=np.inf), ValueError, "grad_scale: inf is not allowed"),
+        (dict(grad_scale="2"), TypeError, "grad_scale: '2' is a str"),
+        (dict(grad_scale=None), TypeError, "grad_scale: None is a NoneType"),
+        (dict(max_norm=-1), ValueError, "max_norm: -1.0 is not allowed"),
+        (dict(max_norm=np.nan), ValueError, "max_norm: nan is not allowed"),
+        (dict(max_norm=True), TypeError, "max_norm: True is a bool"),
+        (
+            dict(nonfinite="Skip"),
+            ValueError,
+            "nonfinite: 'Skip' is not allowed; allowed is one of 'propagate', 'skip', 'raise'",
+        ),
+        (dict(nonfinite=None), ValueError, "nonfinite: None is not allowed"),
+        (dict(zero_grad=1), TypeError, "zero_grad: 1 is a int; allowed is True or False"),
+    ],
+    ids=str,
+)
+def test_bad_options_of_a_step(setup, options, error, message):
+    opt, params, unchanged = setup
+    with says(error, message):
+        opt.step(grads_of(params), **options)
+    unchanged()
+    opt.bind_grads(grads_of(params))
+    with says(error, message):
+        opt.step(**options)
+    unchanged()
+
+
+def test_step_before_bind(setup):
+    opt, params, unchanged = setup
+    with says(TypeError, "grads: None, and none are bound; pass them or call bind_grads"):
+        opt.step()
+    unchanged()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nonfinite_raise_names_the_first_array(setup, value):
+    opt, params, unchanged = setup
+    bad = grads_of(params)
+    bad["layer1"][1][1, 2] = bad["layer2"]["w"][0] = value
+    message = 'grads["layer1"][1]: not finite (NaN or infinity in it); no step was taken'
+    for options in ({}, dict(max_norm=1.0), dict(zero_grad=True), dict(grad_scale=3.0)):
+        with says(FloatingPointError, message):
+            opt.step(bad, nonfinite="raise", **options)
+        unchanged()
+    assert np.isfinite(bad["layer1"][0]).all() and (bad["layer1"][0] == 1).all()  # not zeroed
+
+
+BAD_SCHEDULES = [
+    (lambda step: np.nan, ValueError, "lr(1): nan is not allowed"),
+    (lambda step: -0.1, ValueError, "lr(1): -0.1 is not allowed"),
+    (lambda step: np.inf, ValueError, "lr(1): inf is not allowed"),
+    (lambda step: "fast", TypeError, "lr(1): 'fast' is a str"),
+    (lambda step: None, TypeError, "lr(1): None is a NoneType"),
+    (lambda step: 1 / 0, ZeroDivisionError, "division by zero"),
+]
+
+
+@pytest.mark.parametrize("lr, error, message", BAD_SCHEDULES)
+def test_bad_schedule(setup, lr, error, message):
+    opt, params, unchanged = setup
+    opt.lr = 0.1
+    groups = [{"params": np.ones(3), "lr": 0.1}, {"params": np.ones(2), "lr": lr}]
+    two = st.Adam(groups)
+    arrays = [group["params"] for group in groups]
+    two.param_groups[1]["lr"] = 0.5
+    two.step([np.ones(3), np.ones(2)])
+    two.param_groups[1]["lr"] = lr
+    before = snapshot(two, arrays)
+    for _ in range(2):
+        with says(error, message):
+            two.step([np.ones(3), np.ones(2)])
+        assert snapshot(two, arrays) == before
+    unchanged()
+
+
+# --- state dicts ---
+
+
+def put(path, value):
+    """A change of a state dict: the value at a path of keys, or its removal."""
+
+    def change(d):
+        *front, last = path
+        for key in front:
+            d = d[key]
+        if value is KeyError:
+            del d[last]
+        else:
+            d[last] = value
+
+    return change
+
+
+S, G = "state_dict['state']", "state_dict['param_groups']"
+BIG = 2**60
+BAD_STATES = [
+    (put(["state"], KeyError), ValueError, "state_dict: ['state'] missing; due are ['state', 'p"),
+    (put(["extra"], 1), ValueError, "state_dict: ['extra'] not known"),
+    (put(["state"], []), TypeError, f"{S}: a list where a dict is due"),
+    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; due are 0 to 2"),
+    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; due are 0 to 2"),
+    (put(["state", "x"], {}), ValueError, f"{S}: entries [0, 1, 2, 'x']; due are 0 to 2"),
+    (put(["state", 1, "exp_avg"], KeyError), ValueError, f"{S}[1]: ['exp_avg'] missing"),
+    (put(["state", 1, "momentum"], 1), ValueError, f"{S}[1]: ['momentum'] not known"),
+    (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType where a dict with"),
+    (
+        put(["state", 2, "exp_avg"], np.ones(4)),
+        ValueError,
+        f"{S}[2]['exp_avg']: shape (4,) differs from the present (5,)",
+    ),
+    (
+        put(["state", 2, "ema"], np.ones(5, F4)),
+        TypeError,
+        f"{S}[2]['ema']: dtype float32 differs from the present float64",
+    ),
+    (put(["state", 2, "ema"], np.ones(5, ">f8")), TypeError, f"{S}[2]['ema']: dtype >f8 differs"),
+    (put(["state", 2, "ema"], "text"), TypeError, f"{S}[2]['ema']: dtype <U4 differs"),
+    (put(["state", 2, "step"], -1), ValueError, f"{S}[2]['step']: -1 is not allowed"),
+    (put(["state", 2, "step"], 1.5), TypeError, f"{S}[2]['step']: 1.5 is a float"),
+    (put(["state", 2, "step"], 2), ValueError, f"{S}[2]['step']: 2 is not allowed; allowed is a w"),
+    (put(["step_count"], BIG), ValueError, f"state_dict['step_count']: {BIG} is not allowed"),
+    (put(["step_count"], 10**30), ValueError, "state_dict['step_count']: 10000000000000"),
+    (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
+    (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
+    (put(["param_groups"], []), ValueError, f"{G}: a list of 1 groups is due"),
+    (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
+    (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
+    (put(["param_groups", 0, "lr"], -1), ValueError, "lr: -1.0 is not allowed"),
+    (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, "betas[1]: 1.0 is not allowed"),
+    (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),
+    (
+        put(["param_groups", 0, "param_names"], ["a", "b", "c"]),
+        ValueError,
+        f"{G}[0]: param_names ['a', 'b', 'c'] differ from the present ['layer1/0', 'layer1/1'",
+    ),
+    (put(["param_groups", 0, "param_names"], 3), ValueError, f"{G}[0]: param_names 3 differ"),
+    (put(["param_groups", 0, "params"], [0, 2, 1]), ValueError, f"{G}[0]: params [0, 2, 1] differ"),
+]
+
+
+@pytest.mark.parametrize("change, error, message", BAD_STATES)
+def test_wrong_state_dict(setup, change, error, message):
+    opt, params, unchanged = setup
+    d = opt.state_dict()
+    for entry in d["state"].values():  # what would be seen if it were taken over in part
+        entry["exp_avg"] = entry["exp_avg"] + 1
+    change(d)
+    with says(error, message):
+        opt.load_state_dict(d)
+    unchanged()
+
+
+@pytest.mark.parametrize("given", [None, [], "state", np.ones(1)], ids=str)
+def test_what_is_no_state_dict(setup, given):
+    opt, _, unchanged = setup
+    with says(TypeError, f"state_dict: a {type(given).__name__} where a dict with"):
+        opt.load_state_dict(given)
+    unchanged()
+
+
+def test_schedule_that_raises_while_a_state_is_loaded():
+    p = np.ones(3)
+    opt = st.Adam(p, lr=0.1)
+    opt.step(np.ones(3))
+    d = opt.state_dict()
+    other = st.Adam(np.ones(3), lr=lambda step: 1 / 0)
+    before = snapshot(other, [])
+    with says(ZeroDivisionError, "division by zero"):
+        d["param_groups"][0]["lr"] = None
+        other.load_state_dict(d)
+    assert snapshot(other, []) == before
+
+
+@pytest.mark.parametrize("rule", CLASSES, ids=str)
+def test_state_of_another_rule(rule):
+    p = np.ones(3)
+    opt = make(rule, p)
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    for other in CLASSES:
+        if other is not rule:
+            with says(ValueError, "state_dict['"):
+                opt.load_state_dict(make(other, np.ones(3)).state_dict())
+            assert snapshot(opt, [p]) == before
+
+
+# --- st.functional ---
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda f, p: f.adam(p, p.copy(), p.copy(), step=1), TypeError, "adam: 1 state arrays giv"),
+        (lambda f, p: f.sgd(p, p.copy(), step=1), TypeError, "sgd: lr is missing"),
+        (lambda f, p: f.sgd(p, p.copy(), step=0, lr=0.1), ValueError, "step: 0 is not allowed"),
+        (lambda f, p: f.sgd(p, p.copy(), step=1.0, lr=0.1), TypeError, "step: 1.0 is a float"),
+        (lambda f, p: f.sgd(p, p.copy(), step=2**70, lr=0.1), ValueError, f"step: {2**70} is not"),
+        (lambda f, p: f.sgd(p, p, step=1, lr=0.1), ValueError, "g: shares memory with p"),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p[:], step=1, lr=0.1),
+            ValueError,
+            "velocity: shares memory with p",
+        ),
+        (lambda f, p: f.sgd(p, p[:2].copy(), step=1, lr=0.1), ValueError, "g: shape (2,) differs"),
+        (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
+        (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),
+            TypeError,
+            "sgd: 'eps' is not one",
+        ),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=lambda s: 0.1),
+            TypeError,
+            "lr: a callable; a function takes the number of this step",
+        ),
+        (
+            lambda f, p: f.nadam(p, p.copy(), p.copy(), p.copy(), step=2),
+            TypeError,
+            "nadam: mu_product is missing: what the step before returned",
+        ),
+        (
+            lambda f, p: f.nadam(p, p.copy(), p.copy(), p.copy(), step=2, mu_product=1.5),
+            ValueError,
+            "mu_product: 1.5 is not allowed; allowed is a number, finite, at least 0, at most 1",
+        ),
+    ],
+)
+def test_bad_calls_of_functional(call, error, message):
+    p = np.arange(3.0)
+    with says(error, message):
+        call(st.functional, p)
+    assert p.tolist() == [0, 1, 2]
+
+
+def test_ordered_dicts_and_mixed_keys_work():
+    params = OrderedDict([(0, np.ones(2)), ("é", np.ones(2)), ((1, 2), np.ones(2))])
+    opt = st.SGD(params, lr=1.0)
+    opt.step({(1, 2): np.full(2, 3.0), "é": np.full(2, 2.0), 0: np.ones(2)})
+    assert [p[0] for p in params.values()] == [0, -1, -2]
+    with says(ValueError, 'grads["é"]: shape (3,) differs'):
+        opt.step({(1, 2): np.ones(2), "é": np.ones(3), 0: np.ones(2)})

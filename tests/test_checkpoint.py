@@ -1,0 +1,282 @@
+"""State dicts, files, pickles and deep copies: a run goes on bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import steepest as st
+from runs import bits, make, problem, snapshot
+from table import CLASSES, RULES
+
+DTYPES = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
+
+
+def by_dict(opt, fresh, tmp_path):
+    fresh.load_state_dict(opt.state_dict())
+
+
+def by_file(opt, fresh, tmp_path):
+    opt.save(tmp_path / "run.npz")
+    fresh.load(str(tmp_path / "run.npz"))
+
+
+@pytest.mark.parametrize("carry", [by_dict, by_file])
+@DTYPES
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_loaded_run_goes_on_bit_for_bit(rule, dtype, carry, tmp_path):
+    """With a schedule, a skipped step, a missing gradient, running means."""
+    thetas, grads = problem(dtype, sizes=(37, 0, 5), steps=7)
+    grads[1][0][3] = np.nan  # skipped
+    grads[2][2] = None
+    schedule = dict(lr=lambda step: 0.1 / (1 + step), ema_decay=0.5, weight_decay=0.01)
+
+    def go_on(opt, steps):
+        for step in steps:
+            opt.step(step, nonfinite="skip", max_norm=2.0)
+
+    want = [t.copy() for t in thetas]
+    whole = make(rule, want, **schedule)
+    go_on(whole, grads)
+    got = [t.copy() for t in thetas]
+    opt = make(rule, got, **schedule)
+    go_on(opt, grads[:4])
+    fresh = make(rule, got, **schedule)
+    carry(opt, fresh, tmp_path)
+    assert (fresh.step_count, fresh.skipped) == (3, 1)
+    if rule.cls == "Nesterov":
+        pairs = zip(fresh.iterates(), opt.iterates(), strict=True)
+        assert all(bits(a) == bits(b) for a, b in pairs)
+    go_on(fresh, grads[4:])
+    assert snapshot(fresh, got) == snapshot(whole, want)
+
+
+def test_layout_is_pytorchs_and_holds_copies():
+    params = {"layer1": {"w": np.ones(3)}, "head": np.ones((2, 2))}
+    opt = st.Adam(params, lr=0.1)
+    d = opt.state_dict()
+    assert set(d) == {"state", "param_groups", "step_count", "skipped"}
+    assert set(d["state"]) == {0, 1} and set(d["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
+    (group,) = d["param_groups"]
+    assert group["params"] == [0, 1] and group["param_names"] == ["layer1/w", "head"]
+    assert group["lr"] == 0.1 and group["betas"] == (0.9, 0.999)
+    d["state"][0]["exp_avg"][...] = 7
+    assert not opt.state_dict()["state"][0]["exp_avg"].any()
+    given = opt.state_dict()
+    opt.load_state_dict(given)
+    opt.step({"layer1": {"w": np.ones(3)}, "head": np.ones((2, 2))})
+    assert not given["state"][0]["exp_avg"].any()  # copied on the way in, too
+
+
+def test_indices_run_on_over_the_groups():
+    opt = st.SGD([{"params": [np.ones(1), np.ones(1)]}, {"params": np.ones(2)}], lr=0.1)
+    groups = opt.state_dict()["param_groups"]
+    assert [group["params"] for group in groups] == [[0, 1], [2]]
+
+
+def test_hyperparameters_come_along_but_a_schedule_stays():
+    opt = st.Adam(np.ones(1), lr=0.5, betas=(0.5, 0.75))
+    fresh = st.Adam(np.ones(1))
+    fresh.load_state_dict(opt.state_dict())
+    assert fresh.lr == 0.5 and fresh.betas == (0.5, 0.75)
+    schedule = st.schedules.cosine(0.1, 10)
+    scheduled = st.Adam(np.ones(1), lr=schedule)
+    d = scheduled.state_dict()
+    assert d["param_groups"][0]["lr"] is None
+    fresh.load_state_dict(d)
+    assert fresh.lr == 0.5  # the present one stays
+    scheduled.load_state_dict(d)
+    assert scheduled.lr is schedule
+
+
+def test_loading_into_arrays_of_another_layout():
+    p, g = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)
+    q = np.asfortranarray(p)
+    opt, other = st.Adam(p, ema_decay=0.5), st.Adam(q, ema_decay=0.5)
+    opt.step(g)
+    q[...] = p
+    other.load_state_dict(opt.state_dict())
+    opt.step(g)
+    other.step(np.asfortranarray(g))
+    assert np.array_equal(p, q) and np.array_equal(opt.ema, other.ema)
+
+
+# --- files ---
+
+
+def test_file_has_no_pickle_and_any_name(tmp_path):
+    opt = st.NAdam([np.ones(3), np.ones(())])
+    opt.step([np.ones(3), np.ones(())])
+    for path in (tmp_path / "run", str(tmp_path / "run.ckpt"), os.fsencode(tmp_path / "b.npz")):
+        opt.save(path)
+        assert os.path.exists(path)
+        fresh = st.NAdam([np.ones(3), np.ones(())])
+        fresh.load(path)
+        assert fresh.state_dict()["state"][0]["mu_product"] == pytest.approx(0.9 * 0.5, rel=1e-3)
+        assert fresh.state_dict()["state"][1]["exp_avg"].shape == ()
+        with np.load(path, allow_pickle=False) as file:
+            assert "state/0/exp_avg" in file.files
+    assert len(os.listdir(tmp_path)) == 3  # nothing is left beside them
+
+
+class Broken(Exception):
+    pass
+
+
+def test_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+    p = np.ones(3)
+    opt = st.Adam(p)
+    opt.step(np.ones(3))
+    opt.save(tmp_path / "run.npz")
+    before = (tmp_path / "run.npz").read_bytes()
+
+    def savez(file, **arrays):
+        file.write(b"half")
+        raise Broken
+
+    opt.step(np.ones(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", savez)
+        with pytest.raises(Broken):
+            opt.save(tmp_path / "run.npz")
+    assert (tmp_path / "run.npz").read_bytes() == before
+    assert os.listdir(tmp_path) == ["run.npz"]
+    opt.save(tmp_path / "run.npz")  # the lock was let go
+    assert (tmp_path / "run.npz").read_bytes() != before
+
+
+def other_npz():
+    file = io.BytesIO()
+    np.savez(file, a=np.ones(3))
+    return file.getvalue()
+
+
+def npy():
+    file = io.BytesIO()
+    np.save(file, np.ones(3))
+    return file.getvalue()
+
+
+def pickled_npz():
+    file = io.BytesIO()
+    np.savez(file, json=np.array([object], dtype=object))
+    return file.getvalue()
+
+
+def plain_zip():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as z:
+        z.writestr("json", "{}")
+    return file.getvalue()
+
+
+def wrong_json(text):
+    def content():
+        file = io.BytesIO()
+        np.savez(file, json=np.array(text))
+        return file.getvalue()
+
+    return content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        bytes,
+        lambda: b"text",
+        lambda: b"PK\x03\x04broken",
+        other_npz,
+        npy,
+        plain_zip,
+        pickled_npz,
+        wrong_json("{"),
+        wrong_json("[1]"),
+        wrong_json('{"state": {"x": {}}}'),
+    ],
+)
+def test_files_that_are_not_ours(content, tmp_path):
+    p = np.ones(3)
+    opt = st.Adam(p)
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    path = tmp_path / "other.npz"
+    path.write_bytes(content())
+    with pytest.raises(ValueError, match=r"other\.npz: not a file that Optimizer\.save wrote: "):
+        opt.load(path)
+    assert snapshot(opt, [p]) == before
+
+
+def test_truncated_file(tmp_path):
+    p = np.ones(100)
+    opt = st.Adam(p)
+    opt.save(tmp_path / "run.npz")
+    whole = (tmp_path / "run.npz").read_bytes()
+    before = snapshot(opt, [p])
+    for n in (10, len(whole) // 2, len(whole) - 5):
+        (tmp_path / "run.npz").write_bytes(whole[:n])
+        with pytest.raises(ValueError, match="not a file that Optimizer.save wrote"):
+            opt.load(tmp_path / "run.npz")
+        assert snapshot(opt, [p]) == before
+
+
+def test_paths_that_lead_nowhere(tmp_path):
+    opt = st.Adam(np.ones(1))
+    with pytest.raises(FileNotFoundError):
+        opt.load(tmp_path / "missing.npz")
+    with pytest.raises(FileNotFoundError):
+        opt.save(tmp_path / "no folder" / "run.npz")
+    with pytest.raises(TypeError):
+        opt.save(None)
+    with pytest.raises(IsADirectoryError):
+        opt.save(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_file_of_another_rule_or_shape(tmp_path):
+    st.Adam(np.ones(3)).save(tmp_path / "adam.npz")
+    with pytest.raises(ValueError, match=r"\['exp_avg', 'exp_avg_sq'\] not known"):
+        st.SGD(np.ones(3), lr=0.1).load(tmp_path / "adam.npz")
+    with pytest.raises(ValueError, match=r"rule 'adam' differs from the present 'adamw'"):
+        st.AdamW(np.ones(3)).load(tmp_path / "adam.npz")
+    with pytest.raises(ValueError, match=r"shape \(3,\) differs from the present \(4,\)"):
+        st.Adam(np.ones(4)).load(tmp_path / "adam.npz")
+
+
+# --- pickle and copies ---
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("rule", CLASSES, ids=str)
+def test_copies_of_optimizer_and_parameters_go_on_alike(rule, again):
+    thetas, grads = problem(np.float32, sizes=(37, 5), steps=6)
+    params = {"a": thetas[0].copy(), "b": [thetas[1].copy()]}
+    opt = make(rule, params, lr=st.schedules.inverse_time(0.1, 2.0), ema_decay=0.5)
+    for a, b in grads[:3]:
+        opt.step({"a": a, "b": [b]})
+    params2, opt2 = again([params, opt])
+    assert type(opt2) is type(opt) and params2["a"] is not params["a"]
+    assert snapshot(opt2, [params2["a"]]) == snapshot(opt, [params["a"]])
+    for a, b in grads[3:]:
+        opt2.step({"a": a, "b": [b]})
+    assert bits(params2["a"]) != bits(params["a"])
+    for a, b in grads[3:]:
+        opt.step({"a": a, "b": [b]})
+    assert snapshot(opt2, [params2["a"], *params2["b"]]) == snapshot(
+        opt, [params["a"], *params["b"]]
+    )
+
+
+def test_deepcopy_keeps_groups_and_does_not_share():
+    opt = st.SGD([{"params": np.ones(2), "lr": 0.5}, {"params": np.ones(3)}], lr=0.25)
+    other = copy.deepcopy(opt)
+    other.param_groups[0]["lr"] = 0.125
+    assert opt.param_groups[0]["lr"] == 0.5 and repr(other) != repr(opt)
+    other.step([np.ones(2), np.ones(3)])
+    assert opt.step_count == 0 and opt.param_groups[0]["params"].tolist() == [1, 1]
+    assert other.param_groups[0]["params"].tolist() == [0.875, 0.875]

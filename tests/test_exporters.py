@@ -1,0 +1,167 @@
+"""Arrays of others: PyTorch's CPU tensors, DLPack capsules, __array_interface__."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import steepest as st
+
+
+class Dlpack:
+    """The least exporter: hands on the capsule of an array."""
+
+    device = (1, 0)
+
+    def __init__(self, array, versioned=True):
+        self.array, self.versioned = array, versioned
+
+    def __dlpack_device__(self):
+        return self.device
+
+    def __dlpack__(self, *, max_version=None, **rest):
+        return self.array.__dlpack__(max_version=(1, 0) if self.versioned else None)
+
+
+class OnGpu(Dlpack):
+    device = (2, 0)
+
+
+class Interface:
+    """The least exporter of ``__array_interface__``."""
+
+    def __init__(self, array):
+        self.array = array
+
+    @property
+    def __array_interface__(self):
+        return self.array.__array_interface__
+
+
+class BrokenInterface:
+    __array_interface__ = {"shape": (2,), "typestr": "?!", "version": 3}
+
+
+class CudaInterface:
+    __cuda_array_interface__ = {"shape": (2,), "typestr": "<f4", "data": (16, False), "version": 3}
+
+
+def says(error, message):
+    return pytest.raises(error, match="^" + re.escape(message))
+
+
+EXPORTERS = [Dlpack, Interface]
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_exporters_are_updated_in_place(exporter):
+    memory, g = np.ones((3, 4), np.float32), np.ones((3, 4), np.float32)
+    opt = st.Momentum({"w": exporter(memory)}, lr=1.0, ema_decay=0.5)
+    opt.step({"w": exporter(g)})
+    opt.bind_grads({"w": exporter(g)})
+    opt.step(zero_grad=True)
+    assert np.allclose(memory, 1 - 1 - 1.9) and not g.any()
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_read_only_exporters_are_gradients_only(exporter):
+    g = np.ones(3)
+    if exporter is Dlpack:  # what NumPy takes from an unversioned capsule is read-only
+        shown, why = Dlpack(g, versioned=False), "read-only (or its DLPack capsule is unversioned)"
+    else:
+        g.flags.writeable = False
+        shown, why = Interface(g), "read-only"
+    with says(ValueError, f"params: {why}"):
+        st.SGD(shown, lr=0.1)
+    p = np.ones(3)
+    opt = st.SGD(p, lr=1.0)
+    opt.step(shown)
+    assert (p == 0).all()
+    with says(ValueError, "grads: read-only, so zero_grad cannot zero it"):
+        opt.step(shown, zero_grad=True)
+    assert (p == 0).all() and (g == 1).all()
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_exporters_are_checked_as_arrays_are(exporter):
+    p = np.ones(4)
+    with says(ValueError, "params[1]: shares memory with params[0]"):
+        st.SGD([p, exporter(p[2:])], lr=0.1)
+    with says(TypeError, "params: dtype int64; allowed are float32 and float64"):
+        st.SGD(exporter(np.ones(3, np.int64)), lr=0.1)
+    opt = st.SGD(p, lr=0.1)
+    with says(ValueError, "grads: shares memory with a parameter or state"):
+        opt.step(exporter(p))
+    with says(ValueError, "grads: strides (16,) differ from the parameter's (8,)"):
+        opt.step(exporter(np.ones(8)[::2]))
+    assert (p == 1).all() and opt.step_count == 0
+
+
+def test_memory_of_an_exporter_is_kept_alive():
+    opt = st.SGD(Interface(np.ones(1000)), lr=1.0)
+    rubbish = [np.full(1000, 7.0) for _ in range(50)]
+    opt.step(np.ones(1000))
+    assert opt.param_groups[0]["params"].array.sum() == 0 and len(rubbish) == 50
+
+
+def test_a_broken_interface_is_named():
+    with says(TypeError, "params[0]: __array_interface__ of this BrokenInterface is not valid: "):
+        st.SGD([BrokenInterface()], lr=0.1)
+
+
+@pytest.mark.parametrize("value", [OnGpu(np.ones(2, np.float32)), CudaInterface()])
+def test_arrays_of_a_gpu_without_a_cuda_module(value):
+    message = f"params[0]: this {type(value).__name__} lives on a GPU"
+    try:
+        from steepest import _cuda  # noqa: F401
+    except ImportError:
+        with says(st.BackendError, message):
+            st.SGD([value], lr=0.1)
+        with says(st.BackendError, message.replace("params", "grads")):
+            st.SGD([np.ones(2, np.float32)], lr=0.1).step([value])
+
+
+# --- PyTorch ---
+
+
+def test_tensors_of_pytorch_as_parameters_and_gradients():
+    torch = pytest.importorskip("torch")
+    w, g = torch.ones(3, 4), torch.ones(3, 4)
+    mine, plain = w.clone(), np.ones((3, 4), np.float32)
+    opt, other = st.Adam({"w": mine}, lr=0.1), st.Adam(plain, lr=0.1)
+    theirs = torch.optim.Adam([w], lr=0.1)
+    w.grad = g
+    for _ in range(5):
+        opt.step({"w": g})
+        other.step(g.numpy())
+        theirs.step()
+    assert mine.numpy().tobytes() == plain.tobytes()
+    np.testing.assert_allclose(mine.numpy(), w.numpy(), rtol=1e-5)
+    opt.step({"w": torch.ones(3, 4)}, zero_grad=True)
+    with says(ValueError, 'grads["w"]: strides (4, 12) differ from the parameter\'s (16, 4)'):
+        opt.step({"w": torch.ones(4, 3).T})
+
+
+def test_a_transposed_tensor_takes_gradients_laid_out_alike():
+    torch = pytest.importorskip("torch")
+    p = torch.ones(4, 3).T
+    st.SGD(p, lr=1.0).step(torch.ones(4, 3).T)
+    assert not p.any()
+
+
+def test_a_tensor_that_requires_grad_says_how():
+    torch = pytest.importorskip("torch")
+    p = torch.ones(3, requires_grad=True)
+    with pytest.raises(TypeError, match=r"^params: this Tensor does not export its memory: .*grad"):
+        st.SGD(p, lr=1.0)
+    st.SGD(p.detach(), lr=1.0).step(torch.ones(3))
+    assert not p.detach().any()
+
+
+def test_tensors_of_dtypes_that_are_not_here():
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float16, torch.bfloat16, torch.int32):
+        with pytest.raises(TypeError, match=r"^params: (dtype|this Tensor does not export)"):
+            st.SGD(torch.ones(3).to(dtype), lr=1.0)
