@@ -24,12 +24,13 @@ using Trouble = std::optional<std::pair<const char*, int64_t>>;
 struct DeviceArray {
   py::object dtype, shape, strides;
   void* pointer;  // to the lowest element in memory
-  int64_t n, bytes;
+  int64_t n, itemsize, bytes;
 
   explicit DeviceArray(py::handle array)
       : dtype(array.attr("dtype")), shape(array.attr("shape")), strides(array.attr("strides")) {
     n = array.attr("size").cast<int64_t>();
-    bytes = n * array.attr("itemsize").cast<int64_t>();
+    itemsize = array.attr("itemsize").cast<int64_t>();
+    bytes = n * itemsize;
     auto at = static_cast<int64_t>(array.attr("data").attr("ptr").cast<uintptr_t>());
     const auto dims = shape.cast<std::vector<int64_t>>(),
                steps = strides.cast<std::vector<int64_t>>();
@@ -66,7 +67,7 @@ class CudaPlan {
     Tensor tensor{};
     tensor.group = group;
     tensor.n = layout.n;
-    tensor.dtype = layout.bytes == 4 * layout.n ? DType::float32 : DType::float64;
+    tensor.dtype = layout.itemsize == 4 ? DType::float32 : DType::float64;
     tensor.theta = keep(theta);
     for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
     if (!ema.is_none()) tensor.ema = keep(ema);

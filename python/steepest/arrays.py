@@ -30,7 +30,8 @@ def view(path: str, value: Any) -> Array:
     if isinstance(value, type):
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     if lives_on_cuda(value):
-        return cuda_view(path, value)
+        on_device: Array = cuda_view(path, value)  # of CuPy, which has NumPy's members
+        return on_device
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         if int(value.__dlpack_device__()[0]) not in _CPU:
             raise TypeError(

@@ -21,7 +21,7 @@ __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
 
 def _scalar_name(opt: Optimizer, i: int) -> str:
-    from steepest.optimizer import RULES
+    from steepest.rule_list import RULES
 
     return RULES[opt._rules[opt._paths[i][0]]][3]
 

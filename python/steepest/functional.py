@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from steepest import arrays, check, devices, rules
-from steepest.optimizer import RULES, Optimizer, group_arguments
+from steepest.optimizer import Optimizer
+from steepest.rule_list import RULES, group_arguments
 
 __all__ = [name.lower() for name in rules.__all__]
 
@@ -59,8 +60,7 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         values = {key: cls.checks[key](key, value) for key, value in values.items()}
         if callable(values["lr"]):
             raise TypeError("lr: a callable; a function takes the number of this step")
-        rule = cls.variant(values)
-        _, _, due, scalar = RULES[rule]
+        _, _, due, scalar = RULES[rule := cls.variant(values)]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         if scalar and product is None and t > 1:
             raise TypeError(f"{name}: mu_product is missing: what the step before returned")

@@ -6,44 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from steepest import _cpu, arrays, check, checkpoint, devices, tree
+from steepest import arrays, check, checkpoint, devices, tree
 from steepest.groups import COMMON, Check, ParamGroup, decay_rate, decay_rates, rounds_to_one
+from steepest.rule_list import RULES, group_arguments
 
 __all__ = ["Optimizer"]
 
-RULES = {
-    name: (i, given.split(), states.split(), scalar)
-    for i, (name, given, states, scalar) in enumerate(_cpu.rules())
-}
-NONFINITE = ("propagate", "skip", "raise")
 _KNOWN: set[str] = set()  # the hyperparameters of any rule
+NONFINITE = ("propagate", "skip", "raise")
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
-
-
-def given_of(rule: str, values: Mapping[str, Any]) -> list[float]:
-    """A rule's hyperparameters in the order of its C++ struct; ``betas`` is beta1 and beta2."""
-
-    def one(name: str) -> float:
-        if name in values:
-            return float(values[name])
-        return float(values[name[:-1] + "s"][int(name[-1]) - 1])
-
-    # A callable lr has its value set at each step.
-    values = {**values, "lr": 0.0 if callable(values["lr"]) else values["lr"]}
-    return [one(name) for name in RULES[rule][1]]
-
-
-def coupled_decay(rule: str, values: Mapping[str, Any]) -> float:
-    """The weight decay that is added to the gradient; 0 where the rule has its own."""
-    return 0.0 if "weight_decay" in RULES[rule][1] else float(values["weight_decay"])
-
-
-def group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A group as the engine's plan takes it."""
-    ema = values["ema_decay"]
-    rest = 0.0 if ema is None else 1 - ema
-    decay = coupled_decay(rule, values)
-    return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
 
 
 class Optimizer:
@@ -413,12 +384,14 @@ class Optimizer:
     @property
     def step_count(self) -> int:
         """Steps taken; skipped ones are not counted."""
-        return self._plan.counts()[0]
+        steps, _ = self._plan.counts()
+        return int(steps)
 
     @property
     def skipped(self) -> int:
         """Steps skipped because a gradient was not finite."""
-        return self._plan.counts()[1]
+        _, skipped = self._plan.counts()
+        return int(skipped)
 
     @property
     def grad_norm(self) -> float | None:

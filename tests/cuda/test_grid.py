@@ -25,3 +25,7 @@ def grid(tmp_path_factory):
 def test_random_lists_grids_and_orders_give_the_bits_of_the_cpu(grid):
     """Also: one launch without clip, no synchronisation, and graphs that see rates change."""
     assert compilers.run(grid, 0, 300, OMP_NUM_THREADS="1") == "300 cases\n"
+
+
+def test_tiles_on_both_sides_of_two_to_the_31_and_32_elements(grid):
+    assert compilers.run(grid, OMP_NUM_THREADS="1") == "far tiles\n"

@@ -1,5 +1,8 @@
 // The CUDA engine over a simulated grid against the CPU engine, bit for bit: random lists of
 // tensors, alignments, groups, options, grids and orders. Exits with 1 and says where they differ.
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -266,9 +269,50 @@ class Case {
   std::unique_ptr<char[]> memory_;
 };
 
+// Memory of n floats that costs only what is touched.
+float* reserve(int64_t n) {
+  void* p = mmap(nullptr, static_cast<size_t>(n) * sizeof(float), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) {
+    std::printf("%lld floats cannot be reserved\n", static_cast<long long>(n));
+    std::exit(2);
+  }
+  return static_cast<float*>(p);
+}
+
+// The blocks on both sides of 2^31 elements, and of 2^32.
+void far_tiles() {
+  const int64_t n = (int64_t{1} << 32) + 16, width = cuda::tile_size;
+  float *theta = reserve(n), *grad = reserve(n);
+  Tensor tensor{theta, grad, {}, nullptr, n, DType::float32, 0};
+  cuda::Plan plan(0);
+  plan.add_group({0, {0.5}, 0, false, 0});
+  plan.add_tensor(tensor, 0, 0);
+  auto memory = std::make_unique<char[]>(static_cast<size_t>(plan.bytes_needed()));
+  settings = {};
+  settings.resident = static_cast<int>(n / width + 1);
+  for (const int64_t side : {int64_t{1} << 31, int64_t{1} << 32}) {
+    settings.only_blocks.push_back(side / width - 1);
+    settings.only_blocks.push_back(side / width);
+  }
+  for (const int64_t tile : settings.only_blocks)
+    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
+      grad[i] = static_cast<float>(i % 1013);
+  plan.place(memory.get(), nullptr);
+  plan.step({}, nullptr);
+  for (const int64_t tile : settings.only_blocks)
+    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
+      if (theta[i] != -0.5f * static_cast<float>(i % 1013)) fail("far out, theta", 0, i);
+  std::printf("far tiles\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 1) {
+    far_tiles();
+    return 0;
+  }
   const uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
   const uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200;
   for (uint64_t seed = first; seed < first + count; ++seed) Case(seed).run();
