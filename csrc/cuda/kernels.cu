@@ -7,15 +7,17 @@
 namespace steepest::cuda {
 namespace {
 
-// Blocks a multiprocessor: 3 leave a thread 80 registers, which hold any one rule without a spill;
-// from Blackwell on the compiler takes more.
+// Blocks a multiprocessor: 3 leave a thread 80 registers, which hold a rule of up to two states
+// without a spill; from Blackwell on the compiler takes more.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 constexpr int of_one_rule = 2;
 #else
 constexpr int of_one_rule = 3;
 #endif
 template <class Rules>
-constexpr int resident = Rules::size == 1 ? of_one_rule : 1;
+constexpr int resident = 1;
+template <class Rule>
+constexpr int resident<List<Rule>> = Rule::n_states < 3 ? of_one_rule : 2;
 
 template <class Rules>
 __global__ void __launch_bounds__(threads, resident<Rules>)

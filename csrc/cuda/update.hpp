@@ -112,12 +112,21 @@ struct alignas(sizeof(T) * width) Pack {
   T at[width];
 };
 
+// Tells the compiler what it cannot see of a pointer that was in shared memory.
+STEEPEST_HD void assume_global([[maybe_unused]] const void* p) {
+#ifdef __CUDA_ARCH__
+  __builtin_assume(__isGlobal(p));
+#endif
+}
+
 template <class T, int width>
 STEEPEST_HD Pack<T, width> load(const void* p, int k) {
+  assume_global(p);
   return static_cast<const Pack<T, width>*>(p)[k];
 }
 template <class T, int width>
 STEEPEST_HD void store(void* p, int k, const Pack<T, width>& pack) {
+  assume_global(p);
   static_cast<Pack<T, width>*>(p)[k] = pack;
 }
 
