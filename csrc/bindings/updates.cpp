@@ -308,6 +308,10 @@ void bind_plan(py::module_& m) {
              return self.with_plan(
                  [](Plan& plan) { return std::pair(plan.step_count, plan.skipped); });
            })
+      .def("calls",  // of step so far, skipped ones included
+           [](PyPlan& self) {
+             return self.with_plan([](Plan& plan) { return plan.step_count + plan.skipped; });
+           })
       .def("given_of_last_step",
            [](PyPlan& self, int i) {
              return self.with_plan([&](Plan& plan) { return plan.given_of_last_step(i); });

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.errors import BackendError
+from steepest.devices import backend_of, cuda_view, lives_on_cuda
 
 __all__ = ["as_gradient", "as_parameter", "like"]
 
@@ -18,7 +18,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def view(path: str, value: Any) -> Array:
-    """A NumPy array over the memory of ``value``; never a copy."""
+    """A NumPy or CuPy array over the memory of ``value``; never a copy."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
     if isinstance(value, np.ndarray):
@@ -29,17 +29,21 @@ def view(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
     if isinstance(value, type):
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
+    if lives_on_cuda(value):
+        on_device: Array = cuda_view(path, value)  # of CuPy, which has NumPy's members
+        return on_device
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
         if int(value.__dlpack_device__()[0]) not in _CPU:
-            raise _on_a_device(path, value)
+            raise TypeError(
+                f"{path}: this {type(value).__name__} lives on a device that is none "
+                "of CUDA's; move it to the host"
+            )
         try:
             return np.from_dlpack(value)
         except (BufferError, RuntimeError, TypeError, ValueError) as error:
             raise TypeError(
                 f"{path}: this {type(value).__name__} does not export its memory: {error}"
             ) from error
-    if hasattr(value, "__cuda_array_interface__"):
-        raise _on_a_device(path, value)
     if hasattr(value, "__array_interface__"):
         try:
             return np.asarray(value)
@@ -53,13 +57,6 @@ def view(path: str, value: Any) -> Array:
     )
 
 
-def _on_a_device(path: str, value: Any) -> BackendError:
-    return BackendError(
-        f"{path}: this {type(value).__name__} lives on a GPU, and this build of steepest has no "
-        "CUDA module; move it to the host, or build with a CUDA compiler"
-    )
-
-
 def _check_kind(path: str, array: Array) -> None:
     dtype = array.dtype
     if dtype not in _DTYPES:  # equality, so another byte order is not in it
@@ -69,6 +66,10 @@ def _check_kind(path: str, array: Array) -> None:
             f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order "
             f"(a copy of that kind: {fix})"
         )
+    if not isinstance(array, np.ndarray):  # CuPy has no flag for it
+        if array.data.ptr % array.itemsize:
+            raise ValueError(f"{path}: not aligned to its elements; pass a copy of it")
+        return
     if not array.flags.aligned:
         raise ValueError(f"{path}: not aligned to its elements; pass np.require(a, None, 'A')")
 
@@ -91,7 +92,7 @@ def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
     array = view(path, value)
     _check_kind(path, array)
-    if not array.flags.writeable:
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
         why = "" if isinstance(value, np.ndarray) else " (or its DLPack capsule is unversioned)"
         raise ValueError(f"{path}: read-only{why}; pass a writeable array, such as a copy of it")
     if not is_dense(array):
@@ -106,6 +107,7 @@ def as_parameter(path: str, value: Any) -> Array:
 def as_gradient(path: str, value: Any, param: Array) -> Array:
     """An array laid out exactly like the parameter ``param``, over the memory of ``value``."""
     array = view(path, value)
+    backend_of((param, array), ("the parameter", path))
     _check_kind(path, array)
     if array.dtype != param.dtype:
         raise TypeError(
@@ -123,6 +125,10 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
             f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
             f"pass {fix}"
         )
+    if not isinstance(array, np.ndarray):
+        import cupy
+
+        return cupy.lib.stride_tricks.as_strided(array, param.shape, param.strides)
     # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
     return np.lib.stride_tricks.as_strided(
         array.view(param.dtype), param.shape, param.strides, writeable=array.flags.writeable
@@ -131,6 +137,11 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
 
 def like(param: Array, fill: float = 0.0) -> Array:
     """A new array with the dtype, shape and strides of ``param``, on a 64-byte boundary."""
+    if not isinstance(param, np.ndarray):
+        import cupy
+
+        with param.device:
+            return cupy.full_like(param, fill, order="K")
     n, size = param.size, param.itemsize
     memory = np.zeros(n * size + 64, np.uint8)
     skip = -memory.ctypes.data % 64

@@ -21,7 +21,7 @@ __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
 
 def _scalar_name(opt: Optimizer, i: int) -> str:
-    from steepest.optimizer import RULES
+    from steepest.rule_list import RULES
 
     return RULES[opt._rules[opt._paths[i][0]]][3]
 
@@ -84,7 +84,8 @@ def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any
                 f"{where}[{i}][{scalar!r}]", state[i][scalar], at_least=0, at_most=1
             )
         for name, array in mine.items():
-            given = np.asarray(state[i][name])
+            given = state[i][name]
+            given = given if isinstance(given, type(array)) else np.asarray(given)
             if given.dtype != array.dtype:
                 kinds = f"dtype {given.dtype} differs from the present {array.dtype}"
                 raise TypeError(f"{where}[{i}][{name!r}]: {kinds}")
@@ -137,7 +138,7 @@ def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
             group.change(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
-                array[...] = entry[name]
+                opt._backend.assign(array, entry[name])
         steps = [entry["step"] for entry in state]
         scalars = [float(e.get(_scalar_name(opt, i), 0.0)) for i, e in enumerate(state)]
         opt._plan.restore(steps, scalars, count, skipped)
@@ -155,7 +156,9 @@ def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
             whole = state_dict(opt, copy=False)
             contents: dict[str, Any] = {}
             for i, entry in whole["state"].items():
-                arrays = {k: v for k, v in entry.items() if isinstance(v, np.ndarray)}
+                arrays = {
+                    k: opt._backend.to_host(v) for k, v in entry.items() if hasattr(v, "shape")
+                }
                 contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
                 whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
             np.savez(file, json=np.array(json.dumps(whole)), **contents)

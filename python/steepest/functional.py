@@ -17,8 +17,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from steepest import _cpu, arrays, check, rules
-from steepest.optimizer import RULES, Optimizer, group_arguments
+from steepest import arrays, check, devices, rules
+from steepest.optimizer import Optimizer
+from steepest.rule_list import RULES, group_arguments
 
 __all__ = [name.lower() for name in rules.__all__]
 
@@ -59,8 +60,7 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         values = {key: cls.checks[key](key, value) for key, value in values.items()}
         if callable(values["lr"]):
             raise TypeError("lr: a callable; a function takes the number of this step")
-        rule = cls.variant(values)
-        _, _, due, scalar = RULES[rule]
+        _, _, due, scalar = RULES[rule := cls.variant(values)]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         if scalar and product is None and t > 1:
             raise TypeError(f"{name}: mu_product is missing: what the step before returned")
@@ -72,11 +72,12 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         theta = arrays.as_parameter("p", p)
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
-        pair = _cpu.find_overlap([theta, gradient, *views])
+        backend = devices.backend_of([theta], ["p"])
+        pair = backend.find_overlap([theta, gradient, *views])
         if pair is not None:
             first, second = (["p", "g", *due][i] for i in sorted(pair))
             raise ValueError(f"{second}: shares memory with {first}")
-        plan = _cpu.Plan()
+        plan = backend.plan()
         plan.add_group(*group_arguments(rule, values))
         plan.add_tensor(0, theta, views, None, t - 1, start)
         plan.step_plain((gradient,))

@@ -6,44 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from steepest import _cpu, arrays, check, checkpoint, tree
+from steepest import arrays, check, checkpoint, devices, tree
 from steepest.groups import COMMON, Check, ParamGroup, decay_rate, decay_rates, rounds_to_one
+from steepest.rule_list import RULES, group_arguments
 
 __all__ = ["Optimizer"]
 
-RULES = {
-    name: (i, given.split(), states.split(), scalar)
-    for i, (name, given, states, scalar) in enumerate(_cpu.rules())
-}
-NONFINITE = ("propagate", "skip", "raise")
 _KNOWN: set[str] = set()  # the hyperparameters of any rule
+NONFINITE = ("propagate", "skip", "raise")
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
-
-
-def given_of(rule: str, values: Mapping[str, Any]) -> list[float]:
-    """A rule's hyperparameters in the order of its C++ struct; ``betas`` is beta1 and beta2."""
-
-    def one(name: str) -> float:
-        if name in values:
-            return float(values[name])
-        return float(values[name[:-1] + "s"][int(name[-1]) - 1])
-
-    # A callable lr has its value set at each step.
-    values = {**values, "lr": 0.0 if callable(values["lr"]) else values["lr"]}
-    return [one(name) for name in RULES[rule][1]]
-
-
-def coupled_decay(rule: str, values: Mapping[str, Any]) -> float:
-    """The weight decay that is added to the gradient; 0 where the rule has its own."""
-    return 0.0 if "weight_decay" in RULES[rule][1] else float(values["weight_decay"])
-
-
-def group_arguments(rule: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A group as the engine's plan takes it."""
-    ema = values["ema_decay"]
-    rest = 0.0 if ema is None else 1 - ema
-    decay = coupled_decay(rule, values)
-    return RULES[rule][0], given_of(rule, values), decay, values["maximize"], rest
 
 
 class Optimizer:
@@ -110,11 +81,15 @@ class Optimizer:
             raise ValueError("params: no array in it; at least one is due")
         self._add(groups, roots)
 
-    def _setup(self, defaults: dict[str, Any]) -> None:
-        self._plan = _cpu.Plan()
+    def _use(self, backend: devices.Host | devices.Cuda) -> None:
+        self._backend = backend
+        self._plan = backend.plan()
         self._lock = self._plan  # held where a step needs Python between foreign calls
+
+    def _setup(self, defaults: dict[str, Any]) -> None:
+        self._use(devices.HOST)  # until the first arrays say otherwise
         self._groups: list[ParamGroup] = []
-        self._views: list[Any] = []  # the parameters as NumPy arrays
+        self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
         self._emas: list[Any] = []
         self._paths: list[tuple[int, tree.Path]] = []
@@ -156,12 +131,17 @@ class Optimizer:
             given = iter([array for _, array in leaves])
             params = tree.rebuild(group["params"], given.__next__)
             news.append((params, values, [path for path, _ in leaves], views))
-        self._check_apart([view for new in news for view in new[3]], news, roots)
+        views = [view for new in news for view in new[3]]
+        backend = self._common_backend(views, news, roots)
+        self._check_apart(backend, views, news, roots)
         if len({new[1]["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
             raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
         made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
+        if not self._views:
+            self._use(backend)
         for (params, values, paths, views), states in zip(news, made, strict=True):
             self._append(params, values, paths, views, states)
+        self._backend.ready(self._plan)
         first = self._groups[0]["params"]
         self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
 
@@ -175,14 +155,23 @@ class Optimizer:
                 if test in (decay_rate, decay_rates):
                     rounds_to_one(name, values[name], dtype)
 
-    def _check_apart(self, views: list[Any], news: list[Any], roots: list[str]) -> None:
+    def _common_backend(self, views: list[Any], news: list[Any], roots: list[str]) -> Any:
+        """The one that present and new arrays share; an error names two that do not."""
+        names = [tree.written(self._root(i), path) for i, path in self._paths]
+        for root, (_, _, paths, _) in zip(roots, news, strict=True):
+            names += [tree.written(root, path) for path in paths]
+        return devices.backend_of([*self._views, *views], names)
+
+    def _check_apart(
+        self, backend: Any, views: list[Any], news: list[Any], roots: list[str]
+    ) -> None:
         names = [tree.written(self._root(i), path) for i, path in self._paths]
         emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
         names += [f"the running mean of {name}" for name in names[: len(emas)]]
         names += [
             tree.written(r, path) for r, new in zip(roots, news, strict=True) for path in new[2]
         ]
-        pair = _cpu.find_overlap(self._views + emas + views)
+        pair = backend.find_overlap(self._views + emas + views)
         if pair is not None:
             first, second = (names[i] for i in sorted(pair))
             raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
@@ -387,7 +376,7 @@ class Optimizer:
         return [(i, check.number(f"lr({calls})", lr, at_least=0)) for i, lr in asked]
 
     def _ask_schedules(self) -> None:
-        for i, lr in self._rates(sum(self._plan.counts())):
+        for i, lr in self._rates(self._plan.calls()):
             self._plan.set_lr(i, lr)
 
     # What a run has come to -------------------------------------------------------------------
@@ -395,12 +384,14 @@ class Optimizer:
     @property
     def step_count(self) -> int:
         """Steps taken; skipped ones are not counted."""
-        return self._plan.counts()[0]
+        steps, _ = self._plan.counts()
+        return int(steps)
 
     @property
     def skipped(self) -> int:
         """Steps skipped because a gradient was not finite."""
-        return self._plan.counts()[1]
+        _, skipped = self._plan.counts()
+        return int(skipped)
 
     @property
     def grad_norm(self) -> float | None:

@@ -174,6 +174,6 @@ def _lapack(load: bool) -> str:
 
 
 def _cuda() -> str:
-    if importlib.util.find_spec("steepest._cuda") is None:
-        return "not built"
-    return "built"
+    from steepest.devices import cuda_status
+
+    return cuda_status()

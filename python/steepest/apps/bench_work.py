@@ -11,7 +11,8 @@ import numpy as np
 from steepest import _cpu, rules
 from steepest.apps import bench_peers
 from steepest.apps.bench_timing import Contender
-from steepest.optimizer import RULES, Optimizer
+from steepest.optimizer import Optimizer
+from steepest.rule_list import RULES
 
 __all__ = ["PIPELINE", "bytes_of_step", "cases", "contenders", "known_rules", "triad"]
 

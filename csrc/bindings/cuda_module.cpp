@@ -1,0 +1,313 @@
+// The module _cuda: the device's plans, and what there is of a device.
+#include <pybind11/functional.h>
+#include <pybind11/stl.h>
+
+#include <mutex>
+#include <optional>
+
+#include "bindings/errors.hpp"
+#include "core/error.hpp"
+#include "core/intervals.hpp"
+#include "cuda/plan.hpp"
+
+namespace py = pybind11;
+
+namespace steepest {
+namespace {
+
+using cuda::Stream;
+
+// What kept a step from being taken, as in the module _cpu.
+using Trouble = std::optional<std::pair<const char*, int64_t>>;
+
+// An array of CuPy: what of it a plan compares and keeps.
+struct DeviceArray {
+  py::object dtype, shape, strides;
+  void* pointer;  // to the lowest element in memory
+  int64_t n, itemsize, bytes;
+
+  explicit DeviceArray(py::handle array)
+      : dtype(array.attr("dtype")), shape(array.attr("shape")), strides(array.attr("strides")) {
+    n = array.attr("size").cast<int64_t>();
+    itemsize = array.attr("itemsize").cast<int64_t>();
+    bytes = n * itemsize;
+    auto at = static_cast<int64_t>(array.attr("data").attr("ptr").cast<uintptr_t>());
+    const auto dims = shape.cast<std::vector<int64_t>>(),
+               steps = strides.cast<std::vector<int64_t>>();
+    for (size_t i = 0; n > 0 && i < dims.size(); ++i)
+      if (steps[i] < 0) at += (dims[i] - 1) * steps[i];
+    pointer = reinterpret_cast<void*>(static_cast<uintptr_t>(at));
+  }
+  bool fits(const DeviceArray& other) const {
+    return dtype.equal(other.dtype) && shape.equal(other.shape) &&
+           (n == 0 || strides.equal(other.strides));
+  }
+};
+
+// CuPy gives an empty array no address, but a gradient it is.
+void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
+
+class CudaPlan {
+ public:
+  // stream() is the handle of the stream to use, allocate(bytes) device memory with a .ptr.
+  CudaPlan(int device, py::function stream, py::function allocate)
+      : plan_(device), stream_(std::move(stream)), allocate_(std::move(allocate)) {}
+
+  // Arrays are checked in Python, as for the module _cpu.
+  void add_tensor(int group, const py::object& theta, const std::vector<py::object>& states,
+                  const py::object& ema, int64_t t, double scalar) {
+    const Hold hold(mutex_);
+    const DeviceArray layout(theta);
+    const auto keep = [&](const py::object& array) {
+      const DeviceArray seen(array);
+      kept_.push_back(array);
+      taken_.add(seen.pointer, seen.bytes, plan_.size());
+      return seen.pointer;
+    };
+    Tensor tensor{};
+    tensor.group = group;
+    tensor.n = layout.n;
+    tensor.dtype = layout.itemsize == 4 ? DType::float32 : DType::float64;
+    tensor.theta = keep(theta);
+    for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
+    if (!ema.is_none()) tensor.ema = keep(ema);
+    layouts_.push_back(layout);
+    plan_.add_tensor(tensor, t, scalar);
+    bound_.push_back(nullptr);
+    taken_.sort();
+  }
+
+  // The plan's own memory, from the caller's allocator; before the first step, or with it.
+  void place() {
+    if (plan_.placed()) return;
+    py::object memory = allocate_(plan_.bytes_needed());
+    plan_.place(reinterpret_cast<void*>(memory.attr("ptr").cast<uintptr_t>()), stream());
+    memory_.push_back(std::move(memory));  // the old one too: a captured graph may still use it
+  }
+  void ready() {
+    const Hold hold(mutex_);
+    place();
+  }
+
+  Trouble bind(const py::tuple& grads) {
+    const Hold hold(mutex_);
+    if (Trouble trouble = load(grads)) return trouble;
+    for (size_t i = 0; i < bound_.size(); ++i)
+      bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
+    bound_grads_ = grads;
+    bound_loaded_ = true;
+    return {};
+  }
+
+  Trouble step(const py::tuple& grads, const StepOptions& options) {
+    const Hold hold(mutex_);
+    bound_loaded_ = false;
+    if (Trouble trouble = load(grads)) return trouble;
+    return run(options);
+  }
+
+  Trouble step_bound(const StepOptions& options) {
+    const Hold hold(mutex_);
+    if (!bound_loaded_)
+      for (size_t i = 0; i < bound_.size(); ++i)
+        plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
+    bound_loaded_ = true;
+    return run(options);
+  }
+
+  // For Python that needs several calls in a row.
+  void enter() {
+    if (mutex_.try_lock()) return;
+    py::gil_scoped_release release;
+    mutex_.lock();
+  }
+  void leave() { mutex_.unlock(); }
+
+  // f(plan, stream), while nobody else has it.
+  template <class F>
+  auto with_plan(const F& f) {
+    const Hold hold(mutex_);
+    return f(plan_, stream());
+  }
+
+ private:
+  // The GIL is let go while waiting: who holds the mutex may be waiting for it.
+  class Hold {
+   public:
+    explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
+      if (lock_) return;
+      py::gil_scoped_release release;
+      lock_.lock();
+    }
+
+   private:
+    std::unique_lock<std::recursive_mutex> lock_;
+  };
+
+  Stream stream() const { return reinterpret_cast<Stream>(stream_().cast<uintptr_t>()); }
+
+  Trouble load(const py::tuple& grads) {
+    for (int64_t i = 0; i < plan_.size(); ++i) {
+      const py::handle g = PyTuple_GET_ITEM(grads.ptr(), i);
+      if (g.is_none()) {
+        plan_.set_gradient(i, nullptr);
+        continue;
+      }
+      if (Py_TYPE(g.ptr()) != Py_TYPE(kept_.front().ptr())) return {{"mismatch", i}};
+      const DeviceArray seen(g);
+      if (!layouts_[static_cast<size_t>(i)].fits(seen)) return {{"mismatch", i}};
+      if (taken_.overlaps(seen.pointer, seen.bytes)) return {{"overlap", i}};
+      plan_.set_gradient(i, seen.n ? seen.pointer : empty_gradient());
+    }
+    return {};
+  }
+
+  // Gradients that are to be zeroed must be apart from each other.
+  Trouble cannot_zero() const {
+    Intervals seen;
+    for (int64_t i = 0; i < plan_.size(); ++i) {
+      const Tensor& tensor = plan_.tensor(i);
+      if (tensor.grad) seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
+    }
+    const auto pair = seen.sort();
+    if (pair.first >= 0) return {{"shared", pair.second}};
+    return {};
+  }
+
+  Trouble run(const StepOptions& options) {
+    if (options.zero_grad)
+      if (Trouble trouble = cannot_zero()) return trouble;
+    place();
+    const int64_t bad = plan_.step(options, stream());
+    if (bad >= 0) return {{"nonfinite", bad}};
+    return {};
+  }
+
+  std::recursive_mutex mutex_;  // the allocator is Python, which may come back
+  cuda::Plan plan_;
+  py::function stream_, allocate_;
+  std::vector<DeviceArray> layouts_;
+  std::vector<py::object> kept_, memory_;
+  Intervals taken_;  // by the arrays that a step writes
+  std::vector<void*> bound_;
+  py::tuple bound_grads_;
+  bool bound_loaded_ = false;
+};
+
+StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
+                       bool zero_grad) {
+  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
+          zero_grad};
+}
+
+void bind_groups(py::class_<CudaPlan>& c) {
+  c.def("add_group",
+        [](CudaPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
+           double one_minus_ema) {
+          const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
+          return self.with_plan([&](auto& plan, Stream) { return plan.add_group(group); });
+        })
+      .def("set_group",
+           [](CudaPlan& self, int i, int rule, std::vector<double> given, double decay,
+              bool maximize, double one_minus_ema) {
+             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
+             self.with_plan([&](auto& plan, Stream s) { plan.set_group(i, group, s); });
+           })
+      .def("set_lr",
+           [](CudaPlan& self, int i, double lr) {
+             self.with_plan([&](auto& plan, Stream s) { plan.set_lr(i, lr, s); });
+           })
+      .def("given_of_last_step",
+           [](CudaPlan& self, int i) {
+             return self.with_plan(
+                 [&](auto& plan, Stream s) { return plan.given_of_last_step(i, s); });
+           })
+      .def("remember",
+           [](CudaPlan& self) { self.with_plan([](auto& plan, Stream s) { plan.remember(s); }); });
+}
+
+void bind_steps(py::class_<CudaPlan>& c) {
+  c.def("add_tensor", &CudaPlan::add_tensor)
+      .def("__enter__", [](CudaPlan& self) { self.enter(); })
+      .def("__exit__", [](CudaPlan& self, const py::args&) { self.leave(); })
+      .def("ready", &CudaPlan::ready)
+      .def("bind", &CudaPlan::bind)
+      .def("step",
+           [](CudaPlan& self, const py::tuple& grads, double grad_scale,
+              std::optional<double> max_norm, int nonfinite, bool zero_grad) {
+             return self.step(grads, options_of(grad_scale, max_norm, nonfinite, zero_grad));
+           })
+      .def("step_bound",
+           [](CudaPlan& self, double grad_scale, std::optional<double> max_norm, int nonfinite,
+              bool zero_grad) {
+             return self.step_bound(options_of(grad_scale, max_norm, nonfinite, zero_grad));
+           })
+      .def("step_plain", [](CudaPlan& self, const py::tuple& g) { return self.step(g, {}); })
+      .def("step_bound_plain", [](CudaPlan& self) { return self.step_bound({}); });
+}
+
+void bind_counts(py::class_<CudaPlan>& c) {
+  c.def("tensor_step",
+        [](CudaPlan& self, int64_t i) {
+          return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).t; });
+        })
+      .def(
+          "tensor_scalar",
+          [](CudaPlan& self, int64_t i) {
+            return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).scalar; });
+          })
+      .def("restore",
+           [](CudaPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+              int64_t step_count, int64_t skipped) {
+             self.with_plan([&](auto& plan, Stream s) {
+               plan.restore(steps, scalars, step_count, skipped, s);
+             });
+           })
+      .def("counts",
+           [](CudaPlan& self) {
+             return self.with_plan([](auto& plan, Stream s) {
+               const cuda::Counts counts = plan.counts(s);
+               return std::pair(counts.step_count, counts.skipped);
+             });
+           })
+      .def("calls",
+           [](CudaPlan& self) {
+             return self.with_plan([](auto& plan, Stream s) { return plan.calls(s); });
+           })
+      .def("grad_norm", [](CudaPlan& self) {
+        return self.with_plan([](auto& plan, Stream s) { return plan.grad_norm(s); });
+      });
+}
+
+// The indices of two arrays that overlap, or none.
+std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::object>& arrays) {
+  Intervals all;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const DeviceArray array(arrays[i]);
+    all.add(array.pointer, array.bytes, static_cast<int64_t>(i));
+  }
+  const auto pair = all.sort();
+  if (pair.first < 0) return {};
+  return pair;
+}
+
+}  // namespace
+}  // namespace steepest
+
+PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
+  using namespace steepest;
+  translate_errors();
+  m.def("device_count", &cuda::device_count);
+  m.def("runtime_version", &cuda::runtime_version);
+  m.def("find_overlap", &find_overlap);
+  // What was asked of the devices so far: launches, copies, waits.
+  m.def("calls", [] {
+    return py::make_tuple(cuda::calls.launches.load(), cuda::calls.copies.load(),
+                          cuda::calls.waits.load());
+  });
+  py::class_<CudaPlan> plan(m, "Plan");
+  plan.def(py::init<int, py::function, py::function>());
+  bind_groups(plan);
+  bind_steps(plan);
+  bind_counts(plan);
+}

@@ -1,0 +1,57 @@
+# The module _cuda, where a CUDA 13 compiler is found: STEEPEST_CUDA=ON (must be), OFF, AUTO.
+# CMAKE_CUDA_ARCHITECTURES: one, such as 90, makes a quick build for checks.
+set(STEEPEST_CUDA AUTO CACHE STRING "Build the CUDA module: ON, OFF or AUTO")
+
+# The cache keeps a compiler once found: STEEPEST_CUDA is asked first.
+if(STEEPEST_CUDA STREQUAL "OFF")
+  message(STATUS "steepest: no CUDA module, as STEEPEST_CUDA=OFF")
+  return()
+endif()
+if(NOT CMAKE_CUDA_ARCHITECTURES)
+  set(CMAKE_CUDA_ARCHITECTURES
+      75-real 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual)
+endif()
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(STEEPEST_NVCC nvcc PATHS /usr/local/cuda/bin)
+  if(STEEPEST_NVCC)
+    set(CMAKE_CUDA_COMPILER ${STEEPEST_NVCC})
+  endif()
+endif()
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  if(STEEPEST_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "STEEPEST_CUDA=ON, and no CUDA compiler works: set CUDACXX to an nvcc 13")
+  endif()
+  message(STATUS "steepest: no CUDA module, as no CUDA compiler works (set CUDACXX to an nvcc 13)")
+  return()
+endif()
+enable_language(CUDA)
+if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
+  if(STEEPEST_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "STEEPEST_CUDA=ON, and nvcc is ${CMAKE_CUDA_COMPILER_VERSION}: 13 is due")
+  endif()
+  message(STATUS "steepest: no CUDA module, as nvcc ${CMAKE_CUDA_COMPILER_VERSION} is older than 13")
+  return()
+endif()
+message(STATUS "steepest: CUDA module by nvcc ${CMAKE_CUDA_COMPILER_VERSION} "
+               "for ${CMAKE_CUDA_ARCHITECTURES}")
+
+set(CMAKE_CUDA_STANDARD 17)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the import needs no driver
+# The directory's options are the host compiler's; nvcc takes its own.
+get_directory_property(host_options COMPILE_OPTIONS)
+set_directory_properties(PROPERTIES COMPILE_OPTIONS "")
+pybind11_add_module(_cuda MODULE NO_EXTRAS csrc/bindings/cuda_module.cpp csrc/cuda/plan.cpp
+                    csrc/cuda/kernels.cu csrc/cuda/runtime.cu)
+target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
+# As on the host: no fused multiply-add, in device code and in the host's pass over it.
+target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:
+  -fmad=false --expt-relaxed-constexpr --compress-mode=size
+  -Xcompiler=-ffp-contract=off -Xcompiler=-Wall,-Wextra>)
+if(STEEPEST_WERROR)
+  target_compile_options(_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Werror>)
+endif()
+install(TARGETS _cuda DESTINATION steepest)

@@ -1,0 +1,97 @@
+// The kernel that measures the gradients: their global 2-norm, and whether all are finite.
+//
+// Sums in the order of the CPU (cpu/level.cpp, cpu/plan.cpp), so that the bits are the same: a tile
+// has 16 lanes, lane j takes elements j, j + 16, ...; the lanes are folded in half until one is
+// left, and so are the tiles' sums, by the last block to finish.
+#pragma once
+#include "cuda/table.hpp"
+
+namespace steepest::cuda {
+
+constexpr int lanes = 16;
+constexpr int tiles_at_once = threads / lanes;  // by a block
+
+struct NormShared {
+  double lane[threads];
+  bool last;
+};
+
+// One lane of one tile.
+template <class T>
+STEEPEST_HD double lane_sum(const void* grad, int64_t n, int lane, bool& finite) {
+  const T* g = static_cast<const T*>(grad);
+  double sum = 0;
+#ifdef __CUDA_ARCH__
+#pragma unroll 8
+#endif
+  for (int i = lane; i < n; i += lanes) {
+    const double d = static_cast<double>(g[i]);
+    sum += d * d;
+    finite &= g[i] * T(0) == T(0);  // 0 * x is NaN just where x is not finite
+  }
+  return sum;
+}
+
+STEEPEST_HD double sum_lane(const StepArgs& a, int64_t number, int lane) {
+  const int64_t i = a.table.tensor_of[number];
+  void* grad = a.grad(i);
+  if (!grad) return 0;
+  const Entry& e = a.table.entries[i];
+  const int64_t start = (number - e.first_tile) * tile_size;
+  const int64_t n = e.n - start < tile_size ? e.n - start : tile_size;
+  grad = shifted(grad, start * size_of(e.dtype));
+  bool finite = true;
+  const double sum = e.dtype == DType::float32 ? lane_sum<float>(grad, n, lane, finite)
+                                               : lane_sum<double>(grad, n, lane, finite);
+  if (!finite) lower_to(a.table.control->lowest_bad, i);
+  return sum;
+}
+
+// What the sum means for the step.
+STEEPEST_APART void conclude(const StepArgs& a, double squares) {
+  Control& c = *a.table.control;
+  c.bad = c.lowest_bad == none_bad ? -1 : c.lowest_bad;
+  c.lowest_bad = none_bad;
+  c.factor = 1 / a.grad_scale;
+  const bool refused = c.bad >= 0 && a.nonfinite != Nonfinite::propagate;
+  c.skip = refused;  // where it raises, the host launches nothing more
+  if (!a.clip || refused) return;
+  c.grad_norm = base::ops::sqrt(squares) / a.grad_scale;
+  // Not below: a NaN norm makes the factor NaN, as IEEE arithmetic gives.
+  if (!(c.grad_norm <= a.max_norm)) c.factor = a.max_norm / c.grad_norm / a.grad_scale;
+}
+
+template <class Team>
+STEEPEST_HD void measure(const StepArgs& a, const Team& team, NormShared& s) {
+  const int64_t end = a.table.n_full_tiles;
+  for (int64_t first = team.block * tiles_at_once; first < end;
+       first += team.blocks * tiles_at_once) {
+    team.phase([&](int thread) {
+      const int64_t number = first + thread / lanes;
+      if (number < end) s.lane[thread] = sum_lane(a, number, thread % lanes);
+    });
+    team.phase([&](int thread) {
+      if (thread >= tiles_at_once || first + thread >= end) return;
+      double* lane = s.lane + thread * lanes;
+      for (int half = lanes / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
+      a.table.partial[first + thread] = lane[0];
+    });
+  }
+  team.phase([&](int thread) {
+    if (thread == 0) s.last = last_to_finish(a.table.control->ticket, team.blocks);
+  });
+  if (!s.last) return;
+  double* partial = a.table.partial;
+  for (int64_t n = end, half; n > 1; n = half) {
+    half = (n + 1) / 2;
+    team.phase([&](int thread) {
+      for (int64_t i = thread; i < n - half; i += threads) partial[i] += partial[i + half];
+    });
+  }
+  team.phase([&](int thread) {
+    if (thread == 0) conclude(a, end > 0 ? partial[0] : 0.0);
+  });
+}
+
+}  // namespace steepest::cuda

@@ -1,0 +1,301 @@
+#include "cuda/plan.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace steepest::cuda {
+
+namespace {
+
+size_t index(int64_t i) { return static_cast<size_t>(i); }
+int64_t tiles_of(const Tensor& tensor) { return (tensor.n + tile_size - 1) / tile_size; }
+
+template <class T>
+T* at(void* memory, int64_t offset) {
+  return static_cast<T*>(shifted(memory, offset));
+}
+
+}  // namespace
+
+int Plan::add_group(const Group& group) {
+  groups_.push_back(group);
+  last_given_.push_back(group.given);
+  placed_ = false;
+  return static_cast<int>(groups_.size()) - 1;
+}
+
+void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
+  tensors_.push_back(tensor);
+  clocks_.push_back({t, scalar});
+  tiles_ += tiles_of(tensor);
+  empty_ += tensor.n == 0;
+  placed_ = false;
+}
+
+Plan::Layout Plan::layout() const {
+  const auto n_groups = static_cast<int64_t>(groups_.size());
+  int64_t end = 0;
+  const auto take = [&end](int64_t bytes) {
+    const int64_t offset = end;
+    end += (bytes + 63) / 64 * 64;
+    return offset;
+  };
+  Layout l{};
+  take(sizeof(Control));
+  l.groups = take(n_groups * static_cast<int64_t>(sizeof(DeviceGroup)));
+  l.last_given = take(n_groups * max_given * 8);
+  l.entries = take(size() * static_cast<int64_t>(sizeof(Entry)));
+  l.clocks = take(2 * size() * static_cast<int64_t>(sizeof(Clock)));
+  l.grads = take(size() > max_carried ? size() * 8 : 0);
+  l.tensor_of = take((tiles_ + empty_) * 4);
+  l.partial = take(tiles_ * 8);
+  l.end = end;
+  return l;
+}
+
+int64_t Plan::bytes_needed() const { return layout().end; }
+
+DeviceGroup Plan::device_group(int i) const {
+  const Group& group = groups_[index(i)];
+  DeviceGroup d{};
+  std::copy(group.given.begin(), group.given.end(), d.given);
+  d.decay = group.decay;
+  d.one_minus_ema = group.one_minus_ema;
+  d.rule = group.rule;
+  d.maximize = group.maximize;
+  return d;
+}
+
+// Entries, clocks and the tensor of each tile.
+void Plan::fill_tiles(std::vector<char>& image) const {
+  const Layout l = layout();
+  Entry* entries = at<Entry>(image.data(), l.entries);
+  Clock* clocks = at<Clock>(image.data(), l.clocks);
+  int32_t* tensor_of = at<int32_t>(image.data(), l.tensor_of);
+  int64_t tile = 0, empty = tiles_;
+  for (int64_t i = 0; i < size(); ++i) {
+    const Tensor& t = tensors_[index(i)];
+    int64_t& first = t.n == 0 ? empty : tile;
+    Entry& e = entries[i];
+    e.theta = t.theta;
+    std::copy(t.states.begin(), t.states.end(), e.states);
+    e.ema = t.ema;
+    e.n = t.n;
+    e.first_tile = first;
+    e.group = t.group;
+    e.dtype = t.dtype;
+    clocks[i] = clocks[size() + i] = clocks_[index(i)];
+    const int64_t n = std::max<int64_t>(tiles_of(t), 1);
+    std::fill_n(tensor_of + first, n, static_cast<int32_t>(i));
+    first += n;
+  }
+}
+
+void Plan::place(void* memory, Stream stream) {
+  const OnDevice on(device_);
+  refuse_capture("a plan's table", stream);
+  read_back(stream);
+  const Layout l = layout();
+  std::vector<char> image(index(l.end));
+  std::memcpy(image.data(), &control_, sizeof control_);
+  const auto n_groups = static_cast<int64_t>(groups_.size());
+  for (int i = 0; i < n_groups; ++i) {
+    at<DeviceGroup>(image.data(), l.groups)[i] = device_group(i);
+    const std::vector<double>& last = last_given_[index(i)];
+    std::copy(last.begin(), last.end(), at<double>(image.data(), l.last_given) + i * max_given);
+  }
+  fill_tiles(image);
+  copy_in(memory, image.data(), l.end, stream);
+  table_ = {at<Control>(memory, 0),
+            at<DeviceGroup>(memory, l.groups),
+            at<double>(memory, l.last_given),
+            at<Entry>(memory, l.entries),
+            at<Clock>(memory, l.clocks),
+            at<void*>(memory, l.grads),
+            at<int32_t>(memory, l.tensor_of),
+            at<double>(memory, l.partial),
+            n_groups,
+            size(),
+            tiles_,
+            tiles_ + empty_};
+  rule_ = groups_.empty() ? any_rule : groups_[0].rule;
+  for (const Group& group : groups_)
+    if (group.rule != rule_) rule_ = any_rule;
+  blocks_ = resident_blocks(rule_);
+  measure_blocks_ = resident_measure_blocks();
+  written_.clear();
+  placed_ = true;
+}
+
+void Plan::refuse_capture(const char* what, Stream stream) const {
+  if (capturing(stream))
+    throw Error(ErrorKind::value, std::string(what) +
+                                      ": cannot be set or read while a CUDA graph is captured; do "
+                                      "so before the capture or between replays");
+}
+
+// Small writes go as a kernel's arguments: in stream order, without waiting.
+void Plan::write(void* to, const void* from, int64_t bytes, Stream stream) {
+  FewWords words;
+  words.to = static_cast<uint64_t*>(to);
+  words.n = bytes / 8;
+  std::memcpy(words.words, from, index(bytes));
+  launch_write(words, stream);
+}
+
+void Plan::set_group(int i, const Group& group, Stream stream) {
+  static_assert(sizeof(DeviceGroup) <= sizeof(FewWords::words));
+  if (placed_) {
+    const OnDevice on(device_);
+    refuse_capture("hyperparameters", stream);
+    groups_[index(i)] = group;
+    const DeviceGroup d = device_group(i);
+    write(table_.groups + i, &d, sizeof d, stream);
+  }
+  groups_[index(i)] = group;
+}
+
+void Plan::set_lr(int i, double lr, Stream stream) {
+  if (placed_) {
+    const OnDevice on(device_);
+    refuse_capture("lr", stream);
+    write(table_.groups[0].given + i * int64_t{sizeof(DeviceGroup) / 8}, &lr, sizeof lr, stream);
+  }
+  groups_[index(i)].given[0] = lr;
+}
+
+// Pointers that do not fit into a launch's arguments. A graph that is captured must bring its own
+// back at each replay, and after it the table may be another than the host knows.
+void Plan::write_gradients(bool captured, Stream stream) {
+  std::vector<void*> now(index(size()));
+  for (int64_t i = 0; i < size(); ++i) now[index(i)] = tensors_[index(i)].grad;
+  if (!captured && !captured_ && now == written_) return;
+  ManyWords words;
+  constexpr int64_t capacity = sizeof(words.words) / 8;
+  for (int64_t first = 0; first < size(); first += capacity) {
+    words.to = reinterpret_cast<uint64_t*>(table_.grads + first);
+    words.n = std::min(capacity, size() - first);
+    std::memcpy(words.words, now.data() + first, index(words.n * 8));
+    launch_write(words, stream);
+  }
+  written_ = std::move(now);
+}
+
+StepArgs Plan::arguments(const StepOptions& options, Stream stream) {
+  const bool captured = capturing(stream);
+  StepArgs a;
+  a.table = table_;
+  a.grad_scale = options.grad_scale;
+  a.max_norm = options.max_norm;
+  a.measured = options.clip || options.nonfinite != Nonfinite::propagate;
+  a.clip = options.clip;
+  a.nonfinite = options.nonfinite;
+  a.zero_grad = options.zero_grad;
+  a.carried = size() <= max_carried;
+  if (a.carried)
+    for (int64_t i = 0; i < size(); ++i) a.grads[i] = tensors_[index(i)].grad;
+  else
+    write_gradients(captured, stream);
+  captured_ |= captured;
+  return a;
+}
+
+int Plan::grid(int64_t work, int resident) const {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(work, resident)));
+}
+
+int64_t Plan::step(const StepOptions& options, Stream stream) {
+  const OnDevice on(device_);
+  const bool raise = options.nonfinite == Nonfinite::raise;
+  if (raise) refuse_capture("nonfinite='raise'", stream);
+  const StepArgs args = arguments(options, stream);
+  if (args.measured) {
+    constexpr int64_t tiles_at_once = threads / 16;
+    launch_measure(args, grid((tiles_ + tiles_at_once - 1) / tiles_at_once, measure_blocks_),
+                   stream);
+  }
+  if (raise) {
+    const int64_t bad = control(stream).bad;
+    if (bad >= 0) return bad;
+  }
+  launch_update(rule_, args, grid(tiles_ + empty_, blocks_), stream);
+  ++calls_;
+  return -1;
+}
+
+Control Plan::control(Stream stream) {
+  const OnDevice on(device_);
+  refuse_capture("counts and norms", stream);
+  copy_out(&control_, table_.control, sizeof control_, stream);
+  return control_;
+}
+
+// Brings the host's copies up to date, before the plan is placed anew.
+void Plan::read_back(Stream stream) {
+  if (!table_.control) return;
+  const OnDevice on(device_);
+  control(stream);
+  const int64_t n = table_.n_tensors;
+  copy_out(clocks_.data(), table_.clocks + control_.step_count % 2 * n,
+           n * static_cast<int64_t>(sizeof(Clock)), stream);
+  for (int i = 0; i < table_.n_groups; ++i)
+    copy_out(last_given_[index(i)].data(), table_.last_given + i * max_given,
+             static_cast<int64_t>(last_given_[index(i)].size()) * 8, stream);
+}
+
+Counts Plan::counts(Stream stream) {
+  if (table_.control) control(stream);
+  return {control_.step_count, control_.skipped};
+}
+
+double Plan::grad_norm(Stream stream) {
+  if (table_.control) control(stream);
+  return control_.grad_norm;
+}
+
+Clock Plan::clock_of(int64_t i, Stream stream) {
+  if (!placed_) read_back(stream);
+  if (!placed_) return clocks_[index(i)];
+  const OnDevice on(device_);
+  const int64_t row = control(stream).step_count % 2;
+  copy_out(&clocks_[index(i)], table_.clocks + row * size() + i, sizeof(Clock), stream);
+  return clocks_[index(i)];
+}
+
+std::vector<double> Plan::given_of_last_step(int i, Stream stream) {
+  read_back(stream);
+  return last_given_[index(i)];
+}
+
+int64_t Plan::calls(Stream stream) {
+  if (!captured_) return calls_;
+  const Counts now = counts(stream);
+  return now.step_count + now.skipped;
+}
+
+void Plan::restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+                   int64_t step_count, int64_t skipped, Stream stream) {
+  read_back(stream);
+  control_.step_count = step_count;
+  control_.skipped = skipped;
+  calls_ = step_count + skipped;
+  for (int64_t i = 0; i < size(); ++i) clocks_[index(i)] = {steps[index(i)], scalars[index(i)]};
+  if (!placed_) return;
+  const OnDevice on(device_);
+  copy_in(table_.control, &control_, sizeof control_, stream);
+  for (int row = 0; row < 2; ++row)
+    copy_in(table_.clocks + row * size(), clocks_.data(),
+            size() * static_cast<int64_t>(sizeof(Clock)), stream);
+}
+
+void Plan::remember(Stream stream) {
+  for (size_t i = 0; i < groups_.size(); ++i) last_given_[i] = groups_[i].given;
+  if (!placed_) return;
+  const OnDevice on(device_);
+  for (int i = 0; i < table_.n_groups; ++i)
+    copy_in(table_.last_given + i * max_given, last_given_[index(i)].data(),
+            static_cast<int64_t>(last_given_[index(i)].size()) * 8, stream);
+}
+
+}  // namespace steepest::cuda

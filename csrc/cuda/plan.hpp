@@ -1,0 +1,82 @@
+// A plan on a CUDA device: what cpu/plan.hpp is for the host, with counts, scalars and learning
+// rates in device memory, where a captured graph sees them change.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "core/task.hpp"
+#include "cuda/runtime.hpp"
+
+namespace steepest::cuda {
+
+struct Counts {
+  int64_t step_count, skipped;
+};
+
+class Plan {
+ public:
+  explicit Plan(int device) : device_(device) {}
+
+  int add_group(const Group& group);
+  void add_tensor(const Tensor& tensor, int64_t t, double scalar);
+  int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
+  const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
+  // A tensor without elements has a gradient where the pointer is not null.
+  void set_gradient(int64_t i, void* grad) { tensors_[static_cast<size_t>(i)].grad = grad; }
+
+  // After groups or tensors were added: the memory that the plan needs on the device, which the
+  // caller allocates and keeps, and its filling, with everything so far brought along.
+  bool placed() const { return placed_; }
+  int64_t bytes_needed() const;
+  void place(void* memory, Stream stream);
+
+  void set_group(int i, const Group& group, Stream stream);
+  void set_lr(int i, double lr, Stream stream);
+
+  // As on the CPU. Waits for the device under Nonfinite::raise only.
+  int64_t step(const StepOptions& options, Stream stream);
+
+  // These wait for the device.
+  Counts counts(Stream stream);
+  double grad_norm(Stream stream);
+  Clock clock_of(int64_t i, Stream stream);
+  std::vector<double> given_of_last_step(int i, Stream stream);
+  void restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+               int64_t step_count, int64_t skipped, Stream stream);
+  void remember(Stream stream);  // the present hyperparameters as those of the last step
+
+  // Calls of step so far, skipped ones included. Waits once a step was captured: replays count.
+  int64_t calls(Stream stream);
+
+ private:
+  struct Layout {  // offsets in the plan's memory
+    int64_t groups, last_given, entries, clocks, grads, tensor_of, partial, end;
+  };
+  Layout layout() const;
+  void refuse_capture(const char* what, Stream stream) const;
+  Control control(Stream stream);
+  void read_back(Stream stream);
+  void fill_tiles(std::vector<char>& image) const;
+  DeviceGroup device_group(int i) const;
+  StepArgs arguments(const StepOptions& options, Stream stream);
+  void write_gradients(bool captured, Stream stream);
+  void write(void* to, const void* from, int64_t bytes, Stream stream);
+  int grid(int64_t work, int resident) const;
+
+  int device_;
+  std::vector<Group> groups_;
+  std::vector<std::vector<double>> last_given_;
+  std::vector<Tensor> tensors_;
+  std::vector<Clock> clocks_;  // as of the last time they were read back
+  Control control_{0, 0, -1, 1, 0, -1, none_bad, 0};
+  int64_t tiles_ = 0, empty_ = 0;  // of tensors with elements; tensors without
+  int64_t calls_ = 0;
+  bool placed_ = false;
+  bool captured_ = false;       // some step was, which may be replayed
+  std::vector<void*> written_;  // the gradients' table on the device
+  Table table_{};
+  int rule_ = any_rule;
+  int blocks_ = 0, measure_blocks_ = 0;  // that are resident
+};
+
+}  // namespace steepest::cuda

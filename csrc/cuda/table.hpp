@@ -1,0 +1,142 @@
+// What the kernels see of a plan: one block of device memory, built once, and a step's arguments.
+//
+// Tensors are cut into tiles of tile_size elements, counted from each tensor's start; a tile is
+// both what a block updates at a time and what a partial sum of squares covers. Blocks take tiles
+// b, b + blocks, ..., so that they read near each other. Empty tensors have a tile, after all
+// others, as their clocks tick too.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.hpp"
+#include "core/task.hpp"
+#include "rules/ops.hpp"
+
+namespace steepest::cuda {
+
+constexpr int threads = 256;  // of a block
+constexpr int64_t tile_size = norm_block;
+constexpr int max_given = 8;
+
+struct Entry {  // a tensor
+  void* theta;
+  void* states[max_states];
+  void* ema;  // or null
+  int64_t n, first_tile;
+  int32_t group;
+  DType dtype;
+};
+
+// A tensor's own step count and scalar. There are two rows: a step reads row step_count % 2 and
+// writes the other, so that no block can read what another has brought up to date.
+struct Clock {
+  int64_t t;
+  double scalar;
+};
+
+struct DeviceGroup {
+  double given[max_given];
+  double decay, one_minus_ema;
+  int64_t rule, maximize;
+};
+
+struct Control {
+  int64_t step_count, skipped;
+  double grad_norm;    // negative: never clipped
+  double factor;       // on the gradients of this step, once measured
+  int64_t skip;        // whether this step is
+  int64_t bad;         // first tensor with a gradient that is not finite, or -1
+  int64_t lowest_bad;  // the same while blocks look; none_bad
+  uint64_t ticket;     // blocks that have finished
+};
+constexpr int64_t none_bad = INT64_MAX;
+
+struct Table {  // all pointers go into the plan's block
+  Control* control;
+  DeviceGroup* groups;
+  double* last_given;  // max_given a group, as the last step used them
+  const Entry* entries;
+  Clock* clocks;             // two rows
+  void** grads;              // read where they do not fit into the arguments
+  const int32_t* tensor_of;  // by tile
+  double* partial;           // sums of squares by tile
+  int64_t n_groups, n_tensors;
+  int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
+};
+
+// Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.
+constexpr int64_t max_carried = 480;
+
+struct StepArgs {
+  Table table;
+  double grad_scale, max_norm;
+  int32_t measured;  // whether factor and skip are the norm kernel's
+  int32_t clip, zero_grad, carried;
+  Nonfinite nonfinite;
+  void* grads[max_carried];
+
+  STEEPEST_HD void* grad(int64_t tensor) const {
+    return carried ? grads[tensor] : table.grads[tensor];
+  }
+};
+static_assert(sizeof(StepArgs) <= 4096);
+
+// Words to be written to device memory in stream order, without a copy that might wait.
+template <int capacity>
+struct Words {
+  uint64_t* to;
+  int64_t n;
+  uint64_t words[capacity];
+};
+using FewWords = Words<64>;
+using ManyWords = Words<4000>;  // 32 KB: what arguments may have from CUDA 12.1 on
+static_assert(sizeof(ManyWords) <= 32764);
+
+// A function of its own: what one thread does now and then, whose registers all would pay for.
+#ifdef __CUDACC__
+#define STEEPEST_APART __host__ __device__ __noinline__
+#else
+#define STEEPEST_APART inline
+#endif
+
+// As an integer: arrays that a tensor does not have are null, and stay unused.
+STEEPEST_HD void* shifted(void* p, int64_t bytes) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes));
+}
+
+// A block: f(thread) for each of its threads, then a barrier. The other Team is the simulated one
+// of the tests.
+#ifdef __CUDACC__
+struct DeviceTeam {
+  int64_t block, blocks;
+  template <class F>
+  __device__ __forceinline__ void phase(const F& f) const {
+    f(static_cast<int>(threadIdx.x));
+    __syncthreads();
+  }
+};
+#endif
+
+// Of one thread of a block, all of whose writes are behind a barrier: whether the block is the last
+// of its grid to finish. The last finds the ticket at 0 for the next launch.
+STEEPEST_HD bool last_to_finish(uint64_t& ticket, int64_t blocks) {
+#ifdef __CUDA_ARCH__
+  __threadfence();
+  const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
+  __threadfence();
+#else
+  const uint64_t before = ticket++;
+#endif
+  const bool last = before + 1 == static_cast<uint64_t>(blocks);
+  if (last) ticket = 0;
+  return last;
+}
+
+STEEPEST_HD void lower_to(int64_t& target, int64_t value) {
+#ifdef __CUDA_ARCH__
+  atomicMin(reinterpret_cast<long long*>(&target), static_cast<long long>(value));
+#else
+  if (value < target) target = value;
+#endif
+}
+
+}  // namespace steepest::cuda

@@ -1,0 +1,164 @@
+"""Where arrays live: the host, or one CUDA device; what an optimizer asks of either.
+
+The host's needs are NumPy and the module ``_cpu``; a device's CuPy, for memory and streams, and
+the module ``_cuda``. An optimizer has one backend, picked by its first array.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from steepest import _cpu
+from steepest.errors import BackendError
+
+__all__ = ["HOST", "Cuda", "Host", "backend_of", "cuda_view", "lives_on_cuda"]
+
+_CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
+
+
+class Host:
+    """NumPy arrays."""
+
+    name = "the host"
+
+    def plan(self) -> Any:
+        return _cpu.Plan()
+
+    def ready(self, plan: Any) -> None:
+        """The plan needs no memory of its own."""
+
+    def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
+        return _cpu.find_overlap(arrays)
+
+    def to_host(self, array: Any) -> Any:
+        return np.asarray(array)
+
+    def assign(self, array: Any, value: Any) -> None:
+        array[...] = value
+
+
+HOST = Host()
+
+
+class Cuda:
+    """CuPy arrays of one device, on CuPy's current stream of it and from CuPy's memory pool."""
+
+    def __init__(self, device: int) -> None:
+        self.device, self.name = device, f"CUDA device {device}"
+        self._cupy, self._module = _cupy(), _cuda()
+
+    def plan(self) -> Any:
+        stream = self._cupy.cuda.get_current_stream
+        device = self.device
+
+        def allocate(n: int) -> Any:
+            with self._cupy.cuda.Device(device):
+                return self._cupy.cuda.alloc(n)
+
+        return self._module.Plan(device, lambda: stream(device).ptr, allocate)
+
+    def ready(self, plan: Any) -> None:
+        """Allocates and fills the plan's tables, so that no step has to."""
+        plan.ready()
+
+    def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
+        found: tuple[int, int] | None = self._module.find_overlap(arrays)
+        return found
+
+    def to_host(self, array: Any) -> Any:
+        return self._cupy.asnumpy(array)
+
+    def assign(self, array: Any, value: Any) -> None:
+        with self._cupy.cuda.Device(self.device):
+            array[...] = self._cupy.asarray(value)
+
+
+def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
+    """The backend of these arrays.
+
+    Raises
+    ------
+    ValueError
+        If they live on different devices; it names two.
+    """
+    if not arrays:
+        return HOST
+    homes = [_device_of(array) for array in arrays]
+    for name, home in zip(names, homes, strict=True):
+        if home != homes[0]:
+            raise ValueError(
+                f"{name}: lives on {_written(home)}, but {names[0]} on {_written(homes[0])}; an "
+                "optimizer's arrays live on one device, so make one optimizer for each"
+            )
+    return HOST if homes[0] is None else Cuda(homes[0])
+
+
+def _device_of(array: Any) -> int | None:
+    return None if isinstance(array, np.ndarray) else int(array.device.id)
+
+
+def _written(device: int | None) -> str:
+    return "the host" if device is None else f"CUDA device {device}"
+
+
+def lives_on_cuda(value: Any) -> bool:
+    """Whether an exporter's memory is a CUDA device's."""
+    if hasattr(value, "__dlpack_device__"):
+        return int(value.__dlpack_device__()[0]) in _CUDA
+    return hasattr(value, "__cuda_array_interface__")
+
+
+def cuda_view(path: str, value: Any) -> Any:
+    """A CuPy array over the device memory of ``value``; never a copy."""
+    _cuda()
+    cupy = _cupy()
+    if isinstance(value, cupy.ndarray):
+        return value
+    try:
+        if hasattr(value, "__cuda_array_interface__"):
+            return cupy.asarray(value)
+        return cupy.from_dlpack(value)
+    except (BufferError, TypeError, ValueError) as error:
+        raise TypeError(
+            f"{path}: this {type(value).__name__} does not export its device memory: {error}"
+        ) from error
+
+
+def _cuda() -> Any:
+    try:
+        return importlib.import_module("steepest._cuda")
+    except ImportError as error:
+        raise BackendError(
+            "an array lives on a GPU, and this build of steepest has no CUDA module: move it to "
+            "the host, or build with a CUDA 13 compiler"
+        ) from error
+
+
+def _cupy() -> Any:
+    try:
+        return importlib.import_module("cupy")
+    except ImportError as error:
+        raise BackendError(
+            f"an array lives on a GPU, and CuPy cannot be imported ({error}): "
+            "pip install 'steepest[cuda13]'"
+        ) from error
+
+
+def cuda_status() -> str:
+    """What there is of CUDA, or why it is not usable, in words."""
+    try:
+        module = importlib.import_module("steepest._cuda")
+    except ImportError as error:
+        missing = getattr(error, "name", None) == "steepest._cuda"
+        return "not built" if missing else f"built, but not loaded: {error}"
+    version = module.runtime_version()
+    built = f"built with runtime {version // 1000}.{version % 1000 // 10}"
+    try:
+        n = module.device_count()
+    except BackendError as error:
+        return f"{built}; not usable: {error}"
+    return f"{built}; {n} device{'s' if n != 1 else ''}"

@@ -1,0 +1,94 @@
+"""On a GPU: the bits of the host, streams, graphs, and arrays past 2^31 elements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from table import RULES, STAGES, STEP_STAGES
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def cupy():
+    return pytest.importorskip("cupy")
+
+
+def problem(dtype, steps=4):
+    rng = np.random.default_rng(0)
+    sizes = (100_003, 1, 0, 4097)
+    thetas = [rng.standard_normal(n).astype(dtype) for n in sizes]
+    return thetas, [[rng.standard_normal(n).astype(dtype) for n in sizes] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_every_rule_and_stage_gives_the_bits_of_the_host(cupy, rule, dtype):
+    for stages, step_stages in zip(STAGES, (*STEP_STAGES, {}), strict=True):
+        thetas, grads = problem(dtype)
+        stages = {**stages, **rule.kwargs}
+        host, there = [t.copy() for t in thetas], [cupy.asarray(t) for t in thetas]
+        a, b = getattr(st, rule.cls)(host, **stages), getattr(st, rule.cls)(there, **stages)
+        for step in grads:
+            a.step([g.copy() for g in step], **step_stages)
+            b.step([cupy.asarray(g) for g in step], **step_stages)
+        for x, y in zip(host, there, strict=True):
+            assert x.tobytes() == cupy.asnumpy(y).tobytes()
+        assert a.grad_norm == b.grad_norm and a.step_count == b.step_count
+
+
+def test_a_captured_graph_sees_counts_and_rates_change(cupy):
+    host, there = np.ones(5000), cupy.ones(5000)
+    gradient = np.linspace(-1, 1, 5000)
+    a, b = st.Adam(host), st.Adam(there)
+    b.bind_grads(cupy.asarray(gradient))
+    a.step(gradient)
+    b.step()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.get_current_stream().synchronize()
+    with stream:
+        stream.begin_capture()
+        b.step()
+        graph = stream.end_capture()
+        for lr in (1e-3, 1e-2, 1e-4):
+            a.lr = b.lr = lr
+            a.step(gradient)
+            graph.launch(stream)
+        stream.synchronize()
+        assert b.step_count == 4
+    assert host.tobytes() == cupy.asnumpy(there).tobytes()
+
+
+def test_a_rate_is_not_set_while_a_graph_is_captured(cupy):
+    opt = st.SGD(cupy.ones(3), lr=0.1)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        try:
+            with pytest.raises(ValueError, match="hyperparameters: cannot be set or read while"):
+                opt.lr = 0.2
+        finally:
+            stream.end_capture()
+
+
+def test_more_tensors_than_arguments_hold(cupy):
+    host = [np.full(7, float(i)) for i in range(1000)]
+    there = [cupy.asarray(x) for x in host]
+    a, b = st.Adam(host), st.Adam(there)
+    for k in range(3):
+        a.step([x + k for x in host])
+        b.step([x + k for x in there])
+    for x, y in zip(host, there, strict=True):
+        assert x.tobytes() == cupy.asnumpy(y).tobytes()
+
+
+def test_past_two_to_the_31_elements(cupy):
+    n = 2**31 + 16
+    free, _ = cupy.cuda.runtime.memGetInfo()
+    if free < 9 * n:
+        pytest.skip(f"{9 * n} bytes are due, {free} are free")
+    p, g = cupy.zeros(n, np.float32), cupy.ones(n, np.float32)
+    st.SGD(p, lr=1.0).step(g)
+    assert bool((p == -1).all())

@@ -1,0 +1,31 @@
+"""The CUDA kernels over a simulated grid: the CPU engine's bits, under sanitizers."""
+
+from __future__ import annotations
+
+import pytest
+
+import compilers
+
+SANITIZED = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    cxx = compilers.compiler("g++")
+    folder = tmp_path_factory.mktemp("grid")
+    names = [compilers.NATIVE / "grid.cpp", compilers.NATIVE / "simulated.cpp"]
+    plan = folder / "cuda_plan.cpp"  # another plan.cpp than the CPU's
+    plan.write_text(f'#include "{compilers.ROOT / "csrc/cuda/plan.cpp"}"\n')
+    flags = [*SANITIZED, "-Wno-unknown-pragmas"]
+    made = compilers.objects(cxx, folder, flags, [*compilers.ENGINE, *names, plan], ("base",))
+    compilers.run(cxx, *flags, *made, "-fopenmp", "-pthread", "-o", folder / "grid")
+    return folder / "grid"
+
+
+def test_random_lists_grids_and_orders_give_the_bits_of_the_cpu(grid):
+    """Also: one launch without clip, no synchronisation, and graphs that see rates change."""
+    assert compilers.run(grid, 0, 300, OMP_NUM_THREADS="1") == "300 cases\n"
+
+
+def test_tiles_on_both_sides_of_two_to_the_31_and_32_elements(grid):
+    assert compilers.run(grid, OMP_NUM_THREADS="1") == "far tiles\n"

@@ -1,0 +1,191 @@
+"""Optimizers on device arrays: the module _cuda over a simulated device, a CuPy over the host.
+
+All of the package but the launches themselves: what the tests with a GPU repeat on a real one.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import sys
+import sysconfig
+
+import fake_cupy
+import numpy as np
+import pybind11
+import pytest
+
+import compilers
+import steepest as st
+from table import RULES, STAGES, STEP_STAGES
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory):
+    """The module _cuda, compiled over the simulated device."""
+    cxx = compilers.compiler("g++")
+    folder = tmp_path_factory.mktemp("device")
+    sources = [
+        compilers.ROOT / "csrc/bindings/cuda_module.cpp",
+        compilers.ROOT / "csrc/cuda/plan.cpp",
+        compilers.NATIVE / "simulated.cpp",
+    ]
+    includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
+    made = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1"]
+    compilers.run(cxx, *flags, *includes, "-shared", *sources, "-o", made)
+    spec = importlib.util.spec_from_file_location("_cuda", made)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(autouse=True)
+def device(module, monkeypatch):
+    monkeypatch.setitem(sys.modules, "steepest._cuda", module)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
+    monkeypatch.setattr(fake_cupy, "full", [False])
+    return module
+
+
+def on_device(array, device=0):
+    return fake_cupy.ndarray(array.copy("K"), device)
+
+
+def problem(dtype, steps=4):
+    rng = np.random.default_rng(0)
+    sizes = (1003, 1, 0, 5000)
+    thetas = [rng.standard_normal(n).astype(dtype) for n in sizes]
+    return thetas, [[rng.standard_normal(n).astype(dtype) for n in sizes] for _ in range(steps)]
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_every_rule_gives_the_bits_of_the_host(rule, dtype):
+    for k, (stages, step_stages) in enumerate(zip(STAGES, (*STEP_STAGES, {}), strict=True)):
+        thetas, grads = problem(dtype)
+        stages = {**stages, **rule.kwargs}
+        host, there = [t.copy() for t in thetas], [on_device(t) for t in thetas]
+        a, b = getattr(st, rule.cls)(host, **stages), getattr(st, rule.cls)(there, **stages)
+        for i, step in enumerate(grads):
+            step = [None if i == k and j == 1 else g for j, g in enumerate(step)]
+            a.step([g if g is None else g.copy() for g in step], **step_stages)
+            b.step([g if g is None else on_device(g) for g in step], **step_stages)
+        for x, y in zip(host, there, strict=True):
+            assert x.tobytes() == y.held.tobytes()
+        same_state(a, b)
+        assert a.grad_norm == b.grad_norm
+
+
+def same_state(a, b):
+    mine, others = a.state_dict(), b.state_dict()
+    assert mine["param_groups"] == others["param_groups"]
+    assert (a.step_count, a.skipped) == (b.step_count, b.skipped)
+    for i, entry in mine["state"].items():
+        for name, value in entry.items():
+            other = others["state"][i][name]
+            if isinstance(value, np.ndarray):
+                assert value.tobytes() == other.held.tobytes()
+            else:
+                assert value == other
+
+
+def test_a_step_is_one_launch_and_waits_for_nothing(device):
+    p, g = on_device(np.ones(100)), on_device(np.ones(100))
+    opt = st.Adam(p, lr=lambda step: 0.1 / (1 + step), ema_decay=0.9)
+    opt.lr = 0.1
+    opt.bind_grads(g)
+    before = device.calls()
+    opt.step()
+    opt.step(g, zero_grad=True)
+    launches, copies, waits = (b - a for a, b in zip(before, device.calls(), strict=True))
+    assert (launches, copies, waits) == (2, 0, 0)
+    opt.step(g, max_norm=1.0, nonfinite="skip")
+    assert [b - a for a, b in zip(before, device.calls(), strict=True)] == [4, 0, 0]
+
+
+def test_a_schedule_is_asked_without_waiting(device):
+    asked = []
+    opt = st.SGD(on_device(np.ones(3)), lr=lambda step: asked.append(step) or 0.1)
+    before = device.calls()[2]
+    for _ in range(3):
+        opt.step(on_device(np.ones(3)))
+    assert asked == [0, 1, 2] and device.calls()[2] == before
+
+
+def test_checkpoints_go_between_host_and_device(tmp_path):
+    thetas, grads = problem(np.float32)
+    a = st.NAdam([t.copy() for t in thetas])
+    b = st.NAdam([on_device(t) for t in thetas])
+    b.step([on_device(g) for g in grads[0]])
+    b.save(tmp_path / "run.npz")
+    a.load(tmp_path / "run.npz")
+    same_state(a, b)
+    a.step(grads[1])
+    b.load_state_dict(b.state_dict())
+    b.step([on_device(g) for g in grads[1]])
+    same_state(a, b)
+
+
+def test_iterates_are_device_arrays():
+    p = on_device(np.ones(1))
+    opt = st.Nesterov(p, lr=0.1, momentum=0.5)
+    opt.step(on_device(np.ones(1)))
+    assert isinstance(opt.iterates(), fake_cupy.ndarray)
+    np.testing.assert_allclose(opt.iterates().held, [0.9])
+
+
+def test_host_and_device_do_not_mix():
+    p = [on_device(np.ones(3)), np.ones(3)]
+    with pytest.raises(ValueError, match=r"params\[1\]: lives on the host, but params"):
+        st.SGD(p, lr=0.1)
+    opt = st.SGD(p[:1], lr=0.1)
+    with pytest.raises(ValueError, match=r"grads\[0\]: lives on the host, but the parameter on"):
+        opt.step([np.ones(3)])
+    assert opt.step_count == 0
+
+
+def test_two_devices_do_not_mix():
+    p = [on_device(np.ones(3)), on_device(np.ones(3), 1)]
+    words = r"params\[1\]: lives on CUDA device 1, but params\[0\] on CUDA device 0; an optim"
+    with pytest.raises(ValueError, match=words):
+        st.SGD(p, lr=0.1)
+
+
+def test_no_memory_leaves_no_optimizer():
+    p = on_device(np.ones(3))
+    fake_cupy.full[0] = True
+    with pytest.raises(MemoryError, match="Out of memory allocating"):
+        st.Adam(p)
+
+
+def test_dtypes_that_have_no_kernel():
+    with pytest.raises(TypeError, match="params: dtype int64; allowed are float32 and float64"):
+        st.SGD(on_device(np.arange(3)), lr=0.1)
+
+
+def test_overlap_and_other_layouts_are_refused():
+    p = on_device(np.ones((2, 3)))
+    opt = st.SGD(p, lr=0.1)
+    with pytest.raises(ValueError, match="grads: shares memory with a parameter"):
+        opt.step(p)
+    with pytest.raises(ValueError, match=r"grads: strides .* differ"):
+        opt.step(on_device(np.ones((3, 2)).T))
+    with pytest.raises(ValueError, match="shares memory with"):
+        st.SGD([p, p.view()], lr=0.1)
+
+
+def test_nonfinite_raises_by_name():
+    opt = st.SGD([on_device(np.ones(3))], lr=0.1)
+    with pytest.raises(FloatingPointError, match=r"grads\[0\]: not finite"):
+        opt.step([on_device(np.full(3, np.nan))], nonfinite="raise")
+    assert opt.step_count == 0
+
+
+def test_copies_are_of_their_own():
+    p = on_device(np.ones(3))
+    opt = st.Adam(p)
+    opt.step(on_device(np.ones(3)))
+    other = copy.deepcopy(opt)
+    other.step(on_device(np.ones(3)))
+    assert (opt.step_count, other.step_count) == (1, 2)

@@ -1,0 +1,320 @@
+// The CUDA engine over a simulated grid against the CPU engine, bit for bit: random lists of
+// tensors, alignments, groups, options, grids and orders. Exits with 1 and says where they differ.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "core/error.hpp"
+#include "cpu/plan.hpp"
+#include "cuda/plan.hpp"
+#include "rules/list.hpp"
+#include "simulated.hpp"
+
+using namespace steepest;
+using cuda::simulated::settings;
+
+namespace {
+
+std::mt19937_64 rng;
+
+int64_t pick(int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(rng);
+}
+bool chance(double p) { return std::bernoulli_distribution(p)(rng); }
+
+[[noreturn]] void fail(const char* what, uint64_t seed, int64_t i) {
+  std::printf("seed %llu: %s differs at %lld\n", static_cast<unsigned long long>(seed), what,
+              static_cast<long long>(i));
+  std::exit(1);
+}
+
+template <class... Rules>
+std::vector<std::pair<int, int>> sizes(base::List<Rules...>) {  // given, states
+  return {{static_cast<int>(sizeof(typename Rules::Given) / 8), Rules::n_states}...};
+}
+
+// The same numbers twice: for the host, and for the simulated device, at an offset of its own. The
+// device's copy ends where its memory does, so that the sanitizer sees an access beyond it.
+struct Array {
+  std::unique_ptr<char[]> host, device;
+  int64_t bytes = 0, skip = 0;
+
+  Array(int64_t n, DType dtype, bool aligned) {
+    bytes = n * size_of(dtype);
+    skip = aligned ? 0 : size_of(dtype) * pick(0, 3);
+    host = std::make_unique<char[]>(static_cast<size_t>(bytes) + 1);
+    device = std::make_unique<char[]>(static_cast<size_t>(bytes + skip) + 1);
+    fill(dtype, false);
+  }
+  void fill(DType dtype, bool rough) {
+    std::normal_distribution<double> normal;
+    for (int64_t i = 0; i < bytes / size_of(dtype); ++i) {
+      double x = std::abs(normal(rng));
+      if (rough && chance(0.01)) x = chance(0.5) ? std::nan("") : 1e300 * 1e300;
+      const float single = static_cast<float>(x);
+      std::memcpy(host.get() + i * size_of(dtype),
+                  dtype == DType::float32 ? static_cast<const void*>(&single) : &x,
+                  static_cast<size_t>(size_of(dtype)));
+    }
+    if (bytes) std::memcpy(at_device(), host.get(), static_cast<size_t>(bytes));
+  }
+  char* at_device() const { return device.get() + skip; }
+
+  // NaN for NaN, else the bits.
+  bool same(DType dtype) const {
+    for (int64_t i = 0; i < bytes; i += size_of(dtype)) {
+      const bool equal = dtype == DType::float32 ? same_number<float>(i) : same_number<double>(i);
+      if (!equal) return false;
+    }
+    return true;
+  }
+  template <class T>
+  bool same_number(int64_t at) const {
+    T a, b;
+    std::memcpy(&a, host.get() + at, sizeof a);
+    std::memcpy(&b, at_device() + at, sizeof b);
+    return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
+  }
+};
+
+struct Pair {  // a tensor in both worlds
+  DType dtype;
+  std::vector<Array> arrays;  // theta, gradient, states, and an EMA where there is one
+  Tensor host{}, device{};
+};
+
+Pair make_tensor(int group, int n_states, bool ema, bool aligned, int64_t n) {
+  Pair p{chance(0.5) ? DType::float32 : DType::float64, {}, {}, {}};
+  const int n_arrays = 2 + n_states + ema;
+  for (int k = 0; k < n_arrays; ++k) p.arrays.emplace_back(n, p.dtype, aligned);
+  p.host.n = p.device.n = n;
+  p.host.dtype = p.device.dtype = p.dtype;
+  p.host.group = p.device.group = group;
+  p.host.theta = p.arrays[0].host.get();
+  p.device.theta = p.arrays[0].at_device();
+  for (int s = 0; s < n_states; ++s) {
+    p.host.states[static_cast<size_t>(s)] = p.arrays[static_cast<size_t>(2 + s)].host.get();
+    p.device.states[static_cast<size_t>(s)] = p.arrays[static_cast<size_t>(2 + s)].at_device();
+  }
+  if (ema) p.host.ema = p.arrays.back().host.get();
+  if (ema) p.device.ema = p.arrays.back().at_device();
+  return p;
+}
+
+int64_t some_size() {
+  switch (pick(0, 5)) {
+    case 0:
+      return 0;
+    case 1:
+      return pick(1, 20);
+    case 2:
+      return cuda::tile_size + pick(-2, 2);
+    case 3:
+      return 2 * cuda::tile_size + pick(0, 9);
+    default:
+      return pick(1, 3000);
+  }
+}
+
+Group some_group(int rule, int n_given, bool ema) {
+  Group g{rule, {}, chance(0.3) ? 0.1 : 0, chance(0.3), ema ? 0.25 : 0};
+  std::uniform_real_distribution<double> rate(0.01, 0.99);
+  for (int k = 0; k < n_given; ++k) g.given.push_back(rate(rng));
+  return g;
+}
+
+StepOptions some_options() {
+  StepOptions o;
+  if (chance(0.3)) o.grad_scale = 4;
+  o.clip = chance(0.4);
+  if (o.clip) o.max_norm = chance(0.3) ? 1e9 : 0.5;
+  o.nonfinite = static_cast<Nonfinite>(pick(0, 2));
+  o.zero_grad = chance(0.3);
+  return o;
+}
+
+// One list of tensors, stepped in both worlds.
+class Case {
+ public:
+  explicit Case(uint64_t seed) : seed_(seed) {
+    rng.seed(seed);
+    settings = {};
+    settings.resident = static_cast<int>(pick(1, 9));
+    const auto all = sizes(base::AllRules{});
+    const bool mixed = chance(0.3);
+    const auto one = static_cast<int>(seed % all.size());
+    ema_ = chance(0.4);
+    const int n_groups = static_cast<int>(pick(1, 3));
+    for (int g = 0; g < n_groups; ++g) {
+      rules_.push_back(mixed ? static_cast<int>(pick(0, static_cast<int64_t>(all.size()) - 1))
+                             : one);
+      n_given_.push_back(all[static_cast<size_t>(rules_.back())].first);
+      n_states_.push_back(all[static_cast<size_t>(rules_.back())].second);
+      const Group group = some_group(rules_.back(), n_given_.back(), ema_);
+      host_.add_group(group);
+      device_.add_group(group);
+    }
+    const bool many = chance(0.04);  // more than a launch's arguments hold
+    add(many ? cuda::max_carried + pick(1, 9) : pick(1, 9), many ? 3 : 0);
+  }
+
+  void run() {
+    for (int k = 0; k < 6; ++k) {
+      if (k == 3 && chance(0.3)) add(2, 0);
+      if (chance(0.2)) change_rate();
+      step();
+    }
+    if (chance(0.5)) graph();
+    compare();
+  }
+
+ private:
+  void add(int64_t n, int64_t fixed) {
+    const bool aligned = chance(0.5);
+    for (int64_t i = 0; i < n; ++i) {
+      const auto group = static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
+      tensors_.push_back(make_tensor(group, n_states_[static_cast<size_t>(group)], ema_, aligned,
+                                     fixed ? fixed : some_size()));
+      host_.add_tensor(tensors_.back().host, 0, 1);
+      device_.add_tensor(tensors_.back().device, 0, 1);
+    }
+    auto memory = std::make_unique<char[]>(static_cast<size_t>(device_.bytes_needed()));
+    device_.place(memory.get(), nullptr);
+    memory_ = std::move(memory);
+  }
+
+  void change_rate() {
+    const auto g = static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
+    host_.set_lr(g, 0.123);
+    device_.set_lr(g, 0.123, nullptr);
+  }
+
+  void set_gradients(bool rough) {
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      Array& grad = tensors_[i].arrays[1];
+      grad.fill(tensors_[i].dtype, rough);
+      const bool none = chance(0.2);
+      host_.set_gradient(static_cast<int64_t>(i), none ? nullptr : grad.host.get());
+      device_.set_gradient(static_cast<int64_t>(i), none ? nullptr : grad.at_device());
+    }
+  }
+
+  void step() {
+    set_gradients(chance(0.2));
+    const StepOptions options = some_options();
+    const int64_t launches = cuda::calls.launches, waits = cuda::calls.waits;
+    const int64_t want = host_.step(options), got = device_.step(options, nullptr);
+    if (want != got) fail("the first bad tensor", seed_, want);
+    if (options.nonfinite != Nonfinite::raise && cuda::calls.waits != waits)
+      fail("no synchronisation in a step: the number", seed_, cuda::calls.waits - waits);
+    const bool measured = options.clip || options.nonfinite != Nonfinite::propagate;
+    const bool carried = static_cast<int64_t>(tensors_.size()) <= cuda::max_carried;
+    if (carried && got < 0 && cuda::calls.launches - launches != 1 + measured)
+      fail("one launch without clip: the number", seed_, cuda::calls.launches - launches);
+    compare();
+  }
+
+  // A step captured, and replayed with another rate and other gradients in the same memory.
+  void graph() {
+    StepOptions options = some_options();
+    if (options.nonfinite == Nonfinite::raise) options.nonfinite = Nonfinite::skip;
+    set_gradients(false);
+    settings.capturing = true;
+    device_.step(options, nullptr);
+    settings.capturing = false;
+    for (int k = 0; k < 3; ++k) {
+      for (Pair& p : tensors_) p.arrays[1].fill(p.dtype, k == 1);
+      change_rate();
+      host_.step(options);
+      cuda::simulated::replay();
+      compare();
+    }
+  }
+
+  void compare() {
+    const cuda::Counts counts = device_.counts(nullptr);
+    if (counts.step_count != host_.step_count) fail("step_count", seed_, counts.step_count);
+    if (counts.skipped != host_.skipped) fail("skipped", seed_, counts.skipped);
+    const double norm = device_.grad_norm(nullptr);
+    if (std::memcmp(&norm, &host_.grad_norm, 8) != 0 &&
+        !(std::isnan(norm) && std::isnan(host_.grad_norm)))
+      fail("grad_norm", seed_, 0);
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      const auto id = static_cast<int64_t>(i);
+      for (size_t k = 0; k < tensors_[i].arrays.size(); ++k)
+        if (!tensors_[i].arrays[k].same(tensors_[i].dtype))
+          fail("an array of tensor", seed_, id * 10 + static_cast<int64_t>(k));
+      const cuda::Clock clock = device_.clock_of(id, nullptr);
+      if (clock.t != host_.step_of(id)) fail("the step of tensor", seed_, id);
+      if (std::memcmp(&clock.scalar, &host_.scalar_of(id), 8) != 0)
+        fail("the scalar of tensor", seed_, id);
+    }
+    for (int g = 0; g < static_cast<int>(rules_.size()); ++g)
+      if (device_.given_of_last_step(g, nullptr) != host_.given_of_last_step(g))
+        fail("the last hyperparameters of group", seed_, g);
+  }
+
+  uint64_t seed_;
+  bool ema_ = false;
+  std::vector<int> rules_, n_given_, n_states_;
+  std::vector<Pair> tensors_;
+  Plan host_;
+  cuda::Plan device_{0};
+  std::unique_ptr<char[]> memory_;
+};
+
+// Memory of n floats that costs only what is touched.
+float* reserve(int64_t n) {
+  void* p = mmap(nullptr, static_cast<size_t>(n) * sizeof(float), PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) {
+    std::printf("%lld floats cannot be reserved\n", static_cast<long long>(n));
+    std::exit(2);
+  }
+  return static_cast<float*>(p);
+}
+
+// The blocks on both sides of 2^31 elements, and of 2^32.
+void far_tiles() {
+  const int64_t n = (int64_t{1} << 32) + 16, width = cuda::tile_size;
+  float *theta = reserve(n), *grad = reserve(n);
+  Tensor tensor{theta, grad, {}, nullptr, n, DType::float32, 0};
+  cuda::Plan plan(0);
+  plan.add_group({0, {0.5}, 0, false, 0});
+  plan.add_tensor(tensor, 0, 0);
+  auto memory = std::make_unique<char[]>(static_cast<size_t>(plan.bytes_needed()));
+  settings = {};
+  settings.resident = static_cast<int>(n / width + 1);
+  for (const int64_t side : {int64_t{1} << 31, int64_t{1} << 32}) {
+    settings.only_blocks.push_back(side / width - 1);
+    settings.only_blocks.push_back(side / width);
+  }
+  for (const int64_t tile : settings.only_blocks)
+    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
+      grad[i] = static_cast<float>(i % 1013);
+  plan.place(memory.get(), nullptr);
+  plan.step({}, nullptr);
+  for (const int64_t tile : settings.only_blocks)
+    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
+      if (theta[i] != -0.5f * static_cast<float>(i % 1013)) fail("far out, theta", 0, i);
+  std::printf("far tiles\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 1) {
+    far_tiles();
+    return 0;
+  }
+  const uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
+  const uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200;
+  for (uint64_t seed = first; seed < first + count; ++seed) Case(seed).run();
+  std::printf("%llu cases\n", static_cast<unsigned long long>(count));
+}

@@ -1,0 +1,118 @@
+#include "simulated.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <random>
+
+#include "cuda/norm.hpp"
+#include "cuda/runtime.hpp"
+#include "cuda/update.hpp"
+
+namespace steepest::cuda {
+
+Calls calls;
+
+namespace simulated {
+Settings settings;
+}
+using simulated::settings;
+
+namespace {
+
+std::mt19937_64 random_order{1};
+
+std::vector<int> shuffled(int n) {
+  std::vector<int> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random_order);
+  return order;
+}
+
+struct Team {
+  int64_t block, blocks;
+  template <class F>
+  void phase(const F& f) const {
+    for (int thread : shuffled(threads)) f(thread);
+  }
+};
+
+// body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
+template <class Shared, class F>
+void run_grid(int blocks, const F& body) {
+  for (int block : shuffled(blocks)) {
+    const auto& only = settings.only_blocks;
+    if (!only.empty() && std::find(only.begin(), only.end(), block) == only.end()) continue;
+    auto shared = std::make_unique<Shared>();
+    std::memset(static_cast<void*>(shared.get()), 0xA5, sizeof(Shared));
+    shared->last = false;
+    body(Team{block, blocks}, *shared);
+  }
+}
+
+void launch(std::function<void()> run) {
+  ++calls.launches;
+  if (settings.capturing)
+    settings.graph.push_back(std::move(run));
+  else
+    run();
+}
+
+template <class... Rules>
+void run_update(List<Rules...>, int rule, const StepArgs& a, int blocks) {
+  const auto all = [&](const Team& team, UpdateShared& s) { update<List<Rules...>>(a, team, s); };
+  if (rule == any_rule) return run_grid<UpdateShared>(blocks, all);
+  int i = 0;
+  const auto one = [&](auto only) {
+    if (rule != i++) return;
+    run_grid<UpdateShared>(blocks, [&](const Team& team, UpdateShared& s) {
+      update<List<decltype(only)>>(a, team, s);
+    });
+  };
+  (one(Rules{}), ...);
+}
+
+template <int capacity>
+void write(const Words<capacity>& words) {
+  const auto kept = std::make_shared<Words<capacity>>(words);
+  launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
+}
+
+void copy(void* to, const void* from, int64_t bytes) {
+  ++calls.copies;
+  ++calls.waits;
+  if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
+}
+
+}  // namespace
+
+void simulated::replay() {
+  for (const auto& run : settings.graph) run();
+}
+
+OnDevice::OnDevice(int device) : before_(device), device_(device) {}
+OnDevice::~OnDevice() {}
+
+int resident_blocks(int) { return settings.resident; }
+int resident_measure_blocks() { return settings.resident; }
+
+void launch_update(int rule, const StepArgs& args, int blocks, Stream) {
+  const auto kept = std::make_shared<StepArgs>(args);
+  launch([=] { run_update(base::AllRules{}, rule, *kept, blocks); });
+}
+void launch_measure(const StepArgs& args, int blocks, Stream) {
+  const auto kept = std::make_shared<StepArgs>(args);
+  launch([=] {
+    run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) { measure(*kept, t, s); });
+  });
+}
+void launch_write(const FewWords& words, Stream) { write(words); }
+void launch_write(const ManyWords& words, Stream) { write(words); }
+void copy_in(void* device, const void* host, int64_t bytes, Stream) { copy(device, host, bytes); }
+void copy_out(void* host, const void* device, int64_t bytes, Stream) { copy(host, device, bytes); }
+bool capturing(Stream) { return settings.capturing; }
+int device_count() { return 1; }
+int runtime_version() { return 0; }
+
+}  // namespace steepest::cuda
