@@ -114,8 +114,9 @@ def lives_on_cuda(value: Any) -> bool:
 
 def cuda_view(path: str, value: Any) -> Any:
     """A CuPy array over the device memory of ``value``; never a copy."""
-    _cuda()
-    cupy = _cupy()
+    what = f"{path}: this {type(value).__name__} lives on a GPU"
+    _cuda(what)
+    cupy = _cupy(what)
     if isinstance(value, cupy.ndarray):
         return value
     try:
@@ -128,23 +129,22 @@ def cuda_view(path: str, value: Any) -> Any:
         ) from error
 
 
-def _cuda() -> Any:
+def _cuda(what: str = "an array lives on a GPU") -> Any:
     try:
         return importlib.import_module("steepest._cuda")
     except ImportError as error:
         raise BackendError(
-            "an array lives on a GPU, and this build of steepest has no CUDA module: move it to "
-            "the host, or build with a CUDA 13 compiler"
+            f"{what}, and this build of steepest has no CUDA module: move it to the host, or build "
+            "with a CUDA 13 compiler"
         ) from error
 
 
-def _cupy() -> Any:
+def _cupy(what: str = "an array lives on a GPU") -> Any:
     try:
         return importlib.import_module("cupy")
     except ImportError as error:
         raise BackendError(
-            f"an array lives on a GPU, and CuPy cannot be imported ({error}): "
-            "pip install 'steepest[cuda13]'"
+            f"{what}, and CuPy cannot be imported ({error}): pip install 'steepest[cuda13]'"
         ) from error
 
 
