@@ -29,7 +29,8 @@ namespace {
 
 std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
-// Two threads begin to pay at twice this: see bench/RESULTS.md.
+// A second thread from twice this on: above 64 K elements of Adam, whose step must not wait for a
+// core that others keep busy (bench/contention.py).
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 
 #ifdef _OPENMP
