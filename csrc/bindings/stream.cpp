@@ -1,4 +1,4 @@
-// Bindings of the memory yardsticks.
+// Bindings of the memory yardstick.
 #include "cpu/stream.hpp"
 
 #include <pybind11/numpy.h>
@@ -13,7 +13,6 @@ namespace steepest {
 namespace {
 
 using Doubles = py::array_t<double, py::array::c_style>;
-using Words = py::array_t<uint32_t, py::array::c_style>;
 
 void triad(Doubles& a, const Doubles& b, const Doubles& c, double scalar) {
   if (a.size() != b.size() || a.size() != c.size())
@@ -25,17 +24,11 @@ void triad(Doubles& a, const Doubles& b, const Doubles& c, double scalar) {
   stream_triad(out, b.data(), c.data(), scalar, a.size());
 }
 
-uint32_t read(const Words& words) {
-  py::gil_scoped_release release;
-  return stream_read(words.data(), words.size());
-}
-
 }  // namespace
 
 void bind_stream(py::module_& m) {
   m.def("stream_triad", &triad, py::arg("a").noconvert(), py::arg("b").noconvert(),
         py::arg("c").noconvert(), py::arg("scalar"));
-  m.def("stream_read", &read, py::arg("words").noconvert());
 }
 
 }  // namespace steepest

@@ -134,15 +134,14 @@ def test_ratio_is_the_median_over_common_rounds():
     assert bench_timing.ratio(slow, fast) == 3.0
 
 
-def test_triad_and_read():
+def test_triad():
     rng = np.random.default_rng(2)
     n = 300_001
     a, b, c = np.zeros(n), rng.standard_normal(n), rng.standard_normal(n)
-    words = rng.integers(0, 1 << 32, n, dtype=np.uint32)
     for threads in (1, 2, 3):
         st.set_num_threads(threads)
+        a[:] = 0
         _cpu.stream_triad(a, b, c, 3.0)
         np.testing.assert_array_equal(a, b + 3.0 * c)
-        assert _cpu.stream_read(words) == int(words.sum(dtype=np.uint64)) % (1 << 32)
     with pytest.raises(ValueError, match=r"stream_triad: sizes 300001, 300001, 300000 differ"):
         _cpu.stream_triad(a, b, c[1:].copy(), 3.0)
