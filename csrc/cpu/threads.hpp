@@ -2,7 +2,7 @@
 //
 // Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
 // container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
-// nested teams would only wait for each other; one below a measured amount of traffic.
+// nested teams would only wait for each other; one below an amount of traffic.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -12,7 +12,7 @@
 
 namespace steepest::linalg {
 
-// Up to this size the loop here beats potrf's call and its threads; measured.
+// Up to this size the loop here is taken, not potrf's call and its threads; not tuned by timing.
 constexpr int64_t own_cholesky_n = 40;
 
 // λ and D of one damped system; D has one positive number a variable.

@@ -10,7 +10,7 @@
 
 namespace steepest::linalg {
 
-// Work (rows * n²) of one call below which the loop here beats a BLAS call; measured.
+// Work (rows * n²) of one call below which the loop here is taken, not BLAS; not tuned by timing.
 constexpr int64_t own_gram_work = 16384;
 constexpr int64_t own_gram_n = 24;
 // Rows handed to BLAS at once. With few columns, so many that what syrk has read is still in cache
