@@ -67,6 +67,22 @@ def test_levels_and_threads(rule, stages, dtype):
                     assert after(rule, data, stages, **options) == want, threads
 
 
+@pytest.mark.parametrize("rule, stages", CASES, ids=str)
+def test_memory_fetched_ahead(rule, stages):
+    """Whether and how far, past the arrays' ends included."""
+    data = problem(np.float32)
+    before = _cpu.set_fetch_ahead(0, 0, 0)
+    try:
+        for options in ALL_STEP[::3]:
+            _cpu.set_fetch_ahead(0, 0, 0)
+            want = after(rule, data, stages, **options)
+            for bytes in (64, 448, 1 << 20):
+                _cpu.set_fetch_ahead(bytes, bytes, bytes)
+                assert after(rule, data, stages, **options) == want, bytes
+    finally:
+        _cpu.set_fetch_ahead(*before)
+
+
 def test_small_work_is_threaded_here():
     """The test above would prove nothing if its teams had one thread."""
     if not _cpu.openmp:

@@ -4,9 +4,11 @@
 
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "bindings/module.hpp"
 #include "core/intervals.hpp"
+#include "cpu/fetch_ahead.hpp"
 #include "cpu/plan.hpp"
 #include "rules/list.hpp"
 
@@ -330,6 +332,10 @@ void bind_updates(py::module_& m) {
   m.def("rules", [] { return describe_all(base::AllRules{}); });
   m.def("find_overlap", &find_overlap);
   m.def("simd_level", &level_in_use);
+  m.def("set_fetch_ahead", [](int64_t alone, int64_t staged, int64_t norm) {
+    const FetchAhead before = std::exchange(fetch_ahead, {alone, staged, norm});
+    return py::make_tuple(before.alone, before.staged, before.norm);
+  });
   m.def("set_simd_level", [](const std::string& name) { set_level(name.c_str()); });
   m.def("simd_levels", [] {
     std::vector<std::string> names;

@@ -5,8 +5,9 @@
 namespace steepest {
 
 constexpr int max_states = 4;  // three of a rule; a fourth for the benchmarks' yardstick
-// Elements a chunk at most: six arrays of float64 of this size stay in a 48 KB L1 cache.
-constexpr int64_t chunk_size = 1024;
+// Elements a chunk at most: six arrays of float64 of this size, and what is fetched ahead of them,
+// stay in a 48 KB L1 cache.
+constexpr int64_t chunk_size = 512;
 // Elements a partial sum of squares covers, counted from the tensor's start.
 constexpr int64_t norm_block = 4096;
 
@@ -19,6 +20,7 @@ struct Chunk {
   void* states[max_states];
   void* ema;
   int64_t n;
+  int64_t ahead;  // bytes ahead of its use that memory is fetched; 0: not
 };
 
 // Constant over a step for all tensors of one group, dtype and step count.

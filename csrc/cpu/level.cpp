@@ -15,6 +15,26 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
+// Calls update(begin, end) over a chunk; where memory is to be fetched ahead of its use, four lines
+// at a time, each after fetch(i) for the element c.ahead bytes further on.
+template <class T, class Fetch, class Update>
+void each(const Chunk& c, const Fetch& fetch, const Update& update) {
+  constexpr int64_t line = 64 / sizeof(T), block = 4 * line;
+  const int64_t ahead = c.ahead / static_cast<int64_t>(sizeof(T));
+  int64_t i = 0;
+  if (ahead > 0) {
+    for (; i + block <= c.n; i += block) {
+      for (int64_t j = i; j < i + block; j += line) fetch(j + ahead);
+      update(i, i + block);
+    }
+  }
+  update(i, c.n);
+}
+
+void to_read(const void* p) { __builtin_prefetch(p, 0); }
+// Asks for the line to be owned at once, as the processor's own prefetchers do not.
+void to_write(const void* p) { __builtin_prefetch(p, 1); }
+
 template <class Rule, class T>
 void apply(Chunk& c, const Record& record) {
   using Hyper = typename Rule::template Hyper<T>;
@@ -27,22 +47,31 @@ void apply(Chunk& c, const Record& record) {
   T* b = static_cast<T*>(c.states[1]);
   T* d = static_cast<T*>(c.states[2]);
   T* e = static_cast<T*>(c.states[3]);
-  const int64_t n = c.n;
-  STEEPEST_ARRAYS_APART
-  for (int64_t i = 0; i < n; ++i) {
-    T s[max_states] = {};
-    if constexpr (n_states > 0) s[0] = a[i];
-    if constexpr (n_states > 1) s[1] = b[i];
-    if constexpr (n_states > 2) s[2] = d[i];
-    if constexpr (n_states > 3) s[3] = e[i];
-    T x = theta[i];
-    Rule::update(x, g[i], s, h);
-    theta[i] = x;
-    if constexpr (n_states > 0) a[i] = s[0];
-    if constexpr (n_states > 1) b[i] = s[1];
-    if constexpr (n_states > 2) d[i] = s[2];
-    if constexpr (n_states > 3) e[i] = s[3];
-  }
+  const auto fetch = [=](int64_t i) {
+    to_write(theta + i);
+    to_read(g + i);
+    if constexpr (n_states > 0) to_write(a + i);
+    if constexpr (n_states > 1) to_write(b + i);
+    if constexpr (n_states > 2) to_write(d + i);
+    if constexpr (n_states > 3) to_write(e + i);
+  };
+  each<T>(c, fetch, [=](int64_t begin, int64_t end) {
+    STEEPEST_ARRAYS_APART
+    for (int64_t i = begin; i < end; ++i) {
+      T s[max_states] = {};
+      if constexpr (n_states > 0) s[0] = a[i];
+      if constexpr (n_states > 1) s[1] = b[i];
+      if constexpr (n_states > 2) s[2] = d[i];
+      if constexpr (n_states > 3) s[3] = e[i];
+      T x = theta[i];
+      Rule::update(x, g[i], s, h);
+      theta[i] = x;
+      if constexpr (n_states > 0) a[i] = s[0];
+      if constexpr (n_states > 1) b[i] = s[1];
+      if constexpr (n_states > 2) d[i] = s[2];
+      if constexpr (n_states > 3) e[i] = s[3];
+    }
+  });
 }
 
 template <class Rule, class T>
@@ -57,9 +86,12 @@ void scale(Chunk& c, const Record& record) {
   const T factor = static_cast<T>(record.factor);
   const T* g = static_cast<const T*>(c.g);
   T* out = static_cast<T*>(c.scratch);
-  const int64_t n = c.n;
-  STEEPEST_ARRAYS_APART
-  for (int64_t i = 0; i < n; ++i) out[i] = factor * g[i];
+  each<T>(
+      c, [=](int64_t i) { to_read(g + i); },
+      [=](int64_t begin, int64_t end) {
+        STEEPEST_ARRAYS_APART
+        for (int64_t i = begin; i < end; ++i) out[i] = factor * g[i];
+      });
   c.g = out;
 }
 
@@ -69,9 +101,14 @@ void decay(Chunk& c, const Record& record) {
   const T* g = static_cast<const T*>(c.g);  // may be scratch itself
   const T* theta = static_cast<const T*>(c.theta);
   T* out = static_cast<T*>(c.scratch);
-  const int64_t n = c.n;
-  STEEPEST_ARRAYS_APART
-  for (int64_t i = 0; i < n; ++i) out[i] = g[i] + lambda * theta[i];
+  const auto fetch = [=](int64_t i) {
+    to_read(g + i);
+    to_write(theta + i);
+  };
+  each<T>(c, fetch, [=](int64_t begin, int64_t end) {
+    STEEPEST_ARRAYS_APART
+    for (int64_t i = begin; i < end; ++i) out[i] = g[i] + lambda * theta[i];
+  });
   c.g = out;
 }
 
@@ -80,9 +117,12 @@ void ema(Chunk& c, const Record& record) {
   const T rest = static_cast<T>(record.one_minus_ema);
   const T* theta = static_cast<const T*>(c.theta);
   T* e = static_cast<T*>(c.ema);
-  const int64_t n = c.n;
-  STEEPEST_ARRAYS_APART
-  for (int64_t i = 0; i < n; ++i) e[i] += rest * (theta[i] - e[i]);
+  each<T>(
+      c, [=](int64_t i) { to_write(e + i); },
+      [=](int64_t begin, int64_t end) {
+        STEEPEST_ARRAYS_APART
+        for (int64_t i = begin; i < end; ++i) e[i] += rest * (theta[i] - e[i]);
+      });
 }
 
 template <class T>
@@ -106,13 +146,14 @@ constexpr int width = 2;
 typedef double Doubles __attribute__((vector_size(8 * width)));
 
 template <class T>
-BlockSum block_sum(const void* data, int64_t n) {
+BlockSum block_sum(const void* data, int64_t n, int64_t ahead) {
   typedef T Values __attribute__((vector_size(sizeof(T) * width)));
   const T* g = static_cast<const T*>(data);
   Doubles sum[lanes / width] = {};
   Values bad = {};  // 0 * x is NaN just where x is not finite
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
+    if (ahead > 0) to_read(reinterpret_cast<const char*>(g + i) + ahead);
 #pragma GCC unroll 8
     for (int k = 0; k < lanes / width; ++k) {
       Values x;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/fetch_ahead.hpp"
 #include "cpu/threads.hpp"
 
 namespace steepest {
@@ -113,7 +114,8 @@ Plan::Norm Plan::measure() {
       if (!tensor.grad) continue;
       const int64_t start = (block - blocks_[index(i)]) * norm_block;
       const BlockSum sum = level().block_sum[static_cast<int>(tensor.dtype)](
-          at(tensor.grad, start * size_of(tensor.dtype)), std::min(norm_block, tensor.n - start));
+          at(tensor.grad, start * size_of(tensor.dtype)), std::min(norm_block, tensor.n - start),
+          fetch_ahead.norm);
       partial_[index(block)] = sum.squares;
       int64_t seen = first_bad.load(std::memory_order_relaxed);
       while (!sum.finite && i < seen && !first_bad.compare_exchange_weak(seen, i)) {
@@ -190,6 +192,7 @@ void Plan::walk(int64_t begin, int64_t end) const {
     for (int64_t x = std::max<int64_t>(begin - offsets_[index(i)], 0); x < stop;) {
       Chunk c;
       c.n = std::min(work.chunk, stop - x);
+      c.ahead = work.n_stages > 1 ? fetch_ahead.staged : fetch_ahead.alone;
       c.theta = at(tensor.theta, x * item);
       c.g = c.grad = at(tensor.grad, x * item);
       c.scratch = scratch;
