@@ -119,14 +119,25 @@ def cuda_view(path: str, value: Any) -> Any:
     cupy = _cupy(what)
     if isinstance(value, cupy.ndarray):
         return value
-    try:
+    usable_cupy(what)
+    try:  # PyTorch refuses by RuntimeError, whichever of the two is asked for
         if hasattr(value, "__cuda_array_interface__"):
             return cupy.asarray(value)
         return cupy.from_dlpack(value)
-    except (BufferError, TypeError, ValueError) as error:
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise TypeError(
             f"{path}: this {type(value).__name__} does not export its device memory: {error}"
         ) from error
+
+
+def usable_cupy(what: str) -> Any:
+    """CuPy, where there are a device, a driver and a module _cuda for it; else BackendError."""
+    module = _cuda(what)
+    try:
+        module.device_count()
+    except BackendError as error:
+        raise BackendError(f"{what}, and no device is usable: {error}") from error
+    return _cupy(what)
 
 
 def _cuda(what: str = "an array lives on a GPU") -> Any:
