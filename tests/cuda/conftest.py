@@ -48,7 +48,7 @@ def device(module, hooks, monkeypatch):
     """The simulated module, in the place of a device's own and of CuPy."""
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
-    monkeypatch.setattr(fake_cupy, "full", [False])
+    monkeypatch.setattr(fake_cupy, "left", [False])
     monkeypatch.setattr(fake_cupy, "capture", [hooks.simulated_capture])
     monkeypatch.setattr(fake_cupy, "replay", [hooks.simulated_replay])
     yield module

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 
 allocated: list[int] = []
-full = [False]  # whether the device has no memory left
+# Allocations before the device has no memory left; False: it always has.
+left: list[int | bool] = [False]
 # What a stream's capture and a graph's launch do; a simulated device has its own.
 capture = [lambda on: None]
 replay = [lambda: None]
@@ -76,11 +77,17 @@ class _Pointer:
 
 
 class Device(contextlib.AbstractContextManager):
-    def __init__(self, device=0):
-        self.id = device
+    current = 0
+
+    def __init__(self, device=None):
+        self.id = Device.current if device is None else device
+
+    def __enter__(self):
+        self.before, Device.current = Device.current, self.id
+        return self
 
     def __exit__(self, *args):
-        return None
+        Device.current = self.before
 
     def synchronize(self):
         pass
@@ -109,9 +116,16 @@ class Stream(contextlib.AbstractContextManager):
         return SimpleNamespace(launch=lambda stream: replay[0]())
 
 
-def _alloc(n):
-    if full[0]:
+def _take(n):
+    if left[0] is False:
+        return
+    if left[0] == 0:
         raise MemoryError(f"Out of memory allocating {n} bytes")
+    left[0] -= 1
+
+
+def _alloc(n):
+    _take(n)
     memory = np.empty(n, np.uint8)
     allocated.append(n)
     return SimpleNamespace(ptr=memory.ctypes.data, memory=memory)
@@ -143,18 +157,26 @@ def empty(shape, dtype):
     return ndarray(np.empty(shape, dtype))
 
 
+class _Shared:
+    def __init__(self, interface):
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
+
+
 def asarray(value):
-    return value if isinstance(value, ndarray) else ndarray(np.array(value))
+    if isinstance(value, ndarray):
+        return value
+    if hasattr(value, "__cuda_array_interface__"):  # CuPy does not see that it is read-only
+        return ndarray(np.asarray(_Shared(value.__cuda_array_interface__)))
+    return ndarray(np.array(value))
 
 
 def asnumpy(value):
     return value.held.copy("K")
 
 
-def full_like(array, fill, order="K"):
-    if full[0]:
-        raise MemoryError("Out of memory allocating a state array")
-    return ndarray(np.full_like(array.held, fill, order=order), array.device.id)
+def full(size, fill, dtype):
+    _take(size * dtype.itemsize)
+    return ndarray(np.full(size, fill, dtype), Device.current)
 
 
 def _as_strided(array, shape, strides):

@@ -123,7 +123,7 @@ def test_two_devices_do_not_mix():
 
 def test_no_memory_leaves_no_optimizer():
     p = on_device(np.ones(3))
-    fake_cupy.full[0] = True
+    fake_cupy.left[0] = 0
     with pytest.raises(MemoryError, match="Out of memory allocating"):
         st.Adam(p)
 
