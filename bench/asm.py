@@ -1,4 +1,7 @@
-"""Prints the loop of a rule at a SIMD level: `bench/asm.py adam avx2 [float64]`."""
+"""Prints the loop of a rule at a SIMD level: `bench/asm.py adam avx2 [float64]`.
+
+`bench/asm.py cuda [90]` reports on the CUDA kernels: see asm_cuda.py.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+
+import asm_cuda
 
 ROOT = Path(__file__).resolve().parent.parent
 CONDITIONAL = re.compile(r"\tj(?!mp)[a-z]+ +([0-9a-f]+) ")
@@ -76,6 +81,8 @@ def main() -> int:
     parser.add_argument("level", choices=["base", "avx2", "avx512"])
     parser.add_argument("dtype", nargs="?", choices=["float32", "float64"], default="float32")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build folder")
+    if sys.argv[1:2] == ["cuda"]:
+        return asm_cuda.main(sys.argv[2] if len(sys.argv) > 2 else None)
     args = parser.parse_args()
     functions = disassembly(level_object(args.build, args.level))
     found = loop(kernel(functions, args.rule, args.dtype, args.level))

@@ -4,6 +4,7 @@
 
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "bindings/errors.hpp"
 #include "core/error.hpp"
@@ -24,14 +25,16 @@ using Trouble = std::optional<std::pair<const char*, int64_t>>;
 struct DeviceArray {
   py::object dtype, shape, strides;
   void* pointer;  // to the lowest element in memory
-  int64_t n, itemsize, bytes;
+  int64_t n, itemsize, bytes, device;
 
   explicit DeviceArray(py::handle array)
       : dtype(array.attr("dtype")), shape(array.attr("shape")), strides(array.attr("strides")) {
     n = array.attr("size").cast<int64_t>();
     itemsize = array.attr("itemsize").cast<int64_t>();
     bytes = n * itemsize;
-    auto at = static_cast<int64_t>(array.attr("data").attr("ptr").cast<uintptr_t>());
+    const py::object data = array.attr("data");
+    device = data.attr("device_id").cast<int64_t>();
+    auto at = static_cast<int64_t>(data.attr("ptr").cast<uintptr_t>());
     const auto dims = shape.cast<std::vector<int64_t>>(),
                steps = strides.cast<std::vector<int64_t>>();
     for (size_t i = 0; n > 0 && i < dims.size(); ++i)
@@ -39,7 +42,7 @@ struct DeviceArray {
     pointer = reinterpret_cast<void*>(static_cast<uintptr_t>(at));
   }
   bool fits(const DeviceArray& other) const {
-    return dtype.equal(other.dtype) && shape.equal(other.shape) &&
+    return device == other.device && dtype.equal(other.dtype) && shape.equal(other.shape) &&
            (n == 0 || strides.equal(other.strides));
   }
 };
@@ -74,13 +77,19 @@ class CudaPlan {
     layouts_.push_back(layout);
     plan_.add_tensor(tensor, t, scalar);
     bound_.push_back(nullptr);
-    taken_.sort();
+    sorted_ = false;
+  }
+
+  // Memory for what will be added, so that nothing is added where there is none.
+  void reserve(int64_t groups, const std::vector<int64_t>& sizes) {
+    const Hold hold(mutex_);
+    spare_ = allocate_(plan_.bytes_needed(groups, sizes));
   }
 
   // The plan's own memory, from the caller's allocator; before the first step, or with it.
   void place() {
     if (plan_.placed()) return;
-    py::object memory = allocate_(plan_.bytes_needed());
+    py::object memory = spare_ ? std::exchange(spare_, {}) : allocate_(plan_.bytes_needed());
     plan_.place(reinterpret_cast<void*>(memory.attr("ptr").cast<uintptr_t>()), stream());
     memory_.push_back(std::move(memory));  // the old one too: a captured graph may still use it
   }
@@ -147,6 +156,8 @@ class CudaPlan {
   Stream stream() const { return reinterpret_cast<Stream>(stream_().cast<uintptr_t>()); }
 
   Trouble load(const py::tuple& grads) {
+    if (!sorted_) taken_.sort();
+    sorted_ = true;
     for (int64_t i = 0; i < plan_.size(); ++i) {
       const py::handle g = PyTuple_GET_ITEM(grads.ptr(), i);
       if (g.is_none()) {
@@ -188,7 +199,9 @@ class CudaPlan {
   py::function stream_, allocate_;
   std::vector<DeviceArray> layouts_;
   std::vector<py::object> kept_, memory_;
-  Intervals taken_;  // by the arrays that a step writes
+  py::object spare_;  // reserved, for the next place
+  Intervals taken_;   // by the arrays that a step writes
+  bool sorted_ = true;
   std::vector<void*> bound_;
   py::tuple bound_grads_;
   bool bound_loaded_ = false;
@@ -230,6 +243,7 @@ void bind_steps(py::class_<CudaPlan>& c) {
   c.def("add_tensor", &CudaPlan::add_tensor)
       .def("__enter__", [](CudaPlan& self) { self.enter(); })
       .def("__exit__", [](CudaPlan& self, const py::args&) { self.leave(); })
+      .def("reserve", &CudaPlan::reserve)
       .def("ready", &CudaPlan::ready)
       .def("bind", &CudaPlan::bind)
       .def("step",

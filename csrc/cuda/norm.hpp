@@ -47,6 +47,23 @@ STEEPEST_HD double sum_lane(const StepArgs& a, int64_t number, int lane) {
   return sum;
 }
 
+// partial[i] += partial[i + half] for i < n, by this thread's part. A single block does it, so that
+// reads must be in flight at the same time: for 2^28 elements there are 2^15 additions.
+STEEPEST_HD void fold(double* partial, int64_t n, int64_t half, int thread) {
+  constexpr int in_flight = 8;
+  for (int64_t first = thread; first < n; first += in_flight * threads) {
+    double sum[in_flight];
+    for (int k = 0; k < in_flight; ++k) {
+      const int64_t i = first + k * threads;
+      if (i < n) sum[k] = partial[i] + partial[i + half];
+    }
+    for (int k = 0; k < in_flight; ++k) {
+      const int64_t i = first + k * threads;
+      if (i < n) partial[i] = sum[k];
+    }
+  }
+}
+
 // What the sum means for the step.
 STEEPEST_APART void conclude(const StepArgs& a, double squares) {
   Control& c = *a.table.control;
@@ -85,9 +102,7 @@ STEEPEST_HD void measure(const StepArgs& a, const Team& team, NormShared& s) {
   double* partial = a.table.partial;
   for (int64_t n = end, half; n > 1; n = half) {
     half = (n + 1) / 2;
-    team.phase([&](int thread) {
-      for (int64_t i = thread; i < n - half; i += threads) partial[i] += partial[i + half];
-    });
+    team.phase([&](int thread) { fold(partial, n - half, half, thread); });
   }
   team.phase([&](int thread) {
     if (thread == 0) conclude(a, end > 0 ? partial[0] : 0.0);

@@ -9,7 +9,17 @@ namespace steepest::cuda {
 namespace {
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
-int64_t tiles_of(const Tensor& tensor) { return (tensor.n + tile_size - 1) / tile_size; }
+int64_t tiles_of(int64_t n) { return (n + tile_size - 1) / tile_size; }
+
+DeviceGroup device_group(const Group& group) {
+  DeviceGroup d{};
+  std::copy(group.given.begin(), group.given.end(), d.given);
+  d.decay = group.decay;
+  d.one_minus_ema = group.one_minus_ema;
+  d.rule = group.rule;
+  d.maximize = group.maximize;
+  return d;
+}
 
 template <class T>
 T* at(void* memory, int64_t offset) {
@@ -28,13 +38,16 @@ int Plan::add_group(const Group& group) {
 void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   tensors_.push_back(tensor);
   clocks_.push_back({t, scalar});
-  tiles_ += tiles_of(tensor);
+  tiles_ += tiles_of(tensor.n);
   empty_ += tensor.n == 0;
   placed_ = false;
 }
 
-Plan::Layout Plan::layout() const {
-  const auto n_groups = static_cast<int64_t>(groups_.size());
+Plan::Counted Plan::counted() const {
+  return {static_cast<int64_t>(groups_.size()), size(), tiles_, empty_};
+}
+
+Plan::Layout Plan::layout(const Counted& n) {
   int64_t end = 0;
   const auto take = [&end](int64_t bytes) {
     const int64_t offset = end;
@@ -43,33 +56,33 @@ Plan::Layout Plan::layout() const {
   };
   Layout l{};
   take(sizeof(Control));
-  l.groups = take(n_groups * static_cast<int64_t>(sizeof(DeviceGroup)));
-  l.last_given = take(n_groups * max_given * 8);
-  l.entries = take(size() * static_cast<int64_t>(sizeof(Entry)));
-  l.clocks = take(2 * size() * static_cast<int64_t>(sizeof(Clock)));
-  l.grads = take(size() > max_carried ? size() * 8 : 0);
-  l.tensor_of = take((tiles_ + empty_) * 4);
-  l.partial = take(tiles_ * 8);
+  l.groups = take(n.groups * static_cast<int64_t>(sizeof(DeviceGroup)));
+  l.last_given = take(n.groups * max_given * 8);
+  l.entries = take(n.tensors * static_cast<int64_t>(sizeof(Entry)));
+  l.clocks = take(2 * n.tensors * static_cast<int64_t>(sizeof(Clock)));
+  l.grads = take(n.tensors > max_carried ? n.tensors * 8 : 0);
+  l.tensor_of = take((n.tiles + n.empty) * 4);
+  l.partial = take(n.tiles * 8);
   l.end = end;
   return l;
 }
 
-int64_t Plan::bytes_needed() const { return layout().end; }
+int64_t Plan::bytes_needed() const { return layout(counted()).end; }
 
-DeviceGroup Plan::device_group(int i) const {
-  const Group& group = groups_[index(i)];
-  DeviceGroup d{};
-  std::copy(group.given.begin(), group.given.end(), d.given);
-  d.decay = group.decay;
-  d.one_minus_ema = group.one_minus_ema;
-  d.rule = group.rule;
-  d.maximize = group.maximize;
-  return d;
+int64_t Plan::bytes_needed(int64_t more_groups, const std::vector<int64_t>& more_sizes) const {
+  Counted n = counted();
+  n.groups += more_groups;
+  for (const int64_t size : more_sizes) {
+    ++n.tensors;
+    n.tiles += tiles_of(size);
+    n.empty += size == 0;
+  }
+  return layout(n).end;
 }
 
 // Entries, clocks and the tensor of each tile.
 void Plan::fill_tiles(std::vector<char>& image) const {
-  const Layout l = layout();
+  const Layout l = layout(counted());
   Entry* entries = at<Entry>(image.data(), l.entries);
   Clock* clocks = at<Clock>(image.data(), l.clocks);
   int32_t* tensor_of = at<int32_t>(image.data(), l.tensor_of);
@@ -86,7 +99,7 @@ void Plan::fill_tiles(std::vector<char>& image) const {
     e.group = t.group;
     e.dtype = t.dtype;
     clocks[i] = clocks[size() + i] = clocks_[index(i)];
-    const int64_t n = std::max<int64_t>(tiles_of(t), 1);
+    const int64_t n = std::max<int64_t>(tiles_of(t.n), 1);
     std::fill_n(tensor_of + first, n, static_cast<int32_t>(i));
     first += n;
   }
@@ -96,12 +109,12 @@ void Plan::place(void* memory, Stream stream) {
   const OnDevice on(device_);
   refuse_capture("a plan's table", stream);
   read_back(stream);
-  const Layout l = layout();
+  const Layout l = layout(counted());
   std::vector<char> image(index(l.end));
   std::memcpy(image.data(), &control_, sizeof control_);
   const auto n_groups = static_cast<int64_t>(groups_.size());
   for (int i = 0; i < n_groups; ++i) {
-    at<DeviceGroup>(image.data(), l.groups)[i] = device_group(i);
+    at<DeviceGroup>(image.data(), l.groups)[i] = device_group(groups_[index(i)]);
     const std::vector<double>& last = last_given_[index(i)];
     std::copy(last.begin(), last.end(), at<double>(image.data(), l.last_given) + i * max_given);
   }
@@ -149,8 +162,7 @@ void Plan::set_group(int i, const Group& group, Stream stream) {
   if (placed_) {
     const OnDevice on(device_);
     refuse_capture("hyperparameters", stream);
-    groups_[index(i)] = group;
-    const DeviceGroup d = device_group(i);
+    const DeviceGroup d = device_group(group);
     write(table_.groups + i, &d, sizeof d, stream);
   }
   groups_[index(i)] = group;

@@ -28,6 +28,8 @@ class Plan {
   // caller allocates and keeps, and its filling, with everything so far brought along.
   bool placed() const { return placed_; }
   int64_t bytes_needed() const;
+  // The same once so many groups and tensors of these sizes are added.
+  int64_t bytes_needed(int64_t more_groups, const std::vector<int64_t>& more_sizes) const;
   void place(void* memory, Stream stream);
 
   void set_group(int i, const Group& group, Stream stream);
@@ -49,15 +51,18 @@ class Plan {
   int64_t calls(Stream stream);
 
  private:
+  struct Counted {
+    int64_t groups, tensors, tiles, empty;
+  };
   struct Layout {  // offsets in the plan's memory
     int64_t groups, last_given, entries, clocks, grads, tensor_of, partial, end;
   };
-  Layout layout() const;
+  Counted counted() const;
+  static Layout layout(const Counted& n);
   void refuse_capture(const char* what, Stream stream) const;
   Control control(Stream stream);
   void read_back(Stream stream);
   void fill_tiles(std::vector<char>& image) const;
-  DeviceGroup device_group(int i) const;
   StepArgs arguments(const StepOptions& options, Stream stream);
   void write_gradients(bool captured, Stream stream);
   void write(void* to, const void* from, int64_t bytes, Stream stream);

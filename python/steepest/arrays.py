@@ -88,12 +88,22 @@ def is_dense(array: Array) -> bool:
     return True
 
 
+def _is_writeable(array: Array, value: Any) -> bool:
+    if isinstance(array, np.ndarray):
+        return bool(array.flags.writeable)
+    if array is value:
+        return True
+    exported = getattr(value, "__cuda_array_interface__", None)  # of which CuPy drops the flag
+    return exported is None or not exported["data"][1]
+
+
 def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
     array = view(path, value)
     _check_kind(path, array)
-    if isinstance(array, np.ndarray) and not array.flags.writeable:
-        why = "" if isinstance(value, np.ndarray) else " (or its DLPack capsule is unversioned)"
+    if not _is_writeable(array, value):
+        on_host = isinstance(array, np.ndarray) and not isinstance(value, np.ndarray)
+        why = " (or its DLPack capsule is unversioned)" if on_host else ""
         raise ValueError(f"{path}: read-only{why}; pass a writeable array, such as a copy of it")
     if not is_dense(array):
         raise ValueError(
@@ -138,10 +148,7 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
 def like(param: Array, fill: float = 0.0) -> Array:
     """A new array with the dtype, shape and strides of ``param``, on a 64-byte boundary."""
     if not isinstance(param, np.ndarray):
-        import cupy
-
-        with param.device:
-            return cupy.full_like(param, fill, order="K")
+        return _like_on_device(param, fill)
     n, size = param.size, param.itemsize
     memory = np.zeros(n * size + 64, np.uint8)
     skip = -memory.ctypes.data % 64
@@ -150,5 +157,22 @@ def like(param: Array, fill: float = 0.0) -> Array:
         flat.fill(fill)
     if param.flags.c_contiguous or n == 0:
         return flat.reshape(param.shape)
-    down = sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)
-    return np.ndarray(param.shape, param.dtype, flat.data, down, param.strides)
+    return np.ndarray(param.shape, param.dtype, flat.data, _down(param), param.strides)
+
+
+def _like_on_device(param: Any, fill: float) -> Array:
+    import cupy
+
+    with param.device:
+        flat = cupy.full(param.size, fill, param.dtype)
+    start = _down(param) // param.itemsize  # order="K" would drop the sign of a stride
+    as_strided = cupy.lib.stride_tricks.as_strided
+    made: Array = as_strided(flat[start:], param.shape, param.strides)
+    return made
+
+
+def _down(param: Array) -> int:
+    """Bytes from the lowest element in memory to the first."""
+    if param.size == 0:
+        return 0
+    return sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)

@@ -28,8 +28,11 @@ class Host:
     def plan(self) -> Any:
         return _cpu.Plan()
 
-    def ready(self, plan: Any) -> None:
+    def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """The plan needs no memory of its own."""
+
+    def ready(self, plan: Any) -> None:
+        """Nor has it to be filled."""
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         return _cpu.find_overlap(arrays)
@@ -61,8 +64,12 @@ class Cuda:
 
         return self._module.Plan(device, lambda: stream(device).ptr, allocate)
 
+    def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
+        """Allocates the plan's tables for what will be added, so that none is added in vain."""
+        plan.reserve(groups, sizes)
+
     def ready(self, plan: Any) -> None:
-        """Allocates and fills the plan's tables, so that no step has to."""
+        """Fills the plan's tables, so that no step has to."""
         plan.ready()
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
@@ -119,14 +126,28 @@ def cuda_view(path: str, value: Any) -> Any:
     cupy = _cupy(what)
     if isinstance(value, cupy.ndarray):
         return value
-    try:
+    usable_cupy(what)
+    try:  # PyTorch refuses by RuntimeError, whichever of the two is asked for
         if hasattr(value, "__cuda_array_interface__"):
             return cupy.asarray(value)
         return cupy.from_dlpack(value)
-    except (BufferError, TypeError, ValueError) as error:
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise TypeError(
             f"{path}: this {type(value).__name__} does not export its device memory: {error}"
         ) from error
+
+
+def usable_cupy(what: str) -> Any:
+    """CuPy, where there are a device, a driver and a module _cuda for it; else BackendError."""
+    module = _cuda(what)
+    try:
+        module.device_count()
+    except BackendError as error:
+        due = (
+            "; CUDA 13 needs a driver of 580 or newer" if "InsufficientDriver" in str(error) else ""
+        )
+        raise BackendError(f"{what}, and no device is usable: {error}{due}") from error
+    return _cupy(what)
 
 
 def _cuda(what: str = "an array lives on a GPU") -> Any:

@@ -139,6 +139,7 @@ class Optimizer:
         made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
         if not self._views:
             self._use(backend)
+        backend.reserve(self._plan, len(news), [view.size for view in views])
         for (params, values, paths, views), states in zip(news, made, strict=True):
             self._append(params, values, paths, views, states)
         self._backend.ready(self._plan)

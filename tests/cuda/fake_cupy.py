@@ -6,31 +6,43 @@ It is as strict as CuPy: nothing of it turns into a NumPy array unasked.
 from __future__ import annotations
 
 import contextlib
+import time
 from types import SimpleNamespace
 
 import numpy as np
 
 allocated: list[int] = []
-full = [False]  # whether the device has no memory left
+# Allocations before the device has no memory left; False: it always has.
+left: list[int | bool] = [False]
+# What a stream's capture and a graph's launch do; a simulated device has its own.
+capture = [lambda on: None]
+replay = [lambda: None]
+
+__version__ = "0"
 
 
-class ndarray:  # noqa: N801
+class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     def __init__(self, held, device=0):
         self.held, self.device = held, Device(device)
 
-    __array_ufunc__ = None  # a NumPy scalar leaves arithmetic to the array, as with CuPy
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        if any(isinstance(x, np.ndarray) for x in inputs):
+            raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        outs = {} if out is None else {"out": tuple(x.held for x in out)}
+        made = getattr(ufunc, method)(*(getattr(x, "held", x) for x in inputs), **outs, **kwargs)
+        return out[0] if out is not None else ndarray(np.asarray(made), self.device.id)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
     def __getattr__(self, name):
-        if name in ("shape", "strides", "dtype", "size", "itemsize", "ndim", "flags"):
+        if name in ("shape", "strides", "dtype", "size", "itemsize", "nbytes", "ndim", "flags"):
             return getattr(self.held, name)
         raise AttributeError(name)
 
     @property
     def data(self):
-        return SimpleNamespace(ptr=self.held.__array_interface__["data"][0])
+        return _Pointer(self)
 
     @property
     def __cuda_array_interface__(self):
@@ -50,49 +62,121 @@ class ndarray:  # noqa: N801
     def view(self, *args):
         return ndarray(self.held.view(*args), self.device.id)
 
-    def _other(self, other):
-        return other.held if isinstance(other, ndarray) else other
+    def __getitem__(self, key):
+        return ndarray(self.held[key], self.device.id)
 
-    def __sub__(self, other):
-        return ndarray(self.held - self._other(other), self.device.id)
 
-    def __rmul__(self, other):
-        return ndarray(other * self.held, self.device.id)
+class _Pointer:
+    def __init__(self, array):
+        self._array, self.device_id = array, array.device.id
+        self.ptr = array.held.__array_interface__["data"][0]
+
+    def copy_from_device_async(self, source, n_bytes):
+        assert self._array.nbytes == source._array.nbytes == n_bytes
+        self._array.held[...] = source._array.held
 
 
 class Device(contextlib.AbstractContextManager):
-    def __init__(self, device):
-        self.id = device
+    current = 0
+
+    def __init__(self, device=None):
+        self.id = Device.current if device is None else device
+
+    def __enter__(self):
+        self.before, Device.current = Device.current, self.id
+        return self
+
+    def __exit__(self, *args):
+        Device.current = self.before
+
+    def synchronize(self):
+        pass
+
+
+class Event:
+    def record(self):
+        self.at = time.perf_counter()
+
+    def synchronize(self):
+        pass
+
+
+class Stream(contextlib.AbstractContextManager):
+    def __init__(self, non_blocking):
+        assert non_blocking  # else a capture would forbid work on the default stream
 
     def __exit__(self, *args):
         return None
 
+    def begin_capture(self):
+        capture[0](True)
+
+    def end_capture(self):
+        capture[0](False)
+        return SimpleNamespace(launch=lambda stream: replay[0]())
+
+
+def _take(n):
+    if left[0] is False:
+        return
+    if left[0] == 0:
+        raise MemoryError(f"Out of memory allocating {n} bytes")
+    left[0] -= 1
+
 
 def _alloc(n):
-    if full[0]:
-        raise MemoryError(f"Out of memory allocating {n} bytes")
+    _take(n)
     memory = np.empty(n, np.uint8)
     allocated.append(n)
     return SimpleNamespace(ptr=memory.ctypes.data, memory=memory)
 
 
 cuda = SimpleNamespace(
-    Device=Device, alloc=_alloc, get_current_stream=lambda device=-1: SimpleNamespace(ptr=0)
+    Device=Device,
+    Event=Event,
+    Stream=Stream,
+    alloc=_alloc,
+    get_current_stream=lambda device=-1: SimpleNamespace(ptr=0),
+    get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at),
+    runtime=SimpleNamespace(
+        getDeviceProperties=lambda device: {"name": b"simulated"}, driverGetVersion=lambda: 13000
+    ),
 )
+sqrt, maximum, abs, sign = np.sqrt, np.maximum, np.abs, np.sign
+
+
+def fuse(kernel_name):
+    return lambda function: function
+
+
+def get_default_memory_pool():
+    return SimpleNamespace(free_all_blocks=lambda: None)
+
+
+def empty(shape, dtype):
+    return ndarray(np.empty(shape, dtype))
+
+
+class _Shared:
+    def __init__(self, interface):
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 def asarray(value):
-    return value if isinstance(value, ndarray) else ndarray(np.array(value))
+    if isinstance(value, ndarray):
+        return value
+    if hasattr(value, "__cuda_array_interface__"):  # CuPy does not see that it is read-only
+        return ndarray(np.asarray(_Shared(value.__cuda_array_interface__)))
+    return ndarray(np.array(value))
 
 
 def asnumpy(value):
     return value.held.copy("K")
 
 
-def full_like(array, fill, order="K"):
-    if full[0]:
-        raise MemoryError("Out of memory allocating a state array")
-    return ndarray(np.full_like(array.held, fill, order=order), array.device.id)
+def full(size, fill, dtype):
+    _take(size * dtype.itemsize)
+    return ndarray(np.full(size, fill, dtype), Device.current)
 
 
 def _as_strided(array, shape, strides):

@@ -84,11 +84,87 @@ def test_more_tensors_than_arguments_hold(cupy):
         assert x.tobytes() == cupy.asnumpy(y).tobytes()
 
 
-def test_past_two_to_the_31_elements(cupy):
+def test_memory_order_does_not_matter(cupy):
+    base, g = np.arange(12.0).reshape(3, 4), np.linspace(-1, 1, 12).reshape(3, 4)
+    for view in (lambda x: x[::-1], lambda x: x.T, lambda x: x[:, ::-1].T):
+        host, there = view(base.copy()), view(cupy.asarray(base))
+        a, b = st.Adam(host, ema_decay=0.5), st.Adam(there, ema_decay=0.5)
+        a.step(view(g))
+        b.step(view(cupy.asarray(g)))
+        assert host.tobytes() == cupy.asnumpy(there).tobytes()
+        assert a.ema.tobytes() == cupy.asnumpy(b.ema).tobytes()
+
+
+def test_a_step_runs_on_the_current_stream(cupy):
+    """On a stream that waits for no other: what is filled there just before is seen."""
+    p, g = cupy.zeros(1 << 24), cupy.zeros(1 << 24)
+    opt = st.SGD(p, lr=1.0)
+    cupy.cuda.Device().synchronize()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        for k in range(1, 6):
+            g.fill(k)
+            opt.step(g)
+            opt.step(g, max_norm=0.5 * k * 2**12)  # the norm is k * 2^12
+    stream.synchronize()
+    assert bool((p == -22.5).all())
+
+
+def test_tensors_of_pytorch(cupy):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch has no CUDA")
+    p, g = torch.ones(5, device="cuda"), torch.ones(5, device="cuda")
+    st.SGD([p], lr=0.5).step([g])
+    assert p.tolist() == [0.5] * 5
+    with pytest.raises(TypeError, match="does not export its device memory"):
+        st.SGD([p.requires_grad_()], lr=0.5)
+
+
+def test_no_memory_leaves_no_optimizer(cupy):
+    p, pool = cupy.ones(1 << 20), cupy.get_default_memory_pool()
+    pool.free_all_blocks()
+    limit = pool.get_limit()
+    pool.set_limit(size=pool.total_bytes() + 1000)
+    try:
+        with pytest.raises(MemoryError):
+            st.Adam(p)
+    finally:
+        pool.set_limit(size=limit)
+    st.Adam(p).step(p.copy())
+
+
+def test_arrays_and_streams_of_another_device(cupy):
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    p, g = cupy.ones(3), cupy.ones(3)
+    with cupy.cuda.Device(1):
+        other, stream = cupy.ones(3), cupy.cuda.Stream(non_blocking=True)
+        elsewhere = st.SGD(cupy.ones(3), lr=0.5)
+    opt = st.SGD(p, lr=0.5)
+    with pytest.raises(ValueError, match="lives on CUDA device 1, but the parameter on CUDA dev"):
+        opt.step(other)
+    elsewhere.step(other)  # while device 0 is the current one
+    foreign = (
+        cupy.cuda.Stream.from_external(stream)
+        if hasattr(cupy.cuda.Stream, "from_external")
+        else cupy.cuda.ExternalStream(stream.ptr)
+    )
+    with foreign, pytest.raises(st.BackendError, match="CUDA error"):
+        opt.step(g)
+    opt.step(g)
+    assert opt.step_count == elsewhere.step_count == 1
+
+
+@pytest.mark.parametrize("clip", (False, True))
+def test_past_two_to_the_31_elements(cupy, clip):
     n = 2**31 + 16
+    cupy.get_default_memory_pool().free_all_blocks()
     free, _ = cupy.cuda.runtime.memGetInfo()
     if free < 9 * n:
         pytest.skip(f"{9 * n} bytes are due, {free} are free")
     p, g = cupy.zeros(n, np.float32), cupy.ones(n, np.float32)
-    st.SGD(p, lr=1.0).step(g)
-    assert bool((p == -1).all())
+    opt = st.SGD(p, lr=1.0)
+    opt.step(g, max_norm=float(np.sqrt(n)) / 2 if clip else None)
+    assert bool((p == (-0.5 if clip else -1)).all())
+    assert not clip or opt.grad_norm == np.sqrt(n)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
-import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -13,7 +14,10 @@ import compilers
 import steepest as st
 
 _cuda = pytest.importorskip("steepest._cuda", reason="this build has no CUDA module")
-NVCC = shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+SPEC = importlib.util.spec_from_file_location("asm_cuda", compilers.ROOT / "bench/asm_cuda.py")
+asm_cuda = importlib.util.module_from_spec(SPEC)
+sys.modules["asm_cuda"] = asm_cuda  # where its dataclass looks for itself
+SPEC.loader.exec_module(asm_cuda)
 
 
 def no_device():
@@ -39,46 +43,49 @@ def test_the_import_needs_no_driver_and_no_cupy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory):
-    """The PTX of the kernels, and ptxas's report on them."""
-    if not NVCC:
+SLOW = [pytest.param(arch, marks=pytest.mark.slow) for arch in asm_cuda.architectures()]
+
+
+@pytest.fixture(scope="module", params=["90", *(a for a in SLOW if a.values != ("90",))])
+def compiled(request, tmp_path_factory):
+    """The PTX of the kernels, ptxas's report on them, and their object file."""
+    nvcc = asm_cuda.tool("nvcc")
+    if nvcc is None:
         pytest.skip("no nvcc is found")
-    folder = tmp_path_factory.mktemp("kernels")
-    command = [
-        NVCC,
-        *("-std=c++17", "-O3", "-arch=sm_90", "-fmad=false", "--expt-relaxed-constexpr"),
-        *(f"-I{compilers.ROOT / 'csrc'}", "-Xptxas=-v", "--keep", f"--keep-dir={folder}"),
-        *("-c", compilers.ROOT / "csrc/cuda/kernels.cu", "-o", folder / "kernels.o"),
-    ]
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return next(folder.glob("*.ptx")).read_text(), done.stdout + done.stderr
+    return asm_cuda.compiled(nvcc, request.param, tmp_path_factory.mktemp("kernels"))
 
 
 def test_arithmetic_is_ieee_without_fused_multiply_add(compiled):
-    ptx, _ = compiled
-    assert not re.search(r"\bfma\.", ptx)
-    assert not re.search(r"\b(div|sqrt)\.(approx|full)", ptx)
+    ptx, _, _ = compiled
+    assert asm_cuda.NOT_IEEE.findall(ptx) == []
     assert "div.rn.f32" in ptx and "sqrt.rn.f64" in ptx
+    assert asm_cuda.NOT_IEEE.findall("fma.rn.f32 a; div.approx.f32 b; sqrt.rn.f32 c;") == [
+        "fma.rn.f32",
+        "div.approx.f32",
+    ]
 
 
 def test_no_kernel_spills(compiled):
-    _, report = compiled
-    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", report)
-    assert len(spills) >= 24
-    assert {n for pair in spills for n in pair} == {"0"}
+    _, report, _ = compiled
+    assert len(asm_cuda.spills(report)) >= 24 and set(asm_cuda.spills(report)) == {0}
 
 
 def test_every_rule_loads_and_stores_16_bytes_at_once(compiled):
-    """Theta and gradient in, theta out, and both ways for each state: float and double."""
-    ptx, _ = compiled
-    kernels = re.findall(r"\.entry (\S*update_kernel\S*?)\((.*?)^}", ptx, re.M | re.S)
-    assert len(kernels) >= 25
-    for name, body in kernels:
-        for kind in ("v4.f32", "v4.b32", "v4.u32"):
-            body = body.replace(kind, "wide")
-        for kind in ("v2.f64", "v2.b64", "v2.u64"):
-            body = body.replace(kind, "wide")
-        loads, stores = len(re.findall(r"ld\.\S*wide", body)), len(re.findall(r"st\.\S*wide", body))
-        assert loads >= 6 and stores >= 4, (name, loads, stores)
+    """Theta, gradient, states and EMA in and out, zeros to the gradient: float and double."""
+    ptx, report, made = compiled
+    codes = asm_cuda.by_rule(ptx, report)
+    n_states = asm_cuda.states_of_rules()
+    assert set(codes) == set(n_states)
+    cuobjdump = asm_cuda.tool("cuobjdump")
+    if cuobjdump is not None:
+        asm_cuda.disassemble(cuobjdump, made, codes)
+        assert all(code.sass is not None for code in codes.values())
+    assert asm_cuda.faults(codes, n_states) == []
+
+
+def test_a_rule_with_narrow_stores_is_a_fault():
+    code = asm_cuda.Code(40, 8, Counter(float32=4, float64=4), Counter(float32=3, float64=4))
+    assert asm_cuda.faults({"lion": code}, {"lion": 1}) == [
+        "lion: spills 8 bytes",
+        "lion, float32: 4 loads and 3 stores of 16 bytes where 4 of each are due",
+    ]

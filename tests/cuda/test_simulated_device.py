@@ -6,46 +6,15 @@ All of the package but the launches themselves: what the tests with a GPU repeat
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
-import sysconfig
 
 import fake_cupy
 import numpy as np
-import pybind11
 import pytest
 
-import compilers
 import steepest as st
 from table import RULES, STAGES, STEP_STAGES
 
-
-@pytest.fixture(scope="module")
-def module(tmp_path_factory):
-    """The module _cuda, compiled over the simulated device."""
-    cxx = compilers.compiler("g++")
-    folder = tmp_path_factory.mktemp("device")
-    sources = [
-        compilers.ROOT / "csrc/bindings/cuda_module.cpp",
-        compilers.ROOT / "csrc/cuda/plan.cpp",
-        compilers.NATIVE / "simulated.cpp",
-    ]
-    includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
-    made = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
-    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1"]
-    compilers.run(cxx, *flags, *includes, "-shared", *sources, "-o", made)
-    spec = importlib.util.spec_from_file_location("_cuda", made)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-@pytest.fixture(autouse=True)
-def device(module, monkeypatch):
-    monkeypatch.setitem(sys.modules, "steepest._cuda", module)
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
-    monkeypatch.setattr(fake_cupy, "full", [False])
-    return module
+pytestmark = pytest.mark.usefixtures("device")
 
 
 def on_device(array, device=0):
@@ -154,7 +123,7 @@ def test_two_devices_do_not_mix():
 
 def test_no_memory_leaves_no_optimizer():
     p = on_device(np.ones(3))
-    fake_cupy.full[0] = True
+    fake_cupy.left[0] = 0
     with pytest.raises(MemoryError, match="Out of memory allocating"):
         st.Adam(p)
 

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <random>
 
@@ -280,37 +282,107 @@ float* reserve(int64_t n) {
   return static_cast<float*>(p);
 }
 
-// The blocks on both sides of 2^31 elements, and of 2^32.
-void far_tiles() {
-  const int64_t n = (int64_t{1} << 32) + 16, width = cuda::tile_size;
-  float *theta = reserve(n), *grad = reserve(n);
-  Tensor tensor{theta, grad, {}, nullptr, n, DType::float32, 0};
-  cuda::Plan plan(0);
-  plan.add_group({0, {0.5}, 0, false, 0});
-  plan.add_tensor(tensor, 0, 0);
-  auto memory = std::make_unique<char[]>(static_cast<size_t>(plan.bytes_needed()));
-  settings = {};
-  settings.resident = static_cast<int>(n / width + 1);
-  for (const int64_t side : {int64_t{1} << 31, int64_t{1} << 32}) {
-    settings.only_blocks.push_back(side / width - 1);
-    settings.only_blocks.push_back(side / width);
+// One tensor past 2^32 elements, of which only the tiles on both sides of 2^31 and of 2^32 are
+// touched: the others' blocks do not run, but count as finished.
+class Far {
+ public:
+  Far() {
+    plan_.add_group({0, {0.5}, 0, false, 0});
+    plan_.add_tensor({theta_, grad_, {}, nullptr, n_, DType::float32, 0}, 0, 0);
+    memory_ = std::make_unique<char[]>(static_cast<size_t>(plan_.bytes_needed()));
+    settings = {};
+    settings.resident = static_cast<int>(tiles_);
+    for (const int64_t side : {int64_t{1} << 31, int64_t{1} << 32}) {
+      tiles_run_.push_back(side / width_ - 1);
+      tiles_run_.push_back(side / width_);
+    }
+    fill();
+    plan_.place(memory_.get(), nullptr);
   }
-  for (const int64_t tile : settings.only_blocks)
-    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
-      grad[i] = static_cast<float>(i % 1013);
-  plan.place(memory.get(), nullptr);
-  plan.step({}, nullptr);
-  for (const int64_t tile : settings.only_blocks)
-    for (int64_t i = tile * width; i < std::min(n, (tile + 1) * width); ++i)
-      if (theta[i] != -0.5f * static_cast<float>(i % 1013)) fail("far out, theta", 0, i);
-  std::printf("far tiles\n");
-}
+
+  void run() {
+    take({}, 1, "far out, theta");
+    StepOptions clipped;
+    clipped.clip = true;
+    clipped.max_norm = norm() / 4;
+    clipped.nonfinite = Nonfinite::skip;
+    take(clipped, 0.25f, "far out, theta when clipped");
+    if (std::abs(plan_.grad_norm(nullptr) / norm() - 1) > 1e-15) fail("far out, the norm", 0, 0);
+    grad_[n_ - 1] = std::numeric_limits<float>::infinity();
+    const std::vector<float> before = written();
+    step(clipped);
+    if (written() != before || plan_.counts(nullptr).skipped != 1) fail("far out, skipped", 0, 0);
+  }
+
+ private:
+  template <class F>
+  void each(const F& f) {
+    for (const int64_t tile : tiles_run_)
+      for (int64_t i = tile * width_; i < std::min(n_, (tile + 1) * width_); ++i) f(i);
+  }
+  void fill() {
+    each([&](int64_t i) { grad_[i] = static_cast<float>(i % 1013); });
+  }
+  std::vector<float> written() {
+    std::vector<float> all;
+    each([&](int64_t i) { all.push_back(theta_[i]); });
+    return all;
+  }
+  double norm() {
+    double squares = 0;  // of integers, so that their order does not matter
+    each([&](int64_t i) { squares += static_cast<double>(grad_[i]) * grad_[i]; });
+    return std::sqrt(squares);
+  }
+
+  // A launch whose last block to run finds all others finished.
+  void launch(int64_t blocks, const std::vector<int64_t>& run, const std::function<void()>& f) {
+    settings.only_blocks = run;
+    auto& control = *reinterpret_cast<cuda::Control*>(memory_.get());
+    control.ticket = static_cast<uint64_t>(blocks) - run.size();
+    f();
+    if (control.ticket != 0) fail("far out, the ticket", 0, 0);
+  }
+  // The norm's kernel takes 16 tiles a block and turn.
+  void step(const StepOptions& options) {
+    settings.capturing = true;
+    settings.graph.clear();
+    plan_.step(options, nullptr);
+    settings.capturing = false;
+    const int64_t at_once = cuda::threads / 16;
+    std::vector<int64_t> measured;
+    for (const int64_t tile : tiles_run_)
+      if (measured.empty() || measured.back() != tile / at_once) measured.push_back(tile / at_once);
+    if (settings.graph.size() == 2) {
+      // The whole of a block's tiles is read: those beside ours as well.
+      launch((tiles_ + at_once - 1) / at_once, measured, settings.graph[0]);
+    }
+    launch(tiles_, tiles_run_, settings.graph.back());
+  }
+  void take(const StepOptions& options, float factor, const char* what) {
+    const std::vector<float> before = written();
+    step(options);
+    size_t k = 0;
+    each([&](int64_t i) {
+      if (theta_[i] != before[k++] - 0.5f * (factor * grad_[i])) fail(what, 0, i);
+    });
+    if (plan_.counts(nullptr).step_count != ++steps_) fail("far out, the count", 0, steps_);
+  }
+
+  const int64_t n_ = (int64_t{1} << 32) + 16, width_ = cuda::tile_size,
+                tiles_ = (n_ + width_ - 1) / width_;
+  float *theta_ = reserve(n_), *grad_ = reserve(n_);
+  std::vector<int64_t> tiles_run_;
+  cuda::Plan plan_{0};
+  std::unique_ptr<char[]> memory_;
+  int64_t steps_ = 0;
+};
 
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc == 1) {
-    far_tiles();
+    Far().run();
+    std::printf("far tiles\n");
     return 0;
   }
   const uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;

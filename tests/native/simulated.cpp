@@ -6,6 +6,7 @@
 #include <numeric>
 #include <random>
 
+#include "core/error.hpp"
 #include "cuda/norm.hpp"
 #include "cuda/runtime.hpp"
 #include "cuda/update.hpp"
@@ -52,6 +53,11 @@ void run_grid(int blocks, const F& body) {
 }
 
 void launch(std::function<void()> run) {
+  if (settings.fail_after == 0)
+    throw Error(ErrorKind::backend,
+                "cudaLaunchKernel: CUDA error 400 (cudaErrorInvalidResourceHandle): "
+                "invalid resource handle");
+  settings.fail_after -= settings.fail_after > 0;
   ++calls.launches;
   if (settings.capturing)
     settings.graph.push_back(std::move(run));
@@ -112,7 +118,10 @@ void launch_write(const ManyWords& words, Stream) { write(words); }
 void copy_in(void* device, const void* host, int64_t bytes, Stream) { copy(device, host, bytes); }
 void copy_out(void* host, const void* device, int64_t bytes, Stream) { copy(host, device, bytes); }
 bool capturing(Stream) { return settings.capturing; }
-int device_count() { return 1; }
+int device_count() {
+  if (!settings.no_device.empty()) throw Error(ErrorKind::backend, settings.no_device);
+  return 1;
+}
 int runtime_version() { return 0; }
 
 }  // namespace steepest::cuda

@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace steepest::cuda::simulated {
@@ -14,6 +15,8 @@ struct Settings {
   int resident = 7;  // blocks of a grid at most
   bool capturing = false;
   std::vector<std::function<void()>> graph;  // what was launched while capturing
+  int64_t fail_after = -1;                   // launches, before one fails; -1: none does
+  std::string no_device;                     // what the runtime says where no device is usable
   // Only these blocks of a grid as large as the tiles run, where there are any.
   std::vector<int64_t> only_blocks;
 };

@@ -9,24 +9,33 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from steepest.apps import bench_work
+
+Row = tuple[str, int, int]  # a rule, tensors, elements of each
 
 HELP = "time the update rules: GB/s, share of the memory limit, ratio to every peer installed"
 SIZES = "1x32M,1x16M,1000x1000,10000x100,10x1000,1x100"
+CUDA_SIZES = "1x256M,1000x100000,10000x1000"
 QUICK_SIZES = "1x1M,100x1000"
 QUICK_RULES = "sgd,momentum,adam,pipeline"
+LISTED = ("adam", "pipeline")  # the rules that a device times at all sizes unless asked for more
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--quick", action="store_true", help="a few rules and sizes, seconds")
     parser.add_argument("--rules", help="comma separated names of the rule list, or 'pipeline'")
-    parser.add_argument("--sizes", help=f"tensors x elements, K = 1024, M = 1024 K; {SIZES}")
-    parser.add_argument("--threads", type=int, help="threads for steepest and PyTorch")
+    parser.add_argument(
+        "--sizes",
+        help=f"tensors x elements, K = 1024, M = 1024 K; {SIZES}, on a device {CUDA_SIZES}",
+    )
+    parser.add_argument("--threads", type=int, help="threads for steepest and PyTorch, on the CPU")
     parser.add_argument(
         "--seconds", type=float, help="time for each contender, three calls at least"
     )
-    parser.add_argument("--device", choices=["cpu"], default="cpu", help="where the arrays live")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="where the arrays live"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -34,24 +43,54 @@ def main(args: argparse.Namespace) -> int:
     """Measure and print."""
     from rich.console import Console
 
-    from steepest.apps import bench_work
+    from steepest.apps import bench_table
+    from steepest.errors import BackendError
 
     try:
-        names = _names(args, bench_work.known_rules())
-        sizes = [parse_size(size) for size in _split(args.sizes, args.quick, QUICK_SIZES, SIZES)]
-        seconds = args.seconds if args.seconds is not None else (0.05 if args.quick else 1.0)
-        if not seconds > 0:
-            raise ValueError(f"--seconds: {seconds} is not allowed; allowed is above 0")
-        _set_threads(args.threads)
+        rows, seconds = rows_asked(args), _seconds(args)
+        if args.device == "cuda":
+            found = run_cuda(rows, seconds, copy_elements=1 << (25 if args.quick else 28))
+        else:
+            _set_threads(args.threads)
+            found = run(rows, seconds, triad_elements=1 << (22 if args.quick else 25))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    found = run(names, sizes, seconds, triad_elements=1 << (22 if args.quick else 25))
+    except BackendError as error:
+        print(error, file=sys.stderr)
+        return 1
     if args.json:
         print(json.dumps(found, indent=1))
     else:
-        Console().print(_table(found), _footer(found))
+        Console().print(*bench_table.tables(found), bench_table.footer(found))
     return 0
+
+
+def rows_asked(args: argparse.Namespace) -> list[Row]:
+    """The rules and sizes that are asked for."""
+    from steepest.apps import bench_work
+
+    on_device = args.device == "cuda"
+    if on_device and args.threads is not None:
+        raise ValueError("--threads: not for --device cuda")
+    names = _names(args, bench_work.known_rules())
+    written = _split(args.sizes, args.quick, QUICK_SIZES, CUDA_SIZES if on_device else SIZES)
+    sizes = [parse_size(size) for size in written]
+    every = not on_device or args.quick or args.rules is not None or args.sizes is not None
+    return [
+        (name, *size)
+        for name in names
+        for size in sizes
+        if every or size == sizes[0] or name in LISTED
+    ]
+
+
+def _seconds(args: argparse.Namespace) -> float:
+    by_default = 0.3 if args.device == "cuda" else 1.0
+    seconds = args.seconds if args.seconds is not None else 0.05 if args.quick else by_default
+    if not seconds > 0:
+        raise ValueError(f"--seconds: {seconds} is not allowed; allowed is above 0")
+    return float(seconds)
 
 
 def _split(given: str | None, quick: bool, short: str, full: str) -> list[str]:
@@ -88,39 +127,63 @@ def _set_threads(n: int | None) -> None:
         torch.set_num_threads(steepest.get_num_threads())
 
 
-def run(
-    names: list[str], sizes: list[tuple[int, int]], seconds: float, *, triad_elements: int
-) -> dict[str, Any]:
+def run(asked: list[Row], seconds: float, *, triad_elements: int) -> dict[str, Any]:
     """All rows, with what they were measured on; a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from steepest.apps import bench_work
     from steepest.apps.bench_timing import in_turns, median
 
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("STREAM triad", total=1 + len(names) * len(sizes))
-        triad = bench_work.triad(triad_elements)
-        in_turns([triad], seconds=seconds, rounds=15)
-        progress.advance(task)
-        rows = []
-        for name in names:
-            for tensors, elements in sizes:
-                progress.update(task, description=f"{name} {tensors} x {elements}")
-                rows.append(_row(name, tensors, elements, seconds))
-                progress.advance(task)
+    triad = bench_work.triad(triad_elements)
+    in_turns([triad], seconds=seconds, rounds=15)
     return {
         **_machine(),
+        "processor": _processor(),
         "triad_gb_s": 24 * triad_elements / median(triad) / 1e9,
-        "rows": rows,
+        "rows": _rows(asked, seconds, bench_work.Host()),
     }
 
 
-def _row(rule: str, tensors: int, elements: int, seconds: float) -> dict[str, Any]:
+def run_cuda(asked: list[Row], seconds: float, *, copy_elements: int) -> dict[str, Any]:
+    """The same on a device, and the host's time for a step.
+
+    Raises
+    ------
+    BackendError
+        Where no device is usable.
+    """
+    from steepest.apps import bench_cuda
+
+    device = bench_cuda.open_device()
+    found = {**_machine(), **device.machine(), "copy_gb_s": device.copy_gb_s(copy_elements)}
+    device.free()
+    found["rows"] = _rows(asked, seconds, device)
+    for row in found["rows"]:
+        row["share_of_copy"] = row["gb_s"] / found["copy_gb_s"]
+    found["host_seconds"] = bench_cuda.host_times(device)
+    return found
+
+
+def _rows(asked: list[Row], seconds: float, place: bench_work.Host) -> list[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    rows = []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(asked))
+        for rule, tensors, elements in asked:
+            progress.update(task, description=f"{rule} {tensors} x {elements}")
+            rows.append(_row(rule, tensors, elements, seconds, place))
+            place.free()
+            progress.advance(task)
+    return rows
+
+
+def _row(
+    rule: str, tensors: int, elements: int, seconds: float, place: bench_work.Host
+) -> dict[str, Any]:
     from steepest.apps import bench_work
     from steepest.apps.bench_timing import in_turns, median, ratio
 
-    entrants = bench_work.contenders(rule, tensors, elements)
+    entrants, left_out = place.able(bench_work.contenders(rule, tensors, elements, place))
     in_turns(entrants, seconds=seconds, rounds=31)
     bound = entrants[0]
     traffic = bench_work.bytes_of_step(rule) * tensors * elements
@@ -134,6 +197,7 @@ def _row(rule: str, tensors: int, elements: int, seconds: float) -> dict[str, An
         "gb_s": traffic / median(bound) / 1e9,
         # how many times longer each takes than a bound step; the yardstick's is the share
         "ratio": {one.name: ratio(one, bound) for one in entrants[1:]},
+        "left_out": left_out,
     }
 
 
@@ -144,7 +208,6 @@ def _machine() -> dict[str, Any]:
 
     info = steepest.info()
     found = {key: info[key] for key in ("version", "python", "numpy", "simd", "threads")}
-    found["processor"] = _processor()
     if importlib.util.find_spec("torch") is not None:
         import torch
 
@@ -162,64 +225,3 @@ def _processor() -> str:
             return next(named, platform.processor())
     except OSError:
         return platform.processor()
-
-
-def _table(found: dict[str, Any]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    peers: dict[str, None] = {}
-    for row in found["rows"]:
-        peers.update(dict.fromkeys(key for key in row["ratio"] if key not in ("traffic", "lists")))
-    table = Table(
-        title="a step, float32",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=0,
-        collapse_padding=True,
-    )
-    table.add_column("rule", overflow="fold")
-    for head in ("size", "bound", "lists", "GB/s", "of\nlimit", *peers):
-        table.add_column(head.replace(" ", "\n"), justify="right", no_wrap=True)
-    for row in found["rows"]:
-        seconds, ratio = row["seconds"], row["ratio"]
-        table.add_row(
-            row["rule"],
-            f"{short(row['tensors'])}x{short(row['elements'])}",
-            written(seconds["bound"]),
-            written(seconds["lists"]) if "lists" in seconds else "",
-            f"{row['gb_s']:.1f}",
-            f"{ratio['traffic']:.2f}",
-            *(_times(ratio[peer]) if peer in ratio else "" for peer in peers),
-        )
-    return table
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.1f} ×" if ratio < 100 else f"{ratio:,.0f} ×"
-
-
-def short(n: int) -> str:
-    """A count as it is asked for: "64K"."""
-    for unit, size in (("M", 1 << 20), ("K", 1 << 10)):
-        if n % size == 0:
-            return f"{n // size}{unit}"
-    return str(n)
-
-
-def written(seconds: float) -> str:
-    """A time with its unit: "3.4 µs"."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e6:.3g} µs"
-
-
-def _footer(found: dict[str, Any]) -> str:
-    return (
-        f"{found['processor']}, {found['threads']} threads, SIMD level {found['simd']}; "
-        f"STREAM triad {found['triad_gb_s']:.1f} GB/s.\n"
-        "of limit: the time of a loop with the same traffic and one addition to each array that "
-        "is written, divided by the step's.\n"
-        "Peers: their time divided by the bound step's. Medians of calls in turns."
-    )

@@ -1,4 +1,4 @@
-"""What the rules are measured against: NumPy expressions, and PyTorch's optimizers."""
+"""What the rules are measured against: array expressions, and PyTorch's optimizers."""
 
 from __future__ import annotations
 
@@ -9,75 +9,82 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["NUMPY", "numpy_step", "torch_pipeline", "torch_steps"]
+__all__ = [
+    "EXPRESSIONS",
+    "expression_step",
+    "fused_step",
+    "torch_for",
+    "torch_pipeline",
+    "torch_steps",
+]
 
 LR, B1, B2, EPS = 1e-3, 0.9, 0.999, 1e-8
 Arrays = list[Any]
 
 
-def sgd(t: int, p: Any, g: Any) -> None:
+def sgd(xp: Any, t: int, p: Any, g: Any) -> None:
     p -= LR * g
 
 
-def momentum(t: int, p: Any, g: Any, v: Any) -> None:
+def momentum(xp: Any, t: int, p: Any, g: Any, v: Any) -> None:
     v *= B1
     v -= LR * g
     p += v
 
 
-def nesterov(t: int, p: Any, g: Any, v: Any) -> None:
+def nesterov(xp: Any, t: int, p: Any, g: Any, v: Any) -> None:
     v *= B1
     v -= LR * g
     p += B1 * v - LR * g
 
 
-def rmsprop(t: int, p: Any, g: Any, s: Any) -> None:
+def rmsprop(xp: Any, t: int, p: Any, g: Any, s: Any) -> None:
     s *= B1
     s += (1 - B1) * g * g
-    p -= LR * g / (np.sqrt(s) + EPS)
+    p -= LR * g / (xp.sqrt(s) + EPS)
 
 
-def adam(t: int, p: Any, g: Any, m: Any, v: Any) -> None:
+def adam(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any) -> None:
     m *= B1
     m += (1 - B1) * g
     v *= B2
     v += (1 - B2) * g * g
-    p -= LR / (1 - B1**t) * m / (np.sqrt(v) / (1 - B2**t) ** 0.5 + EPS)
+    p -= LR / (1 - B1**t) * m / (xp.sqrt(v) / (1 - B2**t) ** 0.5 + EPS)
 
 
-def adamw(t: int, p: Any, g: Any, m: Any, v: Any) -> None:
+def adamw(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any) -> None:
     p -= LR * 1e-2 * p
-    adam(t, p, g, m, v)
+    adam(xp, t, p, g, m, v)
 
 
-def amsgrad(t: int, p: Any, g: Any, m: Any, v: Any, x: Any) -> None:
+def amsgrad(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any, x: Any) -> None:
     m *= B1
     m += (1 - B1) * g
     v *= B2
     v += (1 - B2) * g * g
-    np.maximum(x, v, out=x)
-    p -= LR / (1 - B1**t) * m / (np.sqrt(x) / (1 - B2**t) ** 0.5 + EPS)
+    xp.maximum(x, v, out=x)
+    p -= LR / (1 - B1**t) * m / (xp.sqrt(x) / (1 - B2**t) ** 0.5 + EPS)
 
 
-def adagrad(t: int, p: Any, g: Any, s: Any) -> None:
+def adagrad(xp: Any, t: int, p: Any, g: Any, s: Any) -> None:
     s += g * g
-    p -= LR * g / (np.sqrt(s) + 1e-10)
+    p -= LR * g / (xp.sqrt(s) + 1e-10)
 
 
-def adadelta(t: int, p: Any, g: Any, v: Any, u: Any) -> None:
+def adadelta(xp: Any, t: int, p: Any, g: Any, v: Any, u: Any) -> None:
     v *= B1
     v += (1 - B1) * g * g
-    d = np.sqrt(u + 1e-6) / np.sqrt(v + 1e-6) * g
+    d = xp.sqrt(u + 1e-6) / xp.sqrt(v + 1e-6) * g
     u *= B1
     u += (1 - B1) * d * d
     p -= LR * d
 
 
-def adamax(t: int, p: Any, g: Any, m: Any, u: Any) -> None:
+def adamax(xp: Any, t: int, p: Any, g: Any, m: Any, u: Any) -> None:
     m *= B1
     m += (1 - B1) * g
     u *= B2
-    np.maximum(u, np.abs(g) + EPS, out=u)
+    xp.maximum(u, xp.abs(g) + EPS, out=u)
     p -= LR / (1 - B1**t) * m / u
 
 
@@ -90,17 +97,17 @@ def mu_product(t: int) -> float:
     return mu_product(t - 1) * mu(t) if t else 1.0
 
 
-def nadam(t: int, p: Any, g: Any, m: Any, v: Any) -> None:
+def nadam(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any) -> None:
     m *= B1
     m += (1 - B1) * g
     v *= B2
     v += (1 - B2) * g * g
     mean = mu(t + 1) / (1 - mu_product(t) * mu(t + 1)) * m
     mean += (1 - mu(t)) / (1 - mu_product(t)) * g
-    p -= LR * mean / (np.sqrt(v) / (1 - B2**t) ** 0.5 + EPS)
+    p -= LR * mean / (xp.sqrt(v) / (1 - B2**t) ** 0.5 + EPS)
 
 
-def radam(t: int, p: Any, g: Any, m: Any, v: Any) -> None:
+def radam(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any) -> None:
     m *= B1
     m += (1 - B1) * g
     v *= B2
@@ -109,19 +116,19 @@ def radam(t: int, p: Any, g: Any, m: Any, v: Any) -> None:
     rho = limit - 2 * t * B2**t / (1 - B2**t)
     if rho > 5:
         r2 = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
-        p -= LR / (1 - B1**t) * (r2 * (1 - B2**t)) ** 0.5 * m / (np.sqrt(v) + EPS)
+        p -= LR / (1 - B1**t) * (r2 * (1 - B2**t)) ** 0.5 * m / (xp.sqrt(v) + EPS)
     else:
         p -= LR / (1 - B1**t) * m
 
 
-def lion(t: int, p: Any, g: Any, m: Any) -> None:
-    p -= LR * (np.sign(B1 * m + (1 - B1) * g) + 0.0 * p)
+def lion(xp: Any, t: int, p: Any, g: Any, m: Any) -> None:
+    p -= LR * (xp.sign(B1 * m + (1 - B1) * g) + 0.0 * p)
     m *= 0.99
     m += 0.01 * g
 
 
-# By the rule's name in the rule list.
-NUMPY: dict[str, Callable[..., None]] = {
+# By the rule's name in the rule list. The first argument is NumPy or CuPy.
+EXPRESSIONS: dict[str, Callable[..., None]] = {
     f.__name__: f
     for f in (
         sgd, momentum, nesterov, rmsprop, adam, adamw, amsgrad,
@@ -130,17 +137,41 @@ NUMPY: dict[str, Callable[..., None]] = {
 }  # fmt: skip
 
 
-def numpy_step(rule: str, params: Arrays, grads: Arrays, states: list[Arrays]) -> Any:
-    """A call that takes a step of the rule in NumPy expressions, or None."""
-    if rule not in NUMPY:
+def expression_step(
+    rule: str, xp: Any, params: Arrays, grads: Arrays, states: list[Arrays]
+) -> Callable[[], None] | None:
+    """A call that takes a step of the rule in expressions of arrays, or None."""
+    if rule not in EXPRESSIONS:
         return None
-    step, count = NUMPY[rule], 0
+    step, count = EXPRESSIONS[rule], 0
 
     def call() -> None:
         nonlocal count
         count += 1
         for p, g, s in zip(params, grads, states, strict=True):
-            step(count, p, g, *s)
+            step(xp, count, p, g, *s)
+
+    return call
+
+
+def fused_step(
+    rule: str, cupy: Any, params: Arrays, grads: Arrays, states: list[Arrays]
+) -> Callable[[], None] | None:
+    """The same by `cupy.fuse`, one kernel a tensor, or None.
+
+    The step's number is a constant of the kernel, which takes the same time as any other.
+    """
+    if rule not in EXPRESSIONS:
+        return None
+
+    def step(*arrays: Any) -> None:
+        EXPRESSIONS[rule](cupy, 10, *arrays)
+
+    fused = cupy.fuse(kernel_name=f"fused_{rule}")(step)
+
+    def call() -> None:
+        for p, g, s in zip(params, grads, states, strict=True):
+            fused(p, g, *s)
 
     return call
 
@@ -166,22 +197,36 @@ TORCH: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def _tensors(arrays: Arrays, grads: Arrays) -> list[Any]:
-    """Parameters over the same memory, with their gradients."""
+def torch_for(arrays: Arrays) -> Any:
+    """PyTorch, where it is installed and can use these arrays, or None."""
+    if importlib.util.find_spec("torch") is None:
+        return None
     import torch
 
-    params = [torch.from_numpy(a).requires_grad_() for a in arrays]
+    return torch if isinstance(arrays[0], np.ndarray) or torch.cuda.is_available() else None
+
+
+def _tensor(array: Any) -> Any:
+    """PyTorch's view of an array, on the host or on a device."""
+    import torch
+
+    on_host = isinstance(array, np.ndarray)
+    return torch.from_numpy(array) if on_host else torch.utils.dlpack.from_dlpack(array)
+
+
+def _tensors(arrays: Arrays, grads: Arrays) -> list[Any]:
+    """Parameters over the same memory, with their gradients."""
+    params = [_tensor(a).requires_grad_() for a in arrays]
     for p, g in zip(params, grads, strict=True):
-        p.grad = torch.from_numpy(g)
+        p.grad = _tensor(g)
     return params
 
 
 def torch_steps(rule: str, arrays: Arrays, grads: Arrays) -> dict[str, Callable[[], Any]]:
     """PyTorch's steps of the rule, by implementation; none where there is no PyTorch."""
-    if rule not in TORCH or importlib.util.find_spec("torch") is None:
+    torch = torch_for(arrays)
+    if rule not in TORCH or torch is None:
         return {}
-    import torch
-
     name, kwargs = TORCH[rule]
     cls = getattr(torch.optim, name)
     calls: dict[str, Callable[[], Any]] = {}
@@ -189,7 +234,11 @@ def torch_steps(rule: str, arrays: Arrays, grads: Arrays) -> dict[str, Callable[
         if kind == "fused" and name not in ("SGD", "Adam", "AdamW", "Adagrad"):
             continue  # PyTorch has no other fused rules
         own = [g.copy() for g in grads]  # foreach's Nesterov adds to the gradients
-        calls[f"torch {kind}"] = cls(_tensors(arrays, own), lr=LR, **kwargs, **{kind: True}).step
+        try:
+            opt = cls(_tensors(arrays, own), lr=LR, **kwargs, **{kind: True})
+        except RuntimeError:
+            continue  # no such kernel where the arrays live
+        calls[f"torch {kind}"] = opt.step
     return calls
 
 
@@ -197,10 +246,9 @@ def torch_pipeline(
     arrays: Arrays, grads: Arrays, *, scale: float, max_norm: float, ema_decay: float
 ) -> dict[str, Callable[[], Any]]:
     """Unscale, clip, fused AdamW, running mean, zeroed gradients: PyTorch's fastest calls."""
-    if importlib.util.find_spec("torch") is None:
+    torch = torch_for(arrays)
+    if torch is None:
         return {}
-    import torch
-
     params = _tensors(arrays, grads)
     opt = torch.optim.AdamW(params, lr=LR, fused=True)
     means = [p.detach().clone() for p in params]

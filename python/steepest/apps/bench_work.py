@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import inspect
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from steepest import _cpu, rules
+from steepest import _cpu, devices, rules
 from steepest.apps import bench_peers
 from steepest.apps.bench_timing import Contender
 from steepest.optimizer import Optimizer
 from steepest.rule_list import RULES
 
-__all__ = ["PIPELINE", "bytes_of_step", "cases", "contenders", "known_rules", "triad"]
+__all__ = ["PIPELINE", "Host", "bytes_of_step", "cases", "contenders", "known_rules", "triad"]
 
 PIPELINE = "pipeline"  # unscale + clip + AdamW + running mean + zeroed gradients
 SCALE, MAX_NORM, EMA_DECAY = 1024.0, 1.0, 0.99
@@ -53,14 +54,43 @@ def bytes_of_step(rule: str, item: int = 4) -> int:
     return (3 + 2 * len(RULES[rule][2])) * item
 
 
+class Host:
+    """Where the arrays of a row live, how its steps are timed, and by which expressions."""
+
+    xp: Any = np
+    backend: devices.Host | devices.Cuda = devices.HOST
+
+    def array(self, some: Any, elements: int) -> Any:
+        """So many float32, of which ``some`` are given and repeat."""
+        some, made = self.xp.asarray(some), self.xp.empty(elements, np.float32)
+        for start in range(0, elements, some.size):
+            made[start : start + some.size] = some[: elements - start]
+        return made
+
+    def timed(
+        self, name: str, call: Callable[[], Any], prepare: Callable[[], Any] | None = None
+    ) -> Contender:
+        return Contender(name, call, prepare)
+
+    def able(self, entrants: list[Contender]) -> tuple[list[Contender], dict[str, str]]:
+        """Those that can be timed here, and why others cannot."""
+        return entrants, {}
+
+    def free(self) -> None:
+        """Memory of a row that is done goes back by itself."""
+
+    def expressions(self, rule: str, *arrays: Any) -> dict[str, Callable[[], Any] | None]:
+        return {"numpy": bench_peers.expression_step(rule, self.xp, *arrays)}
+
+
 class _Arrays:
     """Parameters and gradients of so many tensors; values that stay clear of denormals."""
 
-    def __init__(self, tensors: int, elements: int, grad: float) -> None:
+    def __init__(self, place: Host, tensors: int, elements: int, grad: float) -> None:
         rng = np.random.default_rng(0)
-        some = rng.uniform(0.5, 1.5, elements).astype(np.float32)
-        self.grad = some * np.float32(grad)
-        self.params = [some.copy() for _ in range(tensors)]
+        some = rng.uniform(0.5, 1.5, min(elements, 1 << 20)).astype(np.float32)
+        self.grad = place.array(some * np.float32(grad), elements)
+        self.params = [place.array(some, elements) for _ in range(tensors)]
         self.grads = [self.grad.copy() for _ in range(tensors)]
 
     def refill(self) -> None:
@@ -68,41 +98,43 @@ class _Arrays:
             g[...] = self.grad
 
 
-def _traffic(params: list[Any], grads: list[Any], states: list[list[Any]]) -> Any:
+def _traffic(place: Host, params: list[Any], grads: list[Any], states: list[list[Any]]) -> Any:
     """A plan with the same traffic over the same arrays and one addition to each written."""
-    plan = _cpu.Plan()
+    plan = place.backend.plan()
     plan.add_group(RULES[f"traffic{len(states[0])}"][0], [0.0], 0.0, False, 0.0)
     for theta, mine in zip(params, states, strict=True):
         plan.add_tensor(0, theta, mine, None, 0, 1.0)
+    place.backend.ready(plan)
     plan.bind(tuple(grads))
     return plan
 
 
-def contenders(rule: str, tensors: int, elements: int) -> list[Contender]:
+def contenders(
+    rule: str, tensors: int, elements: int, place: Host | None = None
+) -> list[Contender]:
     """The step, its yardstick and its peers, on the same arrays."""
+    place = Host() if place is None else place
     if rule == PIPELINE:
-        return _pipeline(tensors, elements)
+        return _pipeline(place, tensors, elements)
     cls, kwargs = cases()[rule]
-    arrays = _Arrays(tensors, elements, 1e-3)
+    arrays = _Arrays(place, tensors, elements, 1e-3)
     opt = cls(arrays.params, lr=1e-3, **kwargs)
     opt.bind_grads(arrays.grads)
     states = [list(state.values()) for state in opt._states]
-    found = [
-        Contender("bound", opt.step),
-        Contender("traffic", _traffic(arrays.params, arrays.grads, states).step_bound_plain),
-    ]
+    traffic = _traffic(place, arrays.params, arrays.grads, states)
+    calls: dict[str, Callable[[], Any] | None] = {
+        "bound": opt.step,
+        "traffic": traffic.step_bound_plain,
+    }
     if tensors * elements < LISTS_BELOW:
-        found.append(Contender("lists", lambda: opt.step(arrays.grads)))
-    numpy = bench_peers.numpy_step(rule, arrays.params, arrays.grads, states)
-    if numpy is not None:
-        found.append(Contender("numpy", numpy))
-    for name, call in bench_peers.torch_steps(rule, arrays.params, arrays.grads).items():
-        found.append(Contender(name, call))
-    return found
+        calls["lists"] = lambda: opt.step(arrays.grads)
+    calls |= place.expressions(rule, arrays.params, arrays.grads, states)
+    calls |= bench_peers.torch_steps(rule, arrays.params, arrays.grads)
+    return [place.timed(name, call) for name, call in calls.items() if call is not None]
 
 
-def _pipeline(tensors: int, elements: int) -> list[Contender]:
-    arrays = _Arrays(tensors, elements, SCALE)  # its norm is over MAX_NORM, so all is clipped
+def _pipeline(place: Host, tensors: int, elements: int) -> list[Contender]:
+    arrays = _Arrays(place, tensors, elements, SCALE)  # its norm is over MAX_NORM: all is clipped
     opt = rules.AdamW(arrays.params, lr=1e-3, ema_decay=EMA_DECAY)
     opt.bind_grads(arrays.grads)
     # 44 bytes an element as well: a second array stands for the gradients' second reading.
@@ -110,19 +142,16 @@ def _pipeline(tensors: int, elements: int) -> list[Contender]:
         [*state.values(), ema, g]
         for state, ema, g in zip(opt._states, opt._emas, arrays.grads, strict=True)
     ]
-    traffic = _traffic(arrays.params, [g.copy() for g in arrays.grads], states)
+    traffic = _traffic(place, arrays.params, [g.copy() for g in arrays.grads], states)
 
     def step() -> None:
         opt.step(grad_scale=SCALE, max_norm=MAX_NORM, zero_grad=True)
 
-    found = [Contender("bound", step), Contender("traffic", traffic.step_bound_plain)]
     torch = bench_peers.torch_pipeline(
         arrays.params, arrays.grads, scale=SCALE, max_norm=MAX_NORM, ema_decay=EMA_DECAY
     )
-    found += [Contender(name, call) for name, call in torch.items()]
-    for one in found:
-        one.prepare = arrays.refill
-    return found
+    calls = {"bound": step, "traffic": traffic.step_bound_plain, **torch}
+    return [place.timed(name, call, arrays.refill) for name, call in calls.items()]
 
 
 def triad(elements: int) -> Contender:

@@ -1,0 +1,57 @@
+"""A device that is simulated: the module _cuda compiled over it, and a CuPy over the host."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import sys
+import sysconfig
+
+import fake_cupy
+import pybind11
+import pytest
+
+import compilers
+
+
+@pytest.fixture(scope="session")
+def module(tmp_path_factory):
+    """The module _cuda, compiled over the simulated device."""
+    cxx = compilers.compiler("g++")
+    folder = tmp_path_factory.mktemp("device")
+    sources = [
+        compilers.ROOT / "csrc/bindings/cuda_module.cpp",
+        compilers.ROOT / "csrc/cuda/plan.cpp",
+        compilers.NATIVE / "simulated.cpp",
+        compilers.NATIVE / "simulated_hooks.cpp",
+    ]
+    includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
+    made = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1"]
+    compilers.run(cxx, *flags, *includes, "-shared", *sources, "-o", made)
+    spec = importlib.util.spec_from_file_location("_cuda", made)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def hooks(module):
+    """What the simulated device can be told: see native/simulated_hooks.cpp."""
+    found = ctypes.CDLL(module.__file__)
+    found.simulated_fail_after.argtypes = [ctypes.c_int64]
+    return found
+
+
+@pytest.fixture
+def device(module, hooks, monkeypatch):
+    """The simulated module, in the place of a device's own and of CuPy."""
+    monkeypatch.setitem(sys.modules, "steepest._cuda", module)
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
+    monkeypatch.setattr(fake_cupy, "left", [False])
+    monkeypatch.setattr(fake_cupy, "capture", [hooks.simulated_capture])
+    monkeypatch.setattr(fake_cupy, "replay", [hooks.simulated_replay])
+    yield module
+    hooks.simulated_fail_after(-1)
+    hooks.simulated_no_device(b"")
+    hooks.simulated_capture(0)

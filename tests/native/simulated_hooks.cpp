@@ -1,0 +1,16 @@
+// The simulated device's settings, for tests in Python: by ctypes, from the module built over it.
+#include "simulated.hpp"
+
+using steepest::cuda::simulated::settings;
+
+extern "C" {
+
+void simulated_capture(int on) {
+  settings.capturing = on != 0;
+  if (on) settings.graph.clear();
+}
+void simulated_replay() { steepest::cuda::simulated::replay(); }
+void simulated_fail_after(int64_t launches) { settings.fail_after = launches; }
+void simulated_no_device(const char* text) { settings.no_device = text; }
+
+}  // extern "C"
