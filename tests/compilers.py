@@ -23,7 +23,9 @@ LEVELS = {
 LEVEL_SOURCES = [ROOT / name for name in re.findall(r"^steepest_levels\(\w+ (\S+)\)", CMAKE, re.M)]
 # What a program over plans is made of, beside its levels.
 NATIVE = ROOT / "tests" / "native"
-ENGINE = [ROOT / "csrc/cpu" / name for name in ("plan.cpp", "level_table.cpp", "threads.cpp")]
+ENGINE = [
+    ROOT / "csrc/cpu" / f"{name}.cpp" for name in ("fetch_ahead", "plan", "level_table", "threads")
+]
 
 
 def compiler(*names):
