@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -14,8 +15,10 @@
 
 #include "bindings/lapack_capsules.hpp"
 #include "bindings/module.hpp"
+#include "bindings/nlls_run.hpp"
 #include "core/error.hpp"
 #include "linalg/dense.hpp"
+#include "linalg/gram_inverse.hpp"
 #include "nlls/solver.hpp"
 
 namespace py = pybind11;
@@ -43,6 +46,7 @@ constexpr int64_t work_without_gil = 1 << 18;
 template <class T>
 class Solver {
  public:
+  using Scalar = T;
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
@@ -131,6 +135,19 @@ class Solver {
     return phase(core_->end_blocks(whole));
   }
 
+  // The whole fit with jac(x) -> J, as in steepest.nlls.loop; the last accepted Jacobian.
+  py::object run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
+    return run(*this, fun, watch, [&](const py::object&) { return owned(call(jac, point())); });
+  }
+
+  py::object run_differences(const py::object& fun, bool central, const py::object& rel_step,
+                             const py::object& lower, const py::object& upper,
+                             const py::object& watch) {
+    DifferencedFunction<Solver> function(*this, fun, central, vector_or_none(rel_step),
+                                         vector_or_none(lower), vector_or_none(upper));
+    return run(*this, fun, watch, [&](const py::object& f) { return function.jacobian(f); });
+  }
+
   int get_phase() const { return phase(core_->phase()); }
   Array point() const { return copy(core_->point().data(), core_->n()); }
   Array x() const { return copy(core_->x().data(), core_->n()); }
@@ -166,6 +183,23 @@ class Solver {
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
 
+  static bool ready(const py::handle& value, int ndim) {
+    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (!Array::check_(value)) return false;
+    const auto* fields = py::detail::array_proxy(value.ptr());
+    return fields->nd == ndim && (fields->flags & aligned);
+  }
+
+  // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
+  static Array array(const py::object& value, const char* what) {
+    if (ready(value, 1) && py::reinterpret_borrow<py::array>(value).strides(0) == sizeof(T)) {
+      return py::reinterpret_borrow<Array>(value);
+    }
+    const py::object read =
+        py::module_::import("steepest.nlls.arrays").attr(what)(value, py::dtype::of<T>());
+    return py::reinterpret_borrow<Array>(read);
+  }
+
  private:
   // One call at a time, also where there is no GIL or a call has given it up.
   class Busy {
@@ -195,23 +229,6 @@ class Solver {
     if (value.is_none()) return {};
     const auto a = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(value);
     return std::vector<T>(a.data(), a.data() + a.size());
-  }
-
-  static bool ready(const py::handle& value, int ndim) {
-    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if (!Array::check_(value)) return false;
-    const auto* fields = py::detail::array_proxy(value.ptr());
-    return fields->nd == ndim && (fields->flags & aligned);
-  }
-
-  // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
-  static Array array(const py::object& value, const char* what) {
-    if (ready(value, 1) && py::reinterpret_borrow<py::array>(value).strides(0) == sizeof(T)) {
-      return py::reinterpret_borrow<Array>(value);
-    }
-    const py::object read =
-        py::module_::import("steepest.nlls.arrays").attr(what)(value, py::dtype::of<T>());
-    return py::reinterpret_borrow<Array>(read);
   }
 
   Array matrix(const py::object& value, int64_t m) {
@@ -271,6 +288,8 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("begin_blocks", &S::begin_blocks);
   c.def("add_block", &S::add_block);
   c.def("end_blocks", &S::end_blocks);
+  c.def("run_exact", &S::run_exact);
+  c.def("run_differences", &S::run_differences);
   c.def("point", &S::point);
   c.def("x", &S::x);
   c.def("fun", &S::fun);
@@ -298,9 +317,27 @@ void bind_solver(py::module_& m, const char* name) {
   number("nit", &Core::nit);
 }
 
+// factor (JᵀJ)⁻¹, or None where it is not finite.
+py::object gram_inverse(const py::array_t<double, py::array::f_style | py::array::forcecast>& J,
+                        double factor) {
+  const int64_t m = J.shape(0), n = J.shape(1);
+  py::array_t<double> inverse({n, n});
+  const linalg::Rows<double> rows{J.data(), m, n, m, false, nullptr};
+  if (!linalg::gram_inverse(rows, factor, inverse.mutable_data())) return py::none();
+  return std::move(inverse);
+}
+
+bool all_finite(const py::array_t<double, py::array::c_style | py::array::forcecast>& a) {
+  return std::all_of(a.data(), a.data() + a.size(), [](double v) { return std::isfinite(v); });
+}
+
 }  // namespace
 
 void bind_nlls(py::module_& m) {
+  m.def("gram_inverse", &gram_inverse);
+  m.def("all_finite", &all_finite);
+  m.def("owned_call", &owned_call);
+  m.def("owned_pair", &owned_pair);
   bind_solver<double>(m, "Solver64");
   bind_solver<float>(m, "Solver32");
 }

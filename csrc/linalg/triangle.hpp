@@ -18,32 +18,35 @@ namespace steepest::linalg {
 // Up to this many columns the loop here is taken, not geqrf; not tuned by timing.
 constexpr int64_t own_qr_n = 24;
 
-// Householder triangularization of the column-major W (rows x columns, columns <= rows) in place;
-// what lies below the diagonal afterwards has no meaning.
+// The Householder reflection that clears column j of the column-major W (rows x columns) below the
+// diagonal, applied to the columns after it; what then lies below the diagonal has no meaning.
+template <class T>
+void reflect(T* W, int64_t rows, int64_t columns, int64_t j) {
+  T* v = W + j * rows;
+  T largest = 0;
+  for (int64_t i = j; i < rows; ++i) largest = std::max(largest, std::abs(v[i]));
+  if (largest == 0) return;
+  T norm2 = 0;  // scaled, so that squares neither overflow nor vanish
+  for (int64_t i = j; i < rows; ++i) norm2 += (v[i] / largest) * (v[i] / largest);
+  const T norm = largest * std::sqrt(norm2);
+  const T alpha = v[j] > 0 ? -norm : norm;
+  const T head = v[j] - alpha;
+  for (int64_t i = j + 1; i < rows; ++i) v[i] /= head;
+  const T tau = -head / alpha;
+  for (int64_t k = j + 1; k < columns; ++k) {
+    T* w = W + k * rows;
+    T dot = w[j];
+    for (int64_t i = j + 1; i < rows; ++i) dot += v[i] * w[i];
+    dot *= tau;
+    w[j] -= dot;
+    for (int64_t i = j + 1; i < rows; ++i) w[i] -= dot * v[i];
+  }
+  v[j] = alpha;
+}
+
 template <class T>
 void triangularize_own(T* W, int64_t rows, int64_t columns) {
-  for (int64_t j = 0; j < columns; ++j) {
-    T* v = W + j * rows;
-    T largest = 0;
-    for (int64_t i = j; i < rows; ++i) largest = std::max(largest, std::abs(v[i]));
-    if (largest == 0) continue;
-    T norm2 = 0;  // scaled, so that squares neither overflow nor vanish
-    for (int64_t i = j; i < rows; ++i) norm2 += (v[i] / largest) * (v[i] / largest);
-    const T norm = largest * std::sqrt(norm2);
-    const T alpha = v[j] > 0 ? -norm : norm;
-    const T head = v[j] - alpha;
-    for (int64_t i = j + 1; i < rows; ++i) v[i] /= head;
-    const T tau = -head / alpha;
-    for (int64_t k = j + 1; k < columns; ++k) {
-      T* w = W + k * rows;
-      T dot = w[j];
-      for (int64_t i = j + 1; i < rows; ++i) dot += v[i] * w[i];
-      dot *= tau;
-      w[j] -= dot;
-      for (int64_t i = j + 1; i < rows; ++i) w[i] -= dot * v[i];
-    }
-    v[j] = alpha;
-  }
+  for (int64_t j = 0; j < columns; ++j) reflect(W, rows, columns, j);
 }
 
 template <class T>

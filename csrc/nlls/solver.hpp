@@ -143,6 +143,7 @@ class Solver {
   Status status() const { return status_; }
   const std::vector<T>& x() const { return x_; }
   const T* fun() const { return residuals_.accepted(); }
+  const T* trial_fun() const { return residuals_.trial(); }
   const T* gradient() const { return backend_.gradient(); }
   const T* jac_weight() const { return backend_.jac_weight(); }
   int64_t n() const { return n_; }

@@ -6,8 +6,8 @@ that its further keywords (`loss`, `damping`, `callback`, ...) work with every m
 
 from __future__ import annotations
 
-import functools
 import math
+import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +16,10 @@ import numpy as np
 from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
+from steepest import _cpu
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array
-from steepest.nlls.curve_data import clean_data, start_and_bounds, whitener
+from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
 from steepest.nlls.loop import least_squares
 
 __all__ = ["curve_fit"]
@@ -138,8 +139,10 @@ def curve_fit(
         )
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
-    slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
-    fun = residual_of(f, xdata, ydata, whiten)
+    slope = (
+        jacobian_of(jac, xdata, p0.size, whiten, transposed) if callable(jac) else jac or "2-point"
+    )
+    fun = residual_of(f, xdata, ydata, p0.size, whiten)
     counts = method == "lm" and not callable(jac) and (full_output or maxfev > 0)
     calls = Calls(fun, maxfev) if counts else None
     try:
@@ -184,25 +187,29 @@ class Calls:
         return self.fun(p)
 
 
+def unpacker(n: int) -> Callable[[Array], tuple[Any, ...]]:
+    """p -> (p[0], ..., p[n - 1]); an array unpacked by * ends in an IndexError, at a cost."""
+    return operator.itemgetter(*range(n)) if n > 1 else lambda p: (p[0],)
+
+
 def residual_of(
-    f: Callable[..., Any], xdata: Any, ydata: Array, whiten: Callable[[Array], Array] | None
+    f: Callable[..., Any], xdata: Any, ydata: Array, n: int, whiten: Whitener | None
 ) -> Callable[[Array], Array]:
+    unpack = unpacker(n)
     if whiten is None:
-        return lambda p: f(xdata, *p) - ydata
-    return lambda p: whiten(f(xdata, *p) - ydata)
+        return lambda p: f(xdata, *unpack(p)) - ydata
+    return lambda p: whiten(f(xdata, *unpack(p)) - ydata)
 
 
 def jacobian_of(
-    jac: Callable[..., Any],
-    xdata: Any,
-    whiten: Callable[[Array], Array] | None,
-    transposed: bool,
+    jac: Callable[..., Any], xdata: Any, n: int, whiten: Whitener | None, transposed: bool
 ) -> Callable[[Array], Array]:
+    unpack = unpacker(n)
     if whiten is None and not transposed:
-        return lambda p: jac(xdata, *p)
+        return lambda p: jac(xdata, *unpack(p))
 
     def jacobian(p: Array) -> Array:
-        rows = np.asarray(jac(xdata, *p))
+        rows = np.asarray(jac(xdata, *unpack(p)))
         if transposed:
             rows = rows.T
         return rows if whiten is None else whiten(rows)
@@ -212,6 +219,8 @@ def jacobian_of(
 
 def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:
     """Keywords of SciPy's `leastsq` in the words of `least_squares`, `col_deriv` and `maxfev`."""
+    if not kwargs:
+        return {"max_nfev": 100 * (n + 1) if method == "lm" else None}, False, 0
     options = dict(kwargs)
     maxfev = int(options.pop("maxfev", None) or 0)
     if options.get("max_nfev") is None:
@@ -233,31 +242,31 @@ def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> 
     m, n = result["fun"].size, result["x"].size
     if m <= n and not absolute_sigma:
         return None
+    factor = 1.0 if absolute_sigma else 2 * result["cost"] / (m - n)
     if method == "lm":
-        inverse = inverse_of(result["jac"])
-    else:
-        inverse = result.covariance(absolute_sigma=True)
-    if inverse is None or not math.isfinite(inverse.trace()):
-        return None
-    return inverse if absolute_sigma else inverse * (2 * result["cost"] / (m - n))
+        return scaled_inverse(result["jac"], factor)
+    inverse = result.covariance(absolute_sigma=True)
+    return inverse * factor if math.isfinite(inverse.trace()) else None
 
 
-def inverse_of(jac: Array) -> Array | None:
-    """(JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
-    n = jac.shape[1]
-    factor, pivots, *_ = dgeqp3(jac)
-    inverse, info = dtrtri(factor[:n])
+# Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
+OWN_QR_WORK = 20_000
+
+
+def scaled_inverse(jac: Array, factor: float) -> Array | None:
+    """factor (JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
+    m, n = jac.shape
+    if m * n * n <= OWN_QR_WORK:
+        inverse: Array | None = _cpu.gram_inverse(jac, factor)
+        return inverse
+    R, pivots, *_ = dgeqp3(jac)
+    upper, info = dtrtri(R[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
         return None
     root = np.empty((n, n))
-    root[pivots - 1] = inverse * upper_triangle(n)  # below it dgeqp3 keeps Q
-    return root @ root.T
-
-
-@functools.cache
-def upper_triangle(n: int) -> Array:
-    """Ones on and above the diagonal."""
-    return np.triu(np.ones((n, n)))
+    root[pivots - 1] = np.triu(upper)  # below it dgeqp3 keeps Q
+    inverse = factor * (root @ root.T)
+    return inverse if math.isfinite(inverse.trace()) else None
 
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:

@@ -10,18 +10,22 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
+from steepest import _cpu
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array
 
-__all__ = ["clean_data", "start_and_bounds", "whitener"]
+__all__ = ["Whitener", "clean_data", "start_and_bounds", "whitener"]
+
+Whitener = Callable[[Array], Array]
 
 
 def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
-    n = parameter_count(f) if p0 is None else np.size(p0)
     if bounds is INFINITE:
-        start = np.ones(n) if p0 is None else np.array(p0, dtype=float).ravel()
-        return start, bounds, False
+        if p0 is None:
+            return np.ones(parameter_count(f)), bounds, False
+        return np.asarray(p0, dtype=float).ravel(), bounds, False
+    n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
     elif len(bounds) != 2:
@@ -71,9 +75,9 @@ def clean_data(
     ydata = np.asarray(ydata, dtype=float)
     if isinstance(xdata, (list, tuple, np.ndarray)):
         xdata = np.asarray(xdata, dtype=float)
-        if check_finite and not np.isfinite(xdata).all():
+        if check_finite and not _cpu.all_finite(xdata):
             raise ValueError("xdata: array must not contain infs or NaNs")
-    if check_finite and not np.isfinite(ydata).all():
+    if check_finite and not _cpu.all_finite(ydata):
         raise ValueError("ydata: array must not contain infs or NaNs")
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
@@ -106,13 +110,14 @@ def without_nan(
     return xdata, ydata[~missing], sigma
 
 
-def whitener(sigma: Array | None, m: int) -> Callable[[Array], Array] | None:
+def whitener(sigma: Array | None, m: int) -> Whitener | None:
     """What turns residuals or the rows of J into ones of unit variance."""
     if sigma is None:
         return None
     if sigma.size == 1 or sigma.shape == (m,):
         weight = 1.0 / sigma
-        return lambda rows: rows * (weight if rows.ndim == 1 else weight.reshape(-1, 1))
+        column = weight.reshape(-1, 1)
+        return lambda rows: rows * (weight if rows.ndim == 1 else column)
     if sigma.shape != (m, m):
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
     from scipy.linalg import LinAlgError, cholesky, solve_triangular

@@ -31,6 +31,16 @@ def precision(f: Any, x: Array) -> float:
     return float(np.finfo(dtype).eps)
 
 
+def relative_steps(diff_step: Any, n: int) -> Array | None:
+    """SciPy's `diff_step`, steps over |x|, as n numbers."""
+    if diff_step is None:
+        return None
+    steps = np.asarray(diff_step, dtype=float)
+    if steps.ndim > 1 or steps.size not in (1, n):
+        raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
+    return np.full(n, steps)
+
+
 class Differences:
     """Jacobians of fun by `scheme`: "2-point", "3-point" or "cs" (complex step).
 
@@ -41,7 +51,7 @@ class Differences:
         self, fun: Fun, scheme: str, rel_step: Any, lower: Array | None, upper: Array | None
     ) -> None:
         self.fun, self.scheme = fun, scheme
-        self.rel_step = rel_step if rel_step is None else np.asarray(rel_step, dtype=float)
+        self.rel_step = rel_step
         self.lower, self.upper = lower, upper
         self.near = False
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from steepest.nlls import arrays
+from steepest import _cpu
 from steepest.nlls.arrays import Array
 
 JACOBIAN, DONE = 1, 2
@@ -27,17 +26,12 @@ def run_joint(
     solver.set_look_ahead(False)
     J: Array | None = None
     while solver.phase != DONE:
-        given, before = fun(solver.point()), solver.nit
+        given, before = _cpu.owned_pair(fun, solver.point()), solver.nit
         if not is_pair(given):
             tell_blocks(solver, given, loss, linear_solver)
         elif tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
-            told = given[1]
-            del given
-            # It stays in use until the next one: a copy, if someone else may write to it.
-            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
-                told = arrays.copied(told)
-            solver.tell_jacobian(told)
-            J = J if solver.refused else told
+            solver.tell_jacobian(given[1])
+            J = J if solver.refused else given[1]
         if watch is not None and (solver.nit > before or before == 0):
             watch()
     return J

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from steepest.nlls import arrays
+from steepest import _cpu
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array
-from steepest.nlls.differences import Differences
+from steepest.nlls.arrays import Array, residual
+from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
 # phases of the solver: what it waits for
@@ -146,10 +145,7 @@ def least_squares(
 
         J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
     else:
-        differences = None
-        if not callable(jac):
-            differences = Differences(fun, str(jac), diff_step, lower, upper)
-        J = run(solver, fun, jac, differences, loss, f_scale, watch)
+        J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -160,40 +156,51 @@ def run(
     solver: Any,
     fun: Callable[[Array], Any],
     jac: Any,
-    differences: Differences | None,
+    diff_step: Any,
+    lower: Array | None,
+    upper: Array | None,
     loss: Loss,
     f_scale: float,
     watch: Callable[[], None] | None,
 ) -> Array | None:
     """Tell the solver what fun and jac give until it is done; the last accepted Jacobian."""
-    given, J, phase, point = callable(loss), None, RESIDUAL, solver.point
-    while phase != DONE:
-        f = fun(point())
-        phase = tell_given(solver, f, loss, f_scale) if given else solver.tell_residual(f)
-        if phase != JACOBIAN:
+    J: Array | None = None
+    differences: Differences | None = None
+    if not callable(loss) and jac != "cs":  # the loop below, in C++
+        if callable(jac):
+            J = solver.run_exact(fun, jac, watch)
+        else:
+            steps = relative_steps(diff_step, solver.n)
+            J = solver.run_differences(fun, jac == "3-point", steps, lower, upper, watch)
+        return J
+    if not callable(jac):
+        steps = relative_steps(diff_step, solver.n)
+        differences = Differences(fun, jac, steps, lower, upper)
+    while solver.phase != DONE:
+        f = fun(solver.point())
+        if tell_given(solver, f, loss, f_scale) != JACOBIAN:
             continue
         if differences is not None:
             told = differences.jacobian(solver, f)
         else:
-            told = jac(point())
-            # It stays in use until the next one: a copy, if someone else may write to it.
-            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
-                told = arrays.copied(told)
-        phase = solver.tell_jacobian(told)
+            told = _cpu.owned_call(jac, solver.point())
+        solver.tell_jacobian(told)
         if not solver.refused:  # else the last one stands
             J = told
             if watch is not None:
                 watch()
-                phase = solver.phase
     return J
 
 
 def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
-    """Residuals with a user's loss of them."""
+    """Residuals, with a user's loss of them."""
+    if not callable(loss):
+        phase: int = solver.tell_residual(f)
+        return phase
     from steepest.nlls.losses import evaluate
 
-    f = arrays.residual(f, solver.point().dtype)
-    phase: int = solver.tell_residual(f, evaluate(loss, f, f_scale))
+    f = residual(f, solver.point().dtype)
+    phase = solver.tell_residual(f, evaluate(loss, f, f_scale))
     return phase
 
 

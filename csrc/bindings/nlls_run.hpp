@@ -1,0 +1,127 @@
+// The loop of least_squares over NumPy arrays: asks the user's functions for what the core wants.
+// steepest.nlls.loop has the same loop for all that is rarer.
+#pragma once
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "nlls/checks.hpp"
+#include "nlls/differences.hpp"
+
+namespace steepest {
+
+// fun(x); an error of the function's goes through.
+inline pybind11::object call(pybind11::handle fun, const pybind11::object& x) {
+  PyObject* value = PyObject_CallOneArg(fun.ptr(), x.ptr());
+  if (!value) throw pybind11::error_already_set();
+  return pybind11::reinterpret_steal<pybind11::object>(value);
+}
+
+// True where nobody else can write to the array: it owns its memory, and this is the only
+// reference to it. CPython counts those of live local variables, the free-threaded one not always.
+inline bool sole(const pybind11::object& value) {
+  PyObject* a = value.ptr();
+  if (Py_TYPE(a) != pybind11::detail::npy_api::get().PyArray_Type_) return false;
+  if (pybind11::detail::array_proxy(a)->base) return false;
+#if !defined(Py_GIL_DISABLED)
+  return Py_REFCNT(a) == 1;
+#elif PY_VERSION_HEX >= 0x030e0000
+  return PyUnstable_Object_IsUniquelyReferenced(a);
+#else
+  return false;
+#endif
+}
+
+// A Jacobian that stays as it is until the next one: a copy, if someone else may write to it.
+inline pybind11::object owned(pybind11::object value) {
+  if (sole(value)) return value;
+  return pybind11::module_::import("steepest.nlls.arrays").attr("copied")(value);
+}
+
+inline pybind11::object owned_call(const pybind11::object& jac, const pybind11::object& x) {
+  return owned(call(jac, x));
+}
+
+// fun(x); where that is a pair (f, J) with a J as `owned` gives it.
+inline pybind11::object owned_pair(const pybind11::object& fun, const pybind11::object& x) {
+  pybind11::object value = call(fun, x);
+  if (!PyTuple_Check(value.ptr()) || PyTuple_GET_SIZE(value.ptr()) != 2) return value;
+  const pybind11::object f = pybind11::reinterpret_borrow<pybind11::tuple>(value)[0];
+  pybind11::object J = pybind11::reinterpret_borrow<pybind11::tuple>(value)[1];
+  value = pybind11::none();  // a tuple that nobody else holds lets go of J
+  return pybind11::make_tuple(f, owned(std::move(J)));
+}
+
+// fun(x) of "2-point" and "3-point", with J by differences.
+template <class S>
+class DifferencedFunction {
+ public:
+  using T = typename S::Scalar;
+  using Array = pybind11::array_t<T>;
+
+  DifferencedFunction(S& solver, pybind11::object fun, bool central, std::vector<T> rel_step,
+                      std::vector<T> lower, std::vector<T> upper)
+      : solver_(solver),
+        fun_(std::move(fun)),
+        differences_(central, std::move(rel_step), std::move(lower), std::move(upper)) {}
+
+  // f: what fun gave at the solver's point, whose residuals are the core's trial.
+  pybind11::object jacobian(const pybind11::object& f) {
+    const auto& core = solver_.core();
+    const std::vector<T> x = core.point();
+    const std::vector<T> at_x(core.trial_fun(), core.trial_fun() + core.m());
+    const bool single = pybind11::isinstance<pybind11::array_t<float>>(f);
+    const double eps = single ? static_cast<double>(std::numeric_limits<float>::epsilon())
+                              : static_cast<double>(std::numeric_limits<T>::epsilon());
+    if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
+    Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * at_x.size()});
+    differences_.jacobian(
+        x, at_x, eps,
+        [&](size_t j, T x_j, T* out) {
+          Array moved = solver_.point();
+          moved.mutable_data()[j] = x_j;
+          const Array ahead = S::array(call(fun_, moved), "residual");
+          if (ahead.size() != core.m()) {
+            throw Error(ErrorKind::value,
+                        "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
+                            std::to_string(core.m()) + ",) at x; they may not change");
+          }
+          std::copy_n(ahead.data(), core.m(), out);
+        },
+        J.mutable_data());
+    return std::move(J);
+  }
+
+ private:
+  S& solver_;
+  pybind11::object fun_;
+  nlls::Differences<T> differences_;
+};
+
+// The last accepted Jacobian. jacobian(f): the one at the solver's point, f what fun gave there.
+template <class S, class Jacobian>
+pybind11::object run(S& solver, const pybind11::object& fun, const pybind11::object& watch,
+                     Jacobian&& jacobian) {
+  pybind11::object J = pybind11::none(), f;
+  while (solver.core().phase() != nlls::Phase::done) {
+    if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
+    if (solver.core().phase() == nlls::Phase::residual) {
+      f = call(fun, solver.point());
+      solver.tell_residual(f, pybind11::none());
+      continue;
+    }
+    pybind11::object told = jacobian(f);
+    solver.tell_jacobian(told);
+    if (solver.core().refused()) continue;  // the last one stands
+    J = std::move(told);
+    if (!watch.is_none()) watch();
+  }
+  return J;
+}
+
+}  // namespace steepest
