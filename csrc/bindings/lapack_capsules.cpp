@@ -5,9 +5,15 @@
 
 #include <pybind11/pybind11.h>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <dlfcn.h>
+#endif
+
 #include <string>
+#include <type_traits>
 
 #include "core/error.hpp"
+#include "linalg/blas_threads.hpp"
 #include "linalg/lapack.hpp"
 
 namespace py = pybind11;
@@ -51,9 +57,30 @@ void fill(const py::dict& blas, const py::dict& lapack, const std::string& lette
   take(blas, letter + "gemv", "ciirririrri", table.gemv);
   take(blas, letter + "symv", "cirririrri", table.symv);
   take(lapack, letter + "potrf", "cirii", table.potrf);
-  take(lapack, letter + "potrs", "ciiririi", table.potrs);
   take(lapack, letter + "geqrf", "iirirrii", table.geqrf);
   linalg::lapack_table<T>() = table;
+}
+
+// The control of threads of the BLAS that the loaded file is linked to; none where it has another
+// name. dlsym searches the file and what it depends on: not NumPy's copy of OpenBLAS.
+linalg::BlasThreads threads_of([[maybe_unused]] const std::string& file) {
+  linalg::BlasThreads found;
+#if defined(__unix__) || defined(__APPLE__)
+  void* library = dlopen(file.c_str(), RTLD_LAZY | RTLD_NOLOAD);
+  if (!library) return found;
+  const auto look = [library](const std::string& name, auto& into) {
+    into = reinterpret_cast<std::remove_reference_t<decltype(into)>>(dlsym(library, name.c_str()));
+  };
+  look("MKL_Set_Num_Threads_Local", found.set_local);
+  for (const std::string prefix : {"scipy_", ""}) {
+    if (found.get && found.set) break;
+    look(prefix + "openblas_get_num_threads", found.get);
+    look(prefix + "openblas_set_num_threads", found.set);
+  }
+  if (!found.get) found.set = nullptr;
+  dlclose(library);  // SciPy keeps it loaded
+#endif
+  return found;
 }
 
 }  // namespace
@@ -67,6 +94,9 @@ void load_lapack() {
   const py::dict lapack = capsules("scipy.linalg.cython_lapack");
   fill<double>(blas, lapack, "d");
   fill<float>(blas, lapack, "s");
+  const py::object file =
+      py::getattr(py::module_::import("scipy.linalg.cython_blas"), "__file__", py::none());
+  if (!file.is_none()) linalg::blas_threads() = threads_of(py::str(file));
 }
 
 }  // namespace steepest

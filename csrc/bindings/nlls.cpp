@@ -59,11 +59,11 @@ class Solver {
                               {{"lm", Method::marquardt},
                                {"levenberg", Method::levenberg},
                                {"gn", Method::gauss_newton}});
-    o.linear_solver = kind_ = choice<LinearSolver>("linear_solver", linear_solver,
-                                                   {{"auto", LinearSolver::automatic},
-                                                    {"cholesky", LinearSolver::cholesky},
-                                                    {"qr", LinearSolver::qr},
-                                                    {"cg", LinearSolver::cg}});
+    o.linear_solver = choice<LinearSolver>("linear_solver", linear_solver,
+                                           {{"auto", LinearSolver::automatic},
+                                            {"cholesky", LinearSolver::cholesky},
+                                            {"qr", LinearSolver::qr},
+                                            {"cg", LinearSolver::cg}});
     o.loss = choice<Loss>("loss", loss,
                           {{"linear", Loss::linear},
                            {"soft_l1", Loss::soft_l1},
@@ -259,7 +259,7 @@ class Solver {
   static constexpr py::ssize_t item = sizeof(T);
 
   void need_lapack(int64_t m) const {
-    if (linalg::DenseCpu<T>::needs_lapack(kind_, m, core_->n())) load_lapack();
+    if (linalg::DenseCpu<T>::needs_lapack(m, core_->n())) load_lapack();
   }
 
   template <class F>
@@ -270,7 +270,6 @@ class Solver {
   }
 
   std::unique_ptr<Core> core_;
-  LinearSolver kind_ = LinearSolver::automatic;
   py::object kept_, previous_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
 };

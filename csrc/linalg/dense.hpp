@@ -51,10 +51,8 @@ class DenseCpu {
     for (int64_t i = 0; i < m; ++i) body(i);
   }
 
-  // True where a product with this many rows and columns is left to LAPACK.
-  static bool needs_lapack(LinearSolver kind, int64_t m, int64_t n) {
-    return kind == LinearSolver::cg || n > own_gram_n || m * n * n > own_gram_work || m * n > 4096;
-  }
+  // True where something with this many rows and columns is left to LAPACK.
+  static bool needs_lapack(int64_t m, int64_t n) { return n > own_gram_n || m * n > own_gemv_size; }
 
   void begin() {
     pending_.by_qr = kind_ == LinearSolver::qr || blocks_by_qr_;

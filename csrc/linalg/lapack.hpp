@@ -16,7 +16,6 @@ struct Lapack {
   void (*symv)(char* uplo, int* n, T* alpha, T* a, int* lda, T* x, int* incx, T* beta, T* y,
                int* incy) = nullptr;
   void (*potrf)(char* uplo, int* n, T* a, int* lda, int* info) = nullptr;
-  void (*potrs)(char* uplo, int* n, int* nrhs, T* a, int* lda, T* b, int* ldb, int* info) = nullptr;
   void (*geqrf)(int* m, int* n, T* a, int* lda, T* tau, T* work, int* lwork, int* info) = nullptr;
 };
 
