@@ -99,11 +99,12 @@ class Solver {
   int tell_jacobian(const py::object& J) {
     const Busy busy(*this);
     const Array held = matrix(J, core_->m());
-    previous_ = std::move(kept_);  // the solver goes back to it where the new one is not finite
-    kept_ = held;
+    previous_ = std::exchange(kept_, held);
     nlls::Phase next{};
     without_gil(core_->m(),
                 [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
+    if (core_->refused()) kept_ = previous_;  // the solver goes on with that one
+    previous_ = py::object();
     return phase(next);
   }
 
