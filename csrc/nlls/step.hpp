@@ -34,7 +34,8 @@ class StepFinder {
   // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius.
   void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius) {
     const double smallest = unit_ * static_cast<double>(std::numeric_limits<T>::epsilon());
-    double start = std::exchange(first_, false) ? std::max(initial_ * unit_, smallest) : 0;
+    const bool first = std::exchange(first_, false);
+    double start = first ? std::max(initial_ * unit_, smallest) : 0;
     const double guess = std::exchange(lambda_, start);
     length_ = solve(backend, box, x, D, start);
     if (std::isinf(length_) && start < smallest) {  // J has no full rank
@@ -46,7 +47,7 @@ class StepFinder {
     lambda_ = equation.first(guess);
     for (int tries = 0; tries < 30; ++tries) {
       length_ = solve(backend, box, x, D, lambda_);
-      if (equation.solved(length_)) return;
+      if (equation.solved(length_)) return first ? extend(box, radius) : void();
       lambda_ = equation.next(lambda_, length_);
     }
     // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
@@ -83,6 +84,14 @@ class StepFinder {
     const bool solved = box.minimize(backend, {static_cast<T>(lambda), D}, x, step_.data());
     const double length = norm(step_, D);
     return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
+  }
+
+  // A step that is as long as the radius within a tenth is made as long, but for bounds: from a
+  // start that is wrong by its own size, as many are, it then arrives at zero.
+  void extend(const BoxModel<Backend>& box, double radius) {
+    if (box.bounded()) return;
+    for (T& s : step_) s *= static_cast<T>(radius / length_);
+    length_ = radius;
   }
 
   // |D⁻¹g|: over the radius, a λ whose step is no longer than it.
