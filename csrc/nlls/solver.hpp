@@ -226,6 +226,7 @@ class Solver {
 
   Phase give_up() {
     refused_ = true;
+    if (!in_noise_) --finite_trials_;  // its Jacobian was not
     return reject(!in_noise_);
   }
 

@@ -117,9 +117,9 @@ def limit(max_nfev: Any, n: int) -> int:
     """The largest number of residual evaluations; SciPy's 100 a parameter where None."""
     if max_nfev is None:
         return 100 * n
-    if max_nfev <= 0:
+    if not max_nfev > 0:
         raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
-    return int(max_nfev)
+    return int(min(max_nfev, 2**62))  # inf, too
 
 
 def make_solver(

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
@@ -233,7 +233,7 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     if (diag := options.pop("diag", None)) is not None:
         options["x_scale"] = 1 / np.asarray(diag, dtype=float)
     if (factor := options.pop("factor", None)) is not None:
-        options["damping"] = 0.1 / factor
+        options["damping"] = 0.1 / check.number("factor", factor, above=0)
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 

@@ -14,7 +14,7 @@ from steepest.nlls.arrays import Array
 
 MESSAGES = {
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
-    -1: "No step longer than `xtol` from here gives finite residuals.",
+    -1: "No step longer than `xtol` from here gives finite residuals and Jacobian.",
     0: "The maximum number of function evaluations is exceeded.",
     1: "`gtol` termination condition is satisfied.",
     2: "`ftol` termination condition is satisfied.",
