@@ -285,10 +285,14 @@ class Solver {
   Phase next() {
     stationarity_ = measure(box_, x_, backend_.gradient(), backend_.norms2(), cost_);
     const Status by_step = std::exchange(pending_, Status::max_nfev);
-    if (stopping_.gtol(stationarity_.cosine)) return finish(Status::gtol);
-    if (by_step != Status::max_nfev) return finish(by_step);
-    if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
-    return propose();
+    const bool gtol = stopping_.gtol(stationarity_.cosine);
+    if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);
+    if (by_step != Status::max_nfev || nfev_ >= options_.max_nfev) {
+      return finish(gtol ? Status::gtol : by_step);
+    }
+    propose();
+    if (gtol && !finder_.held_back() && stopping_.flat(judged_)) return finish(Status::gtol);
+    return phase_;
   }
 
   // --- the next point

@@ -52,6 +52,12 @@ class StoppingRule {
   // cosine: the largest |cos| between f and a column of J (MINPACK's gtol, free of units).
   bool gtol(double cosine) const { return cosine <= tolerance_.g; }
 
+  // The cosine between f and the plane of J's columns, by the undamped step: where these are nearly
+  // dependent it is far above that of each (Bates and Watts, Technometrics 23 (1981) 179-183).
+  bool flat(const Step& step) const {
+    return step.predicted <= tolerance_.g * tolerance_.g * step.cost;
+  }
+
  private:
   Tolerances tolerance_;
   int in_a_row_ = 0;
