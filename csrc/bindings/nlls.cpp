@@ -138,7 +138,8 @@ class Solver {
 
   // The whole fit with jac(x) -> J, as in steepest.nlls.loop; the last accepted Jacobian.
   py::object run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
-    return run(*this, fun, watch, [&](const py::object&) { return owned(call(jac, point())); });
+    const Function J(jac);
+    return run(*this, Function(fun), watch, [&](const py::object&) { return owned(J(point())); });
   }
 
   py::object run_differences(const py::object& fun, bool central, const py::object& rel_step,
@@ -146,7 +147,8 @@ class Solver {
                              const py::object& watch) {
     DifferencedFunction<Solver> function(*this, fun, central, vector_or_none(rel_step),
                                          vector_or_none(lower), vector_or_none(upper));
-    return run(*this, fun, watch, [&](const py::object& f) { return function.jacobian(f); });
+    return run(*this, Function(fun), watch,
+               [&](const py::object& f) { return function.jacobian(f); });
   }
 
   int get_phase() const { return phase(core_->phase()); }
@@ -180,6 +182,7 @@ class Solver {
     }
     return py::make_tuple(triangle, matrix);
   }
+  void set_last_jacobian(bool wanted) { core_->set_last_jacobian(wanted); }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
@@ -295,6 +298,7 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("fun", &S::fun);
   c.def("state", &S::state);
   c.def("gram", &S::gram);
+  c.def("set_last_jacobian", &S::set_last_jacobian);
   c.def("set_look_ahead", &S::set_look_ahead);
   c.def("stop", &S::stop);
   c.def_property_readonly("phase", &S::get_phase);
@@ -334,6 +338,9 @@ bool all_finite(const py::array_t<double, py::array::c_style | py::array::forcec
 }  // namespace
 
 void bind_nlls(py::module_& m) {
+  py::class_<Model>(m, "Model")
+      .def(py::init<py::object, py::object, py::object>())
+      .def("__call__", &Model::operator());
   m.def("gram_inverse", &gram_inverse);
   m.def("all_finite", &all_finite);
   m.def("owned_call", &owned_call);

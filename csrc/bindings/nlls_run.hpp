@@ -15,12 +15,54 @@
 
 namespace steepest {
 
-// fun(x); an error of the function's goes through.
-inline pybind11::object call(pybind11::handle fun, const pybind11::object& x) {
-  PyObject* value = PyObject_CallOneArg(fun.ptr(), x.ptr());
+// What Python gave, or the error that it raised.
+inline pybind11::object answer(PyObject* value) {
   if (!value) throw pybind11::error_already_set();
   return pybind11::reinterpret_steal<pybind11::object>(value);
 }
+
+// curve_fit's p -> f(xdata, *p) - ydata, without a frame of Python's and its unpacking of arrays;
+// without the difference where ydata is None.
+class Model {
+ public:
+  Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata)
+      : f_(std::move(f)), xdata_(std::move(xdata)), ydata_(std::move(ydata)) {}
+
+  pybind11::object operator()(const pybind11::object& p) const {
+    const Py_ssize_t n = PyObject_Length(p.ptr());
+    if (n < 0) throw pybind11::error_already_set();
+    std::vector<pybind11::object> scalars(static_cast<size_t>(n));
+    std::vector<PyObject*> args{xdata_.ptr()};
+    args.reserve(scalars.size() + 1);
+    for (Py_ssize_t j = 0; j < n; ++j) {
+      pybind11::object& scalar = scalars[static_cast<size_t>(j)];
+      scalar = answer(PySequence_GetItem(p.ptr(), j));
+      args.push_back(scalar.ptr());
+    }
+    pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
+    if (ydata_.is_none()) return y;
+    return answer(PyNumber_Subtract(y.ptr(), ydata_.ptr()));
+  }
+
+ private:
+  pybind11::object f_, xdata_, ydata_;
+};
+
+// fun(x), a Model called as C++.
+class Function {
+ public:
+  explicit Function(pybind11::object fun)
+      : fun_(std::move(fun)),
+        model_(pybind11::isinstance<Model>(fun_) ? &fun_.cast<const Model&>() : nullptr) {}
+
+  pybind11::object operator()(const pybind11::object& x) const {
+    return model_ ? (*model_)(x) : answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
+  }
+
+ private:
+  pybind11::object fun_;
+  const Model* model_;
+};
 
 // True where nobody else can write to the array: it owns its memory, and this is the only
 // reference to it. CPython counts those of live local variables, the free-threaded one not always.
@@ -44,12 +86,12 @@ inline pybind11::object owned(pybind11::object value) {
 }
 
 inline pybind11::object owned_call(const pybind11::object& jac, const pybind11::object& x) {
-  return owned(call(jac, x));
+  return owned(Function(jac)(x));
 }
 
 // fun(x); where that is a pair (f, J) with a J as `owned` gives it.
 inline pybind11::object owned_pair(const pybind11::object& fun, const pybind11::object& x) {
-  pybind11::object value = call(fun, x);
+  pybind11::object value = Function(fun)(x);
   if (!PyTuple_Check(value.ptr()) || PyTuple_GET_SIZE(value.ptr()) != 2) return value;
   const pybind11::object f = pybind11::reinterpret_borrow<pybind11::tuple>(value)[0];
   pybind11::object J = pybind11::reinterpret_borrow<pybind11::tuple>(value)[1];
@@ -85,7 +127,7 @@ class DifferencedFunction {
         [&](size_t j, T x_j, T* out) {
           Array moved = solver_.point();
           moved.mutable_data()[j] = x_j;
-          const Array ahead = S::array(call(fun_, moved), "residual");
+          const Array ahead = S::array(fun_(moved), "residual");
           if (ahead.size() != core.m()) {
             throw Error(ErrorKind::value,
                         "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
@@ -99,19 +141,19 @@ class DifferencedFunction {
 
  private:
   S& solver_;
-  pybind11::object fun_;
+  Function fun_;
   nlls::Differences<T> differences_;
 };
 
 // The last accepted Jacobian. jacobian(f): the one at the solver's point, f what fun gave there.
 template <class S, class Jacobian>
-pybind11::object run(S& solver, const pybind11::object& fun, const pybind11::object& watch,
+pybind11::object run(S& solver, const Function& fun, const pybind11::object& watch,
                      Jacobian&& jacobian) {
   pybind11::object J = pybind11::none(), f;
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
-      f = call(fun, solver.point());
+      f = fun(solver.point());
       solver.tell_residual(f, pybind11::none());
       continue;
     }

@@ -137,6 +137,10 @@ class Solver {
   // come without a Jacobian.
   void set_look_ahead(bool on) { look_ahead_ = on; }
 
+  // Whether to ask for J where the last step ends the fit (true at first), as MINPACK does not;
+  // without it gradient and optimality are those of the point before.
+  void set_last_jacobian(bool wanted) { last_jacobian_ = wanted; }
+
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
 
@@ -191,13 +195,24 @@ class Solver {
     judged_.actual = actual;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
-    const bool ftol = stopping_.ftol(judged_), xtol = stopping_.xtol(judged_);
+    // The first step is as short as λ₀ makes it, however far the minimum.
+    const bool free = gauss_newton() || trials_in_all_ > 1;
+    const bool ftol = stopping_.ftol(judged_), xtol = free && stopping_.xtol(judged_);
     if (ftol || xtol) {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
     in_noise_ = !(actual > 0) && within_rounding();
     if (!(actual > 0) && !in_noise_) return reject(false);
+    if (!last_jacobian_ && actual > 0 && pending_ != Status::max_nfev) return accept_last();
     return phase_ = Phase::jacobian;
+  }
+
+  Phase accept_last() {
+    residuals_.accept();
+    x_ = trial_;
+    cost_ = trial_cost_;
+    ++nit_;
+    return finish(pending_);
   }
 
   // Near a minimum the cost is flat to rounding long before the gradient is zero: whether it fell
@@ -220,7 +235,11 @@ class Solver {
       shrink_ /= 2;
       return try_step();
     }
-    radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
+    if (in_noise_ && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
+      radius_.start(norm(x_, D_.data()));
+    } else {
+      radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
+    }
     return propose();
   }
 
@@ -392,6 +411,7 @@ class Solver {
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
+  bool last_jacobian_ = true;
   bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

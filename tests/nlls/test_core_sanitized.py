@@ -19,7 +19,11 @@ def test_addresses_and_undefined_behaviour(tmp_path):
     empty = [cxx, *FLAGS, tmp_path / "empty.cpp", "-o", tmp_path / "empty"]
     if subprocess.run(empty, capture_output=True).returncode:
         pytest.skip(f"{cxx} has no sanitizers")
-    own = ["tests/native/least_squares.cpp", "csrc/linalg/lapack.cpp", "csrc/linalg/blas_threads.cpp"]
+    own = [
+        "tests/native/least_squares.cpp",
+        "csrc/linalg/lapack.cpp",
+        "csrc/linalg/blas_threads.cpp",
+    ]
     sources = [ROOT / path for path in own]
     program = tmp_path / "least_squares"
     built = subprocess.run(

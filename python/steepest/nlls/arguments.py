@@ -108,7 +108,7 @@ def tolerance(name: str, value: Any, eps: float) -> float:
         warn(
             f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
             f"corresponding termination condition.",
-            stacklevel=4,
+            stacklevel=5,
         )
     return tol
 

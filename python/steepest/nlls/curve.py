@@ -7,7 +7,6 @@ that its further keywords (`loss`, `damping`, `callback`, ...) work with every m
 from __future__ import annotations
 
 import math
-import operator
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
-from steepest.nlls.loop import least_squares
+from steepest.nlls.loop import fit
 
 __all__ = ["curve_fit"]
 
@@ -94,7 +93,8 @@ def curve_fit(
     infodict : dict
         ``nfev`` and ``fvec``, the weighted residuals; with "lm" also ``fjac``, ``ipvt`` and
         ``qtf`` of the QR factorization with column pivoting J[:, ipvt] = QR: R in the upper
-        triangle of ``fjac[:, :n].T``, Qᵀ fvec.
+        triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of pcov, of the point before the last
+        step, as MINPACK's.
     mesg : str
         Why the solver stopped.
     ier : int
@@ -139,16 +139,13 @@ def curve_fit(
         )
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
-    slope = (
-        jacobian_of(jac, xdata, p0.size, whiten, transposed) if callable(jac) else jac or "2-point"
-    )
-    fun = residual_of(f, xdata, ydata, p0.size, whiten)
+    slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
+    fun = residual_of(f, xdata, ydata, whiten)
     counts = method == "lm" and not callable(jac) and (full_output or maxfev > 0)
     calls = Calls(fun, maxfev) if counts else None
     try:
-        result = least_squares(
-            calls or fun, p0, slope, method=METHODS[method], bounds=bounds, **options
-        )
+        last = method != "lm"  # MINPACK takes R for the covariance from the point before
+        result = fit(calls or fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
     except CallsExhausted:
         raise RuntimeError(NOT_FOUND + MAXFEV.format(maxfev)) from None
     if not result.success:
@@ -187,29 +184,22 @@ class Calls:
         return self.fun(p)
 
 
-def unpacker(n: int) -> Callable[[Array], tuple[Any, ...]]:
-    """p -> (p[0], ..., p[n - 1]); an array unpacked by * ends in an IndexError, at a cost."""
-    return operator.itemgetter(*range(n)) if n > 1 else lambda p: (p[0],)
-
-
 def residual_of(
-    f: Callable[..., Any], xdata: Any, ydata: Array, n: int, whiten: Whitener | None
+    f: Callable[..., Any], xdata: Any, ydata: Array, whiten: Whitener | None
 ) -> Callable[[Array], Array]:
-    unpack = unpacker(n)
-    if whiten is None:
-        return lambda p: f(xdata, *unpack(p)) - ydata
-    return lambda p: whiten(f(xdata, *unpack(p)) - ydata)
+    residual: Callable[[Array], Array] = _cpu.Model(f, xdata, ydata)
+    return residual if whiten is None else lambda p: whiten(residual(p))
 
 
 def jacobian_of(
-    jac: Callable[..., Any], xdata: Any, n: int, whiten: Whitener | None, transposed: bool
+    jac: Callable[..., Any], xdata: Any, whiten: Whitener | None, transposed: bool
 ) -> Callable[[Array], Array]:
-    unpack = unpacker(n)
+    model: Callable[[Array], Array] = _cpu.Model(jac, xdata, None)
     if whiten is None and not transposed:
-        return lambda p: jac(xdata, *unpack(p))
+        return model
 
     def jacobian(p: Array) -> Array:
-        rows = np.asarray(jac(xdata, *unpack(p)))
+        rows = np.asarray(model(p))
         if transposed:
             rows = rows.T
         return rows if whiten is None else whiten(rows)

@@ -75,7 +75,8 @@ def least_squares(
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
         Stop when two steps in a row change the cost by no more than ftol * cost and were expected
-        to; when |Ds| <= xtol * |Dx|; when no column of J has a larger |cosine| with f than gtol.
+        to; when |Ds| <= xtol * |Dx|; when no column of J has a larger |cosine| with f than gtol,
+        nor the plane of all columns.
         None is 0. For float32 at least its rounding unit.
     max_nfev : int
         Largest number of residual evaluations, 100 n where None; differences do not count.
@@ -112,6 +113,54 @@ def least_squares(
     >>> fit.x.round(6), fit.success
     (array([2. , 0.5]), True)
     """
+    return fit(
+        fun,
+        x0,
+        jac,
+        True,
+        method,
+        linear_solver,
+        damping,
+        x_scale,
+        loss,
+        f_scale,
+        bounds,
+        ftol,
+        xtol,
+        gtol,
+        max_nfev,
+        diff_step,
+        args,
+        kwargs,
+        callback,
+        verbose,
+    )
+
+
+def fit(
+    fun: Callable[..., Any],
+    x0: Any,
+    jac: Any,
+    last_jacobian: bool,
+    method: str = "lm",
+    linear_solver: str = "auto",
+    damping: float = 1e-3,
+    x_scale: Any = None,
+    loss: Loss = "linear",
+    f_scale: float = 1.0,
+    bounds: Any = INFINITE,
+    ftol: float | None = 1e-8,
+    xtol: float | None = 1e-8,
+    gtol: float | None = 1e-8,
+    max_nfev: int | None = None,
+    diff_step: Any = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    callback: Callable[..., Any] | None = None,
+    verbose: int = 0,
+) -> LeastSquaresResult:
+    """`least_squares`. Without `last_jacobian` what the result has of J may be of the point before
+    the last step, as with MINPACK."""
     x = start(x0)
     lower, upper = box(bounds, x)
     check_jac(jac)
@@ -132,6 +181,8 @@ def least_squares(
         gtol=gtol,
         max_nfev=max_nfev,
     )
+    if not last_jacobian:
+        solver.set_last_jacobian(False)
     if args or kwargs:
         fun = bind(fun, args, kwargs or {})
         jac = bind(jac, args, kwargs or {}) if callable(jac) else jac

@@ -1,0 +1,139 @@
+"""Differences in C++ and in Python, and whose a Jacobian is."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import steepest as st
+from steepest import _cpu
+from steepest.nlls.differences import Differences
+
+INF = np.inf
+BOXES = {
+    "free": (None, None),
+    "on lower": (np.array([1.0, 0.0, -1e-9]), np.full(3, INF)),
+    "on upper": (np.full(3, -INF), np.array([1.0, 0.0, 1e-9])),
+    "narrow": (np.array([1.0, 0.0, -1e-9]), np.array([1 + 2e-7, 2e-7, 1e-9])),
+}
+X = np.array([1.0, 0.0, 1e-9])
+
+
+def fun(x):
+    return np.array([np.exp(x[0]) + x[1] ** 2, x[0] * x[1] + x[2], np.sin(x[2]), 5 + 1e-3 * x[2]])
+
+
+@pytest.mark.parametrize("box", BOXES)
+@pytest.mark.parametrize("steps", [None, np.array([1e-6, 1e-5, 1e-4])])
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_both_give_the_same(scheme, box, steps, dtype):
+    """The points that are evaluated, and J."""
+    eps = np.finfo(dtype).eps
+    x = X.astype(dtype)
+    lower, upper = (b if b is None else b.astype(dtype) for b in BOXES[box])
+    asked = [[], []]
+
+    def recorded(points):
+        def inner(p):
+            points.append(p.copy())
+            return fun(p).astype(dtype)
+
+        return inner
+
+    solver = (_cpu.Solver64 if dtype == np.float64 else _cpu.Solver32)(
+        x, "lm", "auto", 1e-3, 0.0, 0.0, float(eps), 1, "linear", 1.0, None, lower, upper
+    )
+    J = solver.run_differences(recorded(asked[0]), scheme == "3-point", steps, lower, upper, None)
+    want = Differences(recorded(asked[1]), scheme, steps, lower, upper)(
+        x, fun(x).astype(dtype), eps
+    )
+    np.testing.assert_array_equal(asked[0][0], x)
+    np.testing.assert_allclose(asked[0][1:], asked[1], rtol=4 * eps, atol=0)
+    size = np.abs(want).max(axis=0)
+    assert (np.abs(J - want) <= 1e-3 * (dtype == np.float32) * size + 1e-7 * size).all()
+
+
+def test_a_jacobian_of_its_own_is_not_copied():
+    made = []
+
+    def jac(x):
+        J = np.ones((2, 1))
+        made.append(weakref.ref(J))
+        return J
+
+    told = _cpu.owned_call(jac, np.ones(1))
+    assert told is made[0]()
+    del told
+    gc.collect()
+    assert made[0]() is None
+
+
+@pytest.mark.parametrize("kept", ["attribute", "base", "list", "tuple"])
+def test_a_jacobian_that_others_see_is_copied(kept):
+    J, holder = np.ones((2, 1)), []
+    whole = np.ones((4, 1))
+
+    def jac(x):
+        if kept == "base":
+            return whole[:2]
+        if kept == "list":
+            return [[1.0], [1.0]]
+        if kept == "tuple":
+            holder.append((x, np.ones((2, 1))))
+            return holder[0]
+        return J
+
+    if kept == "tuple":
+        _, told = _cpu.owned_pair(jac, np.ones(1))
+        assert told is not holder[0][1]
+    else:
+        told = _cpu.owned_call(jac, np.ones(1))
+        assert told is not J and told.base is None
+    np.testing.assert_array_equal(told, [[1.0], [1.0]])
+
+
+def test_wrong_number_of_steps():
+    with pytest.raises(ValueError, match="diff_step"):
+        st.least_squares(fun, X, diff_step=[1e-6, 1e-6])
+
+
+def test_residuals_that_change_shape_between_differences():
+    calls = []
+
+    def changing(x):
+        calls.append(x)
+        return fun(x)[: 4 if len(calls) < 3 else 3]
+
+    with pytest.raises(ValueError, match="may not change"):
+        st.least_squares(changing, X)
+
+
+def test_max_nfev_may_be_infinite():
+    assert st.least_squares(fun, X, max_nfev=INF).success
+    with pytest.raises(ValueError, match="max_nfev"):
+        st.least_squares(fun, X, max_nfev=np.nan)
+
+
+def test_no_success_where_no_step_has_a_finite_jacobian():
+    def jac(x):
+        return np.full((1, 1), 1.0 if x[0] == 1 else np.nan)
+
+    fit = st.least_squares(lambda x: x, 1.0, jac)
+    assert fit.status == -1 and not fit.success and fit.x == 1
+
+
+@pytest.mark.parametrize("distance", [0.01, 1, 100])
+def test_columns_that_are_nearly_dependent_do_not_pass_for_a_minimum(distance):
+    """Each is perpendicular to f within gtol at the start, and their difference is not."""
+    t = np.linspace(-1, 1, 21)
+    A = np.c_[1 + 1e-4 * t, 1 - 1e-4 * t]
+    y = A @ [3.0, 2.0] + 1e3 * (t**2 - np.mean(t**2))
+    start = np.array([3.0 + distance, 2.0 - distance])
+    cosine = np.abs(A.T @ (A @ start - y)) / np.linalg.norm(A, axis=0) / np.linalg.norm(y)
+    assert cosine.max() < 1e-8 or distance > 10
+    fit = st.least_squares(lambda x: A @ x - y, start, lambda x: A.copy())
+    np.testing.assert_allclose(fit.x, [3.0, 2.0], atol=1e-3)
