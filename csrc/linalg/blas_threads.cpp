@@ -17,9 +17,10 @@ BlasThreads& blas_threads() {
   return threads;
 }
 
-OneBlasThread::OneBlasThread(bool wanted) : wanted_(wanted) {
+OneBlasThread::OneBlasThread(bool small) {
   const BlasThreads& blas = blas_threads();
-  if (!wanted) return;
+  wanted_ = small || (blas.get && blas.get() == 2);
+  if (!wanted_) return;
   if (blas.set_local) {
     before_ = blas.set_local(1);
   } else if (blas.set) {
