@@ -124,7 +124,6 @@ def limit(max_nfev: Any, n: int) -> int:
 
 def make_solver(
     x0: Array,
-    *,
     method: str,
     linear_solver: str,
     damping: float,

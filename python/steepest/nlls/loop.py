@@ -168,18 +168,18 @@ def fit(
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
     solver = make_solver(
         x,
-        method=method,
-        linear_solver=linear_solver,
-        damping=damping,
-        x_scale=x_scale,
-        loss=loss,
-        f_scale=f_scale,
-        lower=lower,
-        upper=upper,
-        ftol=ftol,
-        xtol=xtol,
-        gtol=gtol,
-        max_nfev=max_nfev,
+        method,
+        linear_solver,
+        damping,
+        x_scale,
+        loss,
+        f_scale,
+        lower,
+        upper,
+        ftol,
+        xtol,
+        gtol,
+        max_nfev,
     )
     if not last_jacobian:
         solver.set_last_jacobian(False)
