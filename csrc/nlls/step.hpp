@@ -33,7 +33,7 @@ class StepFinder {
   // The first time the step with the λ that was asked for; later Gauss-Newton's, λ = 0. Where that
   // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius.
   void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius) {
-    const double smallest = unit_ * static_cast<double>(std::numeric_limits<T>::epsilon());
+    const double smallest = smallest_damping(backend, box, D);
     const bool first = std::exchange(first_, false);
     double start = first ? std::max(initial_ * unit_, smallest) : 0;
     const double guess = std::exchange(lambda_, start);
@@ -92,6 +92,16 @@ class StepFinder {
     if (box.bounded()) return;
     for (T& s : step_) s *= static_cast<T>(radius / length_);
     length_ = radius;
+  }
+
+  // Rounding beside the largest diagonal entry of D⁻¹JᵀJD⁻¹: D may hold norms from far away.
+  double smallest_damping(Backend& backend, const BoxModel<Backend>& box, const T* D) const {
+    double largest = 0;
+    for (const int64_t j : box.all()) {
+      const double d = static_cast<double>(D[j]);
+      largest = std::max(largest, static_cast<double>(backend.norms2()[j]) / d / d);
+    }
+    return static_cast<double>(std::numeric_limits<T>::epsilon()) * (largest > 0 ? largest : unit_);
   }
 
   // |D⁻¹g|: over the radius, a λ whose step is no longer than it.

@@ -240,3 +240,15 @@ def test_ill_conditioned_problem_changes_to_qr():
     }
     for fit in fits.values():
         np.testing.assert_allclose(fit.x, true, atol=1e-4)
+
+
+def test_a_dead_column_does_not_slow_the_others():
+    """Jennrich and Sampson: e^(i x) of one parameter vanishes, the other comes from far."""
+    i = np.arange(1.0, 11)
+    with np.errstate(all="ignore"):
+        fit = st.least_squares(
+            lambda x: 2 + 2 * i - np.exp(i * x[0]) - np.exp(i * x[1]),
+            [3.0, 4.0],
+            lambda x: np.stack([-i * np.exp(i * x[0]), -i * np.exp(i * x[1])], 1),
+        )
+    assert fit.success and fit.nfev < 100
