@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/module.hpp"
@@ -112,17 +113,24 @@ class Unlocked {
   std::optional<py::gil_scoped_release> release_;
 };
 
+// With `minus`, the first vector less `minus` is one more, which stands before the vectors.
 py::array_t<double> inner(const py::array& workspace, const py::list& picks,
-                          const py::list& vectors) {
+                          const py::list& vectors, const py::object& minus) {
   const Workspace w(workspace, "workspace");
-  const Pointers columns = w.vectors(vectors, "vectors");
-  const Pointers rows = w.picked(picks, vectors);
+  Pointers rows = w.picked(picks, vectors), columns = w.vectors(vectors, "vectors");
+  linalg::Difference formed{};
+  if (!minus.is_none()) {
+    if (columns.empty()) throw refuse("minus", "with at least one vector");
+    formed = {columns[0], w.vector(minus, "minus", false)};
+    rows.insert(rows.end() - static_cast<int64_t>(columns.size()), nullptr);
+    columns.insert(columns.begin(), nullptr);
+  }
   py::array_t<double> products({rows.size(), columns.size()});
   double* out = products.mutable_data();
   const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::inner(pass, w.view(rows), w.view(columns), w.n, out);
+  linalg::inner(pass, w.view(rows), w.view(columns), w.n, out, formed);
   return products;
 }
 
@@ -168,40 +176,64 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   linalg::rank_two(pass, Triangle{w.data, w.n, w.n}, up, vp);
 }
 
-// (coefficients, scale, slope, magnitude): row 0 of the coefficients (2, 2 count + 2) gives d from
-// s_i, y_i, g and x, row 1 gives x + d. Column 0 of `products` holds the products of s_i, y_i and g
-// with g.
-py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& products,
-                   int64_t count, int64_t newest, double otherwise) {
-  const int64_t capacity = sy.ndim() == 2 ? sy.shape(0) : 0;
-  const int64_t square = capacity * capacity;
-  if (sy.size() != square || yy.size() != square || count < 0 || count > capacity ||
-      products.ndim() != 2 || products.shape(0) < 2 * count + 1 || newest < 0 || newest >= capacity)
-    throw refuse("two_loop", "sy, yy (m, m), products (2 count + 1, ...), count <= m, newest < m");
-  const int64_t columns = 2 * count + 2;
-  py::array_t<double> coefficients({int64_t{2}, columns});
+// The memory of sy, yy (m, m) and steps (m,).
+linalg::PairProducts pairs_of(const py::array& sy, const py::array& yy, const py::array& steps,
+                              int64_t count) {
+  const auto written = [](const py::array& a, const char* what) {
+    if (!a.writeable()) throw refuse(what, "a writable array");
+    return const_cast<double*>(doubles(a, what));
+  };
+  const int64_t m = steps.size();
+  if (sy.size() != m * m || yy.size() != m * m || count < 0 || count > m)
+    throw refuse("pairs", "sy, yy (m, m), steps (m,), count <= m");
+  return {written(sy, "sy"), written(yy, "yy"), written(steps, "steps"), m, count};
+}
+
+linalg::Products column(const py::array& products, int64_t at, int64_t least) {
+  if (products.ndim() != 2 || products.shape(1) < 1 || products.shape(0) < least)
+    throw refuse("products", "an array (2 count + 1, ...)");
+  return {doubles(products, "products") + at, products.shape(1)};
+}
+
+// Takes a pair in: `count` are there before; column 0 of `products` holds the products of the d_i
+// and y_i there are then with the new y.
+void append_pair(const py::array& sy, const py::array& yy, const py::array& steps, int64_t count,
+                 const py::array& products, double step) {
+  linalg::PairProducts pairs = pairs_of(sy, yy, steps, count);
+  if (pairs.capacity == 0) throw refuse("steps", "at least one element");
+  linalg::append_pair(pairs, column(products, 0, 2 * std::min(count + 1, pairs.capacity)), step);
+}
+
+// (coefficients, scale, slope, magnitude). The last column of `products` holds the products of the
+// d_i, y_i and g with g. The coefficients, (5, 2 count + 4), are those of the d_i and y_i, the
+// gradient before, x, d and g; the rows give y, g, d, x + d, and x + d once more.
+py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& steps, int64_t count,
+                   const py::array& products, double otherwise) {
+  const linalg::PairProducts pairs = pairs_of(sy, yy, steps, count);
+  const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
+  const linalg::Products on_g = column(products, columns - 1, 2 * count + 1);
+  const int64_t before = 2 * count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
+  py::array_t<double> coefficients({int64_t{5}, width});
   double* c = coefficients.mutable_data();
-  const linalg::PairProducts pairs{doubles(sy, "sy"),
-                                   doubles(yy, "yy"),
-                                   doubles(products, "products"),
-                                   products.shape(1),
-                                   capacity,
-                                   count,
-                                   newest};
-  const linalg::Direction d = linalg::two_loop(pairs, otherwise, c);
-  c[columns - 1] = 0;
-  std::copy(c, c + columns, c + columns);
-  c[2 * columns - 1] = 1;
-  return py::make_tuple(coefficients, d.scale, d.slope, d.magnitude);
+  std::fill_n(c, 5 * width, 0.0);
+  double* row = c + 2 * width;
+  const linalg::Direction to = linalg::two_loop(pairs, on_g, otherwise, row);
+  std::swap(row[before], row[g]);
+  c[before] = -1;
+  c[g] = c[width + g] = 1;
+  for (int64_t i : {3, 4}) c[i * width + x] = c[i * width + d] = 1;
+  return py::make_tuple(coefficients, to.scale, to.slope, to.magnitude);
 }
 
 }  // namespace
 
 void bind_vectors(py::module_& m) {
-  m.def("inner", &inner);
+  m.def("inner", &inner, py::arg("workspace"), py::arg("picks"), py::arg("vectors"),
+        py::arg("minus") = py::none());
   m.def("combine", &combine);
   m.def("symmetric_product", &symmetric_product);
   m.def("rank_two", &rank_two);
+  m.def("append_pair", &append_pair);
   m.def("two_loop", &two_loop);
 }
 

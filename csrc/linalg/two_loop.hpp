@@ -7,17 +7,25 @@
 
 namespace steepest::linalg {
 
-// The inner products of `count` pairs (s, y), of which the newest is in place `newest` of a ring
-// of `capacity` places.
+// The inner products of `count` pairs (s, y), the oldest first. What is stored of s is d, s = step
+// d: the direction that led to it.
 struct PairProducts {
-  const double* sy;    // (capacity, capacity): s_i . y_j, used for j not older than i
-  const double* yy;    // (capacity, capacity): y_i . y_j
-  const double* on_g;  // the products of s_i, then y_i, then g itself, with g, `stride` apart
-  int64_t stride;
+  double* sy;     // (capacity, capacity): s_i . y_j, for j not older than i
+  double* yy;     // (capacity, capacity): y_i . y_j
+  double* steps;  // (capacity,)
   int64_t capacity;
   int64_t count;
-  int64_t newest;
 };
+
+// Products with one vector: of d_i, y_i and, for `two_loop`, g, `stride` apart.
+struct Products {
+  const double* at;
+  int64_t stride;
+};
+
+// Adds a pair; the oldest one goes where all places are taken. `on_y`: the products of the d and y
+// that there are then with the new y.
+void append_pair(PairProducts& pairs, const Products& on_y, double step);
 
 struct Direction {
   double scale;      // gamma = s.y / y.y of the newest pair
@@ -25,8 +33,8 @@ struct Direction {
   double magnitude;  // the largest term of that sum: how much of it may be rounding
 };
 
-// d = -H g = sum_i (c[i] s_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
+// d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
 // from gamma I. A pair with s.y <= 0 is left out; where all are, gamma is `otherwise`.
-Direction two_loop(const PairProducts& pairs, double otherwise, double* c);
+Direction two_loop(const PairProducts& pairs, const Products& on_g, double otherwise, double* c);
 
 }  // namespace steepest::linalg

@@ -29,8 +29,9 @@ struct VectorKernels {
   // sums[i, j] = the products over the elements [begin, end); lanes: room for max_lanes each
   void (*inner)(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t end,
                 double* lanes, double* sums);
+  // streamed: the outs are written past the caches
   void (*combine)(const double* coefficients, const Vectors& rows, const Vectors& outs,
-                  int64_t begin, int64_t end);
+                  int64_t begin, int64_t end, bool streamed);
   // out[j][0:last] = what the rows [first, last) of the triangle give, mirrored part included
   void (*symmetric_product)(const Triangle& a, int64_t first, int64_t last, const Vectors& columns,
                             const Vectors& outs);
@@ -39,10 +40,11 @@ struct VectorKernels {
   void (*add)(void* out, const void* part, int64_t n);
 };
 
-constexpr int64_t vector_chunk = 8192;   // bytes that stay in L1 while all rows pass over them
-constexpr int64_t vector_block = 16384;  // elements that a thread takes at once
+constexpr int64_t vector_chunk = 8192;        // bytes that stay in L1 while all rows pass over them
+constexpr int64_t vector_block = 16384;       // elements that a thread takes at once
+constexpr int64_t streamed_above = 32 << 20;  // bytes of a pass, of which little stays in a cache
 constexpr int64_t max_lanes = 16;
-constexpr int64_t max_outs = 4;
+constexpr int64_t max_outs = 5;
 
 VectorKernels vector_kernels(DType dtype, const std::string& level);
 
@@ -53,12 +55,20 @@ struct Pass {
   int threads;
 };
 
+// a - b, formed block by block.
+struct Difference {
+  void* a;
+  void* b;
+};
+
 // products[i, j] = rows[i] . columns[j], summed in double; products is (rows, columns), row-major.
+// A null pointer among rows and columns stands for `formed`.
 void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
-           double* products);
+           double* products, const Difference& formed = {});
 
 // out[j] = sum_i coefficients[j, i] rows[i], summed in the order of the rows; a row whose
-// coefficients are all zero is not read. An out may be one of the rows; at most max_outs.
+// coefficient is zero is not read. An out may be one of the rows: it counts with its old value up
+// to its own sum, and with the new one in those of later outs. At most max_outs.
 void combine(const Pass& pass, const double* coefficients, const Vectors& rows, const Vectors& outs,
              int64_t n);
 

@@ -1,6 +1,10 @@
 // The loops of the vector kernels, compiled once per SIMD level.
 #include "linalg/vectors.hpp"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace steepest::linalg {
 namespace {
 
@@ -143,78 +147,79 @@ void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t e
   for (int64_t i = 0; i < count; ++i) sums[i] = fold<T>(lanes + i * Lanes<T>::width);
 }
 
-// sum <- ((sum + c[0] x[0][i]) + c[1] x[1][i]) + ...
+// sum <- ((sum + c[0] x[0]) + c[1] x[1]) + ... + c[K-1] x[K-1] over a chunk.
 template <class T, int K>
-inline __attribute__((always_inline)) T added(T sum, const T* const* x, const T* c, int64_t i) {
-  for (int k = 0; k < K; ++k) sum += c[k] * x[k][i];
-  return sum;
-}
-
-// sum += c[0] x[0] + ... + c[K-1] x[K-1] over a chunk, added one after the other, and the same to
-// `other` unless it is null: a direction and the point at its end have the same coefficients.
-template <class T, int K>
-void accumulate(T* __restrict__ sum, T* __restrict__ other, const T* const* vectors,
-                const T* coefficients, int64_t n) {
+void accumulate(T* __restrict__ sum, const T* const* vectors, const T* coefficients, int64_t n) {
   const T* x[K];
   T c[K];
   for (int k = 0; k < K; ++k) {
     x[k] = vectors[k];
     c[k] = coefficients[k];
   }
-  if (other) {
-    for (int64_t i = 0; i < n; ++i) {
-      sum[i] = added<T, K>(sum[i], x, c, i);
-      other[i] = added<T, K>(other[i], x, c, i);
-    }
-  } else {
-    for (int64_t i = 0; i < n; ++i) sum[i] = added<T, K>(sum[i], x, c, i);
+  for (int64_t i = 0; i < n; ++i) {
+    T value = sum[i];
+    for (int k = 0; k < K; ++k) value += c[k] * x[k][i];
+    sum[i] = value;
   }
 }
 
-// One out, and the next if its coefficients are the same: as many vectors at once as there are
-// without a coefficient of 0, whose vector is not read. Returns how many vectors it took.
+// Of `count` vectors the first 8, 4 or 1. Returns how many.
 template <class T>
-int64_t accumulate_some(T* sum, T* other, const T* const* x, const T* c, int64_t count, int64_t n) {
-  int64_t dense = 0;
-  while (dense < count && dense < 8 && c[dense] != 0) ++dense;
-  if (dense == 8) return accumulate<T, 8>(sum, other, x, c, n), 8;
-  if (dense >= 4) return accumulate<T, 4>(sum, other, x, c, n), 4;
-  if (dense >= 1) accumulate<T, 1>(sum, other, x, c, n);
-  return 1;
+int64_t accumulate_some(T* sum, const T* const* x, const T* c, int64_t count, int64_t n) {
+  if (count >= 8) return accumulate<T, 8>(sum, x, c, n), 8;
+  if (count >= 4) return accumulate<T, 4>(sum, x, c, n), 4;
+  return accumulate<T, 1>(sum, x, c, n), 1;
+}
+
+// to <- from, past the caches where `streamed`: a store that misses them reads its line first.
+template <class T>
+void put(T* to, const T* from, int64_t n, [[maybe_unused]] bool streamed) {
+#ifdef __SSE2__
+  if (streamed) {
+    for (; n > 0 && reinterpret_cast<uintptr_t>(to) % sizeof(__m128i) != 0; --n) *to++ = *from++;
+    constexpr int64_t width = sizeof(__m128i) / sizeof(T);
+    for (; n >= width; n -= width, to += width, from += width)
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to),
+                       _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+#endif
+  __builtin_memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
 }
 
 template <class T>
 void combine(const double* coefficients, const Vectors& rows, const Vectors& outs, int64_t begin,
-             int64_t end) {
+             int64_t end, bool streamed) {
   constexpr int64_t chunk = vector_chunk / 2 / sizeof(T);  // eight vectors and the sums stay near
   constexpr int64_t group = 8;
   T sums[max_outs][chunk];
   for (int64_t first = begin; first < end; first += chunk) {
     const int64_t length = first + chunk < end ? chunk : end - first;
-    for (int64_t j = 0; j < outs.count; ++j)
+    // a row's chunk: where it is an earlier out, as computed just now
+    const auto at = [&](int64_t row, int64_t out) -> const T* {
+      for (int64_t j = out - 1; j >= 0; --j)
+        if (rows.at[row] == outs.at[j]) return sums[j];
+      return static_cast<const T*>(rows.at[row]) + first;
+    };
+    for (int64_t j = 0; j < outs.count; ++j) {
       for (int64_t i = 0; i < length; ++i) sums[j][i] = 0;
-    for (int64_t row = 0; row < rows.count; row += group) {
-      const int64_t count = row + group < rows.count ? group : rows.count - row;
-      const T* x[group] = {};
-      T c[max_outs][group] = {};
-      for (int64_t k = 0; k < count; ++k) {
-        x[k] = static_cast<const T*>(rows.at[row + k]) + first;
-        for (int64_t j = 0; j < outs.count; ++j)
-          c[j][k] = static_cast<T>(coefficients[j * rows.count + row + k]);
+      const T* x[group];
+      T c[group];
+      int64_t held = 0;
+      for (int64_t row = 0; row < rows.count; ++row) {
+        const T factor = static_cast<T>(coefficients[j * rows.count + row]);
+        if (factor == 0) continue;
+        x[held] = at(row, j);
+        c[held++] = factor;
+        if (held == group) held -= accumulate_some(sums[j], x, c, held, length);
       }
-      for (int64_t j = 0; j < outs.count; ++j) {
-        bool same = j + 1 < outs.count;
-        for (int64_t k = 0; k < count; ++k) same = same && c[j][k] == c[j + 1][k];
-        T* other = same ? sums[j + 1] : nullptr;
-        for (int64_t k = 0; k < count;)
-          k += accumulate_some(sums[j], other, x + k, c[j] + k, count - k, length);
-        if (same) ++j;
-      }
+      for (int64_t k = 0; k < held;) k += accumulate_some(sums[j], x + k, c + k, held - k, length);
     }
     for (int64_t j = 0; j < outs.count; ++j)
-      __builtin_memcpy(static_cast<T*>(outs.at[j]) + first, sums[j],
-                       static_cast<size_t>(length) * sizeof(T));
+      put(static_cast<T*>(outs.at[j]) + first, sums[j], length, streamed);
   }
+#ifdef __SSE2__
+  if (streamed) _mm_sfence();
+#endif
 }
 
 // Rows i .. i+3 of the triangle, columns [0, i): dots with x, and their mirror image added to y.

@@ -122,10 +122,10 @@ class BFGS(Minimizer):
         self._turn(-(2 * half * dg - rho * hyg), rho * dg)
 
     def _turn(self, on_d: float, on_hy: float) -> None:
-        """d ← -Hg + on_d d + on_hy Hy, and the trial point x + d, in one pass."""
-        c = np.array([[-1.0, on_d, on_hy, 0.0], [-1.0, on_d, on_hy, 1.0]])
-        rows = self._rows
-        combine(self._w, [HG, D, HY, self._x], [], c, [rows[D], rows[self._trial]])
+        """d ← -Hg + on_d d + on_hy Hy, the trial point x + d and the user's, in one pass."""
+        c = np.array([[-1.0, on_d, on_hy, 0.0], [0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0]])
+        outs = [self._rows[D], self._rows[self._trial], self._hand_out()]
+        combine(self._w, [HG, D, HY, self._x], [], c, outs)
         self._launch(1.0, placed=True)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import SHARED_ROWS, G, Minimizer
+from steepest.fullbatch.minimizer import C1, SHARED_ROWS, G, Minimizer
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
@@ -26,8 +26,7 @@ class LBFGS(Minimizer):
     for the combination. Nocedal 1980, Math. Comp. 35, 773-782; with bounds, two-metric projection
     (Bertsekas 1982).
 
-    A pair is stored as (d, y/α), s = α d: the update does not depend on the scale of a pair, and d
-    is in place already.
+    Of a pair, d is stored, which is in place already, and the step α to s = α d.
 
     Parameters
     ----------
@@ -71,8 +70,9 @@ class LBFGS(Minimizer):
     method: ClassVar[str] = "l-bfgs"
     saved: ClassVar[tuple[str, ...]] = (
         "_count",
-        "_newest",
         "_s_rows",
+        "_y_rows",
+        "_steps",
         "_sy",
         "_yy",
         "_free",
@@ -101,86 +101,109 @@ class LBFGS(Minimizer):
             maxiter=maxiter,
             max_nfev=max_nfev,
         )
-        # A ring of m places; row d changes places with the row of s that it becomes.
+        # The rows of m pairs: of those there are, the oldest first, then the free ones.
         self._s_rows = list(range(SHARED_ROWS, SHARED_ROWS + m))
         self._y_rows = list(range(SHARED_ROWS + m, SHARED_ROWS + 2 * m))
-        self._sy, self._yy = np.zeros((m, m)), np.zeros((m, m))  # sᵢ·yⱼ and yᵢ·yⱼ by place
-        self._change = np.array([[-1.0, 1.0], [0.0, 1.0]])  # y/α and g from the two gradients
-        self._count, self._newest = 0, -1
+        self._count = 0
+        self._steps = np.zeros(m)
+        self._sy, self._yy = np.zeros((m, m)), np.zeros((m, m))  # sᵢ·yⱼ and yᵢ·yⱼ
+        self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
 
     def _forget(self) -> bool:
-        had, self._count, self._newest = self._count > 0, 0, -1
+        had, self._count = self._count > 0, 0
         return had
+
+    # An iteration
+
+    def _along(self, f: float, g: Array) -> tuple[float, float]:
+        """Of a first trial that is low enough, and so likely to be taken, all that the next
+        direction needs: it comes in the same pass."""
+        self._products = None
+        if self.box is not None or self._told or f > self._f0 + C1 * self._step * self._slope0:
+            return super()._along(f, g)
+        products = self._products = self._multiply(g)
+        on_d = products[len(products) // 2 - 1]
+        return float(on_d[1]), float(products[-1, 1])
+
+    def _multiply(self, g: Array) -> np.ndarray:
+        """The first pass: products of all d, y and g with the new y and with g, where the row d is
+        the newest of the pairs."""
+        return inner(self._w, self._rows_with_new(), [g], self._rows[G])
+
+    def _rows_with_new(self) -> list[int]:
+        """The rows of the pairs with d for the newest, all but its y, and without one that goes."""
+        rest = slice(self._count == self.history, self._count)
+        return [*self._s_rows[rest], self._d, *self._y_rows[rest]]
 
     def _advance(self, at: Trial, g: Array) -> None:
         if self.box is not None:
             return self._advance_in_box(g)
-        place, rows = (self._newest + 1) % self.history, self._rows
-        if at.slope - self._slope0 <= self._eps * -self._slope0:  # no curvature to learn
-            rows[G][...] = g
-            place = self._newest
-            products = inner(self._w, self._picks(), [rows[G]])
+        if at.slope - self._slope0 > self._eps * -self._slope0:
+            products = self._multiply(g) if self._products is None else self._products
+            self._append(products, at.step)
+            self._turn(products, g, learned=True)
+        elif self._count:  # no curvature to learn
+            self._turn(inner(self._w, self._picks(), [g]), g, learned=False)
         else:
-            y = rows[self._y_rows[place]]
-            change = self._change
-            change[0, 0], change[0, 1] = -1 / at.step, 1 / at.step
-            combine(self._w, [G], [g], change, [y, rows[G]])
-            self._d, self._s_rows[place] = self._s_rows[place], self._d
-            self._newest, self._count = place, max(self._count, place + 1)
-            products = inner(self._w, self._picks(), [rows[G], y])
-            self._store(place, products[:, 1])
-        self._turn(products)
+            self._rows[G][...] = g
+            self._descend()
+
+    def _append(self, products: np.ndarray, step: float) -> None:
+        """Make row d the d of the newest pair, and another one row d."""
+        _cpu.append_pair(self._sy, self._yy, self._steps, self._count, products, step)
+        if self._count == self.history:
+            self._count -= 1
+            for rows in (self._s_rows, self._y_rows):
+                rows.append(rows.pop(0))
+        newest = self._count
+        self._d, self._s_rows[newest] = self._s_rows[newest], self._d
+        self._count += 1
 
     def _picks(self) -> list[int]:
-        k = self._count
-        return self._s_rows[:k] + self._y_rows[:k]
+        return self._s_rows[: self._count] + self._y_rows[: self._count]
 
-    def _store(self, place: int, on_y: np.ndarray) -> None:
-        """Keep the products of all s and y with the y in `place`."""
-        k = self._count
-        self._sy[:k, place] = on_y[:k]
-        self._yy[:k, place] = self._yy[place, :k] = on_y[k : 2 * k]
-
-    def _turn(self, products: np.ndarray) -> None:
-        """d = -H g and the trial point x + d in one pass over the pairs."""
-        if not self._count:
-            return self._descend()
-        c, _, slope, magnitude = _cpu.two_loop(
-            self._sy, self._yy, products, self._count, self._newest, 1.0
-        )
-        rows = self._rows
-        combine(self._w, [*self._picks(), G, self._x], [], c, [rows[self._d], rows[self._trial]])
+    def _turn(self, products: np.ndarray, g: Array, learned: bool) -> None:
+        """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
+        copy of it."""
+        c, _, slope, magnitude = self._recur(products, 1.0)
+        rows, d = self._rows, self._d
+        outs = [rows[G], rows[d], rows[self._trial], self._hand_out()]
+        if learned:
+            outs = [rows[self._y_rows[self._count - 1]], *outs]
+        picks = [*self._picks(), G, self._x, d]
+        combine(self._w, picks, [g], c if learned else c[1:], outs)
         doubtful = abs(slope) < CANCELLED * magnitude
         self._launch(1.0, None if doubtful else slope, placed=True)
+
+    def _recur(self, products: np.ndarray, otherwise: float) -> tuple[Any, float, float, float]:
+        return _cpu.two_loop(self._sy, self._yy, self._steps, self._count, products, otherwise)
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
         variables alone."""
         assert self.box is not None
         rows, xp = self._rows, self._xp
-        self._newest = place = (self._newest + 1) % self.history
-        self._count = max(self._count, place + 1)
-        # row `_trial` holds the point before
-        picks = [self._x, self._trial, G]
+        # row `_trial` holds the point before, row d takes s
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
-        y = rows[self._y_rows[place]]
-        combine(self._w, picks, [g], change, [rows[self._s_rows[place]], y, rows[G]])
+        y = rows[self._y_rows[self._count % self.history]]
+        combine(self._w, [self._x, self._trial, G], [g], change, [rows[self._d], y, rows[G]])
         free = self.box.free(rows[self._x], rows[G])
         zero = xp.zeros_like(y)
-        masked = [xp.where(free, rows[G], zero), xp.where(free, y, zero)]
-        products = inner(self._w, self._picks(), masked)
-        self._store(place, products[:, 1])
+        masked = [xp.where(free, v, zero) for v in (y, rows[G])]
+        products = inner(self._w, self._rows_with_new(), masked)
+        self._append(products, 1.0)
+        picks, count = self._picks(), self._count
         if self._free is not None and bool(xp.any(free != self._free)):
-            for other in range(self._count):
-                y = xp.where(free, rows[self._y_rows[other]], zero)
-                self._store(other, inner(self._w, self._picks(), [y])[:, 0])
+            for j in range(count - 1):
+                y = xp.where(free, rows[self._y_rows[j]], zero)
+                on_y = inner(self._w, picks, [y])[:, 0]
+                self._sy[:count, j] = on_y[:count]
+                self._yy[:count, j] = self._yy[j, :count] = on_y[count:-1]
         self._free = free
-        otherwise = 1 / max(float(products[-2, 0]) ** 0.5, self._eps)
-        c, scale, _, _ = _cpu.two_loop(
-            self._sy, self._yy, products, self._count, self._newest, otherwise
-        )
+        otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
+        c, scale, _, _ = self._recur(products, otherwise)
         d = rows[self._d]
-        combine(self._w, [*self._picks(), G], [], c[:1, :-1].copy(), [d])
+        combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])
         self._launch(1.0)

@@ -76,6 +76,9 @@ class Minimizer:
         self._x, self._trial, self._d = 0, 1, D
         self._rows[0][...] = x
         self._rows[1][...] = x
+        self._handed: Array | None = (
+            None  # the user's copy of the trial point, until it is asked for
+        )
         self.f = math.nan
         self.nit = self.nfev = 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
@@ -90,6 +93,9 @@ class Minimizer:
     @property
     def x(self) -> Array:
         """A copy of the point to evaluate next; when done, of the best point."""
+        if self._handed is not None:
+            x, self._handed = self._handed, None
+            return x
         return self._copy(self._x if self.done else self._trial)
 
     @property
@@ -214,7 +220,7 @@ class Minimizer:
 
     def _go_on(self, f: float, g: Array) -> None:
         assert self._search is not None
-        slope, square = self._slope(g)
+        slope, square = self._slope(f, g)
         self._told.append(Trial(self._step, f, slope))
         try:
             step = self._search.send((f, slope))
@@ -224,7 +230,7 @@ class Minimizer:
             self._lowest = self._told[-1]
             self._rows[LOWEST][...] = g
         self._step = step
-        self._place(self._trial, step)
+        self._try(step)
 
     def _close(self, end: End, g: Array, square: float) -> None:
         """The search has ended: take its point, or start again along steepest descent."""
@@ -297,7 +303,7 @@ class Minimizer:
         self._search = self._new_search(self.f, slope0, step)
         next(self._search)
         if not placed:
-            self._place(self._trial, step)
+            self._try(step)
 
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":
@@ -316,16 +322,33 @@ class Minimizer:
         if self.box is not None:
             self._rows[row][...] = self.box.project(self._rows[row])
 
-    def _slope(self, g: Array) -> tuple[float, float]:
+    def _try(self, step: float) -> None:
+        """The trial point at a step, and the user's copy of it, in one pass."""
+        if self.box is not None:
+            self._handed = None
+            return self._place(self._trial, step)
+        c = np.array([[1.0, step], [1.0, step]])
+        combine(self._w, [self._x, self._d], [], c, [self._rows[self._trial], self._hand_out()])
+
+    def _hand_out(self) -> Array:
+        """Room for the user's copy of the trial point."""
+        self._handed = self._xp.empty_like(self._rows[0])
+        return self._handed
+
+    def _slope(self, f: float, g: Array) -> tuple[float, float]:
         """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
-        products = inner(self._w, [self._d], [g])
-        slope, square = float(products[0, 0]), float(products[1, 0])
+        slope, square = self._along(f, g)
         if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
             return math.nan, square
         if self.box is not None:
             x, d = self._rows[self._x], self._rows[self._d]
             slope = self.box.slope(x, d, self._step, g)
         return slope, square
+
+    def _along(self, f: float, g: Array) -> tuple[float, float]:
+        """d . g and g . g."""
+        products = inner(self._w, [self._d], [g])
+        return float(products[0, 0]), float(products[1, 0])
 
     def _cut(self) -> None:
         assert self.box is not None
@@ -342,7 +365,7 @@ class Minimizer:
 
     def _finish(self, status: int, message: str) -> None:
         self.done, self.status, self.message = True, status, message
-        self._search = None
+        self._search = self._handed = None
 
 
 def full_step(f0: float, slope0: float, step: float) -> Search:

@@ -14,15 +14,18 @@ from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
 __all__ = ["combine", "inner", "rank_two", "symmetric_product"]
 
 
-def inner(workspace: Array, picks: list[int], vectors: list[Array]) -> np.ndarray:
+def inner(
+    workspace: Array, picks: list[int], vectors: list[Array], minus: Array | None = None
+) -> np.ndarray:
     """Inner products of the picked rows, then of the vectors, with the vectors, in one pass.
 
-    Returns a float64 NumPy array (len(picks) + len(vectors), len(vectors)).
+    With `minus`, the difference of the first vector and `minus` is one vector more and stands
+    before the others. Returns a float64 NumPy array, a column for each vector.
     """
     if type(workspace) is np.ndarray:
-        products: np.ndarray = _cpu.inner(workspace, picks, vectors)
+        products: np.ndarray = _cpu.inner(workspace, picks, vectors, minus)
         return products
-    return generic_inner(workspace, picks, vectors)
+    return generic_inner(workspace, picks, vectors, minus)
 
 
 def combine(
@@ -34,8 +37,9 @@ def combine(
 ) -> None:
     """outs[j][:] = Σᵢ coefficients[j, i] vᵢ, v the picked rows and then the vectors, in one pass.
 
-    A vector whose coefficients are all zero is not read. An out may be one of the vectors or a row
-    of the workspace. `coefficients` is float64, (len(outs), len(picks) + len(vectors)).
+    A vector whose coefficient is zero is not read. An out may be one of the vectors or of the
+    picked rows: it counts with its old value up to its own sum, and with the new one in those of
+    later outs. `coefficients` is float64, (len(outs), len(picks) + len(vectors)).
     """
     if type(workspace) is np.ndarray:
         _cpu.combine(workspace, picks, vectors, coefficients, outs)
@@ -59,7 +63,11 @@ def rank_two(a: Array, u: Array, v: Array) -> None:
         generic_rank_two(a, u, v)
 
 
-def generic_inner(workspace: Array, picks: list[int], vectors: list[Array]) -> np.ndarray:
+def generic_inner(
+    workspace: Array, picks: list[int], vectors: list[Array], minus: Array | None
+) -> np.ndarray:
+    if minus is not None:
+        vectors = [vectors[0] - minus, *vectors]
     rows = gather(workspace, picks, vectors)
     return to_host(rows @ rows[len(picks) :, :].T)
 
@@ -71,16 +79,14 @@ def generic_combine(
     coefficients: np.ndarray,
     outs: list[Array],
 ) -> None:
-    read = np.any(coefficients != 0, axis=0)
-    kept = [pick for pick, used in zip(picks, read, strict=False) if used]
-    others = [v for v, used in zip(vectors, read[len(picks) :], strict=True) if used]
-    if not kept and not others:
-        for out in outs:
+    for c, out in zip(coefficients, outs, strict=True):
+        read = c != 0
+        kept = [pick for pick, used in zip(picks, read, strict=False) if used]
+        others = [v for v, used in zip(vectors, read[len(picks) :], strict=True) if used]
+        if kept or others:
+            out[...] = from_host(c[read], workspace) @ gather(workspace, kept, others)
+        else:
             out[...] = 0.0
-        return
-    sums = from_host(coefficients[:, read], workspace) @ gather(workspace, kept, others)
-    for j, out in enumerate(outs):
-        out[...] = sums[j, :]
 
 
 def generic_symmetric_product(a: Array, vectors: list[Array], outs: list[Array]) -> None:

@@ -78,4 +78,4 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         setattr(run, name, copy.deepcopy(state[name.lstrip("_")]))
     run._told = [Trial(*told) for told in state["told"]]
     run._lowest = None if state["lowest"] is None else Trial(*state["lowest"])
-    run._search = search
+    run._search, run._handed = search, None
