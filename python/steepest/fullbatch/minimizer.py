@@ -11,7 +11,7 @@ from array_api_compat import device
 
 from steepest import check
 from steepest.fullbatch.armijo import armijo
-from steepest.fullbatch.arrays import Array, namespace, scalar, start_point, vector
+from steepest.fullbatch.arrays import Array, empty_like, namespace, scalar, start_point, vector
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
@@ -332,7 +332,7 @@ class Minimizer:
 
     def _hand_out(self) -> Array:
         """Room for the user's copy of the trial point."""
-        self._handed = self._xp.empty_like(self._rows[0])
+        self._handed = empty_like(self._rows[0])
         return self._handed
 
     def _slope(self, f: float, g: Array) -> tuple[float, float]:

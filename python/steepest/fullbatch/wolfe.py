@@ -54,14 +54,15 @@ def wolfe(
     longest = MAX_GROWTH * step
     widths = (math.inf, math.inf)
     level = 0  # trials in a row whose change of f is rounding
+    hidden = noise(f0, eps)
     for _ in range(MAX_TRIALS):
         f, slope = yield step
         if not finite(f, slope):
             ceiling, step = step, low.step + SHRINK * (step - low.step)
             continue
         new = Trial(step, f, slope)
-        same = abs(f - f0) <= noise(f0, eps)
-        level = level + 1 if same or -slope0 * step <= noise(f0, eps) else 0
+        same = abs(f - f0) <= hidden
+        level = level + 1 if same or -slope0 * step <= hidden else 0
         target = f0 + c1 * step * slope0
         if slope >= c2 * slope0 and (weak or slope <= -c2 * slope0):
             if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
