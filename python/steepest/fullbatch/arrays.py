@@ -56,6 +56,8 @@ def start_point(name: str, x0: Array) -> Array:
     except TypeError:
         x0 = np.asarray(x0)
         xp = namespace(x0)
+    if isinstance(x0, np.ndarray):
+        x0 = x0.astype(x0.dtype.newbyteorder("="), copy=False)
     if x0.dtype not in (xp.float32, xp.float64):
         if not xp.isdtype(x0.dtype, "integral"):
             raise TypeError(f"{name}: dtype {x0.dtype}; allowed is float32, float64 or integers")

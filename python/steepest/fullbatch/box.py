@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
+from steepest.fullbatch.arrays import Array, from_host, namespace
 
 __all__ = ["Box", "box_of"]
 
@@ -82,12 +82,5 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         i = int(wrong[0])
         raise ValueError(
             f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper"
-        )
-    outside = np.flatnonzero((to_host(x0) < lower) | (to_host(x0) > upper))
-    if outside.size:
-        i = int(outside[0])
-        raise ValueError(
-            f"x0[{i}]: {to_host(x0)[i]:g} is outside its bounds ({lower[i]:g}, {upper[i]:g}); "
-            "allowed is a start inside: np.clip(x0, lower, upper)"
         )
     return Box(from_host(lower, x0), from_host(upper, x0))

@@ -35,7 +35,8 @@ class LBFGS(Minimizer):
     history : int
         The number m of pairs.
     bounds : scipy.optimize.Bounds or n pairs (low, high), optional
-        x stays inside; the search then runs along the projected path.
+        x stays inside; the search then runs along the projected path. A start outside is moved to
+        the nearest point inside, as SciPy has it.
     line_search : {"wolfe", "armijo", "exact"} or None
         See `line_search`; None takes full steps.
     gtol : float

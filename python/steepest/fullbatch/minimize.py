@@ -73,7 +73,7 @@ def minimize(
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,).
     bounds : scipy.optimize.Bounds or n pairs (low, high)
-        Not with "bfgs".
+        Not with "bfgs". A start outside is moved to the nearest point inside.
     line_search : {"wolfe", "armijo", "exact"} or None
         See `line_search`; None for full steps.
     lr : float or callable

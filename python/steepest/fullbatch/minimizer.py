@@ -59,6 +59,8 @@ class Minimizer:
         x = start_point("x0", x0)
         self._xp = namespace(x)
         self.box: Box | None = box_of(bounds, x)
+        if self.box is not None:
+            x = self.box.project(x)
         if line_search is not None:
             check.choice("line_search", line_search, ("wolfe", "armijo", "exact"))
         self.line_search = line_search
