@@ -214,6 +214,26 @@ def test_integers_lists_and_empty_systems():
         assert st.solve(np.eye(3), np.zeros((3, 0)), method=method).shape == (3, 0)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+def test_norms_neither_underflow_nor_overflow(xp, scale):
+    a, b = definite(20), right_hand_side(20, 2)
+    b[:, 1] = 0
+    for name in ("jacobi", "gauss-seidel"):
+        x = st.solve(xp.asarray(scale * a), xp.asarray(scale * b), method=name)
+        np.testing.assert_allclose(np.asarray(x), np.linalg.solve(a, b), rtol=1e-6, atol=1e-8)
+    told = pytest.raises(np.linalg.LinAlgError)  # the squares of cg do
+    with told, np.errstate(over="ignore", invalid="ignore"):
+        st.solve(xp.asarray(scale * a), xp.asarray(scale * b), method="cg")
+
+
+def test_any_byte_order():
+    a, b = definite(20), right_hand_side(20, None)
+    for method in ("cholesky", "lu", "qr", "gauss-seidel", "cg"):
+        x = st.solve(a.astype(">f8"), b.astype(">f8"), method=method)
+        np.testing.assert_array_equal(x, st.solve(a, b, method=method))
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("columns", COLUMNS)
 @pytest.mark.parametrize("dtype", DTYPES)

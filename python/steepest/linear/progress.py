@@ -66,8 +66,19 @@ class Progress:
         return np.array([float(products[k]) for k in range(products.shape[0])])
 
     def norms(self, r: Array) -> NDArray[np.float64]:
-        """2-norms of the columns, on the host."""
-        return np.sqrt(self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim)))
+        """2-norms of the columns, on the host; in units of the largest element where the squares
+        would overflow or lose digits."""
+        xp = self.system.xp
+        with np.errstate(over="ignore"):
+            squares = self.columns(xp.vecdot(r, r, axis=-r.ndim))
+        least = float(xp.finfo(r.dtype).smallest_normal) / self.eps
+        if r.shape[0] == 0 or ((squares > least) & np.isfinite(squares)).all():
+            return np.sqrt(squares)
+        largest = self.columns(xp.max(xp.abs(r), axis=0))
+        largest[largest == 0] = 1
+        unit = xp.asarray(largest if r.ndim == 2 else largest[0], dtype=r.dtype)
+        scaled = r / unit
+        return largest * np.sqrt(self.columns(xp.vecdot(scaled, scaled, axis=-r.ndim)))
 
     @property
     def nit(self) -> int:

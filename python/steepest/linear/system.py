@@ -76,7 +76,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     product = user_product(a)
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
     arrays = {
-        name: np.asarray(value) if isinstance(value, (list, tuple, float, int)) else value
+        name: native(np.asarray(value) if isinstance(value, (list, tuple, float, int)) else value)
         for name, value in given.items()
         if value is not None
     }
@@ -108,6 +108,11 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     if product is not None:
         system.times = system.columns(product, "A")
     return system
+
+
+def native(a: Array) -> Array:
+    """`a` in this machine's byte order, in which arrays of other libraries are."""
+    return a.astype(a.dtype.newbyteorder("="), copy=False) if isinstance(a, np.ndarray) else a
 
 
 def user_product(a: Any) -> Product | None:
