@@ -43,6 +43,25 @@ def test_a_start_without_a_gradient_is_a_failure(method):
     assert not r.success and r.status == 3 and r.message == "the gradient is not finite at x0"
 
 
+@pytest.mark.parametrize("line_search", ["wolfe", "armijo", "exact"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
+def test_minus_infinity_is_unbounded_below(method, line_search):
+    with np.errstate(over="ignore"):
+        r = st.minimize(lambda x: -np.exp(-x), np.zeros(1), jac=lambda x: np.exp(-x),
+                        method=method, line_search=line_search)  # fmt: skip
+    assert not r.success and r.status == 4 and r.fun == -np.inf
+    assert r.x[0] < -709 and r.message.startswith("the objective falls without bound")
+
+
+@pytest.mark.parametrize("scale", [1e-50, 1e50])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_the_first_step_suits_functions_of_any_size(method, scale):
+    r = st.minimize(lambda x: scale * (x[0] - 1) ** 2, np.array([-1.0]), gtol=1e-8 * scale,
+                    jac=lambda x: 2 * scale * (x - 1), method=method)  # fmt: skip
+    assert r.success and r.nit <= 3
+    np.testing.assert_allclose(r.x, 1)
+
+
 def barrier(x):  # finite for x > 0 alone
     with np.errstate(all="ignore"), warnings.catch_warnings():
         return float((x - np.log(x)).sum()), 1 - 1 / x

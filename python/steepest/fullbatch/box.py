@@ -75,8 +75,11 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
     try:
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in (low, high))
-    except ValueError as error:
-        raise ValueError(f"bounds: {error}; allowed are {n} lower and {n} upper bounds") from None
+    except ValueError:
+        shapes = " and ".join(str(np.shape(v)) for v in (low, high))
+        raise ValueError(
+            f"bounds: shapes {shapes}; allowed are {n} lower and {n} upper bounds"
+        ) from None
     wrong = np.flatnonzero(~(lower <= upper))
     if wrong.size:
         i = int(wrong[0])

@@ -16,7 +16,7 @@ from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite
+from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
 from steepest.fullbatch.state import load, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -224,6 +224,8 @@ class Minimizer:
         assert self._search is not None
         slope, square = self._slope(f, g)
         self._told.append(Trial(self._step, f, slope))
+        if f == -math.inf:
+            return self._close(End(self._step, UNBOUNDED), g, square)
         try:
             step = self._search.send((f, slope))
         except StopIteration as stop:
@@ -280,10 +282,12 @@ class Minimizer:
         return self.done
 
     def _descend(self) -> None:
-        """Start along steepest descent, with a first step of length min(1, |g|)."""
+        """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
+        rounding would hide what f falls by."""
         square = float(inner(self._w, [], [self._rows[G]])[0, 0])
         scale = 1 / math.sqrt(square) if 0 < square < math.inf else 1 / self._largest(self._rows[G])
-        self._direct(min(1.0, scale))
+        hidden = self.nit == 0 and square <= noise(self.f, self._eps)
+        self._direct(scale if hidden else min(1.0, scale))
 
     def _direct(self, scale: float) -> None:
         """Start along -scale g."""
