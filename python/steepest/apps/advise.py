@@ -203,7 +203,7 @@ def linear(problem: Problem, case: Case) -> Answer:
             for name in ("cg", "pcg")
             if seconds[name]["iterations"] is not None
         }
-        fastest = min(iterative, key=lambda name: iterative[name], default="cholesky")
+        fastest = best_of(iterative, ["cg", "pcg"]) if iterative else "cholesky"
         if fastest != "cholesky" and iterative[fastest] < seconds["cholesky"]["seconds"] / NEAR:
             method = fastest
             why = "A is symmetric positive definite and so well conditioned that few products do"
