@@ -85,9 +85,9 @@ void write(const Words<capacity>& words) {
   launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
 }
 
-void copy(void* to, const void* from, int64_t bytes) {
+void copy(void* to, const void* from, int64_t bytes, bool waits) {
   ++calls.copies;
-  ++calls.waits;
+  calls.waits += waits;
   if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
@@ -115,8 +115,14 @@ void launch_measure(const StepArgs& args, int blocks, Stream) {
 }
 void launch_write(const FewWords& words, Stream) { write(words); }
 void launch_write(const ManyWords& words, Stream) { write(words); }
-void copy_in(void* device, const void* host, int64_t bytes, Stream) { copy(device, host, bytes); }
-void copy_out(void* host, const void* device, int64_t bytes, Stream) { copy(host, device, bytes); }
+void copy_across(void* to, const void* from, int64_t bytes, Stream) {
+  copy(to, from, bytes, false);
+}
+void clear(void* to, int64_t bytes, Stream) {
+  launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
+}
+void copy_in(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
+void copy_out(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
 bool capturing(Stream) { return settings.capturing; }
 int device_count() {
   if (!settings.no_device.empty()) throw Error(ErrorKind::backend, settings.no_device);
