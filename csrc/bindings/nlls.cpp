@@ -153,11 +153,11 @@ class Solver {
   py::tuple gram() const {
     const int64_t n = core_->n();
     Array matrix({n, n});
-    const T* from = core_->backend().matrix();
+    const std::vector<T> from = core_->backend().matrix();
     const bool triangle = core_->by_qr();
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j) {
-        matrix.mutable_at(i, j) = triangle ? from[j * n + i] : from[i * n + j];
+        matrix.mutable_at(i, j) = from[static_cast<size_t>(triangle ? j * n + i : i * n + j)];
       }
     }
     return py::make_tuple(triangle, matrix);
@@ -242,7 +242,7 @@ class Solver {
   static constexpr py::ssize_t item = sizeof(T);
 
   void need_lapack(int64_t m) const {
-    if (linalg::DenseCpu<T>::needs_lapack(kind_, m, core_->n())) load_lapack();
+    if (linalg::needs_lapack(kind_, m, core_->n())) load_lapack();
   }
 
   template <class F>
