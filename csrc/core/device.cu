@@ -27,11 +27,6 @@ void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, Stream
   ++calls.copies;
 }
 
-void wait(Stream stream) {
-  check(cudaStreamSynchronize(raw(stream)), "cudaStreamSynchronize");
-  ++calls.waits;
-}
-
 template <int capacity>
 __global__ void write_kernel(const __grid_constant__ Words<capacity> args) {
   for (int64_t i = threadIdx.x; i < args.n; i += blockDim.x) args.to[i] = args.words[i];
@@ -44,6 +39,11 @@ void write(const Words<capacity>& words, Stream stream) {
 }
 
 }  // namespace
+
+void wait(Stream stream) {
+  check(cudaStreamSynchronize(raw(stream)), "cudaStreamSynchronize");
+  ++calls.waits;
+}
 
 OnDevice::OnDevice(int device) : before_(device) {
   check(cudaGetDevice(&before_), "cudaGetDevice");

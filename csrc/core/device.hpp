@@ -52,6 +52,8 @@ void clear(void* to, int64_t bytes, Stream stream);
 void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
 void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
+void wait(Stream stream);
+
 bool capturing(Stream stream);  // into a CUDA graph
 // Devices there are; throws the runtime's own text where there is none.
 int device_count();

@@ -1,6 +1,7 @@
 // Where residual-sized vectors live, and loops over them: here the host. A device has the same
 // members over its memory, DeviceSpace.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,6 +16,7 @@ template <class T>
 struct HostSpace {
   using Vector = std::vector<T>;
 
+  void resize(Vector& v, int64_t m) { v.resize(static_cast<size_t>(m)); }
   void copy(const T* from, int64_t m, Vector& to) { to.assign(from, from + m); }
 
   // Σ term(i) of both, in four lanes each.

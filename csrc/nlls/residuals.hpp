@@ -45,8 +45,8 @@ class Residuals {
 
   // Weights of the trial's rows.
   void weigh_trial(Space& space) {
-    jac_weight_.resize(trial_.size());
-    res_weight_.resize(trial_.size());
+    space.resize(jac_weight_, size());
+    space.resize(res_weight_, size());
     space.each(size(),
                WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
   }
