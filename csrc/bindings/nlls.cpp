@@ -35,7 +35,7 @@ class Solver {
 
   int tell_residual(const py::object& f, const py::object& rho) {
     const Busy busy(busy_);
-    const Array held = array(f, "residual");
+    const Array held = array(f, "fun");
     if (rho.is_none()) return phase(core_->tell_residual(held.data(), held.size()));
     const auto given = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(rho);
     return phase(core_->tell_residual(held.data(), held.size(), given.data()));
@@ -65,7 +65,7 @@ class Solver {
 
   bool add_block(const py::object& f, const py::object& J) {
     const Busy busy(busy_);
-    const Array residual = array(f, "residual");
+    const Array residual = array(f, "fun");
     const Array held = matrix(J, residual.size());
     const linalg::Rows<T> block{held.data(), residual.size(), core_->n(),
                                 ld(held),    rows(held),      residual.data()};
@@ -106,8 +106,8 @@ class Solver {
     if (ready(value, 1) && py::reinterpret_borrow<py::array>(value).strides(0) == sizeof(T)) {
       return py::reinterpret_borrow<Array>(value);
     }
-    const py::object read =
-        py::module_::import("steepest.nlls.arrays").attr(what)(value, py::dtype::of<T>());
+    const py::object read = py::module_::import("steepest.nlls.arrays")
+                                .attr("on_host")(what, value, py::dtype::of<T>());
     return py::reinterpret_borrow<Array>(read);
   }
 
@@ -115,7 +115,7 @@ class Solver {
     const bool as_it_lies = ready(value, 2) && readable(py::reinterpret_borrow<Array>(value));
     const py::object read = as_it_lies ? value
                                        : py::module_::import("steepest.nlls.arrays")
-                                             .attr("jacobian")(value, py::dtype::of<T>());
+                                             .attr("on_host")("jac", value, py::dtype::of<T>());
     Array J = py::reinterpret_borrow<Array>(read);
     if (J.shape(0) != m || J.shape(1) != core_->n()) {
       refuse_jacobian(J.shape(0), J.shape(1), m, core_->n());

@@ -10,6 +10,7 @@ import numpy as np
 
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
+from steepest.nlls.device import Move, settle
 
 JACOBIAN, DONE = 1, 2
 Block = tuple[Any, Any]
@@ -21,26 +22,34 @@ def run_joint(
     loss: Any,
     f_scale: float,
     linear_solver: str,
-    watch: Callable[[], None] | None,
-) -> Array | None:
-    """Tell the solver what fun gives until it is done; the last Jacobian, None after blocks."""
-    solver.set_look_ahead(False)
+    watch: Any,
+    move: Move,
+) -> tuple[Any, Array | None]:
+    """Tell the solver what fun gives until it is done; the solver that it ended with, the last
+    Jacobian or None after blocks."""
     J: Array | None = None
     while solver.phase != DONE:
         given, before = fun(solver.point()), solver.nit
-        if not is_pair(given):
-            tell_blocks(solver, given, loss, linear_solver)
-        elif tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
+        pair = is_pair(given)
+        if pair:
+            solver = settle(solver, given[0], move)
+        else:
+            solver = tell_blocks(solver, given, loss, linear_solver, move)
+        if watch is not None:
+            watch.solver = solver
+        solver.set_look_ahead(False)
+        if pair and tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
             told = given[1]
             del given
             # It stays in use until the next one: a copy, if someone else may write to it.
-            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
+            plain = getattr(solver, "array_type", np.ndarray)
+            if type(told) is not plain or told.base is not None or getrefcount(told) > 2:
                 told = arrays.copied(told)
             solver.tell_jacobian(told)
             J = J if solver.refused else told
         if watch is not None and (solver.nit > before or before == 0):
             watch()
-    return J
+    return solver, J
 
 
 def is_pair(given: Any) -> bool:
@@ -65,8 +74,11 @@ def tell_pair(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
     return phase
 
 
-def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> int:
-    """Blocks of rows at the solver's point; no more are taken once the point is refused."""
+def tell_blocks(
+    solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str, move: Move
+) -> Any:
+    """Blocks of rows at the solver's point; no more are taken once the point is refused. The
+    solver, which the first block may have moved to its device."""
     if callable(loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
     if linear_solver == "cg":
@@ -75,6 +87,10 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
     whole = True
     try:
         for f, J in blocks:
+            settled = settle(solver, f, move)
+            if settled is not solver:
+                solver = settled
+                solver.begin_blocks()
             if not solver.add_block(f, J):
                 whole = False
                 break
@@ -82,5 +98,5 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
         close = getattr(blocks, "close", None)
         if close is not None:
             close()
-    phase: int = solver.end_blocks(whole)
-    return phase
+    solver.end_blocks(whole)
+    return solver

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from sys import getrefcount
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
+from steepest.nlls.device import Move, handing, settle
 from steepest.nlls.differences import Differences
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
@@ -118,7 +120,8 @@ def least_squares(
     check_jac(jac)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
-    solver = make_solver(
+    make = partial(
+        make_solver,
         x,
         method=method,
         linear_solver=linear_solver,
@@ -133,6 +136,10 @@ def least_squares(
         gtol=gtol,
         max_nfev=max_nfev,
     )
+    device = arrays.device_of(x0)
+    solver = make(device=device)
+    if device is not None:
+        fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     if args or kwargs:
         fun = bind(fun, args, kwargs or {})
         jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
@@ -144,12 +151,12 @@ def least_squares(
     if jac is True:
         from steepest.nlls.joint import run_joint
 
-        J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
+        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch, make_on(make))
     else:
         differences = None
         if not callable(jac):
             differences = Differences(fun, str(jac), diff_step, lower, upper)
-        J = run(solver, fun, jac, differences, loss, f_scale, watch)
+        solver, J = run(solver, fun, jac, differences, loss, f_scale, watch, make_on(make))
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -163,21 +170,31 @@ def run(
     differences: Differences | None,
     loss: Loss,
     f_scale: float,
-    watch: Callable[[], None] | None,
-) -> Array | None:
-    """Tell the solver what fun and jac give until it is done; the last accepted Jacobian."""
+    watch: Any,
+    move: Move,
+) -> tuple[Any, Array | None]:
+    """Tell the solver what fun and jac give until it is done; the solver that it ended with, the
+    last accepted Jacobian."""
+    f = fun(solver.point())
+    if type(f) is not np.ndarray:
+        solver = settle(solver, f, move)
+        if watch is not None:
+            watch.solver = solver
     given, J, phase, point = callable(loss), None, RESIDUAL, solver.point
-    while phase != DONE:
-        f = fun(point())
+    plain = getattr(solver, "array_type", np.ndarray)
+    while True:
         phase = tell_given(solver, f, loss, f_scale) if given else solver.tell_residual(f)
-        if phase != JACOBIAN:
+        if phase == RESIDUAL:
+            f = fun(point())
             continue
+        if phase == DONE:
+            return solver, J
         if differences is not None:
             told = differences.jacobian(solver, f)
         else:
             told = jac(point())
             # It stays in use until the next one: a copy, if someone else may write to it.
-            if type(told) is not np.ndarray or told.base is not None or getrefcount(told) > 2:
+            if type(told) is not plain or told.base is not None or getrefcount(told) > 2:
                 told = arrays.copied(told)
         phase = solver.tell_jacobian(told)
         if not solver.refused:  # else the last one stands
@@ -185,7 +202,14 @@ def run(
             if watch is not None:
                 watch()
                 phase = solver.phase
-    return J
+        if phase == DONE:
+            return solver, J
+        f = fun(point())
+
+
+def make_on(make: Callable[..., Any]) -> Move:
+    """The solver made anew on a device."""
+    return lambda device: make(device=device)
 
 
 def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
