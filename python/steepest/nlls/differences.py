@@ -62,9 +62,10 @@ class Differences:
         power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
         steps = self._steps(x, eps**power)
         small = np.flatnonzero(np.abs(x) < 1) if self.rel_step is None else ()
-        changes = {}
+        changes = []
         for j in range(x.size):
-            J[:, j], changes[j] = take(x, f, j, float(steps[j]))
+            J[:, j], change = take(x, f, j, float(steps[j]))
+            changes.append(change)
         if len(small) and self.scheme != "cs":  # one transfer, where f lives on a device
             sizes = host(xp.stack([xp.abs(f).max(), *(changes[j] for j in small)]))
             for j in small[sizes[1:] <= _NOISE * eps * sizes[0]]:

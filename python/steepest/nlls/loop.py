@@ -49,6 +49,10 @@ def least_squares(
     columns for `lm`, ones for `levenberg`. Where λ holds the step back, one more evaluation a
     tenth of the step ahead corrects it for curvature (Transtrum and Sethna, arXiv:1201.5885).
 
+    On arrays of CuPy, x0 or the residuals at x0, the fit runs on their CUDA device: all further
+    residuals and Jacobians live there, the answer's arrays are CuPy's. x is handed out as the kind
+    of array that x0 is.
+
     Parameters
     ----------
     fun : callable
