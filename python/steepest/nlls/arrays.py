@@ -74,6 +74,8 @@ def factor(J: Array) -> Array:
 
 def residual(value: Any, dtype: npt.DTypeLike) -> Array:
     """Residuals as a contiguous 1-D array of `dtype`; a scalar counts as one residual."""
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype == dtype and value.size:
+        return np.ascontiguousarray(value)
     xp, f = at_home("fun", value)
     if f.ndim > 1:
         raise ValueError(f"fun: residuals of shape {f.shape}; wanted is one dimension, (m,)")

@@ -61,15 +61,15 @@ class Differences:
         J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
         power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
         steps = self._steps(x, eps**power)
-        small = np.flatnonzero(np.abs(x) < 1) if self.rel_step is None else ()
-        changes = []
+        changes = [abs(f).max()]
         for j in range(x.size):
             J[:, j], change = take(x, f, j, float(steps[j]))
             changes.append(change)
-        if len(small) and self.scheme != "cs":  # one transfer, where f lives on a device
-            sizes = host(xp.stack([xp.abs(f).max(), *(changes[j] for j in small)]))
-            for j in small[sizes[1:] <= _NOISE * eps * sizes[0]]:
-                J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
+        if self.rel_step is None and scheme != "cs":
+            largest, *changes = changes if xp is np else host(xp.stack(changes))  # one transfer
+            for j, change in enumerate(changes):
+                if change <= _NOISE * eps * largest and abs(x[j]) < 1:
+                    J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
         return J
 
     def _steps(self, x: Array, default: float) -> Array:

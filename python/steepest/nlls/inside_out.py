@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 from steepest.nlls import arrays
@@ -11,7 +10,7 @@ from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
 from steepest.nlls.joint import tell_blocks, tell_pair
-from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_on, make_result
+from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
 from steepest.nlls.result import LeastSquaresResult
 
 
@@ -51,23 +50,26 @@ class LeastSquares:
         self._loss, self._f_scale, self._linear_solver = loss, f_scale, linear_solver
         self._dtype = x.dtype
         self._J: Array | None = None
-        make = partial(
-            make_solver,
-            x,
-            method=method,
-            linear_solver=linear_solver,
-            damping=damping,
-            x_scale=x_scale,
-            loss=loss,
-            f_scale=f_scale,
-            lower=lower,
-            upper=upper,
-            ftol=ftol,
-            xtol=xtol,
-            gtol=gtol,
-            max_nfev=max_nfev,
-        )
-        self._solver, self._move = make(device=self._device), make_on(make)
+
+        def make(device: int | None) -> Any:
+            return make_solver(
+                x,
+                method=method,
+                linear_solver=linear_solver,
+                damping=damping,
+                x_scale=x_scale,
+                loss=loss,
+                f_scale=f_scale,
+                lower=lower,
+                upper=upper,
+                ftol=ftol,
+                xtol=xtol,
+                gtol=gtol,
+                max_nfev=max_nfev,
+                device=device,
+            )
+
+        self._solver, self._move = make(self._device), make
 
     @property
     def x(self) -> Array:

@@ -27,22 +27,30 @@ def run_joint(
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun gives until it is done; the solver that it ended with, the last
     Jacobian or None after blocks."""
+    solver.set_look_ahead(False)
+    plain, fresh = getattr(solver, "array_type", np.ndarray), True
     J: Array | None = None
+
+    def moved(device: int) -> Any:
+        there = move(device)
+        there.set_look_ahead(False)
+        return there
+
     while solver.phase != DONE:
         given, before = fun(solver.point()), solver.nit
         pair = is_pair(given)
-        if pair:
-            solver = settle(solver, given[0], move)
-        else:
-            solver = tell_blocks(solver, given, loss, linear_solver, move)
-        if watch is not None:
-            watch.solver = solver
-        solver.set_look_ahead(False)
+        if not pair:
+            solver = tell_blocks(solver, given, loss, linear_solver, moved)
+        elif fresh:
+            solver = settle(solver, given[0], moved)
+        if fresh:
+            plain, fresh = getattr(solver, "array_type", np.ndarray), False
+            if watch is not None:
+                watch.solver = solver
         if pair and tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
             told = given[1]
             del given
             # It stays in use until the next one: a copy, if someone else may write to it.
-            plain = getattr(solver, "array_type", np.ndarray)
             if type(told) is not plain or told.base is not None or getrefcount(told) > 2:
                 told = arrays.copied(told)
             solver.tell_jacobian(told)
@@ -56,7 +64,7 @@ def is_pair(given: Any) -> bool:
     """(f, J), or else blocks."""
     if isinstance(given, tuple) and len(given) == 2:
         return True
-    if isinstance(given, Iterable) and not isinstance(given, (np.ndarray, tuple)):
+    if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
         return False
     raise TypeError(
         f"fun: returned a {type(given).__name__}; with jac=True wanted is (f, J), or a generator "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from sys import getrefcount
 from typing import Any
 
@@ -124,24 +123,27 @@ def least_squares(
     check_jac(jac)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
-    make = partial(
-        make_solver,
-        x,
-        method=method,
-        linear_solver=linear_solver,
-        damping=damping,
-        x_scale=x_scale,
-        loss=loss,
-        f_scale=f_scale,
-        lower=lower,
-        upper=upper,
-        ftol=ftol,
-        xtol=xtol,
-        gtol=gtol,
-        max_nfev=max_nfev,
-    )
+
+    def make(device: int | None) -> Any:
+        return make_solver(
+            x,
+            method=method,
+            linear_solver=linear_solver,
+            damping=damping,
+            x_scale=x_scale,
+            loss=loss,
+            f_scale=f_scale,
+            lower=lower,
+            upper=upper,
+            ftol=ftol,
+            xtol=xtol,
+            gtol=gtol,
+            max_nfev=max_nfev,
+            device=device,
+        )
+
     device = arrays.device_of(x0)
-    solver = make(device=device)
+    solver = make(device)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     if args or kwargs:
@@ -155,12 +157,12 @@ def least_squares(
     if jac is True:
         from steepest.nlls.joint import run_joint
 
-        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch, make_on(make))
+        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch, make)
     else:
         differences = None
         if not callable(jac):
             differences = Differences(fun, str(jac), diff_step, lower, upper)
-        solver, J = run(solver, fun, jac, differences, loss, f_scale, watch, make_on(make))
+        solver, J = run(solver, fun, jac, differences, loss, f_scale, watch, make)
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -209,11 +211,6 @@ def run(
         if phase == DONE:
             return solver, J
         f = fun(point())
-
-
-def make_on(make: Callable[..., Any]) -> Move:
-    """The solver made anew on a device."""
-    return lambda device: make(device=device)
 
 
 def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
