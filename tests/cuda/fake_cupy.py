@@ -111,8 +111,8 @@ def _function(function, device=0):
 
 
 def __getattr__(name):  # the functions that have NumPy's names and are NumPy's
-    function = getattr(np, name)
-    return _function(function) if callable(function) and not isinstance(function, type) else function
+    found = getattr(np, name)
+    return _function(found) if callable(found) and not isinstance(found, type) else found
 
 
 linalg = SimpleNamespace(
