@@ -129,14 +129,27 @@ class CudaSolver {
   }
 
   // work() on the device and its current stream, alone and without the GIL; the phase after it.
+  // What fails on the device, for want of memory or in a library, may leave half an iteration.
   template <class F>
   int ask(const F& work) {
     const Busy busy(busy_);
+    if (failed_) {
+      throw Error(ErrorKind::backend,
+                  "LeastSquares: an earlier call failed on the device; make a new solver");
+    }
     const cuda::Stream stream = current_stream();
     const cuda::OnDevice on(device_);
     const py::gil_scoped_release released;
-    space().use(stream);
-    return static_cast<int>(work());
+    try {
+      space().use(stream);
+      return static_cast<int>(work());
+    } catch (const Error& error) {
+      failed_ = error.kind == ErrorKind::backend;
+      throw;
+    } catch (...) {
+      failed_ = true;
+      throw;
+    }
   }
 
   DeviceMatrix<T> matrix(const py::object& J, int64_t m) const {
@@ -157,6 +170,7 @@ class CudaSolver {
   py::object kept_, previous_;
   std::unique_ptr<Core> core_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  bool failed_ = false;
 };
 
 template <class T>
