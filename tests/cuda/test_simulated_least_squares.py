@@ -126,6 +126,7 @@ def test_losses(loss, linear_solver, order):
         **options,
     )
     same(got, want, rtol=1e-4)
+    assert (got.nfev, got.njev) == (want.nfev, want.njev)  # by the same way
 
 
 def test_a_loss_of_ones_own():
@@ -158,7 +159,25 @@ def test_bounds(linear_solver, jac):
         x_scale=None,
     )
     same(got, want, rtol=1e-5)
+    assert (got.nfev, got.njev) == (want.nfev, want.njev)
     assert want.active_mask.any()
+
+
+@pytest.mark.parametrize("linear_solver", ("auto", "qr"))
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damped_step_in_a_box(linear_solver, seed):
+    """The first step alone: with λ, from s that is not zero on the variables that are free."""
+    rng = np.random.default_rng(seed)
+    A, b = rng.standard_normal((12, 6)), rng.standard_normal(12)
+    half = 0.2 * rng.random(6)
+    options = {"bounds": (-half, half), "damping": 0.5, "max_nfev": 2}
+    options["linear_solver"] = linear_solver
+    want = st.least_squares(lambda x: A @ x - b, np.zeros(6), lambda x: A, **options)
+    got = st.least_squares(
+        there(lambda x: A @ x - b), up(np.zeros(6)), there(lambda x: A), **options
+    )
+    np.testing.assert_allclose(down(got.x), want.x, rtol=1e-10, atol=1e-13)
+    assert want.active_mask.any() and not want.active_mask.all()
 
 
 @pytest.mark.parametrize("linear_solver", ("auto", "cholesky", "qr", "cg"))
