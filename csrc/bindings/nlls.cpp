@@ -1,6 +1,5 @@
 // Bindings of the least-squares solver: arrays in, phases out. Python calls the user's functions.
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include "bindings/lapack_capsules.hpp"
@@ -23,15 +22,12 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const Array& x0, std::string_view method, std::string_view linear_solver, double damping,
-         double ftol, double xtol, double gtol, int64_t max_nfev, std::string_view loss,
-         double f_scale, const py::object& x_scale, const py::object& lower,
-         const py::object& upper) {
-    const auto options = options_of<T>(method, linear_solver, damping, ftol, xtol, gtol, max_nfev,
-                                       loss, f_scale, x_scale, lower, upper);
+  Solver(const Array& x0, py::tuple given) : given_(std::move(given)) {
+    const auto options = options_of<T>(given_);
     kind_ = options.linear_solver;
     core_ = std::make_unique<Core>(start_of(x0), options);
   }
+  const py::tuple& options() const { return given_; }
 
   int tell_residual(const py::object& f, const py::object& rho) {
     const Busy busy(busy_);
@@ -146,6 +142,7 @@ class Solver {
     work();
   }
 
+  py::tuple given_;
   std::unique_ptr<Core> core_;
   linalg::LinearSolver kind_ = linalg::LinearSolver::automatic;
   py::object kept_, previous_;
@@ -156,9 +153,8 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = Solver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init<const typename S::Array&, std::string_view, std::string_view, double, double,
-                 double, double, int64_t, std::string_view, double, const py::object&,
-                 const py::object&, const py::object&>());
+  c.def(py::init<const typename S::Array&, py::tuple>());
+  c.def_property_readonly("options", &S::options);
   c.def("tell_residual", &S::tell_residual, py::arg("f"), py::arg("rho") = py::none());
   c.def("tell_jacobian", &S::tell_jacobian);
   c.def("tell_normal", &S::tell_normal);

@@ -3,7 +3,6 @@
 #include "bindings/nlls_cuda.hpp"
 
 #include <memory>
-#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -178,13 +177,9 @@ void bind_solver(py::module_& m, const char* name) {
   using S = CudaSolver<T>;
   py::class_<S> c(m, name);
   c.def(py::init([](int device, py::function stream, py::function allocate,
-                    const typename S::Array& x0, std::string_view method,
-                    std::string_view linear_solver, double damping, double ftol, double xtol,
-                    double gtol, int64_t max_nfev, std::string_view loss, double f_scale,
-                    const py::object& x_scale, const py::object& lower, const py::object& upper) {
+                    const typename S::Array& x0, const py::tuple& options) {
     return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
-                               options_of<T>(method, linear_solver, damping, ftol, xtol, gtol,
-                                             max_nfev, loss, f_scale, x_scale, lower, upper));
+                               options_of<T>(options));
   }));
   c.def("tell_residual", &S::tell_residual);
   c.def("tell_jacobian", &S::tell_jacobian);

@@ -42,25 +42,25 @@ pybind11::array_t<T> array_of(const T* from, int64_t n) {
   return to;
 }
 
-// What a solver is made with, in the order of its arguments after x0.
+// What a solver is made with beside x0: method, linear_solver, damping, ftol, xtol, gtol, max_nfev,
+// loss, f_scale, x_scale, lower, upper.
 template <class T>
-nlls::Options<T> options_of(std::string_view method, std::string_view linear_solver, double damping,
-                            double ftol, double xtol, double gtol, int64_t max_nfev,
-                            std::string_view loss, double f_scale, const pybind11::object& x_scale,
-                            const pybind11::object& lower, const pybind11::object& upper) {
+nlls::Options<T> options_of(const pybind11::tuple& given) {
+  const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(given[i]); };
+  const auto number = [&](size_t i) { return pybind11::cast<double>(given[i]); };
   using linalg::LinearSolver;
   using nlls::Loss;
   using nlls::Method;
   nlls::Options<T> o;
   o.method = choice<Method>(
-      "method", method,
+      "method", word(0),
       {{"lm", Method::marquardt}, {"levenberg", Method::levenberg}, {"gn", Method::gauss_newton}});
-  o.linear_solver = choice<LinearSolver>("linear_solver", linear_solver,
+  o.linear_solver = choice<LinearSolver>("linear_solver", word(1),
                                          {{"auto", LinearSolver::automatic},
                                           {"cholesky", LinearSolver::cholesky},
                                           {"qr", LinearSolver::qr},
                                           {"cg", LinearSolver::cg}});
-  o.loss = choice<Loss>("loss", loss,
+  o.loss = choice<Loss>("loss", word(7),
                         {{"linear", Loss::linear},
                          {"soft_l1", Loss::soft_l1},
                          {"huber", Loss::huber},
@@ -68,13 +68,13 @@ nlls::Options<T> options_of(std::string_view method, std::string_view linear_sol
                          {"arctan", Loss::arctan},
                          {"tukey", Loss::tukey},
                          {"given", Loss::given}});
-  o.damping = damping;
-  o.tolerances = {ftol, xtol, gtol};
-  o.max_nfev = max_nfev;
-  o.f_scale = f_scale;
-  o.x_scale = vector_or_none<T>(x_scale);
-  o.lower = vector_or_none<T>(lower);
-  o.upper = vector_or_none<T>(upper);
+  o.damping = number(2);
+  o.tolerances = {number(3), number(4), number(5)};
+  o.max_nfev = pybind11::cast<int64_t>(given[6]);
+  o.f_scale = number(8);
+  o.x_scale = vector_or_none<T>(given[9]);
+  o.lower = vector_or_none<T>(given[10]);
+  o.upper = vector_or_none<T>(given[11]);
   return o;
 }
 

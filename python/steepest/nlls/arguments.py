@@ -155,22 +155,23 @@ def make_solver(
     if f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    tolerances = (
-        tolerance("ftol", ftol, eps),
-        tolerance("xtol", xtol, eps),
-        tolerance("gtol", gtol, eps),
-    )
-    if max(tolerances) < eps:
+    f_tol = tolerance("ftol", ftol, eps)
+    x_tol = tolerance("xtol", xtol, eps)
+    g_tol = tolerance("gtol", gtol, eps)
+    if f_tol < eps and x_tol < eps and g_tol < eps:
         raise ValueError(
             f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "
             f"machine epsilon ({eps:.2e})"
         )
     name = "given" if callable(loss) else loss
     nfev = limit(max_nfev, x0.size)
-    options = (method, linear_solver, damping, *tolerances, nfev, name, f_scale)
+    # In the order of the solver's C++; it keeps them, should it turn out to belong on a device.
+    # fmt: off
+    options = (method, linear_solver, damping, f_tol, x_tol, g_tol, nfev, name, f_scale, scales,
+               lower, upper)
+    # fmt: on
     if device is not None:
         from steepest.nlls.device import DeviceSolver
 
-        return DeviceSolver(device, x0, *options, scales, lower, upper)
-    kind = _cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64
-    return kind(x0, *options, scales, lower, upper)
+        return DeviceSolver(device, x0, options)
+    return (_cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64)(x0, options)

@@ -17,21 +17,19 @@ import numpy as np
 from steepest import devices
 from steepest.nlls.arrays import Array, device_of, jacobian, residual
 
-Move = Callable[[int], Any]  # a device's number -> the solver there, made anew
-
 FOLDERS = ("cu13/lib", "cublas/lib", "cusolver/lib")  # of the wheels, in the folder nvidia
 
 
 class DeviceSolver:
     """The solver in C++ over a CUDA device, with the members of the host's."""
 
-    def __init__(self, device: int, x0: Array, *options: Any) -> None:
+    def __init__(self, device: int, x0: Array, options: tuple[Any, ...]) -> None:
         backend = devices.Cuda(device)
         self.device, self._cupy = device, backend.cupy
         self.array_type = self._cupy.ndarray
         backend.module.load_libraries(library_folders())
         kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
-        self._core = kind(device, *backend.streams_and_memory(), x0, *options)
+        self._core = kind(device, *backend.streams_and_memory(), x0, options)
         self._dtype = x0.dtype
 
     def __getattr__(self, name: str) -> Any:
@@ -111,12 +109,12 @@ class DeviceSolver:
         return jacobian(array, self._dtype)
 
 
-def settle(solver: Any, f: Any, move: Move) -> Any:
+def settle(solver: Any, f: Any) -> Any:
     """The solver, on the device where the first residuals `f` live; the host's as it is."""
     if type(f) is np.ndarray or isinstance(solver, DeviceSolver) or solver.nfev:
         return solver
     device = device_of(f)
-    return solver if device is None else move(device)
+    return solver if device is None else DeviceSolver(device, solver.point(), solver.options)
 
 
 def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:

@@ -51,25 +51,22 @@ class LeastSquares:
         self._dtype = x.dtype
         self._J: Array | None = None
 
-        def make(device: int | None) -> Any:
-            return make_solver(
-                x,
-                method=method,
-                linear_solver=linear_solver,
-                damping=damping,
-                x_scale=x_scale,
-                loss=loss,
-                f_scale=f_scale,
-                lower=lower,
-                upper=upper,
-                ftol=ftol,
-                xtol=xtol,
-                gtol=gtol,
-                max_nfev=max_nfev,
-                device=device,
-            )
-
-        self._solver, self._move = make(self._device), make
+        self._solver = make_solver(
+            x,
+            method=method,
+            linear_solver=linear_solver,
+            damping=damping,
+            x_scale=x_scale,
+            loss=loss,
+            f_scale=f_scale,
+            lower=lower,
+            upper=upper,
+            ftol=ftol,
+            xtol=xtol,
+            gtol=gtol,
+            max_nfev=max_nfev,
+            device=self._device,
+        )
 
     @property
     def x(self) -> Array:
@@ -95,7 +92,7 @@ class LeastSquares:
     def tell(self, f: Any, jac: Any) -> None:
         """Residuals at `x`, (m,), and their Jacobian there: an (m, n) array, or a callable of x
         that is called only if the point is accepted."""
-        solver = self._solver = settle(self._solver, f, self._move)
+        solver = self._solver = settle(self._solver, f)
         if not callable(jac):
             solver.set_look_ahead(False)
         if solver.phase == RESIDUAL:
@@ -108,7 +105,7 @@ class LeastSquares:
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n) and Jᵀf (n,) at `x`, summed elsewhere."""
-        solver = self._solver = settle(self._solver, JtJ, self._move)
+        solver = self._solver = settle(self._solver, JtJ)
         n, dtype = solver.n, self._dtype
         if self._linear_solver in ("qr", "cg"):
             raise ValueError(
@@ -123,7 +120,7 @@ class LeastSquares:
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
-        told = tell_blocks(self._solver, blocks, self._loss, self._linear_solver, self._move)
+        told = tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
         self._solver = told
 
     def result(self) -> LeastSquaresResult:

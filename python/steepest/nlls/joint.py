@@ -10,7 +10,7 @@ import numpy as np
 
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import Move, settle
+from steepest.nlls.device import settle
 
 JACOBIAN, DONE = 1, 2
 Block = tuple[Any, Any]
@@ -23,28 +23,22 @@ def run_joint(
     f_scale: float,
     linear_solver: str,
     watch: Any,
-    move: Move,
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun gives until it is done; the solver that it ended with, the last
     Jacobian or None after blocks."""
-    solver.set_look_ahead(False)
-    plain, fresh = getattr(solver, "array_type", np.ndarray), True
+    plain, fresh = np.ndarray, True
     J: Array | None = None
-
-    def moved(device: int) -> Any:
-        there = move(device)
-        there.set_look_ahead(False)
-        return there
 
     while solver.phase != DONE:
         given, before = fun(solver.point()), solver.nit
         pair = is_pair(given)
         if not pair:
-            solver = tell_blocks(solver, given, loss, linear_solver, moved)
+            solver = tell_blocks(solver, given, loss, linear_solver)
         elif fresh:
-            solver = settle(solver, given[0], moved)
+            solver = settle(solver, given[0])
         if fresh:
             plain, fresh = getattr(solver, "array_type", np.ndarray), False
+            solver.set_look_ahead(False)
             if watch is not None:
                 watch.solver = solver
         if pair and tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
@@ -82,9 +76,7 @@ def tell_pair(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
     return phase
 
 
-def tell_blocks(
-    solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str, move: Move
-) -> Any:
+def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> Any:
     """Blocks of rows at the solver's point; no more are taken once the point is refused. The
     solver, which the first block may have moved to its device."""
     if callable(loss):
@@ -95,7 +87,7 @@ def tell_blocks(
     whole = True
     try:
         for f, J in blocks:
-            settled = settle(solver, f, move)
+            settled = settle(solver, f)
             if settled is not solver:
                 solver = settled
                 solver.begin_blocks()

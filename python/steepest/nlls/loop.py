@@ -11,7 +11,7 @@ import numpy as np
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import Move, handing, settle
+from steepest.nlls.device import handing, settle
 from steepest.nlls.differences import Differences
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
@@ -124,26 +124,23 @@ def least_squares(
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
 
-    def make(device: int | None) -> Any:
-        return make_solver(
-            x,
-            method=method,
-            linear_solver=linear_solver,
-            damping=damping,
-            x_scale=x_scale,
-            loss=loss,
-            f_scale=f_scale,
-            lower=lower,
-            upper=upper,
-            ftol=ftol,
-            xtol=xtol,
-            gtol=gtol,
-            max_nfev=max_nfev,
-            device=device,
-        )
-
     device = arrays.device_of(x0)
-    solver = make(device)
+    solver = make_solver(
+        x,
+        method=method,
+        linear_solver=linear_solver,
+        damping=damping,
+        x_scale=x_scale,
+        loss=loss,
+        f_scale=f_scale,
+        lower=lower,
+        upper=upper,
+        ftol=ftol,
+        xtol=xtol,
+        gtol=gtol,
+        max_nfev=max_nfev,
+        device=device,
+    )
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     if args or kwargs:
@@ -157,12 +154,12 @@ def least_squares(
     if jac is True:
         from steepest.nlls.joint import run_joint
 
-        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch, make)
+        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
     else:
         differences = None
         if not callable(jac):
             differences = Differences(fun, str(jac), diff_step, lower, upper)
-        solver, J = run(solver, fun, jac, differences, loss, f_scale, watch, make)
+        solver, J = run(solver, fun, jac, differences, loss, f_scale, watch)
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -177,17 +174,17 @@ def run(
     loss: Loss,
     f_scale: float,
     watch: Any,
-    move: Move,
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun and jac give until it is done; the solver that it ended with, the
     last accepted Jacobian."""
     f = fun(solver.point())
-    if type(f) is not np.ndarray:
-        solver = settle(solver, f, move)
+    plain: type = np.ndarray
+    if type(f) is not plain:
+        solver = settle(solver, f)
+        plain = getattr(solver, "array_type", plain)
         if watch is not None:
             watch.solver = solver
     given, J, phase, point = callable(loss), None, RESIDUAL, solver.point
-    plain = getattr(solver, "array_type", np.ndarray)
     while True:
         phase = tell_given(solver, f, loss, f_scale) if given else solver.tell_residual(f)
         if phase == RESIDUAL:
