@@ -39,6 +39,7 @@ else
 fi
 # In two parts, so that one that comes to its limit does not take the other with it.
 step bench 60 "$python" -m steepest bench --device cuda --json --rules adam,pipeline
-step rules 100 "$python" -m steepest bench --device cuda --json --sizes 1x256M
-step code 30 "$python" bench/asm.py cuda "${arch/native/90}"
+step rules 75 "$python" -m steepest bench --device cuda --json --sizes 1x256M
+step least_squares 30 "$python" bench/gpu_least_squares.py
+step code 20 "$python" bench/asm.py cuda "${arch/native/90}"
 exit $failed

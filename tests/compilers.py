@@ -26,6 +26,8 @@ NATIVE = ROOT / "tests" / "native"
 ENGINE = [
     ROOT / "csrc/cpu" / f"{name}.cpp" for name in ("fetch_ahead", "plan", "level_table", "threads")
 ]
+# What opens cuBLAS and cuSOLVER.
+DEVICE_LIBRARIES = [ROOT / "csrc/linalg/device/libraries.cpp"]
 
 
 def compiler(*names):
@@ -71,3 +73,13 @@ def program(cxx, folder, flags, extra=(), levels=("base",), link=("-fopenmp",)):
     made = objects(cxx, folder, flags, sources, levels)
     run(cxx, *flags, *made, *link, "-pthread", "-o", folder / "program")
     return folder / "program"
+
+
+def fake_libraries(cxx, folder, flags=("-O1",)):
+    """A folder with cuBLAS and cuSOLVER over host memory, for the loader to find."""
+    made = folder / "libraries"
+    made.mkdir()
+    first = made / "libcublas.so.13"
+    run(cxx, *STANDARD, *flags, "-shared", NATIVE / "fake_libraries.cpp", "-o", first)
+    shutil.copy(first, made / "libcusolver.so.12")
+    return made

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bindings/errors.hpp"
+#include "bindings/nlls_cuda.hpp"
 #include "core/error.hpp"
 #include "core/intervals.hpp"
 #include "cuda/plan.hpp"
@@ -324,4 +325,5 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   bind_groups(plan);
   bind_steps(plan);
   bind_counts(plan);
+  bind_nlls_cuda(m);
 }

@@ -8,7 +8,7 @@
 #include "bindings/module.hpp"
 #include "cpu/level.hpp"
 #include "cpu/threads.hpp"
-#include "linalg/sweep.hpp"
+#include "linalg/sweeps/sweep.hpp"
 
 namespace py = pybind11;
 

@@ -68,8 +68,12 @@ class Function {
 // reference to it. CPython counts those of live local variables, the free-threaded one not always.
 inline bool sole(const pybind11::object& value) {
   PyObject* a = value.ptr();
-  if (Py_TYPE(a) != pybind11::detail::npy_api::get().PyArray_Type_) return false;
-  if (pybind11::detail::array_proxy(a)->base) return false;
+  if (Py_TYPE(a) == pybind11::detail::npy_api::get().PyArray_Type_) {
+    if (pybind11::detail::array_proxy(a)->base) return false;
+  } else if (!pybind11::hasattr(value, "__cuda_array_interface__") ||
+             !pybind11::getattr(value, "base", pybind11::int_(0)).is_none()) {
+    return false;
+  }
 #if !defined(Py_GIL_DISABLED)
   return Py_REFCNT(a) == 1;
 #elif PY_VERSION_HEX >= 0x030e0000
@@ -127,7 +131,7 @@ class DifferencedFunction {
         [&](size_t j, T x_j, T* out) {
           Array moved = solver_.point();
           moved.mutable_data()[j] = x_j;
-          const Array ahead = S::array(fun_(moved), "residual");
+          const Array ahead = S::array(fun_(moved), "fun");
           if (ahead.size() != core.m()) {
             throw Error(ErrorKind::value,
                         "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
@@ -145,11 +149,20 @@ class DifferencedFunction {
   nlls::Differences<T> differences_;
 };
 
-// The last accepted Jacobian. jacobian(f): the one at the solver's point, f what fun gave there.
+// Whether the residuals live on a CUDA device.
+inline bool elsewhere(const pybind11::object& f) {
+  if (Py_TYPE(f.ptr()) == pybind11::detail::npy_api::get().PyArray_Type_) return false;
+  return !pybind11::module_::import("steepest.nlls.arrays").attr("device_of")(f).is_none();
+}
+
+// (the last accepted Jacobian, None), or, where the first residuals live on a device, (None, they):
+// nothing was told then. jacobian(f): the one at the solver's point, f what fun gave there.
 template <class S, class Jacobian>
-pybind11::object run(S& solver, const Function& fun, const pybind11::object& watch,
-                     Jacobian&& jacobian) {
-  pybind11::object J = pybind11::none(), f;
+pybind11::tuple run(S& solver, const Function& fun, const pybind11::object& watch,
+                    Jacobian&& jacobian) {
+  pybind11::object J = pybind11::none(), f = fun(solver.point());
+  if (elsewhere(f)) return pybind11::make_tuple(J, f);
+  solver.tell_residual(f, pybind11::none());
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
@@ -163,7 +176,7 @@ pybind11::object run(S& solver, const Function& fun, const pybind11::object& wat
     J = std::move(told);
     if (!watch.is_none()) watch();
   }
-  return J;
+  return pybind11::make_tuple(J, pybind11::none());
 }
 
 }  // namespace steepest

@@ -43,8 +43,17 @@ set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the import needs no driver
 # The directory's options are the host compiler's; nvcc takes its own.
 get_directory_property(host_options COMPILE_OPTIONS)
 set_directory_properties(PROPERTIES COMPILE_OPTIONS "")
-pybind11_add_module(_cuda MODULE NO_EXTRAS csrc/bindings/cuda_module.cpp csrc/cuda/plan.cpp
-                    csrc/cuda/kernels.cu csrc/cuda/runtime.cu)
+pybind11_add_module(_cuda MODULE NO_EXTRAS
+                    csrc/bindings/cuda_module.cpp csrc/bindings/nlls_cuda.cpp csrc/core/device.cu
+                    csrc/cuda/plan.cpp csrc/cuda/kernels.cu csrc/cuda/runtime.cu
+                    csrc/linalg/device/headers.cpp csrc/linalg/device/libraries.cpp
+                    csrc/linalg/device/kernels.cu csrc/nlls/device/kernels.cu)
+target_link_libraries(_cuda PRIVATE ${CMAKE_DL_LIBS})
+# cuBLAS's and cuSOLVER's headers, where the toolkit has them: the file checks prototypes.
+foreach(folder IN LISTS CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES)
+  set_property(SOURCE csrc/linalg/device/headers.cpp APPEND PROPERTY COMPILE_OPTIONS
+               -isystem ${folder})
+endforeach()
 target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
 # As on the host: no fused multiply-add, in device code and in the host's pass over it.
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:

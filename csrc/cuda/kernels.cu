@@ -32,11 +32,6 @@ __global__ void __launch_bounds__(threads, 4)
   measure(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
-template <int capacity>
-__global__ void write_kernel(const __grid_constant__ Words<capacity> args) {
-  for (int64_t i = threadIdx.x; i < args.n; i += blockDim.x) args.to[i] = args.words[i];
-}
-
 template <class... Rules>
 const void* update_kernel_of(List<Rules...>, int rule) {
   static const void* const table[] = {
@@ -51,7 +46,5 @@ const void* update_kernel_of(int rule) {
   return update_kernel_of(base::AllRules{}, rule);
 }
 const void* measure_kernel_address() { return reinterpret_cast<const void*>(&measure_kernel); }
-const void* write_few_kernel() { return reinterpret_cast<const void*>(&write_kernel<64>); }
-const void* write_many_kernel() { return reinterpret_cast<const void*>(&write_kernel<4000>); }
 
 }  // namespace steepest::cuda

@@ -6,7 +6,5 @@ namespace steepest::cuda {
 constexpr int any_rule = -1;  // in the place of a rule's number: tensors have several
 const void* update_kernel_of(int rule);
 const void* measure_kernel_address();
-const void* write_few_kernel();
-const void* write_many_kernel();
 
 }  // namespace steepest::cuda

@@ -9,11 +9,11 @@
 
 #include "core/dtype.hpp"
 #include "core/task.hpp"
+#include "core/team.hpp"
 #include "rules/ops.hpp"
 
 namespace steepest::cuda {
 
-constexpr int threads = 256;  // of a block
 constexpr int64_t tile_size = norm_block;
 constexpr int max_given = 8;
 
@@ -80,17 +80,6 @@ struct StepArgs {
 };
 static_assert(sizeof(StepArgs) <= 4096);
 
-// Words to be written to device memory in stream order, without a copy that might wait.
-template <int capacity>
-struct Words {
-  uint64_t* to;
-  int64_t n;
-  uint64_t words[capacity];
-};
-using FewWords = Words<64>;
-using ManyWords = Words<4000>;  // 32 KB: what arguments may have from CUDA 12.1 on
-static_assert(sizeof(ManyWords) <= 32764);
-
 // A function of its own: what one thread does now and then, whose registers all would pay for.
 #ifdef __CUDACC__
 #define STEEPEST_APART __host__ __device__ __noinline__
@@ -102,19 +91,6 @@ static_assert(sizeof(ManyWords) <= 32764);
 STEEPEST_HD void* shifted(void* p, int64_t bytes) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes));
 }
-
-// A block: f(thread) for each of its threads, then a barrier. The other Team is the simulated one
-// of the tests.
-#ifdef __CUDACC__
-struct DeviceTeam {
-  int64_t block, blocks;
-  template <class F>
-  __device__ __forceinline__ void phase(const F& f) const {
-    f(static_cast<int>(threadIdx.x));
-    __syncthreads();
-  }
-};
-#endif
 
 // Of one thread of a block, all of whose writes are behind a barrier: whether the block is the last
 // of its grid to finish. The last finds the ticket at 0 for the next launch.

@@ -7,7 +7,9 @@
 
 #include "linalg/cholesky.hpp"
 #include "linalg/lapack.hpp"
+#include "linalg/normal.hpp"
 #include "linalg/rows.hpp"
+#include "linalg/second_derivative.hpp"
 
 namespace steepest::linalg {
 
@@ -18,7 +20,7 @@ constexpr int64_t own_gemv_size = 100;
 template <class T>
 class Operator {
  public:
-  void set(const Rows<T>& rows) {
+  void set(const Rows<T>& rows, HostSpace<T>&) {
     rows_ = rows;
     if (rows.jac_weight) {
       jac_weight_.assign(rows.jac_weight, rows.jac_weight + rows.m);
@@ -32,18 +34,35 @@ class Operator {
   bool empty() const { return rows_.m == 0; }
   const Rows<T>& rows() const { return rows_; }
 
+  // out = (weighted J)ᵀ (weighted f)
+  void gradient(NormalEquations<T>& out, HostSpace<T>& space) {
+    std::vector<T>& wf = space.scratch;
+    wf.resize(static_cast<size_t>(rows_.m));
+    for (int64_t i = 0; i < rows_.m; ++i) {
+      const T w = rows_.jac_weight ? rows_.jac_weight[i] * rows_.res_weight[i] : T(1);
+      wf[static_cast<size_t>(i)] = w * rows_.f[i];
+    }
+    gemv(true, wf.data(), out.g());
+  }
+
+  // out = Jᵀ f'' from the residuals ahead at x + h s, in f'' the second derivative along s. False
+  // where it is not finite.
+  bool curvature(const T* s, T h, const T* f, const T* ahead, T* out, HostSpace<T>& space) {
+    std::vector<T>& Js = space.scratch;
+    Js.resize(static_cast<size_t>(rows_.m));
+    gemv(false, s, Js.data());
+    space.each(rows_.m, SecondDerivative<T>{f, ahead, h, Js.data()});
+    weighted_transpose(Js.data(), out);
+    return std::all_of(out, out + rows_.n, [](T v) { return std::isfinite(v); });
+  }
+
   // out = (weighted J)ᵀ (weighted J) v
-  void product(const T* v, T* out) {
-    multiply(v, Jv_.data());
+  void product(const T* v, T* out, HostSpace<T>&) {
+    gemv(false, v, Jv_.data());
     weighted_transpose(Jv_.data(), out);
   }
 
-  // out = J v, without weights
-  void multiply(const T* v, T* out) const { gemv(false, v, out); }
-
-  // out = Jᵀ v, without weights
-  void transpose_multiply(const T* v, T* out) const { gemv(true, v, out); }
-
+ private:
   // out = (weighted J)ᵀ weights v; v is overwritten
   void weighted_transpose(T* v, T* out) const {
     if (rows_.jac_weight) {
@@ -52,7 +71,7 @@ class Operator {
     gemv(true, v, out);
   }
 
- private:
+  // out = J v or Jᵀ v, without weights
   void gemv(bool transposed, const T* v, T* out) const {
     if (rows_.m * rows_.n <= own_gemv_size) return gemv_own(transposed, v, out);
     // Row-major J is Jᵀ to BLAS, so its product and its transpose's change places.
@@ -90,13 +109,14 @@ class Operator {
 template <class T>
 class ConjugateGradients {
  public:
-  void solve(Operator<T>& J, const T* norms2, Damping<T> damping, const std::vector<int64_t>& free,
-             int64_t n, const T* r, T tolerance, T* d) {
+  template <class Operator, class Space>
+  void solve(Operator& J, const T* norms2, Damping<T> damping, const std::vector<int64_t>& free,
+             int64_t n, const T* r, T tolerance, T* d, Space& space) {
     start(norms2, damping, free, n, r);
     double rz = dot(free, residual_, z_);
     const double enough = static_cast<double>(tolerance) * static_cast<double>(tolerance) * rz;
     for (int64_t iteration = 0; iteration < 2 * n && rz > enough && rz > 0; ++iteration) {
-      J.product(p_.data(), Ap_.data());
+      J.product(p_.data(), Ap_.data(), space);
       for (const int64_t j : free) {
         const T D = damping.D[j];
         Ap_[at(j)] += damping.lambda * D * D * p_[at(j)];

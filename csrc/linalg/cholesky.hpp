@@ -81,7 +81,7 @@ class Cholesky {
   // for its factor to be trusted. The matrix is scaled to a unit diagonal first, so a pivot is
   // 1 - R² of its column on the earlier ones: free of units, and comparable with rounding.
   bool solve(const NormalEquations<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
-             const T* r, T* d) {
+             const T* r, T* d, HostSpace<T>&) {
     const int64_t n = static_cast<int64_t>(free.size());
     scale_.resize(free.size());
     rhs_.resize(free.size());
@@ -106,7 +106,7 @@ class Cholesky {
   }
 
   // d for another r, by the factor of the last solve.
-  void resolve(const std::vector<int64_t>& free, const T* r, T* d) {
+  void resolve(const std::vector<int64_t>& free, const T* r, T* d, HostSpace<T>&) {
     for (size_t a = 0; a < free.size(); ++a) rhs_[a] = -r[free[a]] * scale_[a];
     substitute(free, d);
   }

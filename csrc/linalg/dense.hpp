@@ -1,15 +1,18 @@
-// The linear algebra below the least-squares solver, on the CPU.
+// The linear algebra below the least-squares solver.
 //
 // A backend holds what has n² entries or one entry a residual; the solver above it keeps vectors
-// of n numbers and scalars on the host. Another device gives the same members:
-//   Scalar, Vector, sum, each           residual-sized vectors and loops over them
+// of n numbers and scalars on the host. Parts says where the matrices live and what works on them
+// (HostParts below; DeviceParts in linalg/device):
+//   Space                               residual-sized vectors and loops over them
+//   Normal, Triangle, Operator          JᵀJ, R, and J itself where its owner keeps it
+//   Cholesky                            of Normal
+// What follows from them here is the same wherever they are:
 //   begin, add, set_normal, finite, commit    the linearization at a new point: summed into the
 //                                       pending system, which replaces the current one on commit
 //   gradient, norms2                    Jᵀf and the squared column norms (before weights)
 //   solve, resolve, product             steps and JᵀJ products with the current system
 //   keep, curvature                     J itself, where its owner keeps it
 #pragma once
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -19,88 +22,70 @@
 #include "linalg/cholesky.hpp"
 #include "linalg/normal.hpp"
 #include "linalg/rows.hpp"
+#include "linalg/space.hpp"
 #include "linalg/triangle.hpp"
 
 namespace steepest::linalg {
 
 enum class LinearSolver { automatic, cholesky, qr, cg };
 
-template <class T>
-class DenseCpu {
+template <class Parts>
+class Dense {
  public:
-  using Scalar = T;
-  using Vector = std::vector<T>;
+  using Scalar = typename Parts::Scalar;
+  using Space = typename Parts::Space;
+  using T = Scalar;
 
-  DenseCpu(int64_t n, LinearSolver kind)
-      : kind_(kind), current_(n, uses_normal(kind)), pending_(n, uses_normal(kind)) {}
+  Dense(int64_t n, LinearSolver kind, Space space = {})
+      : kind_(kind),
+        space_(std::move(space)),
+        current_(n, uses_normal(kind), space_),
+        pending_(n, uses_normal(kind), space_) {}
 
-  // Σ term(i), in four lanes.
-  template <class F>
-  static double sum(int64_t m, F&& term) {
-    double lanes[4] = {0, 0, 0, 0};
-    int64_t i = 0;
-    for (; i + 4 <= m; i += 4) {
-      for (int lane = 0; lane < 4; ++lane) lanes[lane] += term(i + lane);
-    }
-    for (; i < m; ++i) lanes[0] += term(i);
-    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
-  }
-
-  template <class F>
-  static void each(int64_t m, F&& body) {
-    for (int64_t i = 0; i < m; ++i) body(i);
-  }
-
-  // True where something with this many rows and columns is left to LAPACK.
-  static bool needs_lapack(int64_t m, int64_t n) { return n > own_gram_n || m * n > own_gemv_size; }
+  Space& space() { return space_; }
 
   void begin() {
     pending_.by_qr = kind_ == LinearSolver::qr || blocks_by_qr_;
-    pending_.normal.clear();
+    pending_.normal.clear(space_);
     pending_.J.clear();
-    if (pending_.by_qr) pending_.make_triangle();
-    std::fill(pending_.norms2.begin(), pending_.norms2.end(), T(0));
+    if (pending_.by_qr) pending_.make_triangle(space_);
   }
 
   void add(const Rows<T>& rows) {
     const bool plain = !rows.jac_weight && !pending_.by_qr && kind_ != LinearSolver::cg;
-    if (!plain) add_column_norms2(rows, pending_.norms2.data());
+    if (!plain) pending_.normal.add_norms2(rows, space_);
     if (kind_ == LinearSolver::cg) {
-      add_operator_gradient(rows);
+      pending_.J.gradient(pending_.normal, space_);
     } else if (pending_.by_qr) {
-      pending_.triangle.add(rows, scratch_);
-      add_gradient(rows);
+      pending_.triangle.add(rows, space_);
+      pending_.normal.add_gradient(rows, space_);
     } else {
-      pending_.normal.add(rows, scratch_);
+      pending_.normal.add(rows, space_);
     }
-    if (!plain) return;
-    for (int64_t j = 0; j < rows.n; ++j) pending_.norms2[at(j)] = pending_.normal.diagonal(j);
+    if (plain) pending_.normal.take_norms2(space_);
   }
 
   // Of the last point only the gradient is wanted, and the columns' norms; keep() was called.
   void add_gradient_only(const Rows<T>& rows) {
-    add_column_norms2(rows, pending_.norms2.data());
-    add_operator_gradient(rows);
+    pending_.normal.add_norms2(rows, space_);
+    pending_.J.gradient(pending_.normal, space_);
   }
 
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set_normal(const T* JtJ, const T* Jtf) {
-    const int64_t n = size();
     pending_.by_qr = false;
-    for (int64_t j = 0; j < n; ++j) {
-      std::copy_n(JtJ + j * n, j + 1, pending_.normal.H.data() + j * n);
-      pending_.normal.g[at(j)] = Jtf[j];
-      pending_.norms2[at(j)] = JtJ[j * n + j];
-    }
+    pending_.normal.set(JtJ, Jtf, space_);
   }
 
-  // A NaN or inf in J reaches its column's norm, one in f the gradient.
-  bool finite() const {
-    for (const T v : pending_.norms2) {
-      if (!std::isfinite(v)) return false;
-    }
-    for (const T v : pending_.normal.g) {
-      if (!std::isfinite(v)) return false;
+  // The linearization is complete: its n-sized parts come to the host. A NaN or inf in J reaches
+  // its column's norm, one in f the gradient.
+  bool finite() {
+    pending_.normal.fetch(space_);
+    const auto& pending = pending_.normal;
+    for (const T* v : {pending.norms2(), pending.g()}) {
+      for (int64_t j = 0; j < size(); ++j) {
+        if (!std::isfinite(v[j])) return false;
+      }
     }
     return true;
   }
@@ -109,75 +94,66 @@ class DenseCpu {
 
   // J of the pending point stays where it is until a later one is committed: then CG, and QR where
   // Cholesky fails, read it again.
-  void keep(const Rows<T>& rows) { pending_.J.set(rows); }
+  void keep(const Rows<T>& rows) { pending_.J.set(rows, space_); }
   bool keeps_rows() const { return !current_.J.empty(); }
 
-  const T* gradient() const { return current_.normal.g.data(); }
-  const T* pending_gradient() const { return pending_.normal.g.data(); }
-  const T* norms2() const { return current_.norms2.data(); }
+  const T* gradient() const { return current_.normal.g(); }
+  const T* pending_gradient() const { return pending_.normal.g(); }
+  const T* norms2() const { return current_.normal.norms2(); }
   bool by_qr() const { return current_.by_qr; }
 
   // The step d on `free`, from s, of the damped quadratic; r is its gradient at s. False: singular.
   bool solve(Damping<T> damping, const std::vector<int64_t>& free, const T* s, const T* r, T* d) {
     if (kind_ == LinearSolver::cg) {
-      cg_.solve(current_.J, norms2(), damping, free, size(), r, cg_tolerance, d);
+      cg_.solve(current_.J, norms2(), damping, free, size(), r, cg_tolerance, d, space_);
       return true;
     }
-    if (current_.by_qr) return current_.triangle.solve(damping, free, s, d);
-    if (cholesky_.solve(current_.normal, damping, free, r, d)) return true;
+    if (current_.by_qr) return current_.triangle.solve(damping, free, s, d, space_);
+    if (cholesky_.solve(current_.normal, damping, free, r, d, space_)) return true;
     if (kind_ == LinearSolver::cholesky) return false;
     if (!keeps_rows()) {
       blocks_by_qr_ = has_rows_;
       return false;
     }
     current_.by_qr = true;
-    current_.make_triangle();
-    current_.triangle.add(current_.J.rows(), scratch_);
-    return current_.triangle.solve(damping, free, s, d);
+    current_.make_triangle(space_);
+    current_.triangle.add(current_.J.rows(), space_);
+    return current_.triangle.solve(damping, free, s, d, space_);
   }
 
   // The step for another r by the factor of the last solve.
   void resolve(Damping<T> damping, const std::vector<int64_t>& free, const T* r, T* d) {
     if (kind_ == LinearSolver::cg) {
-      cg_.solve(current_.J, norms2(), damping, free, size(), r, cg_tolerance, d);
+      cg_.solve(current_.J, norms2(), damping, free, size(), r, cg_tolerance, d, space_);
     } else if (current_.by_qr) {
-      current_.triangle.resolve(free, r, d);
+      current_.triangle.resolve(free, r, d, space_);
     } else {
-      cholesky_.resolve(free, r, d);
+      cholesky_.resolve(free, r, d, space_);
     }
   }
 
-  // out = Jᵀ f'' from the residuals ahead at x + h s: f'' = 2/h ((ahead - f)/h - J s), the second
-  // derivative along s. False where it is not finite.
+  // out = Jᵀ f'' from the residuals ahead at x + h s, f'' the second derivative along s. False
+  // where it is not finite.
   bool curvature(const T* s, T h, const T* f, const T* ahead, T* out) {
-    const int64_t m = current_.J.rows().m;
-    scratch_.resize(at(m));
-    current_.J.multiply(s, scratch_.data());
-    each(m,
-         [&](int64_t i) { scratch_[at(i)] = 2 / h * ((ahead[i] - f[i]) / h - scratch_[at(i)]); });
-    current_.J.weighted_transpose(scratch_.data(), out);
-    for (int64_t j = 0; j < size(); ++j) {
-      if (!std::isfinite(out[j])) return false;
-    }
-    return true;
+    return current_.J.curvature(s, h, f, ahead, out, space_);
   }
 
   // out = JᵀJ v
   void product(const T* v, T* out) {
     if (kind_ == LinearSolver::cg) {
-      current_.J.product(v, out);
+      current_.J.product(v, out, space_);
     } else if (current_.by_qr) {
-      current_.triangle.product(v, out);
+      current_.triangle.product(v, out, space_);
     } else {
-      current_.normal.product(v, out);
+      current_.normal.product(v, out, space_);
     }
   }
 
   const T* jac_weight() const { return current_.J.rows().jac_weight; }
 
   // R (upper triangle by columns) where by_qr(), else the lower triangle of JᵀJ by rows: n x n.
-  const T* matrix() const {
-    return current_.by_qr ? current_.triangle.data() : current_.normal.H.data();
+  std::vector<T> matrix() {
+    return current_.by_qr ? current_.triangle.matrix(space_) : current_.normal.matrix(space_);
   }
 
   // Blocks of rows come and go; normal equations come without rows.
@@ -189,49 +165,45 @@ class DenseCpu {
 
  private:
   struct System {
-    System(int64_t n, bool with_matrix)
-        : normal(n, with_matrix), triangle(0), norms2(static_cast<size_t>(n)) {}
-    void make_triangle() {
-      if (triangle.n != normal.n) triangle = Triangle<T>(normal.n);
-      triangle.clear();
+    System(int64_t n, bool with_matrix, Space& space)
+        : normal(n, with_matrix, space), triangle(0) {}
+    void make_triangle(Space& space) {
+      if (triangle.n != normal.n) triangle = typename Parts::Triangle(normal.n);
+      triangle.clear(space);
     }
-    NormalEquations<T> normal;  // its g also where the matrix is not used
-    Triangle<T> triangle;
-    Operator<T> J;
-    Vector norms2;
+    typename Parts::Normal normal;  // its gradient also where the matrix is not used
+    typename Parts::Triangle triangle;
+    typename Parts::Operator J;
     bool by_qr = false;
   };
 
   static bool uses_normal(LinearSolver kind) {
     return kind == LinearSolver::automatic || kind == LinearSolver::cholesky;
   }
-  static size_t at(int64_t j) { return static_cast<size_t>(j); }
-
-  void add_gradient(const Rows<T>& rows) {
-    each_chunk(rows, own_chunk, scratch_, [this](const T* J, int64_t ld, const T* f, int64_t m) {
-      T* g = pending_.normal.g.data();
-      for (int64_t i = 0; i < m; ++i) {
-        for (int64_t j = 0; j < size(); ++j) g[j] += f[i] * J[i * ld + j];
-      }
-    });
-  }
-
-  // keep() was called before.
-  void add_operator_gradient(const Rows<T>& rows) {
-    scratch_.resize(at(rows.m));
-    for (int64_t i = 0; i < rows.m; ++i) {
-      const T w = rows.jac_weight ? rows.jac_weight[i] * rows.res_weight[i] : T(1);
-      scratch_[at(i)] = w * rows.f[i];
-    }
-    pending_.J.transpose_multiply(scratch_.data(), pending_.normal.g.data());
-  }
 
   LinearSolver kind_;
+  Space space_;
   System current_, pending_;
-  Cholesky<T> cholesky_;
+  typename Parts::Cholesky cholesky_;
   ConjugateGradients<T> cg_;
-  Vector scratch_;
   bool blocks_by_qr_ = false, has_rows_ = true;
 };
+
+// NumPy's memory, and LAPACK.
+template <class T>
+struct HostParts {
+  using Scalar = T;
+  using Space = HostSpace<T>;
+  using Normal = NormalEquations<T>;
+  using Triangle = linalg::Triangle<T>;
+  using Operator = linalg::Operator<T>;
+  using Cholesky = linalg::Cholesky<T>;
+};
+
+template <class T>
+using DenseCpu = Dense<HostParts<T>>;
+
+// True where something with this many rows and columns is left to LAPACK.
+inline bool needs_lapack(int64_t m, int64_t n) { return n > own_gram_n || m * n > own_gemv_size; }
 
 }  // namespace steepest::linalg

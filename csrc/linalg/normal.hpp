@@ -28,17 +28,21 @@ template <class T>
 class NormalEquations {
  public:
   // Without the matrix it is the gradient alone.
-  NormalEquations(int64_t size, bool with_matrix)
-      : n(size), H(static_cast<size_t>(with_matrix ? n * n : 0)), g(static_cast<size_t>(n)) {}
+  NormalEquations(int64_t size, bool with_matrix, HostSpace<T>&)
+      : n(size),
+        H(static_cast<size_t>(with_matrix ? n * n : 0)),
+        g_(static_cast<size_t>(n)),
+        norms2_(static_cast<size_t>(n)) {}
 
-  void clear() {
+  void clear(HostSpace<T>&) {
     std::fill(H.begin(), H.end(), T(0));
-    std::fill(g.begin(), g.end(), T(0));
+    std::fill(g_.begin(), g_.end(), T(0));
+    std::fill(norms2_.begin(), norms2_.end(), T(0));
   }
 
-  void add(const Rows<T>& rows, std::vector<T>& scratch) {
+  void add(const Rows<T>& rows, HostSpace<T>& space) {
     if (n <= own_gram_n || rows.m * n * n <= own_gram_work) {
-      each_chunk(rows, own_chunk, scratch,
+      each_chunk(rows, own_chunk, space,
                  [this](const T* J, int64_t ld, const T* f, int64_t m) { add_own(J, ld, f, m); });
     } else if (!rows.row_major && !rows.jac_weight) {
       const int64_t chunk = blas_chunk(n);
@@ -48,14 +52,45 @@ class NormalEquations {
     } else {
       // Weighted rows are copied chunk by chunk: not more of them than fit in cache.
       const int64_t chunk = rows.jac_weight ? 2048 : blas_chunk(n);
-      each_chunk(rows, chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+      each_chunk(rows, chunk, space, [this](const T* J, int64_t ld, const T* f, int64_t m) {
         add_blas(J, ld, f, m, true);
       });
     }
   }
 
+  // The gradient alone: the rows' part of Jᵀf.
+  void add_gradient(const Rows<T>& rows, HostSpace<T>& space) {
+    each_chunk(rows, own_chunk, space, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+      for (int64_t i = 0; i < m; ++i) {
+        for (int64_t j = 0; j < n; ++j) g_[static_cast<size_t>(j)] += f[i] * J[i * ld + j];
+      }
+    });
+  }
+
+  // The squared norms of the columns, before weights: from the rows, or from a diagonal that has
+  // none.
+  void add_norms2(const Rows<T>& rows, HostSpace<T>&) { add_column_norms2(rows, norms2_.data()); }
+  void take_norms2(HostSpace<T>&) {
+    for (int64_t j = 0; j < n; ++j) norms2_[static_cast<size_t>(j)] = diagonal(j);
+  }
+
+  // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
+  void set(const T* JtJ, const T* Jtf, HostSpace<T>& space) {
+    for (int64_t j = 0; j < n; ++j) std::copy_n(JtJ + j * n, j + 1, H.data() + j * n);
+    std::copy_n(Jtf, n, g_.data());
+    take_norms2(space);
+  }
+
+  // What the solver reads on the host is there already.
+  void fetch(HostSpace<T>&) {}
+  const T* g() const { return g_.data(); }
+  T* g() { return g_.data(); }
+  const T* norms2() const { return norms2_.data(); }
+
+  std::vector<T> matrix(HostSpace<T>&) const { return H; }
+
   // out = H v
-  void product(const T* v, T* out) const {
+  void product(const T* v, T* out, HostSpace<T>&) const {
     if (n > own_product_n) {
       int size = blas_int(n), one = 1;
       T unit = 1, zero = 0;
@@ -83,7 +118,6 @@ class NormalEquations {
 
   int64_t n;
   std::vector<T> H;  // lower triangle by rows (to LAPACK: upper triangle by columns)
-  std::vector<T> g;
 
  private:
   // Four rows at a time: each element of H is loaded and stored once for four products.
@@ -93,7 +127,7 @@ class NormalEquations {
       const T *a = J + i * ld, *b = a + ld, *c = b + ld, *d = c + ld;
       for (int64_t j = 0; j < n; ++j) {
         T* h = H.data() + j * n;
-        g[static_cast<size_t>(j)] +=
+        g_[static_cast<size_t>(j)] +=
             (a[j] * f[i] + b[j] * f[i + 1]) + (c[j] * f[i + 2] + d[j] * f[i + 3]);
         for (int64_t k = 0; k <= j; ++k) {
           h[k] += (a[j] * a[k] + b[j] * b[k]) + (c[j] * c[k] + d[j] * d[k]);
@@ -104,7 +138,7 @@ class NormalEquations {
       const T* a = J + i * ld;
       for (int64_t j = 0; j < n; ++j) {
         T* h = H.data() + j * n;
-        g[static_cast<size_t>(j)] += a[j] * f[i];
+        g_[static_cast<size_t>(j)] += a[j] * f[i];
         for (int64_t k = 0; k <= j; ++k) h[k] += a[j] * a[k];
       }
     }
@@ -119,9 +153,11 @@ class NormalEquations {
     const OneBlasThread limit(n < threaded_gram_n);
     lapack<T>().syrk(upper(), &trans, &size, &rows, &unit, matrix, &stride, &unit, H.data(), &size);
     int *first = row_major ? &size : &rows, *second = row_major ? &rows : &size;
-    lapack<T>().gemv(&trans, first, second, &unit, matrix, &stride, residual, &one, &unit, g.data(),
-                     &one);
+    lapack<T>().gemv(&trans, first, second, &unit, matrix, &stride, residual, &one, &unit,
+                     g_.data(), &one);
   }
+
+  std::vector<T> g_, norms2_;
 };
 
 }  // namespace steepest::linalg

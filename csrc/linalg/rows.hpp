@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "linalg/space.hpp"
+
 namespace steepest::linalg {
 
 // m rows of J (row-major or column-major, ld the stride between rows or columns) and of f.
@@ -35,9 +37,10 @@ void pack(const Rows<T>& rows, int64_t i, int64_t count, T* J, T* f) {
 }
 
 // Calls body(J, ld, f, count) over chunks of weighted row-major rows; rows that already are
-// unweighted and row-major are passed as they lie, all others through `scratch`.
+// unweighted and row-major are passed as they lie, all others through the scratch memory.
 template <class T, class Body>
-void each_chunk(const Rows<T>& rows, int64_t chunk, std::vector<T>& scratch, Body&& body) {
+void each_chunk(const Rows<T>& rows, int64_t chunk, HostSpace<T>& space, Body&& body) {
+  std::vector<T>& scratch = space.scratch;
   const bool direct = rows.row_major && !rows.jac_weight;
   if (!direct) scratch.resize(static_cast<size_t>(chunk * (rows.n + 1)));
   for (int64_t i = 0; i < rows.m; i += chunk) {

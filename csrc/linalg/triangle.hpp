@@ -73,13 +73,13 @@ class Triangle {
  public:
   explicit Triangle(int64_t size) : n(size), R(static_cast<size_t>(n * n + n)) {}
 
-  void clear() { std::fill(R.begin(), R.end(), T(0)); }
+  void clear(HostSpace<T>&) { std::fill(R.begin(), R.end(), T(0)); }
 
   // [R Qᵀf] of the rows so far and of these. A block of four times n rows keeps the repeated
   // triangularization of R's own rows at a sixth of the work.
-  void add(const Rows<T>& rows, std::vector<T>& scratch) {
+  void add(const Rows<T>& rows, HostSpace<T>& space) {
     const int64_t chunk = std::min(std::max<int64_t>(4 * n, 64), std::max<int64_t>(rows.m, 1));
-    each_chunk(rows, chunk, scratch, [this](const T* J, int64_t ld, const T* f, int64_t m) {
+    each_chunk(rows, chunk, space, [this](const T* J, int64_t ld, const T* f, int64_t m) {
       const int64_t height = std::max(n + m, n + 1);
       W_.assign(static_cast<size_t>(height * (n + 1)), T(0));
       for (int64_t j = 0; j <= n; ++j) {
@@ -103,7 +103,7 @@ class Triangle {
   }
 
   // out = RᵀR v
-  void product(const T* v, T* out) {
+  void product(const T* v, T* out, HostSpace<T>&) {
     Rv_.resize(static_cast<size_t>(n));
     multiply(v, Rv_.data());
     for (int64_t j = 0; j < n; ++j) {
@@ -114,7 +114,8 @@ class Triangle {
   }
 
   // d on `free` that minimizes |R (s + d) + Qᵀf|² + λ |D (s + d)|²; false where it is singular.
-  bool solve(Damping<T> damping, const std::vector<int64_t>& free, const T* s, T* d) {
+  bool solve(Damping<T> damping, const std::vector<int64_t>& free, const T* s, T* d,
+             HostSpace<T>&) {
     const int64_t columns = static_cast<int64_t>(free.size()), height = n + columns + 1;
     const T root = std::sqrt(damping.lambda);
     W_.assign(static_cast<size_t>(height * (columns + 1)), T(0));
@@ -140,7 +141,7 @@ class Triangle {
   }
 
   // d with (R_FᵀR_F + λD_F²) d = -r by the triangle of the last solve (semi-normal equations).
-  void resolve(const std::vector<int64_t>& free, const T* r, T* d) {
+  void resolve(const std::vector<int64_t>& free, const T* r, T* d, HostSpace<T>&) {
     const int64_t columns = static_cast<int64_t>(free.size()), height = n + columns + 1;
     T* rhs = W_.data() + columns * height;
     for (int64_t a = 0; a < columns; ++a) {  // Rᵀ rhs = scaled r
@@ -153,7 +154,7 @@ class Triangle {
   }
 
   // R as a dense n x n array by columns, zero below the diagonal.
-  const T* data() const { return R.data(); }
+  std::vector<T> matrix(HostSpace<T>&) const { return R; }
 
   int64_t n;
 

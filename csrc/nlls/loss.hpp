@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "core/team.hpp"
+
 namespace steepest::nlls {
 
 enum class Loss { linear, soft_l1, huber, cauchy, arctan, tukey, given };
@@ -14,7 +16,7 @@ struct Rho {
   double value, first, second;
 };
 
-inline Rho rho(Loss loss, double z) {
+STEEPEST_HD Rho rho(Loss loss, double z) {
   switch (loss) {
     case Loss::soft_l1: {
       const double t = 1 + z, root = std::sqrt(t);
@@ -53,7 +55,7 @@ struct RowWeights {
 };
 
 template <class T>
-RowWeights<T> row_weights(double first, double second, double z) {
+STEEPEST_HD RowWeights<T> row_weights(double first, double second, double z) {
   const double curvature =
       std::fmax(first + 2 * second * z, static_cast<double>(std::numeric_limits<T>::epsilon()));
   const double root = std::sqrt(curvature);

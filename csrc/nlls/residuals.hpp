@@ -1,11 +1,10 @@
 // Residuals of the accepted point and of the one on trial, their costs, and the weights of a
 // robust loss.
 #pragma once
-#include <algorithm>
 #include <cstdint>
-#include <vector>
+#include <utility>
 
-#include "nlls/loss.hpp"
+#include "nlls/loss_terms.hpp"
 
 namespace steepest::nlls {
 
@@ -13,34 +12,30 @@ template <class Backend>
 class Residuals {
  public:
   using T = typename Backend::Scalar;
-  using Vector = typename Backend::Vector;
+  using Space = typename Backend::Space;
+  using Vector = typename Space::Vector;
 
   Residuals(Loss loss, double f_scale) : loss_(loss), f_scale_(f_scale) {}
 
   // f of the point on trial. given: ρ, ρ', ρ'' at (f / f_scale)², three rows of m, for Loss::given.
-  void set_trial(const T* f, int64_t m, const T* given) {
-    trial_.assign(f, f + m);
-    if (loss_ == Loss::given) given_.assign(given, given + 3 * m);
+  void set_trial(Space& space, const T* f, int64_t m, const T* given) {
+    space.copy(f, m, trial_);
+    if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
   }
 
-  double trial_cost() const {
-    return 0.5 * (loss_ == Loss::linear ? 1 : f_scale_ * f_scale_) *
-           Backend::sum(size(), [this](int64_t i) { return value(trial_, given_, i); });
-  }
-
-  // Cost of the accepted point less that of the trial, summed so that equal parts cancel before
-  // they are rounded: ½ Σ (f - f₊)(f + f₊).
-  double decrease() const {
-    if (loss_ == Loss::linear) {
-      return 0.5 * Backend::sum(size(), [this](int64_t i) {
-               const size_t k = static_cast<size_t>(i);
-               const double a = static_cast<double>(f_[k]), b = static_cast<double>(trial_[k]);
-               return (a - b) * (a + b);
-             });
-    }
-    return 0.5 * f_scale_ * f_scale_ * Backend::sum(size(), [this](int64_t i) {
-             return value(f_, f_given_, i) - value(trial_, given_, i);
-           });
+  // The trial's cost; with `decrease` also the accepted point's less that of the trial, summed so
+  // that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
+  struct Costs {
+    double trial, decrease;
+  };
+  Costs costs(Space& space, bool decrease) const {
+    const T* before = decrease ? f_.data() : nullptr;
+    const linalg::Sums sums =
+        robust() ? space.sum(size(),
+                             RobustCosts<T>{scaled(trial_, given_), before, scaled(f_, f_given_)})
+                 : space.sum(size(), SquaredCosts<T>{trial_.data(), before});
+    const double half = 0.5 * (robust() ? f_scale_ * f_scale_ : 1);
+    return {half * sums.first, half * sums.second};
   }
 
   void accept() {
@@ -49,16 +44,11 @@ class Residuals {
   }
 
   // Weights of the trial's rows.
-  void weigh_trial() {
-    jac_weight_.resize(trial_.size());
-    res_weight_.resize(trial_.size());
-    Backend::each(size(), [this](int64_t i) {
-      const size_t k = static_cast<size_t>(i);
-      const Rho r = rho_at(trial_, given_, i);
-      const RowWeights<T> w = row_weights<T>(r.first, r.second, z(trial_, i));
-      jac_weight_[k] = w.jacobian;
-      res_weight_[k] = w.residual;
-    });
+  void weigh_trial(Space& space) {
+    space.resize(jac_weight_, size());
+    space.resize(res_weight_, size());
+    space.each(size(),
+               WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
   }
 
   bool robust() const { return loss_ != Loss::linear; }
@@ -69,24 +59,8 @@ class Residuals {
   const T* res_weight() const { return robust() ? res_weight_.data() : nullptr; }
 
  private:
-  double z(const Vector& f, int64_t i) const {
-    const double scaled = static_cast<double>(f[static_cast<size_t>(i)]) / f_scale_;
-    return scaled * scaled;
-  }
-
-  Rho rho_at(const Vector& f, const Vector& given, int64_t i) const {
-    if (loss_ != Loss::given) return rho(loss_, z(f, i));
-    const size_t k = static_cast<size_t>(i), m = f.size();
-    return {static_cast<double>(given[k]), static_cast<double>(given[m + k]),
-            static_cast<double>(given[2 * m + k])};
-  }
-
-  double value(const Vector& f, const Vector& given, int64_t i) const {
-    if (loss_ == Loss::linear) {
-      const double v = static_cast<double>(f[static_cast<size_t>(i)]);
-      return v * v;
-    }
-    return rho_at(f, given, i).value;
+  Scaled<T> scaled(const Vector& f, const Vector& given) const {
+    return {loss_, f_scale_, f.data(), given.data(), size()};
   }
 
   Loss loss_;

@@ -40,10 +40,10 @@ class Solver {
   using T = typename Backend::Scalar;
   using Rows = linalg::Rows<T>;
 
-  Solver(std::vector<T> x0, const Options<T>& options)
+  Solver(std::vector<T> x0, const Options<T>& options, typename Backend::Space space = {})
       : options_(options),
         n_(static_cast<int64_t>(x0.size())),
-        backend_(n_, options.linear_solver),
+        backend_(n_, options.linear_solver, std::move(space)),
         box_(options.lower, options.upper, n_),
         residuals_(options.loss, options.f_scale),
         stopping_(options.tolerances),
@@ -63,10 +63,11 @@ class Solver {
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
     expect(phase_, Phase::residual, "tell_residual");
     check_size(m, m_);
-    residuals_.set_trial(f, m, given_rho);
+    residuals_.set_trial(backend_.space(), f, m, given_rho);
     if (ahead_) return correct();
-    trial_cost_ = residuals_.trial_cost();
-    if (have_point_) return judge(residuals_.decrease());
+    const auto costs = residuals_.costs(backend_.space(), have_point_);
+    trial_cost_ = costs.trial;
+    if (have_point_) return judge(costs.decrease);
     check_start(trial_cost_);
     m_ = m;
     ++nfev_;
@@ -76,7 +77,7 @@ class Solver {
   // J of the accepted point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(phase_, Phase::jacobian, "tell_jacobian");
-    if (residuals_.robust()) residuals_.weigh_trial();
+    if (residuals_.robust()) residuals_.weigh_trial(backend_.space());
     const Rows rows{J,
                     residuals_.size(),
                     n_,
@@ -112,13 +113,13 @@ class Solver {
   // False: the cost is already above the accepted point's, the rest need not be told.
   bool add_block(const Rows& rows) {
     Residuals<Backend>& block = residuals_;
-    block.set_trial(rows.f, rows.m, nullptr);
-    block_cost_ += block.trial_cost();
+    block.set_trial(backend_.space(), rows.f, rows.m, nullptr);
+    block_cost_ += block.costs(backend_.space(), false).trial;
     block_rows_ += rows.m;
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;
     if (block.robust()) {
-      block.weigh_trial();
+      block.weigh_trial(backend_.space());
       weighted.jac_weight = block.jac_weight();
       weighted.res_weight = block.res_weight();
     }
@@ -164,7 +165,7 @@ class Solver {
   int64_t njev() const { return njev_; }
   int64_t nit() const { return nit_; }
   int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
-  const Backend& backend() const { return backend_; }
+  Backend& backend() { return backend_; }
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }

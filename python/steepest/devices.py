@@ -7,7 +7,7 @@ the module ``_cuda``. An optimizer has one backend, picked by its first array.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,17 +52,21 @@ class Cuda:
 
     def __init__(self, device: int) -> None:
         self.device, self.name = device, f"CUDA device {device}"
-        self._cupy, self._module = _cupy(), _cuda()
+        self.module, self.cupy = _cuda(), _cupy()
 
     def plan(self) -> Any:
-        stream = self._cupy.cuda.get_current_stream
+        return self.module.Plan(self.device, *self.streams_and_memory())
+
+    def streams_and_memory(self) -> tuple[Callable[[], int], Callable[[int], Any]]:
+        """The handle of CuPy's current stream, and memory of CuPy's pool, when asked for."""
+        stream = self.cupy.cuda.get_current_stream
         device = self.device
 
         def allocate(n: int) -> Any:
-            with self._cupy.cuda.Device(device):
-                return self._cupy.cuda.alloc(n)
+            with self.cupy.cuda.Device(device):
+                return self.cupy.cuda.alloc(n)
 
-        return self._module.Plan(device, lambda: stream(device).ptr, allocate)
+        return lambda: stream(device).ptr, allocate
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """Allocates the plan's tables for what will be added, so that none is added in vain."""
@@ -73,15 +77,15 @@ class Cuda:
         plan.ready()
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
-        found: tuple[int, int] | None = self._module.find_overlap(arrays)
+        found: tuple[int, int] | None = self.module.find_overlap(arrays)
         return found
 
     def to_host(self, array: Any) -> Any:
-        return self._cupy.asnumpy(array)
+        return self.cupy.asnumpy(array)
 
     def assign(self, array: Any, value: Any) -> None:
-        with self._cupy.cuda.Device(self.device):
-            array[...] = self._cupy.asarray(value)
+        with self.cupy.cuda.Device(self.device):
+            array[...] = self.cupy.asarray(value)
 
 
 def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:

@@ -6,6 +6,7 @@ import ctypes
 import importlib.util
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 
 import fake_cupy
 import pybind11
@@ -13,26 +14,37 @@ import pytest
 
 import compilers
 
+SOURCES = [
+    *(compilers.ROOT / f"csrc/bindings/{name}.cpp" for name in ("cuda_module", "nlls_cuda")),
+    compilers.ROOT / "csrc/cuda/plan.cpp",
+    *compilers.DEVICE_LIBRARIES,
+    *(compilers.NATIVE / f"simulated{part}.cpp" for part in ("", "_linalg", "_hooks")),
+]
+
 
 @pytest.fixture(scope="session")
 def module(tmp_path_factory):
     """The module _cuda, compiled over the simulated device."""
     cxx = compilers.compiler("g++")
     folder = tmp_path_factory.mktemp("device")
-    sources = [
-        compilers.ROOT / "csrc/bindings/cuda_module.cpp",
-        compilers.ROOT / "csrc/cuda/plan.cpp",
-        compilers.NATIVE / "simulated.cpp",
-        compilers.NATIVE / "simulated_hooks.cpp",
-    ]
     includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
-    made = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
-    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1"]
-    compilers.run(cxx, *flags, *includes, "-shared", *sources, "-o", made)
-    spec = importlib.util.spec_from_file_location("_cuda", made)
+    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1", *includes]
+    made = [folder / f"{source.stem}.o" for source in SOURCES]
+    jobs = [[cxx, *flags, "-c", a, "-o", b] for a, b in zip(SOURCES, made, strict=True)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda job: compilers.run(*job), jobs))
+    library = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    compilers.run(cxx, "-shared", *made, "-ldl", "-o", library)
+    spec = importlib.util.spec_from_file_location("_cuda", library)
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory):
+    """The folder of the fake cuBLAS and cuSOLVER."""
+    return compilers.fake_libraries(compilers.compiler("g++"), tmp_path_factory.mktemp("fake"))
 
 
 @pytest.fixture(scope="session")

@@ -16,14 +16,15 @@ allocated: list[int] = []
 left: list[int | bool] = [False]
 # What a stream's capture and a graph's launch do; a simulated device has its own.
 capture = [lambda on: None]
+read_back = [0]  # arrays and numbers brought to the host so far
 replay = [lambda: None]
 
 __version__ = "0"
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
-    def __init__(self, held, device=0):
-        self.held, self.device = held, Device(device)
+    def __init__(self, held, device=0, base=None):
+        self.held, self.device, self.base = held, Device(device), base
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         if any(isinstance(x, np.ndarray) for x in inputs):
@@ -38,6 +39,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     def __getattr__(self, name):
         if name in ("shape", "strides", "dtype", "size", "itemsize", "nbytes", "ndim", "flags"):
             return getattr(self.held, name)
+        if name in ("T", "real", "imag"):
+            return _wrapped(getattr(self.held, name), self.device.id, self)
+        if name in ("any", "all", "max", "min", "sum", "astype", "reshape", "ravel"):
+            return _function(getattr(self.held, name), self.device.id)
         raise AttributeError(name)
 
     @property
@@ -52,18 +57,67 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return (2, self.device.id)
 
     def __setitem__(self, key, value):
-        if isinstance(value, np.ndarray):
-            raise TypeError("a NumPy array is not assigned to a CuPy array")
-        self.held[key] = value.held if isinstance(value, ndarray) else value
+        self.held[_taken(key)] = _taken(value)
+
+    def __len__(self):
+        return len(self.held)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self):
+        read_back[0] += 1
+        return float(self.held)
+
+    def __bool__(self):
+        read_back[0] += 1
+        return bool(self.held)
 
     def copy(self, order="C"):
         return ndarray(self.held.copy(order), self.device.id)
 
     def view(self, *args):
-        return ndarray(self.held.view(*args), self.device.id)
+        return ndarray(self.held.view(*args), self.device.id, self)
 
     def __getitem__(self, key):
-        return ndarray(self.held[key], self.device.id)
+        return _wrapped(self.held[_taken(key)], self.device.id, self)
+
+
+def _taken(value):
+    """What an operation of CuPy takes: its arrays, numbers, and lists of them."""
+    if isinstance(value, ndarray):
+        return value.held
+    if isinstance(value, np.ndarray):
+        raise TypeError(f"Unsupported type {type(value)}")
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_taken, value))
+    return value
+
+
+def _wrapped(value, device=0, base=None):
+    if isinstance(value, tuple):
+        return tuple(_wrapped(part, device) for part in value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ndarray(np.asarray(value), device, base)
+    return value
+
+
+def _function(function, device=0):
+    def on_device(*args, **kwargs):
+        args, kwargs = _taken(args), {k: _taken(v) for k, v in kwargs.items()}
+        return _wrapped(function(*args, **kwargs), device)
+
+    return on_device
+
+
+def __getattr__(name):  # the functions that have NumPy's names and are NumPy's
+    found = getattr(np, name)
+    return _function(found) if callable(found) and not isinstance(found, type) else found
+
+
+linalg = SimpleNamespace(
+    **{name: _function(getattr(np.linalg, name)) for name in ("qr", "cholesky", "norm")}
+)
 
 
 class _Pointer:
@@ -126,7 +180,7 @@ def _take(n):
 
 def _alloc(n):
     _take(n)
-    memory = np.empty(n, np.uint8)
+    memory = np.full(n, 0xA5, np.uint8)
     allocated.append(n)
     return SimpleNamespace(ptr=memory.ctypes.data, memory=memory)
 
@@ -153,8 +207,8 @@ def get_default_memory_pool():
     return SimpleNamespace(free_all_blocks=lambda: None)
 
 
-def empty(shape, dtype):
-    return ndarray(np.empty(shape, dtype))
+def empty(shape, dtype, order="C"):
+    return ndarray(np.empty(shape, dtype, order))
 
 
 class _Shared:
@@ -162,16 +216,18 @@ class _Shared:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
-def asarray(value):
+def asarray(value, dtype=None):
     if isinstance(value, ndarray):
-        return value
+        same = dtype is None or value.dtype == dtype
+        return value if same else ndarray(value.held.astype(dtype), value.device.id)
     if hasattr(value, "__cuda_array_interface__"):  # CuPy does not see that it is read-only
         return ndarray(np.asarray(_Shared(value.__cuda_array_interface__)))
-    return ndarray(np.array(value))
+    return ndarray(np.array(_taken(value) if isinstance(value, list) else value, dtype=dtype))
 
 
 def asnumpy(value):
-    return value.held.copy("K")
+    read_back[0] += 1
+    return value.held.copy("K") if isinstance(value, ndarray) else np.asarray(value)
 
 
 def full(size, fill, dtype):

@@ -1,10 +1,13 @@
 // The least-squares core by itself, under sanitizers: every method and linear solver on small
-// problems whose arrays end where their memory ends. LAPACK is not linked: sizes stay below it.
+// problems whose arrays end where their memory ends, on the host and on the simulated device.
+// LAPACK is not linked: sizes stay below it. Argument: the folder of the fake libraries.
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "linalg/dense.hpp"
+#include "linalg/device/dense_cuda.hpp"
 #include "nlls/solver.hpp"
 
 using namespace steepest;
@@ -38,12 +41,24 @@ struct Problem {  // y = a exp(-b t) + c at m points, beyond an odd end
 };
 
 template <class T>
+linalg::HostSpace<T> space_of(const linalg::DenseCpu<T>*) {
+  return {};
+}
+template <class T>
+linalg::DeviceSpace<T> space_of(const linalg::DenseCuda<T>*) {
+  return {0, [](int64_t bytes) {
+            return std::shared_ptr<void>(std::malloc(static_cast<size_t>(bytes)), std::free);
+          }};
+}
+
+template <class Backend, class T>
 bool fit(nlls::Options<T> options, bool row_major, bool blocks) {
   const Problem<T> problem(27);
   options.max_nfev = 500;
   const double eps = std::numeric_limits<T>::epsilon();
   options.tolerances = {std::fmax(1e-8, eps), std::fmax(1e-8, eps), std::fmax(1e-8, eps)};
-  nlls::Solver<linalg::DenseCpu<T>> solver({T(1), T(1), T(0)}, options);
+  const Backend* backend = nullptr;
+  nlls::Solver<Backend> solver({T(1), T(1), T(0)}, options, space_of<T>(backend));
   std::vector<T> J, before;
   while (solver.phase() != Phase::done) {
     const std::vector<T> x = solver.point(), f = problem.f(x);
@@ -68,8 +83,9 @@ bool fit(nlls::Options<T> options, bool row_major, bool blocks) {
   return std::fabs(x[0] - 2) < 1e-2 && std::fabs(x[1] - T(1.5)) < 1e-2;
 }
 
-template <class T>
+template <class Backend>
 int run(const char* type) {
+  using T = typename Backend::Scalar;
   int failed = 0;
   for (const Method method : {Method::marquardt, Method::levenberg, Method::gauss_newton}) {
     for (const auto kind :
@@ -85,7 +101,7 @@ int run(const char* type) {
             options.lower = {T(0), T(0.5), T(-1)};
             options.upper = {T(2), T(9), T(1)};
           }
-          if (fit(options, form != 1, form == 2)) continue;
+          if (fit<Backend>(options, form != 1, form == 2)) continue;
           ++failed;
           std::printf("%s: method %d, solver %d, loss %d, form %d did not converge\n", type,
                       int(method), int(kind), int(loss), form);
@@ -96,8 +112,12 @@ int run(const char* type) {
   return failed;
 }
 
-int main() {
-  const int failed = run<double>("double") + run<float>("float");
+int main(int, char** argv) {
+  linalg::load_libraries({argv[1]});
+  const int failed = run<linalg::DenseCpu<double>>("double") +
+                     run<linalg::DenseCpu<float>>("float") +
+                     run<linalg::DenseCuda<double>>("double on the device") +
+                     run<linalg::DenseCuda<float>>("float on the device");
   if (!failed) std::puts("all fits converged");
   return failed;
 }

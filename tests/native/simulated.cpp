@@ -16,40 +16,15 @@ namespace steepest::cuda {
 Calls calls;
 
 namespace simulated {
+
 Settings settings;
-}
-using simulated::settings;
-
-namespace {
-
-std::mt19937_64 random_order{1};
 
 std::vector<int> shuffled(int n) {
+  static std::mt19937_64 random_order{1};
   std::vector<int> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), random_order);
   return order;
-}
-
-struct Team {
-  int64_t block, blocks;
-  template <class F>
-  void phase(const F& f) const {
-    for (int thread : shuffled(threads)) f(thread);
-  }
-};
-
-// body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
-template <class Shared, class F>
-void run_grid(int blocks, const F& body) {
-  for (int block : shuffled(blocks)) {
-    const auto& only = settings.only_blocks;
-    if (!only.empty() && std::find(only.begin(), only.end(), block) == only.end()) continue;
-    auto shared = std::make_unique<Shared>();
-    std::memset(static_cast<void*>(shared.get()), 0xA5, sizeof(Shared));
-    shared->last = false;
-    body(Team{block, blocks}, *shared);
-  }
 }
 
 void launch(std::function<void()> run) {
@@ -65,14 +40,27 @@ void launch(std::function<void()> run) {
     run();
 }
 
+}  // namespace simulated
+using simulated::settings;
+
+namespace {
+
+using simulated::launch;
+using simulated::run_grid;
+using simulated::Team;
+
 template <class... Rules>
 void run_update(List<Rules...>, int rule, const StepArgs& a, int blocks) {
-  const auto all = [&](const Team& team, UpdateShared& s) { update<List<Rules...>>(a, team, s); };
+  const auto all = [&](const Team& team, UpdateShared& s) {
+    s.last = false;
+    update<List<Rules...>>(a, team, s);
+  };
   if (rule == any_rule) return run_grid<UpdateShared>(blocks, all);
   int i = 0;
   const auto one = [&](auto only) {
     if (rule != i++) return;
     run_grid<UpdateShared>(blocks, [&](const Team& team, UpdateShared& s) {
+      s.last = false;
       update<List<decltype(only)>>(a, team, s);
     });
   };
@@ -85,9 +73,9 @@ void write(const Words<capacity>& words) {
   launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
 }
 
-void copy(void* to, const void* from, int64_t bytes) {
+void copy(void* to, const void* from, int64_t bytes, bool waits) {
   ++calls.copies;
-  ++calls.waits;
+  calls.waits += waits;
   if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
 }
 
@@ -110,13 +98,23 @@ void launch_update(int rule, const StepArgs& args, int blocks, Stream) {
 void launch_measure(const StepArgs& args, int blocks, Stream) {
   const auto kept = std::make_shared<StepArgs>(args);
   launch([=] {
-    run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) { measure(*kept, t, s); });
+    run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) {
+      s.last = false;
+      measure(*kept, t, s);
+    });
   });
 }
 void launch_write(const FewWords& words, Stream) { write(words); }
 void launch_write(const ManyWords& words, Stream) { write(words); }
-void copy_in(void* device, const void* host, int64_t bytes, Stream) { copy(device, host, bytes); }
-void copy_out(void* host, const void* device, int64_t bytes, Stream) { copy(host, device, bytes); }
+void copy_across(void* to, const void* from, int64_t bytes, Stream) {
+  copy(to, from, bytes, false);
+}
+void clear(void* to, int64_t bytes, Stream) {
+  launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
+}
+void copy_in(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
+void copy_out(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
+void wait(Stream) { ++calls.waits; }
 bool capturing(Stream) { return settings.capturing; }
 int device_count() {
   if (!settings.no_device.empty()) throw Error(ErrorKind::backend, settings.no_device);

@@ -3,10 +3,15 @@
 // Blocks run one after another in random order, and the threads of a block in random order within
 // each phase. A graph records launches and runs them again.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
+
+#include "core/team.hpp"
 
 namespace steepest::cuda::simulated {
 
@@ -23,5 +28,27 @@ struct Settings {
 extern Settings settings;
 
 void replay();
+void launch(std::function<void()> run);
+std::vector<int> shuffled(int n);
+
+struct Team {
+  int64_t block, blocks;
+  template <class F>
+  void phase(const F& f) const {
+    for (int thread : shuffled(threads)) f(thread);
+  }
+};
+
+// body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
+template <class Shared, class F>
+void run_grid(int blocks, const F& body) {
+  for (int block : shuffled(blocks)) {
+    const auto& only = settings.only_blocks;
+    if (!only.empty() && std::find(only.begin(), only.end(), block) == only.end()) continue;
+    auto shared = std::make_unique<Shared>();
+    std::memset(static_cast<void*>(shared.get()), 0xA5, sizeof(Shared));
+    body(Team{block, blocks}, *shared);
+  }
+}
 
 }  // namespace steepest::cuda::simulated

@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 
 from steepest import _cpu, check
+from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
 METHODS = ("lm", "levenberg", "gn")
@@ -22,10 +23,10 @@ Loss = str | Callable[[Array], Any]
 
 
 def start(x0: Any) -> Array:
-    """The starting point: a new 1-D array of float32 (only if x0 is) or float64."""
+    """The starting point: a new 1-D array of float32 (only if x0 is) or float64, on the host."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype == np.float64 and x0.size:
         return x0.copy()
-    x = np.atleast_1d(np.array(x0))
+    x = np.atleast_1d(np.array(arrays.host(x0)))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":
@@ -45,7 +46,7 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
         bounds = (bounds.lb, bounds.ub)
     if len(bounds) != 2:
         raise ValueError(f"bounds: {len(bounds)} elements; `bounds` must contain 2, (lower, upper)")
-    lower, upper = (np.asarray(b, dtype=float) for b in bounds)
+    lower, upper = (np.asarray(arrays.host(b), dtype=float) for b in bounds)
     sides = []
     for name, side in (("lower", lower), ("upper", upper)):
         if side.ndim == 0:
@@ -82,7 +83,7 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
             )
         return None
     try:
-        values = np.asarray(x_scale, dtype=float)
+        values = np.asarray(arrays.host(x_scale), dtype=float)
         valid = bool(np.isfinite(values).all() and (values > 0).all())
     except (TypeError, ValueError):
         valid = False
@@ -136,6 +137,7 @@ def make_solver(
     xtol: float | None,
     gtol: float | None,
     max_nfev: int | None,
+    device: int | None = None,
 ) -> Any:
     """The solver in C++, for x0's dtype; every argument is checked before it is made."""
     if method != "lm":
@@ -152,19 +154,23 @@ def make_solver(
     if f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    tolerances = (
-        tolerance("ftol", ftol, eps),
-        tolerance("xtol", xtol, eps),
-        tolerance("gtol", gtol, eps),
-    )
-    if max(tolerances) < eps:
+    f_tol = tolerance("ftol", ftol, eps)
+    x_tol = tolerance("xtol", xtol, eps)
+    g_tol = tolerance("gtol", gtol, eps)
+    if f_tol < eps and x_tol < eps and g_tol < eps:
         raise ValueError(
             f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "
             f"machine epsilon ({eps:.2e})"
         )
-    kind = _cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64
     name = "given" if callable(loss) else loss
     nfev = limit(max_nfev, x0.size)
-    return kind(
-        x0, method, linear_solver, damping, *tolerances, nfev, name, f_scale, scales, lower, upper
-    )
+    # In the order of the solver's C++; it keeps them, should it turn out to belong on a device.
+    # fmt: off
+    options = (method, linear_solver, damping, f_tol, x_tol, g_tol, nfev, name, f_scale, scales,
+               lower, upper)
+    # fmt: on
+    if device is not None:
+        from steepest.nlls.device import DeviceSolver
+
+        return DeviceSolver(device, x0, options)
+    return (_cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64)(x0, options)

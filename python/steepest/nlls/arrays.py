@@ -1,4 +1,8 @@
-"""What users' functions return, as arrays that the solver reads; most need no conversion."""
+"""What users' functions return, as arrays that the solver reads; most need no conversion.
+
+Arrays of n numbers are NumPy's within this package. Residuals and Jacobians stay where they live:
+on the host, or on a CUDA device as CuPy's, whose functions have NumPy's names.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,95 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from steepest.devices import cuda_view, lives_on_cuda
+
 Array = npt.NDArray[Any]
+
+
+def device_of(value: Any) -> int | None:
+    """The CUDA device that `value` lives on; None on the host."""
+    if type(value) is np.ndarray or not lives_on_cuda(value):
+        return None
+    return int(cuda_view("x", value).device.id)
+
+
+def at_home(name: str, value: Any) -> tuple[Any, Array]:
+    """NumPy or CuPy, and `value` as an array of it."""
+    if type(value) is np.ndarray or not lives_on_cuda(value):
+        return np, np.asarray(value)
+    import cupy
+
+    return cupy, cuda_view(name, value)
+
+
+def namespace(array: Any) -> Any:
+    """NumPy or CuPy, whose array this is."""
+    if isinstance(array, np.ndarray):
+        return np
+    import cupy
+
+    return cupy
+
+
+def host(value: Any) -> Any:
+    """`value`, copied to the host where it lives on a device."""
+    if type(value) is np.ndarray or not lives_on_cuda(value):
+        return value
+    import cupy
+
+    return cupy.asnumpy(cuda_view("x", value))
+
+
+def in_kind(values: Array, like: Any) -> Array:
+    """NumPy's `values` as the kind of array that `like` is, on its device."""
+    if isinstance(like, np.ndarray):
+        return values
+    import cupy
+
+    with like.device:
+        there: Array = cupy.asarray(values)
+    return there
+
+
+def factor(J: Array) -> Array:
+    """J, or of one on a device R of J = QR, on the host; AᵀA is the same."""
+    if isinstance(J, np.ndarray):
+        return J
+    xp = namespace(J)
+    with J.device:
+        R = xp.linalg.qr(J, mode="r") if J.shape[0] > J.shape[1] else J
+    there: Array = xp.asnumpy(R)
+    return there
 
 
 def residual(value: Any, dtype: npt.DTypeLike) -> Array:
     """Residuals as a contiguous 1-D array of `dtype`; a scalar counts as one residual."""
-    f = np.atleast_1d(np.asarray(value))
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype == dtype and value.size:
+        return np.ascontiguousarray(value)
+    xp, f = at_home("fun", value)
     if f.ndim > 1:
         raise ValueError(f"fun: residuals of shape {f.shape}; wanted is one dimension, (m,)")
-    return real("fun", f, dtype)
+    return real("fun", xp.atleast_1d(f), dtype)
 
 
 def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
     if not isinstance(value, np.ndarray) and hasattr(value, "tocsr"):
         raise TypeError("jac: a sparse matrix; this solver is dense: return J.toarray()")
-    J = np.atleast_2d(np.asarray(value))
+    xp, J = at_home("jac", value)
     if J.ndim > 2:
         raise ValueError(f"jac: shape {J.shape}; wanted are two dimensions, (m, n)")
-    return real("jac", J, dtype)
+    return real("jac", xp.atleast_2d(J), dtype)
+
+
+def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
+    """For the solver on the host: "fun" or "jac" as its arrays."""
+    if lives_on_cuda(value):
+        raise TypeError(
+            f"{name}: lives on a CUDA device, the residuals at x0 on the host; all of a problem's "
+            "residuals and Jacobians live in one place"
+        )
+    return residual(value, dtype) if name == "fun" else jacobian(value, dtype)
 
 
 def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
@@ -34,11 +108,15 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
         raise TypeError(f"{name}: dtype {values.dtype}; wanted are real numbers")
     if values.size == 0:
         raise ValueError(f"{name}: an empty array of shape {values.shape}; wanted is at least one")
-    if values.flags.f_contiguous and values.ndim == 2:
-        return np.asfortranarray(values, dtype=dtype)
-    return np.ascontiguousarray(values, dtype=dtype)
+    xp = namespace(values)
+    by_columns = values.flags.f_contiguous and values.ndim == 2
+    ready: Array = (xp.asfortranarray if by_columns else xp.ascontiguousarray)(values, dtype=dtype)
+    return ready
 
 
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
-    return np.array(value, order="K") if isinstance(value, np.ndarray) else jacobian(value, float)
+    if isinstance(value, np.ndarray):
+        return np.array(value, order="K")
+    xp, J = at_home("jac", value)
+    return jacobian(value, float) if xp is np else J.copy(order="K")

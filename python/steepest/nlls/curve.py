@@ -16,6 +16,7 @@ from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest import _cpu, check
+from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
@@ -49,7 +50,9 @@ def curve_fit(
 ) -> Any:
     """Fit the parameters of f(x, *p) to data, by least squares.
 
-    The arguments, results and errors of `scipy.optimize.curve_fit`.
+    The arguments, results and errors of `scipy.optimize.curve_fit`. With `ydata` on a CUDA device
+    the fit runs there and the answers are arrays of CuPy; the model is handed the parameters as
+    numbers.
 
     Parameters
     ----------
@@ -153,7 +156,7 @@ def curve_fit(
         raise RuntimeError(NOT_FOUND + (text or result.message))
     pcov = covariance_of(result, method, absolute_sigma)
     if pcov is None:
-        pcov = np.full((p0.size, p0.size), np.inf)
+        pcov = arrays.in_kind(np.full((p0.size, p0.size), np.inf), result.x)
         warnings.warn(
             "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
         )
@@ -199,7 +202,7 @@ def jacobian_of(
         return model
 
     def jacobian(p: Array) -> Array:
-        rows = np.asarray(model(p))
+        _, rows = arrays.at_home("jac", model(p))
         if transposed:
             rows = rows.T
         return rows if whiten is None else whiten(rows)
@@ -221,7 +224,7 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     if (epsfcn := options.pop("epsfcn", None)) is not None:
         options["diff_step"] = np.sqrt(epsfcn)
     if (diag := options.pop("diag", None)) is not None:
-        options["x_scale"] = 1 / np.asarray(diag, dtype=float)
+        options["x_scale"] = 1 / np.asarray(arrays.host(diag), dtype=float)
     if (factor := options.pop("factor", None)) is not None:
         options["damping"] = 0.1 / check.number("factor", factor, above=0)
     return options, bool(options.pop("col_deriv", False)), maxfev
@@ -234,9 +237,11 @@ def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> 
         return None
     factor = 1.0 if absolute_sigma else 2 * result["cost"] / (m - n)
     if method == "lm":
-        return scaled_inverse(result["jac"], factor)
-    inverse = result.covariance(absolute_sigma=True)
-    return inverse * factor if math.isfinite(inverse.trace()) else None
+        scaled = scaled_inverse(result["jac"], factor)
+    else:
+        inverse = arrays.host(result.covariance(absolute_sigma=True))
+        scaled = inverse * factor if math.isfinite(inverse.trace()) else None
+    return None if scaled is None else arrays.in_kind(scaled, result["x"])
 
 
 # Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
@@ -261,13 +266,9 @@ def scaled_inverse(jac: Array, factor: float) -> Array | None:
 
 def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
     """MINPACK's outputs: QR with column pivoting of the Jacobian at the solution."""
-    jac, f = result.jac, result.fun
+    jac, f = arrays.host(result.jac), arrays.host(result.fun)
     factor, pivots, tau, *_ = dgeqp3(jac)
     qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
-    return {
-        "fvec": f,
-        "nfev": nfev,
-        "fjac": factor.T,
-        "ipvt": pivots - 1,
-        "qtf": qtf[: jac.shape[1], 0],
-    }
+    outputs = {"fjac": factor.T, "ipvt": pivots - 1, "qtf": qtf[: jac.shape[1], 0]}
+    there = {name: arrays.in_kind(value, result.x) for name, value in outputs.items()}
+    return {"fvec": result.fun, "nfev": nfev, **there}

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.optimize import Bounds
 
 from steepest import _cpu
+from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
-from steepest.nlls.arrays import Array
+from steepest.nlls.arrays import Array, at_home, host, namespace
 
 __all__ = ["Whitener", "clean_data", "start_and_bounds", "whitener"]
 
@@ -21,6 +22,7 @@ Whitener = Callable[[Array], Array]
 
 def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
+    p0 = host(p0)
     if bounds is INFINITE:
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
@@ -30,7 +32,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         bounds = (bounds.lb, bounds.ub)
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
-    pair = [np.asarray(bound, dtype=float) for bound in bounds]
+    pair = [np.asarray(host(bound), dtype=float) for bound in bounds]
     if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
         shapes = " and ".join(str(bound.shape) for bound in pair)
         raise ValueError(
@@ -72,17 +74,31 @@ def clean_data(
     """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
     if check_finite is None:
         check_finite = nan_policy is None
-    ydata = np.asarray(ydata, dtype=float)
-    if isinstance(xdata, (list, tuple, np.ndarray)):
-        xdata = np.asarray(xdata, dtype=float)
-        if check_finite and not _cpu.all_finite(xdata):
+    xp, ydata = at_home("ydata", ydata)
+    ydata = xp.asarray(ydata, dtype=float)
+    finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
+    if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
+        there, xdata = at_home("xdata", xdata)
+        if there is not xp:
+            raise TypeError(
+                "xdata, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "in one place"
+            )
+        xdata = xp.asarray(xdata, dtype=float)
+        if check_finite and not finite(xdata):
             raise ValueError("xdata: array must not contain infs or NaNs")
-    if check_finite and not _cpu.all_finite(ydata):
+    if check_finite and not finite(ydata):
         raise ValueError("ydata: array must not contain infs or NaNs")
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
     if sigma is not None:
-        sigma = np.asarray(sigma)
+        there, sigma = at_home("sigma", sigma)
+        if there is not xp and sigma.size > 1:
+            raise TypeError(
+                "sigma, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "in one place"
+            )
+        sigma = xp.asarray(host(sigma)) if there is not xp else sigma
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     return xdata, ydata, sigma
@@ -96,14 +112,15 @@ def without_nan(
         raise ValueError("`nan_policy='propagate'` is not supported by this function.")
     if nan_policy not in ("raise", "omit"):
         raise ValueError("nan_policy must be one of {None, 'raise', 'omit'}")
-    missing = np.isnan(ydata)
-    if isinstance(xdata, np.ndarray):
-        missing = missing | np.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
+    xp = namespace(ydata)
+    missing, predictors = xp.isnan(ydata), isinstance(xdata, xp.ndarray)
+    if predictors:
+        missing = missing | xp.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
     if not missing.any():
         return xdata, ydata, sigma
     if nan_policy == "raise":
         raise ValueError("The input contains nan values")
-    if isinstance(xdata, np.ndarray):
+    if predictors:
         xdata = xdata[..., ~missing]
     if sigma is not None and sigma.ndim > 0 and sigma.size > 1:
         sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
@@ -120,6 +137,18 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
         return lambda rows: rows * (weight if rows.ndim == 1 else column)
     if sigma.shape != (m, m):
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
+    if isinstance(sigma, np.ndarray):
+        return host_whitener(sigma)
+    import cupy
+    from cupyx.scipy.linalg import solve_triangular
+
+    root = cupy.linalg.cholesky(sigma)
+    if not cupy.isfinite(root).all():  # how CuPy tells it, unless asked to raise
+        raise ValueError("`sigma` must be positive definite.")
+    return lambda rows: solve_triangular(root, rows, lower=True)
+
+
+def host_whitener(sigma: Array) -> Callable[[Array], Array]:
     from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
     try:

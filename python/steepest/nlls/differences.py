@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.nlls.arrays import Array, residual
+from steepest.nlls.arrays import Array, at_home, host, namespace, residual
 
 Fun = Callable[[Array], Any]
 
@@ -35,7 +35,7 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
     """SciPy's `diff_step`, steps over |x|, as n numbers."""
     if diff_step is None:
         return None
-    steps = np.asarray(diff_step, dtype=float)
+    steps = np.asarray(host(diff_step), dtype=float)
     if steps.ndim > 1 or steps.size not in (1, n):
         raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
     return np.full(n, steps)
@@ -67,14 +67,19 @@ class Differences:
         """J at x, (m, n); eps: the rounding unit that f was computed with."""
         scheme = "3-point" if self.near else self.scheme
         column = {"2-point": self._forward, "3-point": self._central, "cs": self._complex}
-        take, J = column[scheme], np.empty((f.size, x.size), dtype=f.dtype, order="F")
+        take, xp = column[scheme], namespace(f)
+        J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
         power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
         steps = self._steps(x, eps**power)
-        noise = _NOISE * eps * float(np.max(np.abs(f)))
+        changes = [abs(f).max()]
         for j in range(x.size):
             J[:, j], change = take(x, f, j, float(steps[j]))
-            if self.rel_step is None and abs(x[j]) < 1 and change <= noise:
-                J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
+            changes.append(change)
+        if self.rel_step is None and scheme != "cs":
+            largest, *changes = changes if xp is np else host(xp.stack(changes))  # one transfer
+            for j, change in enumerate(changes):
+                if change <= _NOISE * eps * largest and abs(x[j]) < 1:
+                    J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
         return J
 
     def _steps(self, x: Array, default: float) -> Array:
@@ -101,21 +106,22 @@ class Differences:
         f = residual(self.fun(moved), x.dtype)
         return f, taken
 
-    def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+    def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
+        """Column j and the largest change of f, where f lives."""
         down, up = self._room(x, j)
         if not down <= h <= up:
             h = -h if down <= -h <= up else (up if up >= -down else down)
         ahead, taken = self._at(x, j, h)
         difference = self._same(ahead, f) - f
-        return difference / taken, float(np.max(np.abs(difference)))
+        return difference / taken, abs(difference).max()
 
-    def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+    def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         down, up = self._room(x, j)
         if down <= -abs(h) and abs(h) <= up:
             ahead, right = self._at(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
-            return difference / (right - left), float(np.max(np.abs(difference)))
+            return difference / (right - left), abs(difference).max()
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
@@ -123,12 +129,13 @@ class Differences:
         far, two = self._at(x, j, 2 * h)
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)
-        return slope, float(np.max(np.abs(far)))
+        return slope, abs(far).max()
 
-    def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, float]:
+    def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         moved = x.astype(np.result_type(x.dtype, np.complex64))
         moved[j] += 1j * abs(h)
-        value = np.atleast_1d(np.asarray(self.fun(moved)))
+        xp, value = at_home("fun", self.fun(moved))
+        value = xp.atleast_1d(value)
         if value.dtype.kind != "c":
             raise TypeError(
                 "jac 'cs': fun returned real residuals at a complex x, so its derivative is lost; "

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
+from steepest.nlls.device import settle
 from steepest.nlls.joint import tell_blocks, tell_pair
 from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
 from steepest.nlls.result import LeastSquaresResult
@@ -46,10 +45,12 @@ class LeastSquares:
         gtol: float | None = 1e-8,
         max_nfev: int | None = None,
     ) -> None:
-        x = start(x0)
+        x, self._device = start(x0), arrays.device_of(x0)
         lower, upper = box(bounds, x)
         self._loss, self._f_scale, self._linear_solver = loss, f_scale, linear_solver
+        self._dtype = x.dtype
         self._J: Array | None = None
+
         self._solver = make_solver(
             x,
             method=method,
@@ -64,13 +65,14 @@ class LeastSquares:
             xtol=xtol,
             gtol=gtol,
             max_nfev=max_nfev,
+            device=self._device,
         )
 
     @property
     def x(self) -> Array:
-        """The point to evaluate, or the answer, (n,)."""
+        """The point to evaluate, or the answer, (n,): where x0 lives."""
         point: Array = self._solver.point()
-        return point
+        return point if self._device is None else self._solver.to_device(point)
 
     @property
     def done(self) -> bool:
@@ -90,35 +92,36 @@ class LeastSquares:
     def tell(self, f: Any, jac: Any) -> None:
         """Residuals at `x`, (m,), and their Jacobian there: an (m, n) array, or a callable of x
         that is called only if the point is accepted."""
-        solver = self._solver
+        solver = self._solver = settle(self._solver, f)
         if not callable(jac):
             solver.set_look_ahead(False)
         if solver.phase == RESIDUAL:
             tell_pair(solver, f, self._loss, self._f_scale)
         if solver.phase != JACOBIAN:
             return
-        told = arrays.copied(jac(solver.point()) if callable(jac) else jac)
+        told = arrays.copied(jac(self.x) if callable(jac) else jac)
         solver.tell_jacobian(told)
         self._J = self._J if solver.refused else told
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n) and Jᵀf (n,) at `x`, summed elsewhere."""
-        n, dtype = self.x.size, self.x.dtype
+        solver = self._solver = settle(self._solver, JtJ)
+        n, dtype = solver.n, self._dtype
         if self._linear_solver in ("qr", "cg"):
             raise ValueError(
                 f"linear_solver: {self._linear_solver!r} needs J; normal equations take 'auto'"
             )
-        H = np.ascontiguousarray(arrays.jacobian(JtJ, dtype))
-        g = arrays.residual(Jtf, dtype)
+        H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
         if H.shape != (n, n) or g.shape != (n,):
             raise ValueError(
                 f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
             )
-        self._solver.tell_normal(float(cost), H, g)
+        solver.tell_normal(float(cost), arrays.namespace(H).ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
-        tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
+        told = tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
+        self._solver = told
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from steepest.nlls.arguments import start
-from steepest.nlls.arrays import jacobian, residual
+from steepest.nlls.arrays import device_of, host, jacobian, namespace, residual
+from steepest.nlls.device import handing
 from steepest.nlls.differences import Differences, precision
 
 
@@ -61,10 +62,13 @@ def check_jacobian(
     >>> print(check)
     worst entry: J[1, 1] is 6 by jac, 4 by differences (relative error 3.3e-01)
     """
-    point, further = start(x), kwargs or {}
+    point, further, device = start(x), kwargs or {}, device_of(x)
+    if device is not None:
+        fun, jac = handing(fun, device), handing(jac, device)
     raw = fun(point.copy(), *args, **further)
     f = residual(raw, point.dtype)
-    if not np.isfinite(f).all():
+    xp = namespace(f)
+    if not xp.isfinite(f).all():
         raise ValueError("fun: residuals are not finite at x; choose another x")
     J = jacobian(jac(point.copy(), *args, **further), point.dtype)
     if J.shape != (f.size, point.size):
@@ -72,9 +76,11 @@ def check_jacobian(
     eps = precision(raw, point)
     differences = Differences(lambda p: fun(p, *args, **further), "3-point", None, None, None)
     D = differences(point, f, eps)
+    # Entries are compared on the host.
+    J, D, largest = host(J), host(D), float(abs(f).max())
     # What central differences cannot tell from zero: the rounding of f over their step.
     step = eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
-    rounding = eps * np.max(np.abs(f)) / step
+    rounding = eps * largest / step
     size = np.maximum(np.maximum(np.abs(J), np.abs(D)), rounding)
     with np.errstate(invalid="ignore"):
         error = np.where(J == D, 0.0, np.abs(J - D) / np.where(size == 0, 1, size))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-
 from steepest import _cpu
 from steepest.nlls.arrays import Array
+from steepest.nlls.device import settle
 
 JACOBIAN, DONE = 1, 2
 Block = tuple[Any, Any]
@@ -20,28 +19,37 @@ def run_joint(
     loss: Any,
     f_scale: float,
     linear_solver: str,
-    watch: Callable[[], None] | None,
-) -> Array | None:
-    """Tell the solver what fun gives until it is done; the last Jacobian, None after blocks."""
-    solver.set_look_ahead(False)
+    watch: Any,
+) -> tuple[Any, Array | None]:
+    """Tell the solver what fun gives until it is done; the solver that it ended with, the last
+    Jacobian or None after blocks."""
+    fresh = True
     J: Array | None = None
     while solver.phase != DONE:
         given, before = _cpu.owned_pair(fun, solver.point()), solver.nit
-        if not is_pair(given):
-            tell_blocks(solver, given, loss, linear_solver)
-        elif tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
+        pair = is_pair(given)
+        if not pair:
+            solver = tell_blocks(solver, given, loss, linear_solver)
+        elif fresh:
+            solver = settle(solver, given[0])
+        if fresh:
+            fresh = False
+            solver.set_look_ahead(False)
+            if watch is not None:
+                watch.solver = solver
+        if pair and tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
             solver.tell_jacobian(given[1])
             J = J if solver.refused else given[1]
         if watch is not None and (solver.nit > before or before == 0):
             watch()
-    return J
+    return solver, J
 
 
 def is_pair(given: Any) -> bool:
     """(f, J), or else blocks."""
     if isinstance(given, tuple) and len(given) == 2:
         return True
-    if isinstance(given, Iterable) and not isinstance(given, (np.ndarray, tuple)):
+    if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
         return False
     raise TypeError(
         f"fun: returned a {type(given).__name__}; with jac=True wanted is (f, J), or a generator "
@@ -59,8 +67,9 @@ def tell_pair(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
     return phase
 
 
-def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> int:
-    """Blocks of rows at the solver's point; no more are taken once the point is refused."""
+def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> Any:
+    """Blocks of rows at the solver's point; no more are taken once the point is refused. The
+    solver, which the first block may have moved to its device."""
     if callable(loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
     if linear_solver == "cg":
@@ -69,6 +78,10 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
     whole = True
     try:
         for f, J in blocks:
+            settled = settle(solver, f)
+            if settled is not solver:
+                solver = settled
+                solver.begin_blocks()
             if not solver.add_block(f, J):
                 whole = False
                 break
@@ -76,5 +89,5 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
         close = getattr(blocks, "close", None)
         if close is not None:
             close()
-    phase: int = solver.end_blocks(whole)
-    return phase
+    solver.end_blocks(whole)
+    return solver

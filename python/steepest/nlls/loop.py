@@ -9,7 +9,8 @@ import numpy as np
 
 from steepest import _cpu
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array, residual
+from steepest.nlls.arrays import Array, device_of, residual
+from steepest.nlls.device import DeviceSolver, handing, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
@@ -45,6 +46,10 @@ def least_squares(
     success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
     columns for `lm`, ones for `levenberg`. Where λ holds the step back, one more evaluation a
     tenth of the step ahead corrects it for curvature (Transtrum and Sethna, arXiv:1201.5885).
+
+    On arrays of CuPy, x0 or the residuals at x0, the fit runs on their CUDA device: all further
+    residuals and Jacobians live there, the answer's arrays are CuPy's. x is handed out as the kind
+    of array that x0 is.
 
     Parameters
     ----------
@@ -166,6 +171,8 @@ def fit(
     check_jac(jac)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
+
+    device = device_of(x0)
     solver = make_solver(
         x,
         method,
@@ -180,9 +187,12 @@ def fit(
         xtol,
         gtol,
         max_nfev,
+        device,
     )
     if not last_jacobian:
         solver.set_last_jacobian(False)
+    if device is not None:
+        fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     if args or kwargs:
         fun = bind(fun, args, kwargs or {})
         jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
@@ -194,9 +204,9 @@ def fit(
     if jac is True:
         from steepest.nlls.joint import run_joint
 
-        J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
+        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
     else:
-        J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
+        solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -212,25 +222,31 @@ def run(
     upper: Array | None,
     loss: Loss,
     f_scale: float,
-    watch: Callable[[], None] | None,
-) -> Array | None:
-    """Tell the solver what fun and jac give until it is done; the last accepted Jacobian."""
+    watch: Any,
+) -> tuple[Any, Array | None]:
+    """Tell the solver what fun and jac give until it is done; the solver that it ended with, the
+    last accepted Jacobian."""
     J: Array | None = None
-    differences: Differences | None = None
-    if not callable(loss) and jac != "cs":  # the loop below, in C++
-        if callable(jac):
-            J = solver.run_exact(fun, jac, watch)
-        else:
-            steps = relative_steps(diff_step, solver.n)
-            J = solver.run_differences(fun, jac == "3-point", steps, lower, upper, watch)
-        return J
-    if not callable(jac):
-        steps = relative_steps(diff_step, solver.n)
-        differences = Differences(fun, jac, steps, lower, upper)
-    while solver.phase != DONE:
+    steps = None if callable(jac) else relative_steps(diff_step, solver.n)
+    if callable(loss) or jac == "cs" or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
-        if tell_given(solver, f, loss, f_scale) != JACOBIAN:
+    else:  # the loop below, in C++
+        if callable(jac):
+            J, f = solver.run_exact(fun, jac, watch)
+        else:
+            J, f = solver.run_differences(fun, jac == "3-point", steps, lower, upper, watch)
+        if f is None:
+            return solver, J
+    solver = settle(solver, f)
+    if watch is not None:
+        watch.solver = solver
+    differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
+    while True:
+        if tell_given(solver, f, loss, f_scale) == RESIDUAL:
+            f = fun(solver.point())
             continue
+        if solver.phase == DONE:
+            return solver, J
         if differences is not None:
             told = differences.jacobian(solver, f)
         else:
@@ -240,7 +256,9 @@ def run(
             J = told
             if watch is not None:
                 watch()
-    return J
+        if solver.phase == DONE:
+            return solver, J
+        f = fun(solver.point())
 
 
 def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from steepest.nlls.arrays import Array, real
+from steepest.nlls.arrays import Array, at_home, real
 
 
 def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     """`loss(z)` as a (3, m) array; it must return ρ(z), ρ'(z), ρ''(z) in its rows."""
     z = (f / f_scale) ** 2
-    rho = np.asarray(loss(z))
+    _, rho = at_home("loss", loss(z))
     if rho.shape != (3, f.size):
         raise ValueError(
             f"loss: returned shape {rho.shape}; wanted is (3, {f.size}), rows of rho, rho', rho''"

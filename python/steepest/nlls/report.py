@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest.nlls.arrays import host
 from steepest.nlls.result import LeastSquaresResult
 
 
@@ -88,12 +89,13 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
-    n = result.x.size
+    at, mask = host(result.x), host(result.active_mask)
+    n = at.size
     names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
-    covariance = result.covariance(absolute_sigma=m == 0)
+    covariance = host(result.covariance(absolute_sigma=m == 0))
     stderr = np.sqrt(np.diag(covariance))
     width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
@@ -101,10 +103,10 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if m > n:
         lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
     lines.append("")
-    for j, (name, x, error) in enumerate(zip(names, result.x, stderr, strict=True)):
-        at = {-1: "  at its lower bound", 1: "  at its upper bound"}
+    for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
+        bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
         relative = f" ({abs(error / x):.2%})" if x != 0 and np.isfinite(error) else ""
-        note = at.get(int(result.active_mask[j]), "")
+        note = bounds.get(int(mask[j]), "")
         lines.append(f"{name:{width}} = {x: .9g} ± {error:.3g}{relative}{note}")
     if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
         lines += ["", "correlations"]

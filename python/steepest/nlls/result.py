@@ -10,6 +10,7 @@ from warnings import warn
 import numpy as np
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
+from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
 MESSAGES = {
@@ -38,6 +39,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
         entry is inf, with an `OptimizeWarning`, as there.
         """
+        return arrays.in_kind(self._covariance(absolute_sigma), self["x"])
+
+    def _covariance(self, absolute_sigma: bool) -> Array:
+        """The same on the host."""
         inverse = self._inverse()
         if absolute_sigma:
             return inverse
@@ -51,7 +56,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
             warn(
                 "Covariance of the parameters could not be estimated",
                 category=OptimizeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             return np.full((n, n), np.inf)
         scaled: Array = inverse * (2 * self["cost"] / (m - n))
@@ -59,8 +64,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
         """Standard errors of the parameters, (n,): the roots of the covariance's diagonal."""
-        roots: Array = np.sqrt(np.diag(self.covariance(absolute_sigma)))
-        return roots
+        return arrays.in_kind(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, correlations, cost and why the fit stopped."""
@@ -74,7 +78,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def _inverse(self) -> Array:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
-        factor = self["_factor"] if self["jac"] is None else self["jac"]
+        factor = self["_factor"] if self["jac"] is None else arrays.factor(self["jac"])
         columns = self["x"].size
         if factor.shape[0] > columns:
             factor = np.linalg.qr(factor, mode="r")

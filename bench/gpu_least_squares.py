@@ -1,0 +1,137 @@
+"""Least squares on a GPU: time against its syrk, potrf and callbacks, beside CuPy and JAX.
+
+Run by bench/gpu.sh. Dense 20,000 x 500 with an exact Jacobian, a mild nonlinearity, started near
+the answer, and a small fit. Times are medians of runs that end with the device idle, taken in turn.
+
+The floor is what the solver cannot do without: fun as often and jac as often as it called them, and
+for each accepted step one syrk and one Cholesky (potrf), by CuPy. "CuPy" is Gauss-Newton as one
+would write it: J.T @ J, J.T @ f, posv, as many steps, no test of anything.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import cupy
+import cupy.cublas
+import numpy as np
+from cupyx import lapack
+
+import steepest as st
+from steepest import _cuda
+
+
+def interleaved(runs: dict[str, Callable[[], object]], repeats: int = 11) -> dict[str, float]:
+    """Median milliseconds of each, taking turns."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(repeats + 2):
+        for name, run in runs.items():
+            cupy.cuda.Device().synchronize()
+            begin = time.perf_counter()
+            run()
+            cupy.cuda.Device().synchronize()
+            if turn > 1:
+                times[name].append(1e3 * (time.perf_counter() - begin))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def sines(m: int, n: int, dtype: type, xp=cupy):
+    """fun, jac and start of sin(A x) = y."""
+    rng = np.random.default_rng(0)
+    A = (rng.standard_normal((m, n)) / np.sqrt(n)).astype(dtype)
+    true = rng.standard_normal(n)
+    y = xp.asarray((np.sin(A @ true) + 0.01 * rng.standard_normal(m)).astype(dtype))
+    x0 = xp.asarray((true + 0.1 * rng.standard_normal(n)).astype(dtype))
+    B = xp.asarray(A)
+    return lambda x: xp.sin(B @ x) - y, lambda x: xp.cos(B @ x)[:, None] * B, x0
+
+
+def gauss_newton(fun, jac, x0, steps: int):
+    x = x0
+    for _ in range(steps):
+        f, J = fun(x), jac(x)
+        x = x - lapack.posv(J.T @ J, J.T @ f)
+    return x
+
+
+def jax_run(m: int, n: int, dtype: type, steps: int) -> Callable[[], object] | None:
+    """The same Gauss-Newton under jax.jit, or None where JAX has no GPU."""
+    try:
+        import jax
+        import jax.numpy as jnp
+
+        jax.config.update("jax_enable_x64", True)
+        if jax.default_backend() != "gpu":
+            return None
+    except ImportError:
+        return None
+    fun, jac, x0 = sines(m, n, dtype, jnp)
+
+    @jax.jit
+    def step(x):
+        f, J = fun(x), jac(x)
+        factor = jax.scipy.linalg.cho_factor(J.T @ J)
+        return x - jax.scipy.linalg.cho_solve(factor, J.T @ f)
+
+    def run():
+        x = x0
+        for _ in range(steps):
+            x = step(x)
+        return x.block_until_ready()
+
+    return run
+
+
+def measure(m: int, n: int, dtype: type) -> None:
+    fun, jac, x0 = sines(m, n, dtype)
+    before = _cuda.calls()
+    ours = st.least_squares(fun, x0, jac)
+    launches, _, waits = (b - a for a, b in zip(before, _cuda.calls(), strict=True))
+
+    def callbacks():
+        for _ in range(ours.nfev):
+            fun(x0)
+        for _ in range(ours.njev):
+            jac(x0)
+
+    J = jac(x0)
+
+    def floor():
+        callbacks()
+        for _ in range(ours.nit):
+            cupy.linalg.cholesky(cupy.cublas.syrk("T", J))
+
+    runs = {
+        "ours": lambda: st.least_squares(fun, x0, jac),
+        "floor": floor,
+        "callbacks": callbacks,
+        "CuPy": lambda: gauss_newton(fun, jac, x0, ours.nit),
+    }
+    jax = jax_run(m, n, dtype, ours.nit)
+    if jax is not None:
+        runs["JAX"] = jax
+    ms = interleaved(runs)
+    shown = f"{ms['JAX']:.2f}" if jax is not None else "-"
+    print(
+        f"| {m} x {n} {np.dtype(dtype).name} | {ours.nit} | {ms['ours']:.2f} | {ms['floor']:.2f} | "
+        f"{ms['ours'] / ms['floor']:.2f} | {ms['callbacks']:.2f} | {ms['CuPy']:.2f} | {shown} | "
+        f"{launches} | {waits} |"
+    )
+
+
+def main() -> None:
+    device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    print(f"{device}: milliseconds a fit\n{st.info()['cuda']}\n")
+    print(
+        "| problem | steps | ours | syrk + potrf + callbacks | ratio | callbacks | CuPy normal "
+        "equations | JAX | launches | waits |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    for m, n in ((20_000, 500), (1_000_000, 20), (200, 5)):
+        for dtype in (np.float64, np.float32):
+            measure(m, n, dtype)
+
+
+if __name__ == "__main__":
+    main()

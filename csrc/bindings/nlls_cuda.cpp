@@ -1,0 +1,209 @@
+// Bindings of the least-squares solver over a CUDA device. steepest.nlls.device hands over arrays
+// of CuPy that have been checked; what has n numbers is NumPy's.
+#include "bindings/nlls_cuda.hpp"
+
+#include <memory>
+#include <tuple>
+#include <utility>
+
+#include "bindings/nlls_solver.hpp"
+#include "linalg/device/dense_cuda.hpp"
+#include "nlls/solver.hpp"
+
+namespace py = pybind11;
+
+namespace steepest {
+namespace {
+
+// An array of CuPy, without gaps in its rows or in its columns.
+template <class T>
+struct DeviceMatrix {
+  const T* data;
+  int64_t rows, columns, ld;
+  bool row_major;
+
+  explicit DeviceMatrix(const py::object& array) : data(pointer_to(array)) {
+    const auto shape = py::cast<std::pair<int64_t, int64_t>>(array.attr("shape"));
+    const auto strides = py::cast<std::pair<int64_t, int64_t>>(array.attr("strides"));
+    constexpr int64_t item = sizeof(T);
+    std::tie(rows, columns) = shape;
+    row_major = strides.second == item && (rows == 1 || strides.first >= item * columns);
+    ld = row_major ? (rows == 1 ? columns : strides.first / item)
+                   : (columns == 1 ? rows : strides.second / item);
+  }
+  static T* pointer_to(const py::object& array) {
+    return reinterpret_cast<T*>(py::cast<uintptr_t>(array.attr("data").attr("ptr")));
+  }
+};
+
+// From Python's allocator, whose object is let go with the last owner.
+std::shared_ptr<void> allocated(const py::function& allocate, int64_t bytes) {
+  const py::gil_scoped_acquire gil;
+  auto memory = std::make_unique<py::object>(allocate(bytes));
+  void* pointer = reinterpret_cast<void*>(py::cast<uintptr_t>(memory->attr("ptr")));
+  return {pointer, [memory = memory.release()](void*) {
+            const py::gil_scoped_acquire held;
+            delete memory;
+          }};
+}
+
+template <class T>
+class CudaSolver {
+ public:
+  using Array = py::array_t<T>;
+  using Space = linalg::DeviceSpace<T>;
+  using Core = nlls::Solver<linalg::DenseCuda<T>>;
+
+  // stream() is the handle of the stream to use, allocate(bytes) device memory with a .ptr.
+  CudaSolver(int device, py::function stream, py::function allocate, const Array& x0,
+             const nlls::Options<T>& options)
+      : device_(device), stream_(std::move(stream)) {
+    const cuda::OnDevice on(device_);
+    Space space(device, [allocate = std::move(allocate)](int64_t bytes) {
+      return allocated(allocate, bytes);
+    });
+    space.use(current_stream());
+    core_ = std::make_unique<Core>(start_of(x0), options, std::move(space));
+  }
+
+  int tell_residual(const py::object& f, const py::object& rho) {
+    const int64_t m = py::cast<int64_t>(f.attr("size"));
+    const T* given = rho.is_none() ? nullptr : DeviceMatrix<T>::pointer_to(rho);
+    return ask([&, data = DeviceMatrix<T>::pointer_to(f)] {
+      return core_->tell_residual(data, m, given);
+    });
+  }
+
+  int tell_jacobian(const py::object& J) {
+    const DeviceMatrix<T> held = matrix(J, core_->m());
+    previous_ = std::exchange(kept_, J);  // the solver goes back to it where J is not finite
+    return ask([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
+  }
+
+  int tell_normal(double cost, const py::object& JtJ, const py::object& Jtf) {
+    const T *H = DeviceMatrix<T>::pointer_to(JtJ), *g = DeviceMatrix<T>::pointer_to(Jtf);
+    return ask([&] { return core_->tell_normal(cost, H, g); });
+  }
+
+  void begin_blocks() {
+    ask([&] { return core_->begin_blocks(), core_->phase(); });
+  }
+  bool add_block(const py::object& f, const py::object& J) {
+    const int64_t m = py::cast<int64_t>(f.attr("size"));
+    const DeviceMatrix<T> held = matrix(J, m);
+    const T* residual = DeviceMatrix<T>::pointer_to(f);
+    bool wanted = true;
+    ask([&] {
+      wanted = core_->add_block({held.data, m, core_->n(), held.ld, held.row_major, residual});
+      return core_->phase();
+    });
+    return wanted;
+  }
+  int end_blocks(bool whole) {
+    return ask([&] { return core_->end_blocks(whole); });
+  }
+
+  // Into arrays of m; the weights' false where there are none.
+  void read_fun(const py::object& out) { read(out, core_->fun()); }
+  bool read_weight(const py::object& out) {
+    if (!core_->jac_weight()) return false;
+    read(out, core_->jac_weight());
+    return true;
+  }
+  py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
+  py::tuple gram() {
+    const Busy busy(busy_);
+    const cuda::OnDevice on(device_);
+    space().use(current_stream());
+    return gram_of(*core_);
+  }
+  void set_last_jacobian(bool wanted) { core_->set_last_jacobian(wanted); }
+  void set_look_ahead(bool on) { core_->set_look_ahead(on); }
+  void stop() { core_->stop(); }
+  const Core& core() const { return *core_; }
+
+ private:
+  Space& space() { return core_->backend().space(); }
+  cuda::Stream current_stream() const {
+    return reinterpret_cast<cuda::Stream>(py::cast<uintptr_t>(stream_()));
+  }
+
+  // work() on the device and its current stream, alone and without the GIL; the phase after it.
+  // What fails on the device, for want of memory or in a library, may leave half an iteration.
+  template <class F>
+  int ask(const F& work) {
+    const Busy busy(busy_);
+    if (failed_) {
+      throw Error(ErrorKind::backend,
+                  "LeastSquares: an earlier call failed on the device; make a new solver");
+    }
+    const cuda::Stream stream = current_stream();
+    const cuda::OnDevice on(device_);
+    const py::gil_scoped_release released;
+    try {
+      space().use(stream);
+      return static_cast<int>(work());
+    } catch (const Error& error) {
+      failed_ = error.kind == ErrorKind::backend;
+      throw;
+    } catch (...) {
+      failed_ = true;
+      throw;
+    }
+  }
+
+  DeviceMatrix<T> matrix(const py::object& J, int64_t m) const {
+    const DeviceMatrix<T> held(J);
+    if (held.rows != m || held.columns != core_->n()) {
+      refuse_jacobian(held.rows, held.columns, m, core_->n());
+    }
+    return held;
+  }
+
+  void read(const py::object& out, const T* from) {
+    T* to = DeviceMatrix<T>::pointer_to(out);
+    ask([&] { return space().copy_to(to, from, core_->m()), core_->phase(); });
+  }
+
+  int device_;
+  py::function stream_;
+  py::object kept_, previous_;
+  std::unique_ptr<Core> core_;
+  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  bool failed_ = false;
+};
+
+template <class T>
+void bind_solver(py::module_& m, const char* name) {
+  using S = CudaSolver<T>;
+  py::class_<S> c(m, name);
+  c.def(py::init([](int device, py::function stream, py::function allocate,
+                    const typename S::Array& x0, const py::tuple& options) {
+    return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
+                               options_of<T>(options));
+  }));
+  c.def("tell_residual", &S::tell_residual);
+  c.def("tell_jacobian", &S::tell_jacobian);
+  c.def("tell_normal", &S::tell_normal);
+  c.def("begin_blocks", &S::begin_blocks);
+  c.def("add_block", &S::add_block);
+  c.def("end_blocks", &S::end_blocks);
+  c.def("read_fun", &S::read_fun);
+  c.def("read_weight", &S::read_weight);
+  c.def("state", &S::state);
+  c.def("gram", &S::gram);
+  c.def("set_last_jacobian", &S::set_last_jacobian);
+  c.def("set_look_ahead", &S::set_look_ahead);
+  c.def("stop", &S::stop);
+  bind_numbers(c);
+}
+
+}  // namespace
+
+void bind_nlls_cuda(py::module_& m) {
+  m.def("load_libraries", &linalg::load_libraries);
+  bind_solver<double>(m, "Solver64");
+  bind_solver<float>(m, "Solver32");
+}
+
+}  // namespace steepest

@@ -1,0 +1,168 @@
+// What the bindings of the least-squares solver share, whatever its arrays are.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "nlls/options.hpp"
+
+namespace steepest {
+
+template <class Enum>
+Enum choice(const char* name, std::string_view value,
+            std::initializer_list<std::pair<std::string_view, Enum>> table) {
+  for (const auto& [word, meaning] : table) {
+    if (value == word) return meaning;
+  }
+  throw Error(ErrorKind::value,
+              std::string(name) + ": '" + std::string(value) + "' is not known to the solver");
+}
+
+template <class T>
+std::vector<T> vector_or_none(const pybind11::object& value) {
+  namespace py = pybind11;
+  if (value.is_none()) return {};
+  const auto a = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(value);
+  return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+template <class T>
+pybind11::array_t<T> array_of(const T* from, int64_t n) {
+  pybind11::array_t<T> to(n);
+  std::memcpy(to.mutable_data(), from, static_cast<size_t>(n) * sizeof(T));
+  return to;
+}
+
+// What a solver is made with beside x0: method, linear_solver, damping, ftol, xtol, gtol, max_nfev,
+// loss, f_scale, x_scale, lower, upper.
+template <class T>
+nlls::Options<T> options_of(const pybind11::tuple& given) {
+  const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(given[i]); };
+  const auto number = [&](size_t i) { return pybind11::cast<double>(given[i]); };
+  using linalg::LinearSolver;
+  using nlls::Loss;
+  using nlls::Method;
+  nlls::Options<T> o;
+  o.method = choice<Method>(
+      "method", word(0),
+      {{"lm", Method::marquardt}, {"levenberg", Method::levenberg}, {"gn", Method::gauss_newton}});
+  o.linear_solver = choice<LinearSolver>("linear_solver", word(1),
+                                         {{"auto", LinearSolver::automatic},
+                                          {"cholesky", LinearSolver::cholesky},
+                                          {"qr", LinearSolver::qr},
+                                          {"cg", LinearSolver::cg}});
+  o.loss = choice<Loss>("loss", word(7),
+                        {{"linear", Loss::linear},
+                         {"soft_l1", Loss::soft_l1},
+                         {"huber", Loss::huber},
+                         {"cauchy", Loss::cauchy},
+                         {"arctan", Loss::arctan},
+                         {"tukey", Loss::tukey},
+                         {"given", Loss::given}});
+  o.damping = number(2);
+  o.tolerances = {number(3), number(4), number(5)};
+  o.max_nfev = pybind11::cast<int64_t>(given[6]);
+  o.f_scale = number(8);
+  o.x_scale = vector_or_none<T>(given[9]);
+  o.lower = vector_or_none<T>(given[10]);
+  o.upper = vector_or_none<T>(given[11]);
+  return o;
+}
+
+template <class T>
+std::vector<T> start_of(const pybind11::array_t<T>& x0) {
+  for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
+    if (!std::isfinite(x0.data()[j])) {
+      throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
+                                        std::to_string(x0.data()[j]) + "; wanted is finite");
+    }
+  }
+  return std::vector<T>(x0.data(), x0.data() + x0.size());
+}
+
+[[noreturn]] inline void refuse_jacobian(int64_t rows, int64_t columns, int64_t m, int64_t n) {
+  throw Error(ErrorKind::value, "jac: shape (" + std::to_string(rows) + ", " +
+                                    std::to_string(columns) + "); wanted is (" + std::to_string(m) +
+                                    ", " + std::to_string(n) +
+                                    "), a row a residual, a column a parameter");
+}
+
+// One call at a time, also where there is no GIL or a call has given it up.
+class Busy {
+ public:
+  explicit Busy(std::atomic_flag& flag) : flag_(flag) {
+    if (flag_.test_and_set()) {
+      throw Error(ErrorKind::value, "LeastSquares: another thread is inside this solver");
+    }
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+  ~Busy() { flag_.clear(); }
+
+ private:
+  std::atomic_flag& flag_;
+};
+
+// All that a result holds, in one call: x, f (None after blocks of rows), gradient, active mask,
+// row weights of the Jacobian or None, cost, optimality, nfev, njev, nit, status, damping.
+template <class Core>
+pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind11::object& weight) {
+  const int64_t n = c.n();
+  pybind11::array_t<int64_t> mask(n);
+  for (int64_t j = 0; j < n; ++j) mask.mutable_data()[j] = c.side(j);
+  return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n), mask, weight,
+                              c.cost(), c.optimality(), c.nfev(), c.njev(), c.nit(),
+                              static_cast<int>(c.status()), c.lambda());
+}
+
+// (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
+template <class Core>
+pybind11::tuple gram_of(Core& core) {
+  using T = typename Core::T;
+  const int64_t n = core.n();
+  pybind11::array_t<T> matrix({n, n});
+  const std::vector<T> from = core.backend().matrix();
+  const bool triangle = core.by_qr();
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      matrix.mutable_at(i, j) = from[static_cast<size_t>(triangle ? j * n + i : i * n + j)];
+    }
+  }
+  return pybind11::make_tuple(triangle, matrix);
+}
+
+// What needs no array: S has core(), to be read.
+template <class S>
+void bind_numbers(pybind11::class_<S>& c) {
+  const auto number = [&c](const char* field, auto member) {
+    c.def_property_readonly(field, [member](const S& s) { return (s.core().*member)(); });
+  };
+  using Core = typename S::Core;
+  number("n", &Core::n);
+  number("m", &Core::m);
+  number("cost", &Core::cost);
+  number("refused", &Core::refused);
+  number("cosine", &Core::cosine);
+  number("optimality", &Core::optimality);
+  number("damping", &Core::lambda);
+  number("step_norm", &Core::step_norm);
+  number("reduction", &Core::actual);
+  number("by_qr", &Core::by_qr);
+  number("nfev", &Core::nfev);
+  number("njev", &Core::njev);
+  number("nit", &Core::nit);
+  c.def("point", [](const S& s) { return array_of(s.core().point().data(), s.core().n()); });
+  c.def("x", [](const S& s) { return array_of(s.core().x().data(), s.core().n()); });
+  c.def_property_readonly("phase", [](const S& s) { return static_cast<int>(s.core().phase()); });
+}
+
+}  // namespace steepest

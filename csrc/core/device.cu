@@ -1,0 +1,110 @@
+#include <cuda_runtime.h>
+
+#include <string>
+
+#include "core/device.hpp"
+#include "core/error.hpp"
+
+namespace steepest::cuda {
+
+Calls calls;
+
+namespace {
+
+void check(cudaError_t code, const char* what) {
+  if (code == cudaSuccess) return;
+  cudaGetLastError();  // not left for the next caller
+  throw Error(ErrorKind::backend, std::string(what) + ": CUDA error " + std::to_string(code) +
+                                      " (" + cudaGetErrorName(code) +
+                                      "): " + cudaGetErrorString(code));
+}
+
+cudaStream_t raw(Stream stream) { return static_cast<cudaStream_t>(stream); }
+
+void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, Stream stream) {
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, raw(stream)),
+        "cudaMemcpyAsync");
+  ++calls.copies;
+}
+
+template <int capacity>
+__global__ void write_kernel(const __grid_constant__ Words<capacity> args) {
+  for (int64_t i = threadIdx.x; i < args.n; i += blockDim.x) args.to[i] = args.words[i];
+}
+
+template <int capacity>
+void write(const Words<capacity>& words, Stream stream) {
+  void* arguments[] = {const_cast<Words<capacity>*>(&words)};
+  launch(reinterpret_cast<const void*>(&write_kernel<capacity>), arguments, 1, 256, stream);
+}
+
+}  // namespace
+
+void wait(Stream stream) {
+  check(cudaStreamSynchronize(raw(stream)), "cudaStreamSynchronize");
+  ++calls.waits;
+}
+
+OnDevice::OnDevice(int device) : before_(device) {
+  check(cudaGetDevice(&before_), "cudaGetDevice");
+  if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice");
+  device_ = device;
+}
+OnDevice::~OnDevice() {
+  if (before_ != device_) cudaSetDevice(before_);
+}
+
+void launch(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream) {
+  check(cudaLaunchKernel(kernel, dim3(static_cast<unsigned>(blocks)),
+                         dim3(static_cast<unsigned>(threads)), arguments, 0, raw(stream)),
+        "cudaLaunchKernel");
+  ++calls.launches;
+}
+
+int resident(const void* kernel, int threads) {
+  int device = 0, processors = 0, each = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
+        "cudaDeviceGetAttribute");
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, 0),
+        "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
+  return processors * each;
+}
+
+void launch_write(const FewWords& words, Stream stream) { write(words, stream); }
+void launch_write(const ManyWords& words, Stream stream) { write(words, stream); }
+
+void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
+  copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+}
+void clear(void* to, int64_t bytes, Stream stream) {
+  check(cudaMemsetAsync(to, 0, static_cast<size_t>(bytes), raw(stream)), "cudaMemsetAsync");
+  ++calls.launches;
+}
+void copy_in(void* device, const void* host, int64_t bytes, Stream stream) {
+  copy(device, host, bytes, cudaMemcpyHostToDevice, stream);
+  wait(stream);
+}
+void copy_out(void* host, const void* device, int64_t bytes, Stream stream) {
+  copy(host, device, bytes, cudaMemcpyDeviceToHost, stream);
+  wait(stream);
+}
+
+bool capturing(Stream stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(raw(stream), &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+int device_count() {
+  int n = 0;
+  check(cudaGetDeviceCount(&n), "cudaGetDeviceCount");
+  return n;
+}
+int runtime_version() {
+  int version = 0;
+  check(cudaRuntimeGetVersion(&version), "cudaRuntimeGetVersion");
+  return version;
+}
+
+}  // namespace steepest::cuda

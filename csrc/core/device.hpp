@@ -1,0 +1,62 @@
+// The thin layer over the CUDA runtime: all that the host asks of a device, beside the kernels of
+// either tower. It counts what it is asked, and the tests have another one below it, over host
+// memory.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+namespace steepest::cuda {
+
+using Stream = void*;  // a cudaStream_t
+
+struct Calls {
+  std::atomic<int64_t> launches{0}, copies{0}, waits{0};
+};
+extern Calls calls;
+
+// The device in use while this lives.
+class OnDevice {
+ public:
+  explicit OnDevice(int device);
+  ~OnDevice();
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_, device_;
+};
+
+// A kernel's launch; arguments: the addresses of its parameters.
+void launch(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
+int resident(const void* kernel, int threads);  // blocks that the device runs at a time
+
+// Words to be written to device memory in stream order, without a copy that might wait.
+template <int capacity>
+struct Words {
+  uint64_t* to;
+  int64_t n;
+  uint64_t words[capacity];
+};
+using FewWords = Words<64>;
+using ManyWords = Words<4000>;  // 32 KB: what arguments may have from CUDA 12.1 on
+static_assert(sizeof(ManyWords) <= 32764);
+
+void launch_write(const FewWords& words, Stream stream);
+void launch_write(const ManyWords& words, Stream stream);
+
+// In stream order, without waiting: within the device, and zeros.
+void copy_across(void* to, const void* from, int64_t bytes, Stream stream);
+void clear(void* to, int64_t bytes, Stream stream);
+
+// These wait until the copy is done.
+void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
+void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
+
+void wait(Stream stream);
+
+bool capturing(Stream stream);  // into a CUDA graph
+// Devices there are; throws the runtime's own text where there is none.
+int device_count();
+int runtime_version();
+
+}  // namespace steepest::cuda

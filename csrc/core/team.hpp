@@ -1,0 +1,29 @@
+// What the bodies of kernels are written with: they run on the host too.
+#pragma once
+#include <cstdint>
+
+// As in rules/ops.hpp, which stands alone.
+#ifdef __CUDACC__
+#define STEEPEST_HD __host__ __device__ __forceinline__
+#else
+#define STEEPEST_HD inline __attribute__((always_inline))
+#endif
+
+namespace steepest::cuda {
+
+constexpr int threads = 256;  // of a block
+
+// A block of threads: f(thread) for each thread of the block, then a barrier. The other Team is the
+// simulated one of the tests.
+#ifdef __CUDACC__
+struct DeviceTeam {
+  int64_t block, blocks;
+  template <class F>
+  __device__ __forceinline__ void phase(const F& f) const {
+    f(static_cast<int>(threadIdx.x));
+    __syncthreads();
+  }
+};
+#endif
+
+}  // namespace steepest::cuda

@@ -1,0 +1,63 @@
+// Handles of cuBLAS and cuSOLVER. To make them takes milliseconds and memory: a solver borrows a
+// set, which the next one takes over. They live as long as the process.
+#pragma once
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "linalg/device/libraries.hpp"
+
+namespace steepest::linalg {
+
+struct Handles {
+  void *cublas = nullptr, *cusolver = nullptr, *params = nullptr;
+
+  void set_stream(void* stream) const {
+    check_cublas(libraries().cublas_set_stream(cublas, stream), "cublasSetStream");
+    check_cusolver(libraries().cusolver_set_stream(cusolver, stream), "cusolverDnSetStream");
+  }
+};
+
+// A set of the device that is the current one.
+class BorrowedHandles {
+ public:
+  explicit BorrowedHandles(int device) : device_(device) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex());
+      std::vector<Handles>& free = shelf()[device];
+      if (!free.empty()) {
+        handles_ = free.back();
+        free.pop_back();
+        return;
+      }
+    }
+    const Libraries& l = libraries();
+    check_cublas(l.cublas_create(&handles_.cublas), "cublasCreate");
+    check_cusolver(l.cusolver_create(&handles_.cusolver), "cusolverDnCreate");
+    check_cusolver(l.cusolver_create_params(&handles_.params), "cusolverDnCreateParams");
+  }
+  ~BorrowedHandles() {
+    const std::lock_guard<std::mutex> lock(mutex());
+    shelf()[device_].push_back(handles_);
+  }
+  BorrowedHandles(const BorrowedHandles&) = delete;
+  BorrowedHandles& operator=(const BorrowedHandles&) = delete;
+
+  const Handles* operator->() const { return &handles_; }
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  static std::map<int, std::vector<Handles>>& shelf() {
+    static auto* kept = new std::map<int, std::vector<Handles>>;  // CUDA may be gone before it
+    return *kept;
+  }
+
+  int device_;
+  Handles handles_;
+};
+
+}  // namespace steepest::linalg

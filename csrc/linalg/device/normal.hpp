@@ -1,0 +1,161 @@
+// Normal equations on the device: H = JᵀJ by syrk, g = Jᵀf by gemv.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "linalg/device/bodies.hpp"
+#include "linalg/device/space.hpp"
+#include "linalg/rows.hpp"
+
+namespace steepest::linalg {
+
+// A step and its product with JᵀJ, which the solver asks for next: both come in one transfer.
+template <class T>
+struct StepProduct {
+  std::vector<T> step, product;
+
+  bool known(const T* v, T* out) const {
+    if (step.empty() || std::memcmp(v, step.data(), step.size() * sizeof(T)) != 0) return false;
+    std::copy(product.begin(), product.end(), out);
+    return true;
+  }
+};
+
+// J's gradient by one product: of rows as they lie, or packed.
+template <class T>
+void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, T beta, T* g) {
+  if (rows.row_major) {
+    space.gemv(as_it_is, rows.n, rows.m, rows.data, rows.ld, f, 1, beta, g);
+  } else {
+    space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, beta, g);
+  }
+}
+
+// out[j] += the square of column j's norm, without weights, in a tree of sums over 64 rows.
+template <class T>
+void add_column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, T* out) {
+  constexpr int64_t per = 64;
+  DeviceVector<T> sums[2];
+  SumRows<T> body{rows.data,
+                  rows.row_major ? rows.ld : 1,
+                  rows.row_major ? 1 : rows.ld,
+                  rows.m,
+                  rows.n,
+                  per,
+                  true,
+                  rows.row_major,
+                  false,
+                  nullptr};
+  for (int level = 0;; ++level) {
+    const int64_t chunks = (body.rows + per - 1) / per;
+    body.accumulate = chunks <= 1;
+    if (!body.accumulate) space.resize(sums[level % 2], chunks * rows.n);
+    body.to = body.accumulate ? out : sums[level % 2].data();
+    space.each(chunks * rows.n, body);
+    if (body.accumulate) return;
+    body = {body.to, rows.n, 1, chunks, rows.n, per, false, true, false, nullptr};
+  }
+}
+
+template <class T>
+class DeviceNormal {
+ public:
+  using Space = DeviceSpace<T>;
+
+  DeviceNormal(int64_t size, bool with_matrix, Space& space) : n(size), with_matrix_(with_matrix) {
+    if (with_matrix) space.resize(H_, n * n);
+    space.resize(small_, 3 * n);
+    host_.resize(static_cast<size_t>(3 * n));
+  }
+
+  void clear(Space& space) {
+    space.clear(H_);
+    space.clear(small_);
+    last.step.clear();
+  }
+
+  void add(const Rows<T>& rows, Space& space) {
+    if (!rows.jac_weight) {
+      space.syrk(rows.row_major ? as_it_is : transposed, n, rows.m, rows.data, rows.ld, H_.data());
+      return add_product(space, rows, rows.f, T(1), small_.data());
+    }
+    each_packed(rows, space, [&](const T* packed, int64_t m) {
+      space.syrk(as_it_is, n, m, packed, n + 1, H_.data());
+      space.gemv(as_it_is, n, m, packed, n + 1, packed + n, n + 1, T(1), small_.data());
+    });
+  }
+
+  void add_gradient(const Rows<T>& rows, Space& space) {
+    if (!rows.jac_weight) return add_product(space, rows, rows.f, T(1), small_.data());
+    each_packed(rows, space, [&](const T* packed, int64_t m) {
+      space.gemv(as_it_is, n, m, packed, n + 1, packed + n, n + 1, T(1), small_.data());
+    });
+  }
+
+  void add_norms2(const Rows<T>& rows, Space& space) {
+    add_column_norms2(space, rows, small_.data() + n);
+  }
+  void take_norms2(Space& space) {
+    space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + n});
+  }
+
+  void set(const T* JtJ, const T* Jtf, Space& space) {
+    space.copy(JtJ, n * n, H_);
+    space.clear(small_);
+    space.copy_to(small_.data(), Jtf, n);
+    take_norms2(space);
+  }
+
+  // Gradient, norms and diagonal come to the host in one transfer.
+  void fetch(Space& space) {
+    if (with_matrix_) space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + 2 * n});
+    space.download(host_.data(), small_.data(), 3 * n);
+  }
+  const T* g() const { return host_.data(); }
+  const T* norms2() const { return host_.data() + n; }
+  T diagonal(int64_t j) const { return host_[static_cast<size_t>(2 * n + j)]; }
+
+  T* device_gradient() { return small_.data(); }
+  const T* H() const { return H_.data(); }
+
+  std::vector<T> matrix(Space& space) const {
+    std::vector<T> H(static_cast<size_t>(n * n));
+    space.download(H.data(), H_.data(), n * n);
+    return H;
+  }
+
+  // out = H v
+  void product(const T* v, T* out, Space& space) const {
+    if (last.known(v, out)) return;
+    space.resize(space.scratch, 2 * n);
+    space.upload(space.scratch.data(), v, n);
+    space.symv(n, H_.data(), space.scratch.data(), space.scratch.data() + n);
+    space.download(out, space.scratch.data() + n, n);
+  }
+
+  int64_t n;
+  StepProduct<T> last;
+
+ private:
+  // body(rows, count) over chunks of weighted rows [J f], row-major with stride n + 1.
+  template <class Body>
+  void each_packed(const Rows<T>& rows, Space& space, const Body& body) {
+    const int64_t chunk = Space::chunk(n);
+    for (int64_t i = 0; i < rows.m; i += chunk) {
+      const int64_t m = std::min(chunk, rows.m - i);
+      space.resize(space.scratch, m * (n + 1));
+      space.each(m * (n + 1),
+                 PackRows<T>{rows.at(i), rows.ld, rows.row_major, rows.f + i, rows.jac_weight + i,
+                             rows.res_weight + i, m, n, space.scratch.data(), n + 1, 1});
+      body(space.scratch.data(), m);
+    }
+  }
+
+  bool with_matrix_;
+  DeviceVector<T> H_;      // the lower triangle by rows
+  DeviceVector<T> small_;  // gradient, column norms, diagonal
+  std::vector<T> host_;    // the same
+};
+
+}  // namespace steepest::linalg

@@ -1,0 +1,226 @@
+// The memory of one CUDA device, with loops over it and the calls to cuBLAS and cuSOLVER. All of it
+// goes to one stream; only download and sum wait for the device.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.hpp"
+#include "core/error.hpp"
+#include "linalg/device/constants.hpp"
+#include "linalg/device/handles.hpp"
+#include "linalg/device/launch.hpp"
+#include "linalg/device/libraries.hpp"
+#include "linalg/space.hpp"
+
+namespace steepest::linalg {
+
+// Memory of the device until the last owner is gone.
+using Allocator = std::function<std::shared_ptr<void>(int64_t bytes)>;
+
+// The device's memory of `size` elements; moved, never copied.
+template <class T>
+class DeviceVector {
+ public:
+  DeviceVector() = default;
+  DeviceVector(DeviceVector&&) = default;
+  DeviceVector& operator=(DeviceVector&&) = default;
+
+  int64_t size() const { return size_; }
+  T* data() const { return static_cast<T*>(memory_.get()); }
+
+ private:
+  template <class>
+  friend class DeviceSpace;
+  std::shared_ptr<void> memory_;
+  int64_t size_ = 0, room_ = 0;  // room in bytes
+};
+
+template <class T>
+class DeviceSpace {
+ public:
+  using Vector = DeviceVector<T>;
+
+  DeviceSpace(int device, Allocator allocate)
+      : allocate_(std::move(allocate)), handles_(std::make_unique<BorrowedHandles>(device)) {}
+
+  // What is asked from here on goes to this stream, after all that was asked before.
+  void use(cuda::Stream stream) {
+    if (started_ && stream != stream_) cuda::wait(stream_);
+    stream_ = stream;
+    started_ = true;
+    (*handles_)->set_stream(stream);
+  }
+
+  // Elements keep their values where there is room already.
+  template <class U>
+  void resize(DeviceVector<U>& v, int64_t n) {
+    const int64_t bytes = (n * int64_t{sizeof(U)} + 7) / 8 * 8;  // uploads are by words
+    if (bytes > v.room_) {
+      v.memory_.reset();
+      v.room_ = v.size_ = 0;
+      v.memory_ = allocate_(bytes);
+      v.room_ = bytes;
+    }
+    v.size_ = n;
+  }
+  template <class U>
+  void clear(DeviceVector<U>& v) {
+    if (v.size()) cuda::clear(v.data(), v.size() * int64_t{sizeof(U)}, stream_);
+  }
+  void clear_to(T* to, int64_t n) { cuda::clear(to, n * item, stream_); }
+  void copy(const T* from, int64_t m, Vector& to) {
+    resize(to, m);
+    copy_to(to.data(), from, m);
+  }
+  void copy_to(T* to, const T* from, int64_t m) { copy_bytes(to, from, m * item); }
+  void copy_bytes(void* to, const void* from, int64_t bytes) {
+    cuda::copy_across(to, from, bytes, stream_);
+  }
+
+  // n elements of the host's to `to`, as arguments of launches.
+  template <class U>
+  void upload(U* to, const U* from, int64_t n) {
+    const auto* bytes = reinterpret_cast<const char*>(from);
+    int64_t left = n * int64_t{sizeof(U)};
+    cuda::ManyWords words;
+    for (words.to = reinterpret_cast<uint64_t*>(to); left > 0; words.to += words.n) {
+      const int64_t now = std::min(left, int64_t{sizeof words.words});
+      words.n = (now + 7) / 8;
+      words.words[words.n - 1] = 0;
+      std::memcpy(words.words, bytes, static_cast<size_t>(now));
+      if (words.n <= 64) {
+        cuda::FewWords few{words.to, words.n, {}};
+        std::copy_n(words.words, words.n, few.words);
+        cuda::launch_write(few, stream_);
+      } else {
+        cuda::launch_write(words, stream_);
+      }
+      bytes += now;
+      left -= now;
+    }
+  }
+  void download(T* to, const T* from, int64_t n) { cuda::copy_out(to, from, n * item, stream_); }
+
+  template <class Body>
+  void each(int64_t n, const Body& body) {
+    launch_each(body, n, stream_);
+  }
+
+  // Σ term(i) of both, with one wait.
+  template <class Term>
+  Sums sum(int64_t m, const Term& term) {
+    const int64_t blocks = std::min(sum_blocks, (m + cuda::threads - 1) / cuda::threads);
+    resize(partial_, blocks);
+    launch_sum(term, m, partial_.data(), blocks, stream_);
+    Sums host[sum_blocks], total{0, 0};
+    cuda::copy_out(host, partial_.data(), blocks * int64_t{sizeof(Sums)}, stream_);
+    for (int64_t b = 0; b < blocks; ++b) {
+      total.first += host[b].first;
+      total.second += host[b].second;
+    }
+    return total;
+  }
+
+  // --- cuBLAS. Row-major (n, k) is, read by columns, its transpose.
+
+  // C += A Aᵀ, or AᵀA: the upper triangle of n x n.
+  void syrk(int trans, int64_t n, int64_t k, const T* A, int64_t lda, T* C) {
+    const T one = 1;
+    check_cublas(blas().syrk(cublas(), upper_triangle, trans, n, k, &one, A, lda, &one, C, n),
+                 "cublas syrk");
+  }
+  // y = op(A) x + beta y, A m x n
+  void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, int64_t incx,
+            T beta, T* y) {
+    const T one = 1;
+    check_cublas(blas().gemv(cublas(), trans, m, n, &one, A, lda, x, incx, &beta, y, 1),
+                 "cublas gemv");
+  }
+  void symv(int64_t n, const T* A, const T* x, T* y) {
+    const T one = 1, zero = 0;
+    check_cublas(blas().symv(cublas(), upper_triangle, n, &one, A, n, x, 1, &zero, y, 1),
+                 "cublas symv");
+  }
+  // x = op(R)⁻¹ x
+  void trsv(int trans, int64_t n, const T* R, int64_t ld, T* x) {
+    check_cublas(blas().trsv(cublas(), upper_triangle, trans, any_diagonal, n, R, ld, x, 1),
+                 "cublas trsv");
+  }
+
+  // --- cuSOLVER
+
+  // The upper triangle of A by columns becomes its factor. *info() tells success, on the device.
+  void potrf(int64_t n, T* A) {
+    constexpr int type = cuda_type<T>;
+    size_t device = 0, host = 0;
+    const Libraries& l = libraries();
+    check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, n, type,
+                                       &device, &host),
+                   "cusolverDnXpotrf_bufferSize");
+    make_room(device, host);
+    check_cusolver(l.potrf(cusolver(), params(), upper_triangle, n, type, A, n, type, work_.data(),
+                           device, host_work_.data(), host, info()),
+                   "cusolverDnXpotrf");
+  }
+  void potrs(int64_t n, const T* L, T* b) {
+    constexpr int type = cuda_type<T>;
+    check_cusolver(libraries().potrs(cusolver(), params(), upper_triangle, n, 1, type, L, n, type,
+                                     b, n, info() + 1),
+                   "cusolverDnXpotrs");
+  }
+  // Householder triangularization of the column-major W (rows x columns, columns <= rows).
+  void geqrf(int64_t rows, int64_t columns, T* W) {
+    constexpr int type = cuda_type<T>;
+    resize(tau_, columns);
+    size_t device = 0, host = 0;
+    const Libraries& l = libraries();
+    check_cusolver(l.geqrf_buffer_size(cusolver(), params(), rows, columns, type, W, rows, type,
+                                       tau_.data(), type, &device, &host),
+                   "cusolverDnXgeqrf_bufferSize");
+    make_room(device, host);
+    check_cusolver(l.geqrf(cusolver(), params(), rows, columns, type, W, rows, type, tau_.data(),
+                           type, work_.data(), device, host_work_.data(), host, info()),
+                   "cusolverDnXgeqrf");
+  }
+
+  // Two numbers on the device: of the last potrf or geqrf, and of the last potrs.
+  int* info() {
+    resize(info_, 2);
+    return info_.data();
+  }
+
+  // Rows that a copy of n columns may have at once, beyond 4 n: 32 MB of double.
+  static int64_t chunk(int64_t n) { return std::max<int64_t>(4 * n, (int64_t{1} << 22) / (n + 1)); }
+
+  Vector scratch;
+
+ private:
+  static constexpr int64_t item = sizeof(T);
+
+  static const DeviceBlas<T>& blas() { return libraries().template blas<T>(); }
+  void* cublas() const { return (*handles_)->cublas; }
+  void* cusolver() const { return (*handles_)->cusolver; }
+  void* params() const { return (*handles_)->params; }
+
+  void make_room(size_t device, size_t host) {
+    resize(work_, static_cast<int64_t>(device));
+    if (host_work_.size() < host) host_work_.resize(host);
+  }
+
+  Allocator allocate_;
+  std::unique_ptr<BorrowedHandles> handles_;
+  cuda::Stream stream_ = nullptr;
+  bool started_ = false;
+  DeviceVector<Sums> partial_;
+  DeviceVector<T> tau_;
+  DeviceVector<char> work_;
+  DeviceVector<int> info_;
+  std::vector<char> host_work_;
+};
+
+}  // namespace steepest::linalg

@@ -1,0 +1,19 @@
+// The launches over residuals, to be included after their definition.
+#pragma once
+#include "linalg/device/launch.hpp"
+#include "nlls/loss_terms.hpp"
+
+namespace steepest::linalg {
+
+using nlls::RobustCosts;
+using nlls::SquaredCosts;
+using nlls::WeighRows;
+
+template void launch_each(const WeighRows<float>&, int64_t, cuda::Stream);
+template void launch_each(const WeighRows<double>&, int64_t, cuda::Stream);
+template void launch_sum(const SquaredCosts<float>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const SquaredCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const RobustCosts<float>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const RobustCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
+
+}  // namespace steepest::linalg

@@ -1,0 +1,68 @@
+// One residual's part of the cost, and the weights of its row: what runs over all of them, on the
+// host or on a device.
+#pragma once
+#include <cstdint>
+
+#include "linalg/space.hpp"
+#include "nlls/loss.hpp"
+
+namespace steepest::nlls {
+
+// f², and f² less that of the trial: (f - f₊)(f + f₊); nothing where there is no f before it.
+template <class T>
+struct SquaredCosts {
+  const T *trial, *before;
+
+  STEEPEST_HD linalg::Sums operator()(int64_t i) const {
+    const double b = static_cast<double>(trial[i]);
+    if (!before) return {b * b, 0};
+    const double a = static_cast<double>(before[i]);
+    return {b * b, (a - b) * (a + b)};
+  }
+};
+
+// Residuals and a loss of them. given: ρ, ρ', ρ'' in three rows of m, for Loss::given.
+template <class T>
+struct Scaled {
+  Loss loss;
+  double f_scale;
+  const T *f, *given;
+  int64_t m;
+
+  STEEPEST_HD double z(int64_t i) const {
+    const double scaled = static_cast<double>(f[i]) / f_scale;
+    return scaled * scaled;
+  }
+  STEEPEST_HD Rho rho_at(int64_t i) const {
+    if (loss != Loss::given) return rho(loss, z(i));
+    return {static_cast<double>(given[i]), static_cast<double>(given[m + i]),
+            static_cast<double>(given[2 * m + i])};
+  }
+};
+
+template <class T>
+struct RobustCosts {
+  Scaled<T> trial;
+  const T *before;  // null: there is no accepted point
+  Scaled<T> accepted;
+
+  STEEPEST_HD linalg::Sums operator()(int64_t i) const {
+    const double value = trial.rho_at(i).value;
+    return {value, before ? accepted.rho_at(i).value - value : 0};
+  }
+};
+
+template <class T>
+struct WeighRows {
+  Scaled<T> trial;
+  T *jacobian, *residual;
+
+  STEEPEST_HD void operator()(int64_t i) const {
+    const Rho r = trial.rho_at(i);
+    const RowWeights<T> w = row_weights<T>(r.first, r.second, trial.z(i));
+    jacobian[i] = w.jacobian;
+    residual[i] = w.residual;
+  }
+};
+
+}  // namespace steepest::nlls

@@ -1,0 +1,136 @@
+"""Least squares on a CUDA device: the solver there, and how a problem gets to it.
+
+A problem lives on a device if x0 does, or the residuals at x0; all further residuals and Jacobians
+live there, too. What has n numbers is on the host within this package. Users' functions are handed
+x as the kind of array that x0 is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from steepest import devices
+from steepest.nlls.arrays import Array, device_of, jacobian, residual
+
+FOLDERS = ("cu13/lib", "cublas/lib", "cusolver/lib")  # of the wheels, in the folder nvidia
+
+
+class DeviceSolver:
+    """The solver in C++ over a CUDA device, with the members of the host's."""
+
+    def __init__(self, device: int, x0: Array, options: tuple[Any, ...]) -> None:
+        backend = devices.Cuda(device)
+        self.device, self._cupy = device, backend.cupy
+        self.array_type = self._cupy.ndarray
+        backend.module.load_libraries(library_folders())
+        kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
+        self._core = kind(device, *backend.streams_and_memory(), x0, options)
+        self._dtype = x0.dtype
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def tell_residual(self, f: Any, rho: Any = None) -> int:
+        if rho is not None:
+            rho = self._here("loss", rho)
+        phase: int = self._core.tell_residual(residual(self._here("fun", f), self._dtype), rho)
+        return phase
+
+    def tell_jacobian(self, J: Any) -> int:
+        phase: int = self._core.tell_jacobian(self._matrix("jac", J))
+        return phase
+
+    def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> int:
+        H = self._cupy.ascontiguousarray(self._matrix("JtJ", JtJ))
+        g = residual(self._here("Jtf", Jtf), self._dtype)
+        phase: int = self._core.tell_normal(cost, H, g)
+        return phase
+
+    def add_block(self, f: Any, J: Any) -> bool:
+        f = residual(self._here("fun", f), self._dtype)
+        return bool(self._core.add_block(f, self._matrix("jac", J)))
+
+    def x(self) -> Any:
+        """The accepted point."""
+        return self.to_device(self._core.x())
+
+    def fun(self) -> Any:
+        """Its residuals."""
+        f = self._empty()
+        self._core.read_fun(f)
+        return f
+
+    def state(self, with_fun: bool) -> tuple[Any, ...]:
+        """As the host's, its arrays CuPy's."""
+        x, _, grad, mask, _, *numbers = self._core.state()
+        weight = self._empty() if self._core.m and with_fun else None
+        if weight is not None and not self._core.read_weight(weight):
+            weight = None
+        x, grad, mask = map(self.to_device, (x, grad, mask))
+        return (x, self.fun() if with_fun else None, grad, mask, weight, *numbers)
+
+    def to_device(self, values: Array) -> Any:
+        with self._cupy.cuda.Device(self.device):
+            return self._cupy.asarray(values)
+
+    def _empty(self) -> Any:
+        with self._cupy.cuda.Device(self.device):
+            return self._cupy.empty(self._core.m, self._dtype)
+
+    def _here(self, name: str, value: Any) -> Any:
+        """`value`, which must live on the solver's device."""
+        device = device_of(value)
+        if device is None:
+            raise TypeError(
+                f"{name}: a {type(value).__name__} on the host, while the problem lives on CUDA "
+                f"device {self.device}; return an array of CuPy"
+            )
+        if device != self.device:
+            raise ValueError(
+                f"{name}: lives on CUDA device {device}, the problem on CUDA device {self.device}"
+            )
+        return devices.cuda_view(name, value)
+
+    def _matrix(self, name: str, value: Any) -> Any:
+        """One whose rows or columns lie without gaps."""
+        array = self._here(name, value)
+        if array.ndim == 2 and array.dtype == self._dtype and array.size:
+            down, across = array.strides
+            item, (m, n) = array.itemsize, array.shape
+            rows = across == item and down >= item * n and down % item == 0
+            columns = down == item and across >= item * m and across % item == 0
+            if rows or columns:
+                return array
+        return jacobian(array, self._dtype)
+
+
+def settle(solver: Any, f: Any) -> Any:
+    """The solver, on the device where the first residuals `f` live; the host's as it is."""
+    if type(f) is np.ndarray or isinstance(solver, DeviceSolver) or solver.nfev:
+        return solver
+    device = device_of(f)
+    return solver if device is None else DeviceSolver(device, solver.point(), solver.options)
+
+
+def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
+    """fun, handed its x as an array of CuPy."""
+    cupy = devices.Cuda(device).cupy
+
+    def on_device(x: Array, *args: Any, **kwargs: Any) -> Any:
+        with cupy.cuda.Device(device):
+            return fun(cupy.asarray(x), *args, **kwargs)
+
+    return on_device
+
+
+def library_folders() -> list[str]:
+    """Where wheels put cuBLAS and cuSOLVER."""
+    found = importlib.util.find_spec("nvidia")
+    roots = (found and found.submodule_search_locations) or ()
+    folders = [Path(root) / folder for root in roots for folder in FOLDERS]
+    return [str(folder) for folder in folders if folder.is_dir()]

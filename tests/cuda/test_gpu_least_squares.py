@@ -1,0 +1,142 @@
+"""On a GPU: least squares against the CPU, its waits, and streams."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from problems import nist
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module")
+def cupy():
+    return pytest.importorskip("cupy")
+
+
+def sines(m, n, dtype=float, seed=0):
+    """sin(A x) - y: residual and Jacobian for the arrays of a library, the start and A."""
+    rng = np.random.default_rng(seed)
+    A = (rng.standard_normal((m, n)) / np.sqrt(n)).astype(dtype)
+    true = rng.standard_normal(n)
+    y = (np.sin(A @ true) + 0.01 * rng.standard_normal(m)).astype(dtype)
+    x0 = (true + 0.1 * rng.standard_normal(n)).astype(dtype)
+
+    def problem(xp):
+        B, z = xp.asarray(A), xp.asarray(y)
+        return lambda x: xp.sin(B @ x) - z, lambda x: xp.cos(B @ x)[:, None] * B
+
+    return problem, x0
+
+
+def compare(cupy, got, want, rtol):
+    assert got.success and want.success
+    assert all(isinstance(v, cupy.ndarray) for v in (got.x, got.fun, got.jac, got.grad))
+    np.testing.assert_allclose(got.cost, want.cost, rtol=rtol)
+    np.testing.assert_allclose(cupy.asnumpy(got.x), want.x, rtol=rtol**0.5, atol=rtol**0.5)
+
+
+@pytest.mark.parametrize("m, n", [(50, 3), (1000, 30), (5000, 200)])
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
+def test_solvers(cupy, m, n, linear_solver, dtype):
+    problem, x0 = sines(m, n, dtype)
+    options = {"linear_solver": linear_solver}
+    fun, jac = problem(np)
+    want = st.least_squares(fun, x0, jac, **options)
+    fun, jac = problem(cupy)
+    got = st.least_squares(fun, cupy.asarray(x0), jac, **options)
+    compare(cupy, got, want, 1e-6 if dtype == np.float64 else 1e-3)
+    assert got.x.dtype == got.jac.dtype == dtype
+    by_columns = st.least_squares(
+        fun, cupy.asarray(x0), lambda x: cupy.asfortranarray(jac(x)), **options
+    )
+    compare(cupy, by_columns, want, 1e-6 if dtype == np.float64 else 1e-3)
+
+
+@pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy", "arctan", "tukey"])
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+def test_losses(cupy, loss, linear_solver):
+    problem, x0 = sines(1000, 20)
+    options = {"loss": loss, "f_scale": 0.02, "linear_solver": linear_solver}
+    fun, jac = problem(np)
+    want = st.least_squares(fun, x0, jac, **options)
+    fun, jac = problem(cupy)
+    compare(cupy, st.least_squares(fun, cupy.asarray(x0), jac, **options), want, 1e-5)
+
+
+@pytest.mark.parametrize("jac", ["exact", "2-point", "3-point"])
+def test_bounds_and_differences(cupy, jac):
+    problem, x0 = sines(200, 10)
+    bounds = (x0 - 0.05, x0 + 0.05)
+    fun, exact = problem(np)
+    want = st.least_squares(fun, x0, exact if jac == "exact" else jac, bounds=bounds)
+    fun, exact = problem(cupy)
+    got = st.least_squares(fun, cupy.asarray(x0), exact if jac == "exact" else jac, bounds=bounds)
+    compare(cupy, got, want, 1e-6)
+    np.testing.assert_array_equal(cupy.asnumpy(got.active_mask), want.active_mask)
+
+
+def test_blocks_and_normal_equations(cupy):
+    problem, x0 = sines(1000, 20)
+    fun, jac = problem(np)
+    want = st.least_squares(fun, x0, jac)
+    fun, jac = problem(cupy)
+
+    def blocks(x):
+        f, J = fun(x), jac(x)
+        for i in range(0, 1000, 130):
+            yield f[i : i + 130], J[i : i + 130]
+
+    got = st.least_squares(blocks, cupy.asarray(x0), True)
+    np.testing.assert_allclose(got.cost, want.cost, rtol=1e-6)
+    np.testing.assert_allclose(cupy.asnumpy(got.stderr()), want.stderr(), rtol=1e-4)
+    s = st.LeastSquares(cupy.asarray(x0))
+    while not s.done:
+        f, J = fun(s.x), jac(s.x)
+        s.tell_normal(float(0.5 * f @ f), J.T @ J, J.T @ f)
+    np.testing.assert_allclose(s.result().cost, want.cost, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Misra1a", "Chwirut2", "Gauss1", "Rat42", "Thurber"])
+def test_curve_fit_on_nist(cupy, name):
+    problem = nist.load(name)
+
+    def there(x, *b):  # by way of the host: what is tried is the solver
+        return cupy.asarray(problem.model(cupy.asnumpy(x), *b))
+
+    x, y = cupy.asarray(problem.x), cupy.asarray(problem.y)
+    got, cov = st.curve_fit(there, x, y, problem.starts[1])
+    want, other = st.curve_fit(problem.model, problem.x, problem.y, problem.starts[1])
+    np.testing.assert_allclose(cupy.asnumpy(got), want, rtol=1e-5)
+    np.testing.assert_allclose(cupy.asnumpy(cov), other, rtol=1e-3)
+
+
+def test_a_stream_of_ones_own(cupy):
+    problem, x0 = sines(1000, 20)
+    fun, jac = problem(cupy)
+    want = st.least_squares(fun, cupy.asarray(x0), jac)
+    cupy.cuda.get_current_stream().synchronize()
+    with cupy.cuda.Stream(non_blocking=True):
+        got = st.least_squares(fun, cupy.asarray(x0), jac)
+        assert float(abs(got.x - want.x).max()) < 1e-8
+
+
+def test_each_question_is_one_wait(cupy):
+    from steepest import _cuda
+
+    problem, x0 = sines(1000, 20)
+    fun, jac = problem(cupy)
+    before = _cuda.calls()[2]
+    fit = st.least_squares(fun, cupy.asarray(x0), jac)
+    waits = _cuda.calls()[2] - before
+    assert waits <= fit.nfev + 2 * fit.njev + fit.nfev  # a step again for each rejection
+
+
+def test_a_singular_system(cupy):
+    A = cupy.asarray(np.outer(np.arange(1.0, 7.0), [1, 2, 3]))
+    with pytest.raises(np.linalg.LinAlgError, match="method 'gn': JᵀJ is singular"):
+        st.least_squares(lambda x: A @ x - 1, cupy.ones(3), lambda x: A, method="gn")
+    assert st.least_squares(lambda x: A @ x - 1, cupy.ones(3), lambda x: A).success

@@ -1,0 +1,482 @@
+"""Least squares on device arrays: the solver over a simulated device and fake libraries.
+
+All of the package but launches and NVIDIA's libraries: what the tests with a GPU repeat on one.
+"""
+
+from __future__ import annotations
+
+import fake_cupy
+import numpy as np
+import pytest
+
+import steepest as st
+from problems import nist
+
+LOSSES = ("soft_l1", "huber", "cauchy", "arctan", "tukey")
+
+
+@pytest.fixture(autouse=True)
+def libraries_to_be_found(device, libraries, monkeypatch):
+    monkeypatch.setattr("steepest.nlls.device.library_folders", lambda: [str(libraries)])
+    return libraries
+
+
+def up(values, device=0):
+    return fake_cupy.ndarray(np.array(values, order="K"), device)
+
+
+def down(value):
+    """What was answered on the device, on the host."""
+    assert type(value) is fake_cupy.ndarray
+    return value.held
+
+
+def there(fun):
+    """A function of host arrays as one of device arrays."""
+
+    def on_device(x, *args):
+        value = fun(x.held if isinstance(x, fake_cupy.ndarray) else x, *args)
+        return tuple(map(up, value)) if isinstance(value, tuple) else up(value)
+
+    return on_device
+
+
+def decay(m=40, noise=0.01, dtype=float):
+    """y = a exp(-b t) + c with noise: residual, Jacobian, start."""
+    t = np.linspace(0, 3, m)
+    y = 2 * np.exp(-1.5 * t) + 0.5 + noise * np.random.default_rng(1).standard_normal(m)
+
+    def fun(p):
+        return (p[0] * np.exp(-p[1] * t) + p[2] - y).astype(np.result_type(p, dtype))
+
+    def jac(p):
+        e = np.exp(-p[1] * t)
+        return np.stack([e, -p[0] * t * e, np.ones(m)], axis=1).astype(dtype)
+
+    return fun, jac, np.array([1.0, 1.0, 0.0], dtype)
+
+
+def same(got, want, rtol=1e-6, atol=1e-9):
+    """Two fits agree; the first is on the device."""
+    np.testing.assert_allclose(down(got.x), want.x, rtol=rtol, atol=atol)
+    np.testing.assert_allclose(got.cost, want.cost, rtol=1e-6, atol=1e-12)
+    assert (got.status > 0) == (want.status > 0)
+    assert down(got.grad).shape == want.grad.shape
+    np.testing.assert_array_equal(down(got.active_mask), want.active_mask)
+    if want.jac is not None:
+        np.testing.assert_allclose(down(got.fun), want.fun, rtol=rtol, atol=1e-6)
+        np.testing.assert_allclose(down(got.jac), want.jac, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("start", (0, 1))
+@pytest.mark.parametrize("name", nist.NAMES)
+@pytest.mark.parametrize("linear_solver", ("auto", "qr"))
+def test_nist(name, start, linear_solver):
+    problem = nist.load(name)
+    x0 = problem.starts[start]
+    options = {"linear_solver": linear_solver}
+    want = st.least_squares(problem.residual, x0, problem.jacobian, **options)
+    got = st.least_squares(there(problem.residual), up(x0), there(problem.jacobian), **options)
+    found = min(problem.digits(want.x), 5)
+    assert problem.digits(down(got.x)) >= found - 0.5
+    np.testing.assert_allclose(down(got.stderr()), want.stderr(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ("lm", "levenberg", "gn"))
+@pytest.mark.parametrize("linear_solver", ("auto", "cholesky", "qr", "cg"))
+@pytest.mark.parametrize("layout", ("C", "F", "rows of a larger array"))
+def test_methods_solvers_and_layouts(method, linear_solver, layout):
+    if method == "gn" and linear_solver == "cg":
+        pytest.skip("cg needs damping")
+    fun, jac, x0 = decay()
+
+    def laid_out(x):
+        J = jac(x.held)
+        if layout == "rows of a larger array":
+            wide = up(np.full((len(J), 7), np.nan))
+            wide[:, 2:5] = up(J)
+            return wide[:, 2:5]
+        return fake_cupy.ndarray(np.array(J, order=layout))
+
+    options = {"method": method, "linear_solver": linear_solver}
+    want = st.least_squares(fun, x0, jac, **options)
+    got = st.least_squares(there(fun), up(x0), laid_out, **options)
+    same(got, want)
+    assert got.success and (got.nfev, got.njev) == (want.nfev, want.njev)
+    np.testing.assert_allclose(down(got.covariance()), want.covariance(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("linear_solver", ("auto", "qr", "cg"))
+@pytest.mark.parametrize("order", "CF")
+def test_losses(loss, linear_solver, order):
+    fun, jac, x0 = decay(m=300)  # more than one block of threads, several chunks of sums
+
+    def outlying(p):
+        f = fun(p)
+        f[::29] += 1
+        return f
+
+    options = {"loss": loss, "f_scale": 0.05, "linear_solver": linear_solver}
+    want = st.least_squares(outlying, x0, jac, **options)
+    got = st.least_squares(
+        there(outlying),
+        up(x0),
+        lambda x: fake_cupy.ndarray(np.array(jac(x.held), order=order)),
+        **options,
+    )
+    same(got, want, rtol=1e-4)
+    assert (got.nfev, got.njev) == (want.nfev, want.njev)  # by the same way
+
+
+def test_a_loss_of_ones_own():
+    fun, jac, x0 = decay()
+    want = st.least_squares(fun, x0, jac, loss="cauchy", f_scale=0.1)
+
+    def cauchy(z):
+        assert type(z) is fake_cupy.ndarray
+        t = 1 + z
+        return fake_cupy.stack([fake_cupy.log1p(z), 1 / t, -1 / t**2])
+
+    same(st.least_squares(there(fun), up(x0), there(jac), loss=cauchy, f_scale=0.1), want)
+
+
+@pytest.mark.parametrize("linear_solver", ("auto", "qr", "cg"))
+@pytest.mark.parametrize("jac", (True, False), ids=("exact", "2-point"))
+def test_bounds(linear_solver, jac):
+    fun, exact, x0 = decay()
+    bounds = ([0.0, 0.5, 0.6], [1.5, 9.0, 2.0])
+    x0 = np.array([1.0, 1.0, 1.0])
+    want = st.least_squares(
+        fun, x0, exact if jac else "2-point", bounds=bounds, linear_solver=linear_solver
+    )
+    got = st.least_squares(
+        there(fun),
+        up(x0),
+        there(exact) if jac else "2-point",
+        bounds=tuple(map(up, bounds)),
+        linear_solver=linear_solver,
+        x_scale=None,
+    )
+    same(got, want, rtol=1e-5)
+    assert (got.nfev, got.njev) == (want.nfev, want.njev)
+    assert want.active_mask.any()
+
+
+@pytest.mark.parametrize("linear_solver", ("auto", "qr"))
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damped_step_in_a_box(linear_solver, seed):
+    """The first step alone: with λ, from s that is not zero on the variables that are free."""
+    rng = np.random.default_rng(seed)
+    A, b = rng.standard_normal((12, 6)), rng.standard_normal(12)
+    half = 0.2 * rng.random(6)
+    options = {"bounds": (-half, half), "damping": 0.5, "max_nfev": 2}
+    options["linear_solver"] = linear_solver
+    want = st.least_squares(lambda x: A @ x - b, np.zeros(6), lambda x: A, **options)
+    got = st.least_squares(
+        there(lambda x: A @ x - b), up(np.zeros(6)), there(lambda x: A), **options
+    )
+    np.testing.assert_allclose(down(got.x), want.x, rtol=1e-10, atol=1e-13)
+    assert want.active_mask.any() and not want.active_mask.all()
+
+
+@pytest.mark.parametrize("linear_solver", ("auto", "cholesky", "qr", "cg"))
+def test_rank_deficient(linear_solver):
+    A, b = np.outer(np.arange(1.0, 7.0), [1, 2, 3]), np.arange(6.0)
+    got = st.least_squares(
+        there(lambda x: A @ x - b),
+        up(np.ones(3)),
+        there(lambda x: A),
+        linear_solver=linear_solver,
+    )
+    best = np.linalg.lstsq(A, b, rcond=None)[0]
+    assert got.success
+    np.testing.assert_allclose(got.cost, 0.5 * np.sum((A @ best - b) ** 2), rtol=1e-6)
+    words = "method 'gn': JᵀJ is singular"
+    with pytest.raises(np.linalg.LinAlgError, match=words):
+        st.least_squares(
+            there(lambda x: A @ x - b), up(np.ones(3)), there(lambda x: A), method="gn"
+        )
+
+
+def test_cholesky_gives_way_to_qr():
+    """A Jacobian whose condition number, squared, is beyond rounding."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((20, 4)) @ np.array(
+        [[1, 1, 0, 0], [0, 3e-9, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    )
+    b = A @ [1.0, -1.0, 2.0, 0.5]
+    fit = st.least_squares(there(lambda x: A @ x - b), up(np.zeros(4)), there(lambda x: A))
+    want = st.least_squares(lambda x: A @ x - b, np.zeros(4), lambda x: A)
+    assert fit.success and fit.cost < 1e-18 and want.cost < 1e-18
+
+
+@pytest.mark.parametrize("linear_solver", ("auto", "qr"))
+@pytest.mark.parametrize("loss", ("linear", "huber"))
+@pytest.mark.parametrize("home", (up, np.array), ids=("x0 there", "x0 here"))
+def test_blocks_of_rows(linear_solver, loss, home):
+    fun, jac, x0 = decay(m=50)
+    options = {"linear_solver": linear_solver, "loss": loss, "f_scale": 0.02}
+
+    def blocks(x, place):
+        x = x.held if isinstance(x, fake_cupy.ndarray) else x
+        f, J = fun(x), jac(x)
+        for i in range(0, 50, 7):
+            yield place(f[i : i + 7]), place(J[i : i + 7])
+
+    want = st.least_squares(lambda x: blocks(x, np.array), x0, True, **options)
+    got = st.least_squares(lambda x: blocks(x, up), home(x0), True, **options)
+    same(got, want, rtol=1e-5)
+    assert got.fun is None and got.jac is None
+    np.testing.assert_allclose(down(got.stderr()), want.stderr(), rtol=1e-4)
+
+
+def test_residual_and_jacobian_together():
+    fun, jac, x0 = decay()
+    want = st.least_squares(lambda x: (fun(x), jac(x)), x0, True)
+    same(st.least_squares(there(lambda x: (fun(x), jac(x))), up(x0), True), want)
+
+
+def test_float32_stays_float32():
+    fun, jac, x0 = decay(dtype=np.float32)
+    want = st.least_squares(fun, x0, jac)
+    got = st.least_squares(there(fun), up(x0), there(jac))
+    assert down(got.x).dtype == down(got.fun).dtype == down(got.jac).dtype == np.float32
+    same(got, want, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("scheme", ("2-point", "3-point", "cs"))
+@pytest.mark.parametrize("home", (up, np.array), ids=("x0 there", "x0 here"))
+def test_differences(scheme, home):
+    fun, _, x0 = decay()
+    kinds = set()
+
+    def seen(x):
+        kinds.add(type(x))
+        return there(fun)(x)
+
+    want = st.least_squares(fun, x0, scheme)
+    got = st.least_squares(seen, home(x0), scheme)
+    same(got, want)
+    assert kinds == {type(home(x0))}  # x is of x0's kind
+    assert got.nfev == want.nfev
+
+
+def test_differences_bring_one_vector_a_jacobian_to_the_host():
+    fun, _, x0 = decay()
+    before = fake_cupy.read_back[0]
+    fit = st.least_squares(there(fun), list(x0))
+    assert fake_cupy.read_back[0] - before <= fit.njev
+
+
+def test_inside_out_and_its_callbacks():
+    fun, jac, x0 = decay()
+    want = st.least_squares(fun, x0, jac)
+    s = st.LeastSquares(up(x0))
+    while not s.done:
+        assert type(s.x) is fake_cupy.ndarray
+        s.tell(there(fun)(s.x), there(jac))
+    same(s.result(), want)
+    seen = []
+    st.least_squares(
+        there(fun),
+        up(x0),
+        there(jac),
+        callback=lambda intermediate_result: seen.append(intermediate_result),
+    )
+    assert len(seen) == want.nit
+    np.testing.assert_allclose(down(seen[-1].x), want.x, rtol=1e-6)
+    assert down(seen[-1].fun).shape == want.fun.shape
+    stopped = st.least_squares(there(fun), up(x0), there(jac), callback=lambda x: x.ndim == 1)
+    assert stopped.status == -2 and stopped.nit == 1
+
+
+@pytest.mark.parametrize("home", (up, np.array), ids=("x0 there", "x0 here"))
+def test_normal_equations(home):
+    fun, jac, x0 = decay()
+    want = st.least_squares(fun, x0, jac)
+    s = st.LeastSquares(home(x0))
+    while not s.done:
+        x = s.x.held if home is up else s.x
+        f, J = fun(x), jac(x)
+        s.tell_normal(0.5 * f @ f, up(J.T @ J), up(J.T @ f))
+    result = s.result()
+    np.testing.assert_allclose(down(result.x), want.x, rtol=1e-6)
+    np.testing.assert_allclose(
+        down(result.covariance(absolute_sigma=True)),
+        want.covariance(absolute_sigma=True),
+        rtol=1e-5,
+    )
+
+
+def test_summary_and_check_jacobian(capsys):
+    fun, jac, x0 = decay()
+    fit = st.least_squares(there(fun), up(x0), there(jac), verbose=2)
+    fit.summary(["a", "b", "c"])
+    want = st.least_squares(fun, x0, jac)
+    want.summary(["a", "b", "c"])
+    printed = capsys.readouterr().out
+    assert printed.count(f"a =  {want.x[0]:.6f}") == 2
+    check = st.check_jacobian(there(fun), there(lambda x: 2 * jac(x)), up(x0))
+    assert check.error == pytest.approx(0.5, abs=1e-3)
+
+
+def test_each_question_is_one_transfer(device):
+    """Launches, copies and waits of an iteration whose step is taken at once."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    counts = []
+
+    def counted(call, *args):
+        before = device.calls()
+        call(*args)
+        return [b - a for a, b in zip(before, device.calls(), strict=True)]
+
+    while not s.done:
+        nit, f, J = s.nit, there(fun)(s.x), there(jac)(s.x)
+        solver = s._solver
+        residual = counted(solver.tell_residual, f)
+        if solver.phase == 1:
+            linearization = counted(solver.tell_jacobian, J)
+            counts.append((nit, residual, linearization))
+    # the residuals: copied, summed, the sums read back
+    assert all(residual == [1, 2, 1] for _, residual, _ in counts)
+    # J: gradient and norms read back, then the step with its product
+    plain = [calls for nit, _, calls in counts if nit > 0 and calls[2] <= 2]
+    assert len(plain) >= 3
+    assert all(waits == 2 and copies == 3 for _, copies, waits in plain[:-1])
+    assert all(launches <= 9 for launches, _, _ in plain)
+
+
+def test_host_and_device_do_not_mix():
+    fun, jac, x0 = decay()
+    with pytest.raises(TypeError, match="fun: a ndarray on the host, while the problem lives on"):
+        st.least_squares(fun_of_device(fun), up(x0), there(jac))
+    with pytest.raises(TypeError, match="jac: a ndarray on the host, while the problem lives on"):
+        st.least_squares(there(fun), up(x0), fun_of_device(jac))
+    with pytest.raises(TypeError, match="jac: lives on a CUDA device, the residuals at x0 on the"):
+        st.least_squares(fun, x0, there(jac))
+    answers = iter((fun(x0), up(fun(x0))))
+    with pytest.raises(TypeError, match="fun: lives on a CUDA device, the residuals at x0 on the"):
+        st.least_squares(lambda x: next(answers), x0, jac)
+    words = "fun: lives on CUDA device 1, the problem on CUDA device 0"
+    with pytest.raises(ValueError, match=words):
+        st.least_squares(lambda x: up(fun(x.held), 1), up(x0), there(jac))
+
+
+def fun_of_device(fun):
+    return lambda x: fun(x.held)
+
+
+def test_bad_shapes_and_dtypes_are_named():
+    fun, jac, x0 = decay()
+    with pytest.raises(ValueError, match=r"jac: shape \(40, 2\); wanted is \(40, 3\)"):
+        st.least_squares(there(fun), up(x0), there(lambda x: jac(x)[:, :2]))
+    with pytest.raises(TypeError, match="fun: dtype complex128; wanted are real numbers"):
+        st.least_squares(there(lambda x: fun(x) * 1j), up(x0), there(jac))
+    with pytest.raises(ValueError, match="fun: Residuals are not finite in the initial point"):
+        st.least_squares(there(lambda x: fun(x) * np.nan), up(x0), there(jac))
+    with pytest.raises(ValueError, match="jac: not finite at x0"):
+        st.least_squares(there(fun), up(x0), there(lambda x: jac(x) * np.nan))
+    with pytest.raises(ValueError, match=r"x0: x0\[1\] is nan; wanted is finite"):
+        st.least_squares(there(fun), up([1.0, np.nan, 0.0]), there(jac))
+
+
+def test_no_memory():
+    fun, jac, x0 = decay()
+    fails = 0
+    for fake_cupy.left[0] in range(100):  # allocations that succeed
+        s = st.LeastSquares([0.0])
+        try:
+            s = st.LeastSquares(up(x0), linear_solver="qr")
+            while not s.done:
+                s.tell(there(fun)(s.x), there(jac))
+            break
+        except MemoryError as error:
+            assert "Out of memory allocating" in str(error)
+            fails += 1
+        if s.x.size == 3 and not s.done:  # half an iteration is not gone on with
+            with pytest.raises(st.BackendError, match="an earlier call failed on the device; make"):
+                s.tell(there(fun)(s.x), there(jac))
+    assert fails > 10 and s.done
+
+
+def test_a_failure_of_a_library_carries_its_code_and_text(libraries):
+    import ctypes
+
+    fake = {
+        name: ctypes.CDLL(libraries / name) for name in ("libcublas.so.13", "libcusolver.so.12")
+    }
+    fun, jac, x0 = decay()
+    st.least_squares(there(fun), up(x0), there(jac))  # the libraries are loaded
+
+    def failing(name, status):
+        def jacobian(x):
+            fake[name].fake_fail(status)
+            return there(jac)(x)
+
+        return jacobian
+
+    words = r"cublas syrk: cuBLAS error 13 \(CUBLAS_STATUS_FAKE\): what the library says"
+    with pytest.raises(st.BackendError, match=words):
+        st.least_squares(there(fun), up(x0), failing("libcublas.so.13", 13))
+    words = r"cusolverDnXpotrf_bufferSize: cuSOLVER error 7 \(CUSOLVER_STATUS_INTERNAL_ERROR\)"
+    with pytest.raises(st.BackendError, match=words):
+        st.least_squares(there(fun), up(x0), failing("libcusolver.so.12", 7))
+
+
+def curve(x, a, b):
+    return a * fake_cupy.exp(-b * x)
+
+
+def host_curve(x, a, b):
+    return a * np.exp(-b * x)
+
+
+def curve_data():
+    x = np.linspace(0, 4, 30)
+    return x, host_curve(x, 2.5, 1.3) + 0.02 * np.random.default_rng(3).standard_normal(30)
+
+
+@pytest.mark.parametrize("method", ("lm", "trf"))
+@pytest.mark.parametrize("sigma", ("none", "vector", "matrix"))
+def test_curve_fit(method, sigma, monkeypatch):
+    x, y = curve_data()
+    spread = {"none": None, "vector": np.linspace(0.01, 0.03, 30)}.get(sigma)
+    if sigma == "matrix":
+        spread = np.diag(np.full(30, 4e-4)) + 1e-5
+        solve = np.linalg.solve
+        fake = fake_cupy._function(lambda root, rows, lower: solve(np.tril(root), rows))
+        there_is_cupyx(monkeypatch, fake)
+    given = None if spread is None else up(spread)
+    want = st.curve_fit(host_curve, x, y, sigma=spread, method=method, full_output=True)
+    got = st.curve_fit(curve, up(x), up(y), sigma=given, method=method, full_output=True)
+    for mine, other in zip(got[:2], want[:2], strict=True):
+        np.testing.assert_allclose(down(mine), other, rtol=1e-5, atol=1e-12)
+    for name, value in want[2].items():
+        if name == "nfev":
+            assert got[2][name] == value
+        else:
+            np.testing.assert_allclose(down(got[2][name]), value, rtol=1e-4, atol=1e-6)
+
+
+def there_is_cupyx(monkeypatch, solve_triangular):
+    import sys
+    from types import SimpleNamespace
+
+    linalg = SimpleNamespace(solve_triangular=solve_triangular)
+    for name in ("cupyx", "cupyx.scipy"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "cupyx.scipy.linalg", linalg)
+
+
+def test_curve_fit_leaves_out_what_is_missing():
+    x, y = curve_data()
+    y[3] = np.nan
+    want, _ = st.curve_fit(host_curve, x, y, nan_policy="omit")
+    got, _ = st.curve_fit(curve, up(x), up(y), nan_policy="omit")
+    np.testing.assert_allclose(down(got), want, rtol=1e-6)
+    with pytest.raises(ValueError, match="ydata: array must not contain infs or NaNs"):
+        st.curve_fit(curve, up(x), up(y))
+    with pytest.raises(TypeError, match="xdata, ydata: one lives on the host, the other on a CUDA"):
+        st.curve_fit(curve, up(x), y)

@@ -1,0 +1,240 @@
+// cuBLAS and cuSOLVER in plain loops over host memory: what the device's linear algebra calls of
+// them, as strict about arguments. One file under both names.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+struct Handle {
+  int kind;  // 1 cuBLAS, 2 cuSOLVER, 3 parameters
+};
+int next_status = 0;  // of the next call that computes
+
+constexpr size_t device_bytes = 40, host_bytes = 24;
+
+int begin(const void* handle, int kind, bool valid) {
+  if (!handle || static_cast<const Handle*>(handle)->kind != kind) return 1;
+  const int status = next_status;
+  next_status = 0;
+  return status ? status : valid ? 0 : kind == 1 ? 7 : 3;
+}
+
+template <class T>
+int syrk(void* handle, int uplo, int trans, int64_t n, int64_t k, const T* alpha, const T* a,
+         int64_t lda, const T* beta, T* c, int64_t ldc) {
+  if (int s = begin(handle, 1, uplo == 1 && lda >= (trans ? k : n) && ldc >= n)) return s;
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t i = 0; i <= j; ++i) {
+      T sum = 0;
+      for (int64_t l = 0; l < k; ++l) {
+        sum += trans ? a[i * lda + l] * a[j * lda + l] : a[l * lda + i] * a[l * lda + j];
+      }
+      T& to = c[j * ldc + i];
+      to = *alpha * sum + (*beta == 0 ? T(0) : *beta * to);
+    }
+  }
+  return 0;
+}
+
+template <class T>
+int gemv(void* handle, int trans, int64_t m, int64_t n, const T* alpha, const T* a, int64_t lda,
+         const T* x, int64_t incx, const T* beta, T* y, int64_t incy) {
+  if (int s = begin(handle, 1, m >= 0 && n >= 0 && lda >= std::max<int64_t>(m, 1))) return s;
+  const int64_t size = trans ? n : m, length = trans ? m : n;
+  for (int64_t i = 0; i < size; ++i) {
+    T sum = 0;
+    for (int64_t l = 0; l < length; ++l) {
+      sum += (trans ? a[i * lda + l] : a[l * lda + i]) * x[l * incx];
+    }
+    y[i * incy] = *alpha * sum + (*beta == 0 ? T(0) : *beta * y[i * incy]);
+  }
+  return 0;
+}
+
+template <class T>
+int symv(void* handle, int uplo, int64_t n, const T* alpha, const T* a, int64_t lda, const T* x,
+         int64_t incx, const T* beta, T* y, int64_t incy) {
+  if (int s = begin(handle, 1, uplo == 1 && lda >= n && *beta == 0)) return s;
+  for (int64_t i = 0; i < n; ++i) {
+    T sum = 0;
+    for (int64_t j = 0; j < n; ++j) {
+      sum += a[std::max(i, j) * lda + std::min(i, j)] * x[j * incx];
+    }
+    y[i * incy] = *alpha * sum;
+  }
+  return 0;
+}
+
+template <class T>
+void solve_upper(int trans, int64_t n, const T* a, int64_t lda, T* x) {
+  for (int64_t step = 0; step < n; ++step) {
+    const int64_t i = trans ? step : n - 1 - step;
+    for (int64_t l = trans ? 0 : i + 1; l < (trans ? i : n); ++l) {
+      x[i] -= (trans ? a[i * lda + l] : a[l * lda + i]) * x[l];
+    }
+    x[i] /= a[i * lda + i];
+  }
+}
+
+template <class T>
+int trsv(void* handle, int uplo, int trans, int diag, int64_t n, const T* a, int64_t lda, T* x,
+         int64_t incx) {
+  if (int s = begin(handle, 1, uplo == 1 && diag == 0 && lda >= n && incx == 1)) return s;
+  solve_upper(trans, n, a, lda, x);
+  return 0;
+}
+
+template <class T>
+void potrf(int64_t n, T* a, int64_t lda, int* info) {
+  *info = 0;
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t i = 0; i <= j; ++i) {
+      T sum = a[j * lda + i];
+      for (int64_t l = 0; l < i; ++l) sum -= a[i * lda + l] * a[j * lda + l];
+      if (i < j) {
+        a[j * lda + i] = sum / a[i * lda + i];
+      } else if (sum > 0) {
+        a[j * lda + j] = std::sqrt(sum);
+      } else {
+        *info = static_cast<int>(j + 1);
+        return;
+      }
+    }
+  }
+}
+
+template <class T>
+void geqrf(int64_t m, int64_t n, T* a, int64_t lda, T* tau) {
+  for (int64_t j = 0; j < std::min(m, n); ++j) {
+    T* v = a + j * lda;
+    T norm2 = 0;
+    for (int64_t i = j; i < m; ++i) norm2 += v[i] * v[i];
+    tau[j] = 0;
+    if (norm2 == 0) continue;
+    const T alpha = v[j] > 0 ? -std::sqrt(norm2) : std::sqrt(norm2), head = v[j] - alpha;
+    tau[j] = -head / alpha;
+    for (int64_t i = j + 1; i < m; ++i) v[i] /= head;
+    for (int64_t k = j + 1; k < n; ++k) {
+      T* w = a + k * lda;
+      T dot = w[j];
+      for (int64_t i = j + 1; i < m; ++i) dot += v[i] * w[i];
+      w[j] -= tau[j] * dot;
+      for (int64_t i = j + 1; i < m; ++i) w[i] -= tau[j] * dot * v[i];
+    }
+    v[j] = alpha;
+  }
+}
+
+int make(void** handle, int kind) {
+  static std::vector<Handle*> kept;  // as the process's, never freed
+  kept.push_back(new Handle{kind});
+  *handle = kept.back();
+  return 0;
+}
+
+bool room(size_t device, const void* on_device, size_t host, const void* on_host) {
+  return device == device_bytes && on_device && host == host_bytes && on_host;
+}
+
+}  // namespace
+
+extern "C" {
+
+void fake_fail(int status) { next_status = status; }
+
+int cublasCreate_v2(void** handle) { return make(handle, 1); }
+int cublasSetStream_v2(void* handle, void*) { return handle ? 0 : 1; }
+const char* cublasGetStatusName(int) { return "CUBLAS_STATUS_FAKE"; }
+const char* cublasGetStatusString(int) { return "what the library says"; }
+int cusolverDnCreate(void** handle) { return make(handle, 2); }
+int cusolverDnSetStream(void* handle, void*) { return handle ? 0 : 1; }
+int cusolverDnCreateParams(void** params) { return make(params, 3); }
+
+int cublasSsyrk_v2_64(void* h, int u, int t, int64_t n, int64_t k, const float* alpha,
+                      const float* a, int64_t lda, const float* beta, float* c, int64_t ldc) {
+  return syrk(h, u, t, n, k, alpha, a, lda, beta, c, ldc);
+}
+int cublasDsyrk_v2_64(void* h, int u, int t, int64_t n, int64_t k, const double* alpha,
+                      const double* a, int64_t lda, const double* beta, double* c, int64_t ldc) {
+  return syrk(h, u, t, n, k, alpha, a, lda, beta, c, ldc);
+}
+int cublasSgemv_v2_64(void* h, int t, int64_t m, int64_t n, const float* alpha, const float* a,
+                      int64_t lda, const float* x, int64_t incx, const float* beta, float* y,
+                      int64_t incy) {
+  return gemv(h, t, m, n, alpha, a, lda, x, incx, beta, y, incy);
+}
+int cublasDgemv_v2_64(void* h, int t, int64_t m, int64_t n, const double* alpha, const double* a,
+                      int64_t lda, const double* x, int64_t incx, const double* beta, double* y,
+                      int64_t incy) {
+  return gemv(h, t, m, n, alpha, a, lda, x, incx, beta, y, incy);
+}
+int cublasSsymv_v2_64(void* h, int u, int64_t n, const float* alpha, const float* a, int64_t lda,
+                      const float* x, int64_t incx, const float* beta, float* y, int64_t incy) {
+  return symv(h, u, n, alpha, a, lda, x, incx, beta, y, incy);
+}
+int cublasDsymv_v2_64(void* h, int u, int64_t n, const double* alpha, const double* a, int64_t lda,
+                      const double* x, int64_t incx, const double* beta, double* y, int64_t incy) {
+  return symv(h, u, n, alpha, a, lda, x, incx, beta, y, incy);
+}
+int cublasStrsv_v2_64(void* h, int u, int t, int d, int64_t n, const float* a, int64_t lda,
+                      float* x, int64_t incx) {
+  return trsv(h, u, t, d, n, a, lda, x, incx);
+}
+int cublasDtrsv_v2_64(void* h, int u, int t, int d, int64_t n, const double* a, int64_t lda,
+                      double* x, int64_t incx) {
+  return trsv(h, u, t, d, n, a, lda, x, incx);
+}
+
+int cusolverDnXpotrf_bufferSize(void* h, void* params, int uplo, int64_t n, int type_a,
+                                const void* a, int64_t lda, int type, size_t* device,
+                                size_t* host) {
+  if (int s = begin(h, 2, params && uplo == 1 && a && lda >= n && type == type_a)) return s;
+  *device = device_bytes;
+  *host = host_bytes;
+  return 0;
+}
+int cusolverDnXpotrf(void* h, void* params, int uplo, int64_t n, int type_a, void* a, int64_t lda,
+                     int type, void* device, size_t d, void* host, size_t e, int* info) {
+  const bool valid = params && uplo == 1 && lda >= n && type == type_a && room(d, device, e, host);
+  if (int s = begin(h, 2, valid)) return s;
+  type == 1 ? potrf(n, static_cast<double*>(a), lda, info)
+            : potrf(n, static_cast<float*>(a), lda, info);
+  return 0;
+}
+int cusolverDnXpotrs(void* h, void* params, int uplo, int64_t n, int64_t nrhs, int type_a,
+                     const void* a, int64_t lda, int type_b, void* b, int64_t ldb, int* info) {
+  const bool valid = params && uplo == 1 && nrhs == 1 && lda >= n && ldb >= n && type_a == type_b;
+  if (int s = begin(h, 2, valid)) return s;
+  const auto solve = [&](auto* L, auto* x) {
+    solve_upper(1, n, L, lda, x);
+    solve_upper(0, n, L, lda, x);
+  };
+  type_a == 1 ? solve(static_cast<const double*>(a), static_cast<double*>(b))
+              : solve(static_cast<const float*>(a), static_cast<float*>(b));
+  *info = 0;
+  return 0;
+}
+int cusolverDnXgeqrf_bufferSize(void* h, void* params, int64_t m, int64_t n, int type_a,
+                                const void* a, int64_t lda, int, const void* tau, int type,
+                                size_t* device, size_t* host) {
+  if (int s = begin(h, 2, params && a && tau && lda >= m && m >= n && type == type_a)) return s;
+  *device = device_bytes;
+  *host = host_bytes;
+  return 0;
+}
+int cusolverDnXgeqrf(void* h, void* params, int64_t m, int64_t n, int type_a, void* a, int64_t lda,
+                     int type_tau, void* tau, int type, void* device, size_t d, void* host,
+                     size_t e, int* info) {
+  const bool valid =
+      params && tau && lda >= m && type == type_a && type == type_tau && room(d, device, e, host);
+  if (int s = begin(h, 2, valid)) return s;
+  type == 1 ? geqrf(m, n, static_cast<double*>(a), lda, static_cast<double*>(tau))
+            : geqrf(m, n, static_cast<float*>(a), lda, static_cast<float*>(tau));
+  *info = 0;
+  return 0;
+}
+
+}  // extern "C"

@@ -1,0 +1,28 @@
+// The least-squares kernels' bodies over the simulated grid.
+#include "linalg/device/launch.hpp"
+#include "simulated.hpp"
+
+namespace steepest::linalg {
+
+template <class Body>
+void launch_each(const Body& body, int64_t n, cuda::Stream) {
+  cuda::simulated::launch([=] {
+    for (int64_t i = n; i-- > 0;) body(i);
+  });
+}
+
+template <class Term>
+void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream) {
+  using cuda::simulated::Team;
+  cuda::simulated::launch([=] {
+    cuda::simulated::run_grid<SumShared>(
+        static_cast<int>(blocks),
+        [&](const Team& team, SumShared& shared) { sum_block(term, m, partial, team, shared); });
+  });
+}
+
+}  // namespace steepest::linalg
+
+// after the definitions that they instantiate
+#include "linalg/device/instances.hpp"
+#include "nlls/device/instances.hpp"
