@@ -237,7 +237,7 @@ def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> 
         return None
     factor = 1.0 if absolute_sigma else 2 * result["cost"] / (m - n)
     if method == "lm":
-        scaled = scaled_inverse(result["jac"], factor)
+        scaled = scaled_inverse(arrays.factor(result["jac"]), factor)
     else:
         inverse = arrays.host(result.covariance(absolute_sigma=True))
         scaled = inverse * factor if math.isfinite(inverse.trace()) else None

@@ -76,7 +76,8 @@ class Differences:
             J[:, j], change = take(x, f, j, float(steps[j]))
             changes.append(change)
         if self.rel_step is None and scheme != "cs":
-            largest, *changes = changes if xp is np else host(xp.stack(changes))  # one transfer
+            there = changes if xp is np else host(xp.stack(changes))  # one transfer
+            largest, *changes = map(float, there)
             for j, change in enumerate(changes):
                 if change <= _NOISE * eps * largest and abs(x[j]) < 1:
                     J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))

@@ -206,7 +206,9 @@ def fit(
 
         solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
     else:
-        solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
+        solver, J = run(
+            solver, fun, jac, last_jacobian, diff_step, lower, upper, loss, f_scale, watch
+        )
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -217,6 +219,7 @@ def run(
     solver: Any,
     fun: Callable[[Array], Any],
     jac: Any,
+    last_jacobian: bool,
     diff_step: Any,
     lower: Array | None,
     upper: Array | None,
@@ -238,6 +241,8 @@ def run(
         if f is None:
             return solver, J
     solver = settle(solver, f)
+    if not last_jacobian:
+        solver.set_last_jacobian(False)
     if watch is not None:
         watch.solver = solver
     differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
