@@ -95,6 +95,29 @@ def test_hyperparameters_come_along_but_a_schedule_stays():
     assert scheduled.lr is schedule
 
 
+def test_a_loaded_number_takes_the_place_of_a_schedule():
+    opt, p = st.SGD(np.zeros(1), lr=0.5), np.zeros(1)
+    opt.step(np.ones(1))
+    scheduled = st.SGD(p, lr=lambda step: 8.0)
+    scheduled.load_state_dict(opt.state_dict())
+    scheduled.step(np.ones(1))
+    assert scheduled.lr == 0.5 and p[0] == -0.5
+
+
+@pytest.mark.parametrize("lr_in_velocity", [True, False])
+@pytest.mark.parametrize("carry", [by_dict, by_file])
+def test_iterates_are_by_the_last_step_after_a_change_and_a_load(carry, lr_in_velocity, tmp_path):
+    p = np.ones(3)
+    opt = st.Nesterov(p, lr=0.1, momentum=0.5, lr_in_velocity=lr_in_velocity)
+    opt.step(np.ones(3))
+    want = opt.iterates()
+    opt.lr, opt.momentum = 0.7, 0.25
+    fresh = st.Nesterov(p, lr=0.3, lr_in_velocity=lr_in_velocity)
+    carry(opt, fresh, tmp_path)
+    assert bits(opt.iterates()) == bits(want) == bits(fresh.iterates())
+    assert (fresh.lr, fresh.momentum) == (0.7, 0.25)
+
+
 def test_loading_into_arrays_of_another_layout():
     p, g = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)
     q = np.asfortranarray(p)
@@ -231,8 +254,9 @@ def test_paths_that_lead_nowhere(tmp_path):
         opt.load(tmp_path / "missing.npz")
     with pytest.raises(FileNotFoundError):
         opt.save(tmp_path / "no folder" / "run.npz")
-    with pytest.raises(TypeError):
-        opt.save(None)
+    for call in (opt.save, opt.load):
+        with pytest.raises(TypeError, match="^path: a NoneType where the name of a file is due"):
+            call(None)
     with pytest.raises(IsADirectoryError):
         opt.save(tmp_path)
     assert os.listdir(tmp_path) == []
