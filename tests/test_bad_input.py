@@ -508,6 +508,40 @@ def test_value_that_cannot_be_shown_in_full():
         st.SGD(np.ones(1), lr=[0] * 10_000)
 
 
+class Raises:
+    """Whatever is asked of it raises."""
+
+    def _raise(self, *args):
+        raise OSError("nobody catches this")
+
+    __float__ = __index__ = __iter__ = __repr__ = __eq__ = __bool__ = _raise
+    __hash__ = None
+
+
+def test_value_whose_members_raise(setup):
+    opt, _, unchanged = setup
+    for name in opt.checks:
+        if name == "betas":
+            message = "betas: what was given is not a pair of numbers"
+        else:
+            message = f"{name}: what was given is a Raises; allowed is"
+        with says(TypeError, message):
+            setattr(opt, name, Raises())
+        unchanged()
+    d = opt.state_dict()
+    d["step_count"] = Raises()
+    with says(
+        TypeError, "state_dict['step_count']: what was given is a Raises; allowed is a whole"
+    ):
+        opt.load_state_dict(d)
+    d = opt.state_dict()
+    for key in ("rule", "params", "param_names"):
+        group = {**d["param_groups"][0], key: Raises()}
+        with says(ValueError, f"{G}[0]: {key} what was given differ"):
+            opt.load_state_dict({**d, "param_groups": [group]})
+        unchanged()
+
+
 WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls).checks]
 BAD_BETAS = [
     ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),

@@ -248,6 +248,28 @@ def test_truncated_file(tmp_path):
         assert snapshot(opt, [p]) == before
 
 
+def test_a_byte_changed_in_a_file(tmp_path):
+    """Either the contents are the same, as the byte is not of them, or ValueError or TypeError."""
+    p = np.ones(5)
+    opt = st.NAdam([p], ema_decay=0.5)
+    opt.step([np.ones(5)])
+    path = tmp_path / "run.npz"
+    opt.save(path)
+    whole, before = path.read_bytes(), snapshot(opt, [p])
+    refused = 0
+    for i in range(0, len(whole), 3):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
+        try:
+            opt.load(path)
+        except (TypeError, ValueError):
+            refused += 1
+        assert snapshot(opt, [p]) == before
+    assert refused > len(whole) // 6
+    path.write_bytes(b"PK\x05\x06" + b"\x00" * 8 + b"\xff" * 8 + b"\x00\x00")  # seeks below 0
+    with pytest.raises(ValueError, match="not a file that Optimizer.save wrote"):
+        opt.load(path)
+
+
 def test_paths_that_lead_nowhere(tmp_path):
     opt = st.Adam(np.ones(1))
     with pytest.raises(FileNotFoundError):

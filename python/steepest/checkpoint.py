@@ -6,7 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -121,16 +121,14 @@ def _checked_groups(opt: Optimizer, groups: Any) -> list[tuple[dict[str, Any], l
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
         _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
-        if group["rule"] != rule:
-            raise ValueError(
-                f"{where}[{i}]: rule {group['rule']!r} differs from the present {rule!r}"
-            )
+        if not isinstance(group["rule"], str) or group["rule"] != rule:
+            given = check.shown(group["rule"])
+            raise ValueError(f"{where}[{i}]: rule {given} differs from the present {rule!r}")
         names = mine["param_names"]
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
             if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
-                raise ValueError(
-                    f"{where}[{i}]: {key} {group[key]!r} differ from the present {due!r}"
-                )
+                given = check.shown(group[key])
+                raise ValueError(f"{where}[{i}]: {key} {given} differ from the present {due!r}")
         first += len(names)
         new = {name: group[name] for name in values}
         if new["lr"] is None:
@@ -192,9 +190,9 @@ def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+    with np.load(opened, allow_pickle=False) as file:
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
         for key in file.files:
@@ -210,10 +208,9 @@ def _read(path: str) -> dict[str, Any]:
 def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
     """Read a file of ``save``."""
     name = _file(path)
-    try:
-        whole = _read(name)
-    except OSError:
-        raise
-    except Exception as error:  # of the zip, the arrays or the JSON in it
-        raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
+    with open(name, "rb") as opened:
+        try:
+            whole = _read(opened)
+        except Exception as error:  # of the zip, the arrays or the JSON in it
+            raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
     load_state_dict(opt, whole)

@@ -447,7 +447,7 @@ class Optimizer:
         checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Read what ``save`` wrote, as ``load_state_dict`` does."""
+        """Read what ``save`` wrote, as ``load_state_dict`` does; ValueError for any other file."""
         checkpoint.load(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
