@@ -404,6 +404,37 @@ def test_array_that_gets_another_shape_after_construction():
     assert (p == 0).all()
 
 
+@pytest.mark.parametrize("kind", [np.ndarray, np.memmap])
+@pytest.mark.parametrize("bound", [False, True])
+def test_parameter_made_read_only_after_construction(bound, kind):
+    params, grads = {"a": [np.ones(2), np.ones(3).view(kind)]}, {"a": [np.ones(2), np.ones(3)]}
+    opt = st.Adam(params, ema_decay=0.5)
+    opt.bind_grads(grads)
+    given = () if bound else (grads,)
+    opt.step(*given)
+    before = snapshot(opt, params["a"])
+    params["a"][1].flags.writeable = False
+    for options in ({}, dict(max_norm=1.0, zero_grad=True)):
+        with says(ValueError, 'params["a"][1]: read-only since the optimizer was made; no step'):
+            opt.step(*given, **options)
+        assert snapshot(opt, params["a"]) == before and (grads["a"][0] == 1).all()
+    params["a"][1].flags.writeable = True
+    opt.step(*given)
+    assert opt.step_count == 2
+
+
+def test_parameter_that_moves_after_construction():
+    p = np.ones(4)
+    opt = st.SGD([p], lr=0.1)
+    memory, kept = p.ctypes.data, []
+    while p.ctypes.data == memory:
+        kept.append(np.ones(4))  # so that it cannot grow in its place
+        p.resize(p.size * 64, refcheck=False)
+    with says(ValueError, "params[0]: its memory has moved since the optimizer was made"):
+        opt.step([np.ones(4)])
+    assert opt.step_count == 0
+
+
 def test_groups_mismatch():
     opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
     with says(TypeError, "grads: a ndarray where a list with an entry for each group is due"):
@@ -433,6 +464,7 @@ BAD_NUMBER = [
     (np.ones(1), TypeError, "array([1.]) is a ndarray; allowed is a number"),
     ([0.1], TypeError, "[0.1] is a list; allowed is a number"),
     (b"1", TypeError, "b'1' is a bytes; allowed is a number"),
+    (10**400, TypeError, "1000000000000000"),
 ]
 OF_CLASS = {
     "lr": CLASSES,
@@ -467,6 +499,49 @@ def test_hyperparameter_that_is_no_allowed_number(rule, name, value, error, mess
         assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
 
 
+def test_value_that_cannot_be_shown_in_full():
+    with says(TypeError, "lr: what was given is not a real number; allowed is a number, finite"):
+        st.SGD(np.ones(1), lr=10**5000)  # more digits than Python writes
+    with pytest.raises(
+        TypeError, match=r"^lr: \[0, 0, .{193}\.\.\. is a list; allowed is a number"
+    ):
+        st.SGD(np.ones(1), lr=[0] * 10_000)
+
+
+class Raises:
+    """Whatever is asked of it raises."""
+
+    def _raise(self, *args):
+        raise OSError("nobody catches this")
+
+    __float__ = __index__ = __iter__ = __repr__ = __eq__ = __bool__ = _raise
+    __hash__ = None
+
+
+def test_value_whose_members_raise(setup):
+    opt, _, unchanged = setup
+    for name in opt.checks:
+        if name == "betas":
+            message = "betas: what was given is not a pair of numbers"
+        else:
+            message = f"{name}: what was given is a Raises; allowed is"
+        with says(TypeError, message):
+            setattr(opt, name, Raises())
+        unchanged()
+    d = opt.state_dict()
+    d["step_count"] = Raises()
+    with says(
+        TypeError, "state_dict['step_count']: what was given is a Raises; allowed is a whole"
+    ):
+        opt.load_state_dict(d)
+    d = opt.state_dict()
+    for key in ("rule", "params", "param_names"):
+        group = {**d["param_groups"][0], key: Raises()}
+        with says(ValueError, f"{G}[0]: {key} what was given differ"):
+            opt.load_state_dict({**d, "param_groups": [group]})
+        unchanged()
+
+
 WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls).checks]
 BAD_BETAS = [
     ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),
@@ -477,6 +552,7 @@ BAD_BETAS = [
     ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
     ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
     ({0.9, 0.999}, TypeError, "betas: {"),
+    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2} is not a pair of numbers"),
     ("ab", TypeError, "betas[0]: 'a' is a str"),
     (None, TypeError, "betas: None is not a pair of numbers"),
 ]
@@ -506,6 +582,10 @@ def test_decay_rate_that_rounds_to_one():
     assert opt.betas == (0.9, 0.999)
     with says(ValueError, f"rho: {close!r} rounds to 1 in float32"):
         st.Adadelta(np.ones(3, F4), rho=close)
+    p, g, m, v = np.ones(3, F4), np.ones(3, F4), np.zeros(3, F4), np.zeros(3, F4)
+    with says(ValueError, message):
+        st.functional.adam(p, g, m, v, step=1, betas=(0.9, close))
+    assert (p == 1).all() and not m.any()
 
 
 def test_unknown_hyperparameters():
@@ -534,6 +614,15 @@ def test_hyperparameter_of_another_rule_is_not_set_in_vain():
     opt = st.SGD(np.ones(1), lr=0.1)
     with says(AttributeError, "betas: SGD has none; it has ['ema_decay', 'lr', 'maximize'"):
         opt.betas = (0.9, 0.99)
+
+
+def test_update_of_a_group_is_all_or_none():
+    group = st.Adam(np.ones(1)).param_groups[0]
+    with says(ValueError, "betas[0]: 2.0 is not allowed"):
+        group.update(lr=0.5, betas=(2, 2))
+    assert group["lr"] == 1e-3
+    group.update({"lr": 0.5}, eps=0.25)
+    assert (group["lr"], group["eps"]) == (0.5, 0.25)
 
 
 def test_dict_without_params_among_groups():
@@ -715,6 +804,17 @@ BAD_STATES = [
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
     (put(["param_groups", 0, "lr"], -1), ValueError, "lr: -1.0 is not allowed"),
     (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, "betas[1]: 1.0 is not allowed"),
+    (
+        put(["param_groups", 0, "last_step", "lr"], KeyError),
+        ValueError,
+        f"{G}[0]['last_step']: ['lr'] missing",
+    ),
+    (
+        put(["param_groups", 0, "last_step", "beta1"], np.nan),
+        ValueError,
+        f"{G}[0]['last_step']['beta1']: nan is not allowed",
+    ),
+    (put(["param_groups", 0, "last_step"], 1), TypeError, f"{G}[0]['last_step']: a int where a"),
     (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),
     (
         put(["param_groups", 0, "param_names"], ["a", "b", "c"]),
@@ -746,17 +846,17 @@ def test_what_is_no_state_dict(setup, given):
     unchanged()
 
 
-def test_schedule_that_raises_while_a_state_is_loaded():
-    p = np.ones(3)
-    opt = st.Adam(p, lr=0.1)
-    opt.step(np.ones(3))
-    d = opt.state_dict()
-    other = st.Adam(np.ones(3), lr=lambda step: 1 / 0)
-    before = snapshot(other, [])
-    with says(ZeroDivisionError, "division by zero"):
-        d["param_groups"][0]["lr"] = None
-        other.load_state_dict(d)
-    assert snapshot(other, []) == before
+def test_state_that_is_no_array(setup):
+    opt, _, unchanged = setup
+    for value, message in (
+        (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
+        ([[1.0], [1.0, 2.0]], "not an array: "),
+    ):
+        d = opt.state_dict()
+        d["state"][2]["exp_avg"] = value
+        with says(TypeError, f"{S}[2]['exp_avg']: {message}"):
+            opt.load_state_dict(d)
+        unchanged()
 
 
 @pytest.mark.parametrize("rule", CLASSES, ids=str)

@@ -95,6 +95,29 @@ def test_hyperparameters_come_along_but_a_schedule_stays():
     assert scheduled.lr is schedule
 
 
+def test_a_loaded_number_takes_the_place_of_a_schedule():
+    opt, p = st.SGD(np.zeros(1), lr=0.5), np.zeros(1)
+    opt.step(np.ones(1))
+    scheduled = st.SGD(p, lr=lambda step: 8.0)
+    scheduled.load_state_dict(opt.state_dict())
+    scheduled.step(np.ones(1))
+    assert scheduled.lr == 0.5 and p[0] == -0.5
+
+
+@pytest.mark.parametrize("lr_in_velocity", [True, False])
+@pytest.mark.parametrize("carry", [by_dict, by_file])
+def test_iterates_are_by_the_last_step_after_a_change_and_a_load(carry, lr_in_velocity, tmp_path):
+    p = np.ones(3)
+    opt = st.Nesterov(p, lr=0.1, momentum=0.5, lr_in_velocity=lr_in_velocity)
+    opt.step(np.ones(3))
+    want = opt.iterates()
+    opt.lr, opt.momentum = 0.7, 0.25
+    fresh = st.Nesterov(p, lr=0.3, lr_in_velocity=lr_in_velocity)
+    carry(opt, fresh, tmp_path)
+    assert bits(opt.iterates()) == bits(want) == bits(fresh.iterates())
+    assert (fresh.lr, fresh.momentum) == (0.7, 0.25)
+
+
 def test_loading_into_arrays_of_another_layout():
     p, g = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)
     q = np.asfortranarray(p)
@@ -225,14 +248,37 @@ def test_truncated_file(tmp_path):
         assert snapshot(opt, [p]) == before
 
 
+def test_a_byte_changed_in_a_file(tmp_path):
+    """Either the contents are the same, as the byte is not of them, or ValueError or TypeError."""
+    p = np.ones(5)
+    opt = st.NAdam([p], ema_decay=0.5)
+    opt.step([np.ones(5)])
+    path = tmp_path / "run.npz"
+    opt.save(path)
+    whole, before = path.read_bytes(), snapshot(opt, [p])
+    refused = 0
+    for i in range(0, len(whole), 3):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
+        try:
+            opt.load(path)
+        except (TypeError, ValueError):
+            refused += 1
+        assert snapshot(opt, [p]) == before
+    assert refused > len(whole) // 6
+    path.write_bytes(b"PK\x05\x06" + b"\x00" * 8 + b"\xff" * 8 + b"\x00\x00")  # seeks below 0
+    with pytest.raises(ValueError, match="not a file that Optimizer.save wrote"):
+        opt.load(path)
+
+
 def test_paths_that_lead_nowhere(tmp_path):
     opt = st.Adam(np.ones(1))
     with pytest.raises(FileNotFoundError):
         opt.load(tmp_path / "missing.npz")
     with pytest.raises(FileNotFoundError):
         opt.save(tmp_path / "no folder" / "run.npz")
-    with pytest.raises(TypeError):
-        opt.save(None)
+    for call in (opt.save, opt.load):
+        with pytest.raises(TypeError, match="^path: a NoneType where the name of a file is due"):
+            call(None)
     with pytest.raises(IsADirectoryError):
         opt.save(tmp_path)
     assert os.listdir(tmp_path) == []

@@ -111,6 +111,47 @@ def test_a_broken_interface_is_named():
         st.SGD([BrokenInterface()], lr=0.1)
 
 
+class Raises:
+    """An exporter whose members raise, or answer oddly."""
+
+    def __init__(self, device, capsule=None):
+        self.device, self.capsule = device, capsule
+
+    def __dlpack_device__(self):
+        return self.device()
+
+    def __dlpack__(self, **options):
+        return self.capsule()
+
+
+class RaisingInterface:
+    @property
+    def __array_interface__(self):
+        raise KeyError("shape")
+
+
+ODD_EXPORTERS = [
+    (Raises(lambda: None), "the device of this Raises is not known: TypeError: "),
+    (Raises(lambda: ("gpu", 0)), "the device of this Raises is not known: ValueError: "),
+    (Raises(lambda: {}[3]), "the device of this Raises is not known: KeyError: 3"),
+    (Raises(lambda: (1, 0), lambda: None), "this Raises does not export its memory: ValueError: "),
+    (Raises(lambda: (1, 0), lambda: 1 / 0), "this Raises does not export its memory: ZeroDivisi"),
+    (RaisingInterface(), "__array_interface__ of this RaisingInterface is not valid: KeyError: "),
+]
+
+
+@pytest.mark.parametrize("value, message", ODD_EXPORTERS)
+def test_an_exporter_that_raises_is_named(value, message):
+    with says(TypeError, 'params["w"]: ' + message):
+        st.SGD({"w": value}, lr=0.1)
+    p, q = np.ones(2), np.ones(2)
+    opt = st.Momentum([p, q], lr=0.1)
+    for step in (opt.step, opt.bind_grads):
+        with says(TypeError, "grads[1]: " + message):
+            step([np.ones(2), value])
+    assert (p == 1).all() and opt.step_count == 0 and not opt._states[0]["velocity"].any()
+
+
 @pytest.mark.parametrize("value", [OnGpu(np.ones(2, np.float32)), CudaInterface()])
 def test_arrays_of_a_gpu_without_a_cuda_module(value):
     message = f"params[0]: this {type(value).__name__} lives on a GPU"

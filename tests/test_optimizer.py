@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -257,6 +260,42 @@ def test_schedules_by_group_and_a_number_again():
     assert (a[0], b[0], asked) == (-3.75, -5.0, [0, 1, 2])
 
 
+@pytest.mark.parametrize("new", [0.5, lambda step: 0.5], ids=["number", "callable"])
+def test_a_schedule_may_set_the_learning_rate(new):
+    """The step then uses what was set, and so do those after it."""
+    groups = [{"params": np.zeros(1)}, {"params": np.zeros(1)}]
+
+    def rate(step):
+        if step == 1:
+            opt.lr = new
+        return 8.0
+
+    opt = st.SGD(groups, lr=rate)
+    for due in (-8.0, -8.5, -9.0):
+        opt.step([np.ones(1), np.ones(1)])
+        assert [group["params"][0] for group in groups] == [due] * 2
+    assert opt.lr == new
+
+
+def test_an_interrupt_in_a_schedule_changes_nothing_and_lets_the_lock_go():
+    def rate(step):
+        if step == 1 and stop:
+            raise KeyboardInterrupt
+        return 1.0
+
+    stop, p = True, np.zeros(2)
+    opt = st.Momentum(p, lr=rate)
+    opt.step(np.ones(2))
+    before = snapshot(opt, [p])
+    with pytest.raises(KeyboardInterrupt):
+        opt.step(np.ones(2))
+    assert snapshot(opt, [p]) == before
+    stop = False
+    with ThreadPoolExecutor(1) as other:
+        other.submit(opt.step, np.ones(2)).result(timeout=60)
+    assert opt.step_count == 2
+
+
 def test_failed_and_raising_calls_are_not_counted_by_the_schedule():
     asked = []
     p = np.zeros(2)
@@ -330,6 +369,20 @@ def test_state_is_exactly_the_arrays_of_the_table():
         arrays = {k: v for k, v in entry.items() if isinstance(v, np.ndarray)}
         assert set(arrays) == set(rule.states)
         assert all(v.shape == (3, 4) and v.dtype == np.float32 for v in arrays.values())
+
+
+def test_memory_is_freed_with_the_last_reference():
+    """A cycle of optimizer and groups would keep the state until Python looks for cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        opt = st.Adam([np.ones(3)], lr=lambda step: 0.1)
+        opt.step([np.ones(3)])
+        seen = weakref.ref(opt)
+        del opt
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_a_subclass_may_have_attributes_of_its_own():

@@ -54,6 +54,10 @@ def test_refuses_what_is_not_a_step(schedule):
         schedule(-1)
     with pytest.raises(TypeError, match="^step: 1.0 is a float; allowed is a whole number"):
         schedule(1.0)
+    with pytest.raises(
+        ValueError, match="^step: 10000.* is not allowed; .* at most 9007199254740992"
+    ):
+        schedule(10**400)
 
 
 @pytest.mark.parametrize("power", [0.51, 0.6, 0.75, 0.9, 1.0])
@@ -93,6 +97,17 @@ def test_formulas():
     assert schedules.exponential(1.0, 0.9)(30) == pytest.approx(0.9**30)
     assert schedules.cosine(1.0, 4, lr_min=0.2)(1) == pytest.approx(0.6 + 0.4 * math.sqrt(0.5))
     assert schedules.cosine(1.0, 4, lr_min=0.2)(4) == 0.2
+
+
+@pytest.mark.parametrize(
+    "value, error, message",
+    [("0.1", TypeError, "'0.1' is a str"), (math.nan, ValueError, "nan"), (-1, ValueError, "-1.0")],
+)
+def test_warmup_checks_what_the_other_schedule_gives(value, error, message):
+    schedule = schedules.linear_warmup(lambda k: value, steps=2)
+    for step, asked in ((0, 0), (1, 0), (2, 0), (3, 1)):
+        with pytest.raises(error, match=rf"^after\({asked}\): {message}"):
+            schedule(step)
 
 
 def test_warmup_starts_the_other_schedule_from_its_own_zero():

@@ -66,10 +66,27 @@ def test_set_num_threads_decides():
 @pytest.mark.parametrize(
     "n, error, message",
     [
-        (0, ValueError, "^n: 0 is not allowed; allowed is a whole number, at least 1$"),
-        (1025, ValueError, "^n: 1025 is not allowed; allowed is 1 to 1024, or None$"),
-        (2.0, TypeError, r"^n: 2\.0 is a float; allowed is a whole number, at least 1$"),
-        (True, TypeError, "^n: True is a bool; allowed is a whole number, at least 1$"),
+        (
+            0,
+            ValueError,
+            "^n: 0 is not allowed; allowed is a whole number, at least 1, at most 1024$",
+        ),
+        (
+            1025,
+            ValueError,
+            "^n: 1025 is not allowed; allowed is a whole number, at least 1, at most",
+        ),
+        (10**30, ValueError, "^n: 1000000000000000000000000000000 is not allowed"),
+        (
+            2.0,
+            TypeError,
+            r"^n: 2\.0 is a float; allowed is a whole number, at least 1, at most 1024$",
+        ),
+        (
+            True,
+            TypeError,
+            "^n: True is a bool; allowed is a whole number, at least 1, at most 1024$",
+        ),
     ],
 )
 def test_bad_number_of_threads(n, error, message):

@@ -81,8 +81,18 @@ class Hold {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
-// What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" |
-// "nonfinite", index of the array).
+// A parameter as its owner holds it, who may have changed what a step relies on.
+struct Owned {
+  PyObject* array;  // kept alive by the plan
+  const void* data;
+  int64_t tensor;
+
+  bool frozen() const { return !(proxy(array)->flags & writeable); }
+  bool moved() const { return proxy(array)->data != data; }
+};
+
+// What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" | "frozen" |
+// "moved" | "nonfinite", index of the array).
 using Trouble = std::optional<std::pair<const char*, int64_t>>;
 
 class PyPlan {
@@ -110,6 +120,13 @@ class PyPlan {
     sorted_ = false;
   }
 
+  // The caller's own array, of which the tensor added last is a view: looked at before each step.
+  void watch(const py::array& given) {
+    Hold hold(mutex_);
+    kept_.push_back(given);
+    owned_.push_back({given.ptr(), proxy(given.ptr())->data, plan_.size() - 1});
+  }
+
   Trouble bind(py::tuple grads) {
     Hold hold(mutex_);
     bound_loaded_ = false;
@@ -123,6 +140,7 @@ class PyPlan {
 
   Trouble step(const py::tuple& grads, const StepOptions& options) {
     Hold hold(mutex_);
+    if (Trouble trouble = changed()) return trouble;
     bound_loaded_ = false;
     if (Trouble trouble = load(grads)) return trouble;
     return run(grads, options);
@@ -130,6 +148,7 @@ class PyPlan {
 
   Trouble step_bound(const StepOptions& options) {
     Hold hold(mutex_);
+    if (Trouble trouble = changed()) return trouble;
     if (!bound_loaded_)
       for (size_t i = 0; i < bound_.size(); ++i)
         plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
@@ -175,6 +194,14 @@ class PyPlan {
     return {};
   }
 
+  Trouble changed() const {
+    for (const Owned& p : owned_) {
+      if (p.frozen()) return {{"frozen", p.tensor}};
+      if (p.moved()) return {{"moved", p.tensor}};
+    }
+    return {};
+  }
+
   // Gradients that are to be zeroed must be writeable and apart from each other.
   Trouble cannot_zero(const py::tuple& grads) const {
     Intervals seen;
@@ -205,6 +232,7 @@ class PyPlan {
   std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
   Plan plan_;
   std::vector<Layout> layouts_;
+  std::vector<Owned> owned_;
   std::vector<py::object> kept_;
   Intervals taken_;  // by the arrays that a step writes
   bool sorted_ = true;
@@ -271,6 +299,7 @@ void bind_plan(py::module_& m) {
       .def("__enter__", &PyPlan::acquire)
       .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
       .def("add_tensor", &PyPlan::add_tensor)
+      .def("watch", &PyPlan::watch)
       .def("bind", &PyPlan::bind)
       .def("step",
            [](PyPlan& self, const py::tuple& grads, double grad_scale,

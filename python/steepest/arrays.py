@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 
-from steepest.devices import backend_of, cuda_view, lives_on_cuda
+from steepest.devices import backend_of, cuda_view, dlpack_device, lives_on_cuda
 
 __all__ = ["as_gradient", "as_parameter", "like"]
 
@@ -22,39 +22,40 @@ def view(path: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
     if isinstance(value, np.ndarray):
-        return value.view(np.ndarray) if type(value) is not np.ndarray else value
+        return np.ndarray.view(value, np.ndarray) if type(value) is not np.ndarray else value
     if isinstance(value, (np.generic, int, float, complex, str, bytes, list, tuple, dict)):
         raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
     if isinstance(value, Iterator):
         raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
     if isinstance(value, type):
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
-    if lives_on_cuda(value):
+    kind = type(value).__name__
+    on_cuda = _answer(path, f"the device of this {kind} is not known", lives_on_cuda, value)
+    if on_cuda:
         on_device: Array = cuda_view(path, value)  # of CuPy, which has NumPy's members
         return on_device
     if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
-        if int(value.__dlpack_device__()[0]) not in _CPU:
+        if dlpack_device(value) not in _CPU:
             raise TypeError(
-                f"{path}: this {type(value).__name__} lives on a device that is none "
-                "of CUDA's; move it to the host"
+                f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
             )
-        try:
-            return np.from_dlpack(value)
-        except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            raise TypeError(
-                f"{path}: this {type(value).__name__} does not export its memory: {error}"
-            ) from error
-    if hasattr(value, "__array_interface__"):
-        try:
-            return np.asarray(value)
-        except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"{path}: __array_interface__ of this {type(value).__name__} is not valid: {error}"
-            ) from error
+        what = f"this {kind} does not export its memory"
+        return cast(Array, _answer(path, what, np.from_dlpack, value))
+    what = f"__array_interface__ of this {kind} is not valid"
+    if _answer(path, what, hasattr, value, "__array_interface__"):
+        return cast(Array, _answer(path, what, np.asarray, value))
     raise TypeError(
-        f"{path}: a {type(value).__name__} where an array is due: one of NumPy, or what exports "
+        f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
         "DLPack or __array_interface__"
     )
+
+
+def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
+    """ask(*asked) of an exporter, which may raise whatever it likes: its place is said then."""
+    try:
+        return ask(*asked)
+    except Exception as error:
+        raise TypeError(f"{path}: {what}: {type(error).__name__}: {error}") from error
 
 
 def _check_kind(path: str, array: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -77,7 +78,7 @@ def minibatches(
     (3, [[0.0, 4.0], [2.0, 3.0], [1.0]])
     """
     return Minibatches(
-        check.integer("n", n, at_least=0),
+        check.integer("n", n, at_least=0, at_most=sys.maxsize // 8),  # int64 indices
         check.integer("batch_size", batch_size, at_least=1),
         check.integer("seed", seed, at_least=0),
         check.integer("epoch", epoch, at_least=0),

@@ -11,6 +11,15 @@ from typing import Any
 __all__ = ["choice", "flag", "integer", "number", "pair"]
 
 
+def shown(value: Any) -> str:
+    """A value as an error shows it: at most a line or two, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # of an integer of thousands of digits, say
+        return "what was given"
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
 def number(
     name: str,
     value: Any,
@@ -34,11 +43,13 @@ def number(
     kind = getattr(getattr(value, "dtype", None), "kind", "f")
     scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
     if isinstance(value, bool) or kind not in "fiu" or not scalar:
-        raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is {allowed}")
+        raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is {allowed}")
     try:
         x = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise TypeError(f"{name}: {value!r} is not a real number; allowed is {allowed}") from error
+    except Exception as error:  # float() runs the code of whatever was given
+        raise TypeError(
+            f"{name}: {shown(value)} is not a real number; allowed is {allowed}"
+        ) from error
     if (
         math.isnan(x)
         or (finite and math.isinf(x))
@@ -61,11 +72,11 @@ def integer(
         if isinstance(value, bool):
             raise TypeError
         n = operator.index(value)
-    except TypeError:
+    except Exception:  # it runs the code of whatever was given
         kind = type(value).__name__
-        raise TypeError(f"{name}: {value!r} is a {kind}; allowed is {allowed}") from None
+        raise TypeError(f"{name}: {shown(value)} is a {kind}; allowed is {allowed}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
-        raise ValueError(f"{name}: {n} is not allowed; allowed is {allowed}")
+        raise ValueError(f"{name}: {shown(n)} is not allowed; allowed is {allowed}")
     return n
 
 
@@ -74,11 +85,11 @@ def pair(
 ) -> tuple[float, float]:
     """Two real numbers within the limits, as a tuple of floats."""
     try:
-        if isinstance(value, (set, frozenset)):
-            raise TypeError  # has no order
+        if isinstance(value, (set, frozenset, dict)):
+            raise TypeError  # has no order, or more than numbers
         first, second = value
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: {value!r} is not a pair of numbers") from None
+    except Exception:  # walking runs the code of whatever was given
+        raise TypeError(f"{name}: {shown(value)} is not a pair of numbers") from None
     return (
         number(f"{name}[0]", first, at_least=at_least, below=below),
         number(f"{name}[1]", second, at_least=at_least, below=below),
@@ -91,7 +102,7 @@ def flag(name: str, value: Any) -> bool:
         return bool(value)
     if type(value).__name__ in ("bool_", "bool"):  # NumPy's
         return bool(value)
-    raise TypeError(f"{name}: {value!r} is a {type(value).__name__}; allowed is True or False")
+    raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is True or False")
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -99,5 +110,5 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     words = tuple(allowed)
     if not isinstance(value, str) or value not in words:
         listed = ", ".join(repr(word) for word in words)
-        raise ValueError(f"{name}: {value!r} is not allowed; allowed is one of {listed}")
+        raise ValueError(f"{name}: {shown(value)} is not allowed; allowed is one of {listed}")
     return value

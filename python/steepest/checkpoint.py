@@ -6,11 +6,12 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from steepest import check
+from steepest.rule_list import RULES
 
 if TYPE_CHECKING:
     from steepest.optimizer import Optimizer
@@ -21,8 +22,6 @@ __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
 
 def _scalar_name(opt: Optimizer, i: int) -> str:
-    from steepest.rule_list import RULES
-
     return RULES[opt._rules[opt._paths[i][0]]][3]
 
 
@@ -42,13 +41,15 @@ def state_dict(opt: Optimizer, copy: bool = True) -> dict[str, Any]:
             if _scalar_name(opt, i):
                 state[i][_scalar_name(opt, i)] = opt._plan.tensor_scalar(i)
         groups, first = [], 0
-        for rule, group in zip(opt._rules, opt._groups, strict=True):
+        for k, (rule, group) in enumerate(zip(opt._rules, opt._groups, strict=True)):
             values = group.hyperparameters()
             names = list(group["param_names"])
             if callable(values["lr"]):
                 values["lr"] = None
             indices = list(range(first, first + len(names)))
-            groups.append({**values, "rule": rule, "params": indices, "param_names": names})
+            last = dict(zip(RULES[rule][1], opt._plan.given_of_last_step(k), strict=True))
+            own = {"rule": rule, "last_step": last, "params": indices, "param_names": names}
+            groups.append({**values, **own})
             first += len(names)
         steps, skipped = opt._plan.counts()
         return {"state": state, "param_groups": groups, "step_count": steps, "skipped": skipped}
@@ -61,6 +62,15 @@ def _entry(where: str, mapping: Any, keys: list[str]) -> None:
     if missing or extra:
         parts = [f"{missing} missing"] * bool(missing) + [f"{extra} not known"] * bool(extra)
         raise ValueError(f"{where}: {', '.join(parts)}; due are {keys}")
+
+
+def _as_array(where: str, given: Any, kind: type) -> Any:
+    if isinstance(given, np.ma.MaskedArray):
+        raise TypeError(f"{where}: a masked array, whose mask would be ignored; pass its .data")
+    try:
+        return given if isinstance(given, kind) else np.asarray(given)
+    except Exception as error:  # converting runs the code of whatever was given
+        raise TypeError(f"{where}: not an array: {error}") from error
 
 
 def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any]]:
@@ -84,8 +94,7 @@ def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any
                 f"{where}[{i}][{scalar!r}]", state[i][scalar], at_least=0, at_most=1
             )
         for name, array in mine.items():
-            given = state[i][name]
-            given = given if isinstance(given, type(array)) else np.asarray(given)
+            given = _as_array(f"{where}[{i}][{name!r}]", state[i][name], type(array))
             if given.dtype != array.dtype:
                 kinds = f"dtype {given.dtype} differs from the present {array.dtype}"
                 raise TypeError(f"{where}[{i}][{name!r}]: {kinds}")
@@ -97,29 +106,35 @@ def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any
     return checked
 
 
-def _checked_groups(opt: Optimizer, groups: Any) -> list[dict[str, Any]]:
+def _checked_last(where: str, rule: str, last: Any) -> list[float]:
+    """A group's hyperparameters as its last step used them, in the engine's order."""
+    names = RULES[rule][1]
+    _entry(where, last, names)
+    return [check.number(f"{where}[{name!r}]", last[name], at_least=0) for name in names]
+
+
+def _checked_groups(opt: Optimizer, groups: Any) -> list[tuple[dict[str, Any], list[float]]]:
     where = "state_dict['param_groups']"
     if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
         raise ValueError(f"{where}: a list of {len(opt._groups)} groups is due")
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
-        _entry(f"{where}[{i}]", group, [*values, "rule", "params", "param_names"])
-        if group["rule"] != rule:
-            raise ValueError(
-                f"{where}[{i}]: rule {group['rule']!r} differs from the present {rule!r}"
-            )
+        _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
+        if not isinstance(group["rule"], str) or group["rule"] != rule:
+            given = check.shown(group["rule"])
+            raise ValueError(f"{where}[{i}]: rule {given} differs from the present {rule!r}")
         names = mine["param_names"]
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
             if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
-                raise ValueError(
-                    f"{where}[{i}]: {key} {group[key]!r} differ from the present {due!r}"
-                )
+                given = check.shown(group[key])
+                raise ValueError(f"{where}[{i}]: {key} {given} differ from the present {due!r}")
         first += len(names)
         new = {name: group[name] for name in values}
         if new["lr"] is None:
             new["lr"] = values["lr"]
-        checked.append(mine._checked(new))
+        last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
+        checked.append((mine._checked(new), last))
     return checked
 
 
@@ -133,8 +148,10 @@ def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
         )
         state = _checked_state(opt, given["state"], count)
         groups = _checked_groups(opt, given["param_groups"])
-        last = opt._rates(count + skipped - 1) if count + skipped else []
-        for group, values in zip(opt._groups, groups, strict=True):
+        for k, (_, last) in enumerate(groups):
+            opt._plan.set_group(k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
+        opt._plan.remember()
+        for group, (values, _) in zip(opt._groups, groups, strict=True):
             group.change(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
@@ -142,14 +159,18 @@ def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
         steps = [entry["step"] for entry in state]
         scalars = [float(e.get(_scalar_name(opt, i), 0.0)) for i, e in enumerate(state)]
         opt._plan.restore(steps, scalars, count, skipped)
-        for i, lr in last:
-            opt._plan.set_lr(i, lr)
-        opt._plan.remember()
+
+
+def _file(path: Any) -> str:
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path: a {type(path).__name__} where the name of a file is due") from None
 
 
 def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
     """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
-    target = os.fsdecode(path)
+    target = _file(path)
     beside = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:
@@ -169,9 +190,9 @@ def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def _read(path: str) -> dict[str, Any]:
+def _read(opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
+    with np.load(opened, allow_pickle=False) as file:
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
         for key in file.files:
@@ -186,11 +207,10 @@ def _read(path: str) -> dict[str, Any]:
 
 def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
     """Read a file of ``save``."""
-    name = os.fsdecode(path)
-    try:
-        whole = _read(name)
-    except OSError:
-        raise
-    except Exception as error:  # of the zip, the arrays or the JSON in it
-        raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
+    name = _file(path)
+    with open(name, "rb") as opened:
+        try:
+            whole = _read(opened)
+        except Exception as error:  # of the zip, the arrays or the JSON in it
+            raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
     load_state_dict(opt, whole)

@@ -15,7 +15,7 @@ import numpy as np
 from steepest import _cpu
 from steepest.errors import BackendError
 
-__all__ = ["HOST", "Cuda", "Host", "backend_of", "cuda_view", "lives_on_cuda"]
+__all__ = ["HOST", "Cuda", "Host", "backend_of", "cuda_view", "dlpack_device", "lives_on_cuda"]
 
 _CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 
@@ -33,6 +33,11 @@ class Host:
 
     def ready(self, plan: Any) -> None:
         """Nor has it to be filled."""
+
+    def watch(self, plan: Any, given: Any) -> None:
+        """Lets each step see whether the tensor added last, as given, is still to be written."""
+        if isinstance(given, np.ndarray):
+            plan.watch(given)
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         return _cpu.find_overlap(arrays)
@@ -76,6 +81,9 @@ class Cuda:
         """Fills the plan's tables, so that no step has to."""
         plan.ready()
 
+    def watch(self, plan: Any, given: Any) -> None:
+        """CuPy arrays neither become read-only nor move."""
+
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         found: tuple[int, int] | None = self.module.find_overlap(arrays)
         return found
@@ -116,11 +124,15 @@ def _written(device: int | None) -> str:
     return "the host" if device is None else f"CUDA device {device}"
 
 
+def dlpack_device(value: Any) -> int | None:
+    """DLPack's number for the kind of device that an exporter's memory is on, if it says."""
+    return int(value.__dlpack_device__()[0]) if hasattr(value, "__dlpack_device__") else None
+
+
 def lives_on_cuda(value: Any) -> bool:
     """Whether an exporter's memory is a CUDA device's."""
-    if hasattr(value, "__dlpack_device__"):
-        return int(value.__dlpack_device__()[0]) in _CUDA
-    return hasattr(value, "__cuda_array_interface__")
+    device = dlpack_device(value)
+    return hasattr(value, "__cuda_array_interface__") if device is None else device in _CUDA
 
 
 def cuda_view(path: str, value: Any) -> Any:
@@ -135,7 +147,7 @@ def cuda_view(path: str, value: Any) -> Any:
         if hasattr(value, "__cuda_array_interface__"):
             return cupy.asarray(value)
         return cupy.from_dlpack(value)
-    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:
         raise TypeError(
             f"{path}: this {type(value).__name__} does not export its device memory: {error}"
         ) from error

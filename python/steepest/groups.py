@@ -97,6 +97,10 @@ class ParamGroup(MutableMapping[str, Any]):
         self._changed(values)
         self._values = values
 
+    def update(self, *new: Any, **values: Any) -> None:
+        """As a dict's, but all or none."""
+        self.change(dict(*new, **values))
+
     def __delitem__(self, name: str) -> None:
         raise TypeError(f"{name!r} cannot be deleted from a parameter group")
 

@@ -101,8 +101,9 @@ class Optimizer:
 
     # Groups -----------------------------------------------------------------------------------
 
-    def _check(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self.checks[name](name, value) for name, value in values.items()}
+    @classmethod
+    def _check(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: cls.checks[name](name, value) for name, value in values.items()}
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
@@ -150,9 +151,10 @@ class Optimizer:
         """Whether groups lack running means."""
         return {group["ema_decay"] is None for group in self._groups}
 
-    def _check_rounding(self, values: Mapping[str, Any], views: list[Any]) -> None:
+    @classmethod
+    def _check_rounding(cls, values: Mapping[str, Any], views: list[Any]) -> None:
         for dtype in {view.dtype for view in views}:
-            for name, test in self.checks.items():
+            for name, test in cls.checks.items():
                 if test in (decay_rate, decay_rates):
                     rounds_to_one(name, values[name], dtype)
 
@@ -196,29 +198,32 @@ class Optimizer:
         rule = self.variant(values)
         i = self._plan.add_group(*group_arguments(rule, values))
         names = [tree.joined(path) for path in paths]
+        # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
+        # Python looks for cycles.
+        cls, plan, callables = type(self), self._plan, self._callables
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
-            new = self._check(new)
-            self._check_rounding(new, views)
+            new = cls._check(new)
+            cls._check_rounding(new, views)
             ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
-            fill = any(self.fill(new, s) != self.fill(values, s) for s in RULES[rule][2])
-            if self.variant(new) != rule or ema or fill:
-                fixed = ", ".join((*self.structural, "ema_decay"))
+            fill = any(cls.fill(new, s) != cls.fill(values, s) for s in RULES[rule][2])
+            if cls.variant(new) != rule or ema or fill:
+                fixed = ", ".join((*cls.structural, "ema_decay"))
                 raise ValueError(f"{fixed}: decided at construction, as state arrays depend on it")
             return new
 
         def changed(new: dict[str, Any]) -> None:
-            with self._lock:
-                self._plan.set_group(i, *group_arguments(rule, new))
-                self._callables = [k for k in self._callables if k != i]
-                if callable(new["lr"]):
-                    self._callables.append(i)
+            with plan:
+                plan.set_group(i, *group_arguments(rule, new))
+                callables[:] = [k for k in callables if k != i] + [i] * callable(new["lr"])
 
         self._groups.append(ParamGroup(values, params, names, checked, changed))
         self._rules.append(rule)
-        for path, view, (states, ema) in zip(paths, views, made, strict=True):
+        given = [array for _, array in tree.flatten(params)]
+        for path, array, view, (states, ema) in zip(paths, given, views, made, strict=True):
             scalar = 1.0 if RULES[rule][3] else 0.0
             self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
+            self._backend.watch(self._plan, array)
             self._views.append(view)
             self._states.append(states)
             self._emas.append(ema)
@@ -271,8 +276,11 @@ class Optimizer:
             raise FloatingPointError(
                 f"{name}: not finite (NaN or infinity in it); no step was taken"
             )
+        param = tree.written(self._root(self._paths[i][0]), self._paths[i][1])
         raise ValueError(
             {
+                "frozen": f"{param}: read-only since the optimizer was made; no step was taken",
+                "moved": f"{param}: its memory has moved since the optimizer was made",
                 "overlap": f"{name}: shares memory with a parameter or state; pass a copy",
                 "shared": f"{name}: shares memory with another gradient; zero_grad cannot zero it",
                 "readonly": f"{name}: read-only, so zero_grad cannot zero it",
@@ -282,7 +290,7 @@ class Optimizer:
     def bind_grads(self, grads: Any) -> None:
         """Keep gradient buffers, to be read by each ``step()`` that is given none.
 
-        Filled in place by the caller, they make a step one foreign call without any checks.
+        Filled in place by the caller, they make a step one foreign call that checks no gradient.
 
         Parameters
         ----------
@@ -346,8 +354,8 @@ class Optimizer:
             and nonfinite == "propagate"
             and zero_grad is False
         ):
-            self._plan.step_bound_plain()
-            return None
+            trouble = self._plan.step_bound_plain()
+            return None if trouble is None else self._refuse(*trouble)
         return self._step(grads, grad_scale, max_norm, nonfinite, zero_grad)
 
     def _step(
@@ -371,13 +379,16 @@ class Optimizer:
         if trouble is not None:
             self._refuse(*trouble)
 
-    def _rates(self, calls: int) -> list[tuple[int, float]]:
-        """What each callable lr gives after so many calls, with its group."""
-        asked = [(i, self._groups[i]["lr"](calls)) for i in self._callables]
-        return [(i, check.number(f"lr({calls})", lr, at_least=0)) for i, lr in asked]
+    def _callable_rates(self) -> list[tuple[int, Any]]:
+        return [(i, self._groups[i]["lr"]) for i in self._callables]
 
     def _ask_schedules(self) -> None:
-        for i, lr in self._rates(self._plan.calls()):
+        """Sets what each callable lr gives after the calls so far, once all have been asked."""
+        calls, rates = self._plan.calls(), None
+        while rates != (now := self._callable_rates()):  # again where one of them has set another
+            rates = now
+            asked = [check.number(f"lr({calls})", rate(calls), at_least=0) for _, rate in rates]
+        for (i, _), lr in zip(now, asked, strict=True):
             self._plan.set_lr(i, lr)
 
     # What a run has come to -------------------------------------------------------------------
@@ -436,7 +447,7 @@ class Optimizer:
         checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Read what ``save`` wrote, as ``load_state_dict`` does."""
+        """Read what ``save`` wrote, as ``load_state_dict`` does; ValueError for any other file."""
         checkpoint.load(self, path)
 
     def __getstate__(self) -> dict[str, Any]:

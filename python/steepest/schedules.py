@@ -39,7 +39,7 @@ class Schedule:
 
     def __call__(self, step: int) -> float:
         """The learning rate after ``step`` earlier steps; `step` is a whole number from 0."""
-        return self._at(check.integer("step", step, at_least=0))
+        return self._at(_count("step", step, 0))
 
     def _at(self, k: int) -> float:
         raise NotImplementedError(f"{type(self).__name__} defines no _at")
@@ -51,6 +51,11 @@ class Schedule:
 
 def _rate(name: str, value: Any) -> float:
     return check.number(name, value, at_least=0)
+
+
+def _count(name: str, value: Any, at_least: int) -> int:
+    """A number of steps; beyond 2⁵³ they cannot be told apart as floats."""
+    return check.integer(name, value, at_least=at_least, at_most=2**53)
 
 
 @dataclass(frozen=True)
@@ -194,7 +199,7 @@ class step(Schedule):
     def __post_init__(self) -> None:
         self._set(
             lr=_rate("lr", self.lr),
-            step_size=check.integer("step_size", self.step_size, at_least=1),
+            step_size=_count("step_size", self.step_size, 1),
             gamma=check.number("gamma", self.gamma, above=0, at_most=1),
         )
 
@@ -273,7 +278,7 @@ class cosine(Schedule):
         lr = _rate("lr", self.lr)
         self._set(
             lr=lr,
-            steps=check.integer("steps", self.steps, at_least=1),
+            steps=_count("steps", self.steps, 1),
             lr_min=check.number("lr_min", self.lr_min, at_least=0, at_most=lr),
         )
 
@@ -316,14 +321,17 @@ class linear_warmup(Schedule):
     def __post_init__(self) -> None:
         self._set(
             after=self.after if callable(self.after) else constant(_rate("after", self.after)),
-            steps=check.integer("steps", self.steps, at_least=0),
+            steps=_count("steps", self.steps, 0),
             start=check.number("start", self.start, at_least=0, at_most=1),
         )
 
     def _at(self, k: int) -> float:
         if k >= self.steps:
-            return float(self.after(k - self.steps))
-        return float(self.after(0) * (self.start + (1 - self.start) * k / self.steps))
+            return self._after(k - self.steps)
+        return self._after(0) * (self.start + (1 - self.start) * k / self.steps)
+
+    def _after(self, k: int) -> float:
+        return _rate(f"after({k})", self.after(k))
 
 
 @dataclass(frozen=True)
@@ -367,7 +375,7 @@ class one_cycle(Schedule):
     def __post_init__(self) -> None:
         self._set(
             lr=_rate("lr", self.lr),
-            steps=check.integer("steps", self.steps, at_least=1),
+            steps=_count("steps", self.steps, 1),
             pct_start=check.number("pct_start", self.pct_start, above=0, below=1),
             div_factor=check.number("div_factor", self.div_factor, at_least=1),
             final_div_factor=check.number("final_div_factor", self.final_div_factor, at_least=1),

@@ -119,7 +119,8 @@ def set_num_threads(n: int | None) -> None:
     3
     >>> st.set_num_threads(None)
     """
-    _cpu.set_num_threads(0 if n is None else check.integer("n", n, at_least=1))
+    most = _cpu.max_threads
+    _cpu.set_num_threads(0 if n is None else check.integer("n", n, at_least=1, at_most=most))
 
 
 def set_flush_denormals(on: bool) -> None:
