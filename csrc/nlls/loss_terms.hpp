@@ -43,7 +43,7 @@ struct Scaled {
 template <class T>
 struct RobustCosts {
   Scaled<T> trial;
-  const T *before;  // null: there is no accepted point
+  const T* before;  // null: there is no accepted point
   Scaled<T> accepted;
 
   STEEPEST_HD linalg::Sums operator()(int64_t i) const {
