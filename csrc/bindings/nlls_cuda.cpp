@@ -76,8 +76,11 @@ class CudaSolver {
 
   int tell_jacobian(const py::object& J) {
     const DeviceMatrix<T> held = matrix(J, core_->m());
-    previous_ = std::exchange(kept_, J);  // the solver goes back to it where J is not finite
-    return ask([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
+    previous_ = std::exchange(kept_, J);
+    const int next = ask([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
+    if (core_->refused()) kept_ = previous_;  // the solver goes on with that one
+    previous_ = py::object();
+    return next;
   }
 
   int tell_normal(double cost, const py::object& JtJ, const py::object& Jtf) {

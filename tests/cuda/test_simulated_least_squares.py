@@ -5,12 +5,15 @@ All of the package but launches and NVIDIA's libraries: what the tests with a GP
 
 from __future__ import annotations
 
+import weakref
+
 import fake_cupy
 import numpy as np
 import pytest
 
 import steepest as st
 from problems import nist
+from steepest.nlls import arrays
 
 LOSSES = ("soft_l1", "huber", "cauchy", "arctan", "tukey")
 
@@ -235,6 +238,49 @@ def test_residual_and_jacobian_together():
     fun, jac, x0 = decay()
     want = st.least_squares(lambda x: (fun(x), jac(x)), x0, True)
     same(st.least_squares(there(lambda x: (fun(x), jac(x))), up(x0), True), want)
+
+
+@pytest.mark.parametrize("jac", ("exact", "2-point", "cs"))
+@pytest.mark.parametrize("home", (np.array, up))
+def test_the_start_is_evaluated_once(jac, home):
+    fun, exact, x0 = decay()
+    points = []
+
+    def residual(x):
+        points.append(np.array(getattr(x, "held", x)))
+        return there(fun)(x)
+
+    got = st.least_squares(residual, home(x0), there(exact) if jac == "exact" else jac)
+    assert type(got.x) is fake_cupy.ndarray
+    assert sum(np.array_equal(x, x0) for x in points) == 1
+    if jac == "exact":
+        assert got.nfev == len(points)
+
+
+def test_two_refused_jacobians_leave_the_one_in_use(monkeypatch):
+    fun, jac, x0 = decay()
+    held, alive = [], []  # those of float64, made from what jac gave
+
+    def converted(J, dtype):
+        made = arrays.jacobian(J, dtype)
+        held.append(weakref.ref(made))
+        return made
+
+    def single(x):
+        J = jac(x.held).astype(np.float32)
+        if len(held) in (1, 2):
+            J[0, 0] = np.nan
+        return up(J)
+
+    def residual(x):
+        if len(held) == 3:
+            alive.append(held[0]() is not None)
+        return up(fun(x.held))
+
+    monkeypatch.setattr("steepest.nlls.device.jacobian", converted)
+    got = st.least_squares(residual, up(x0), single, linear_solver="cg")
+    assert alive and all(alive)
+    assert got.success
 
 
 def test_float32_stays_float32():
