@@ -149,7 +149,7 @@ def minibatch(n: int, condition: float, noise: float) -> dict[str, Any]:
 def timed(run: Callable[[], Any], repeats: int = 5) -> tuple[Any, float]:
     """The result, and the least seconds."""
     seconds = []
-    time.sleep(0.05)  # BLAS threads of another method's last run spin for some 25 ms
+    time.sleep(0.15)  # BLAS threads of another method's last run spin for a tenth of a second
     for _ in range(repeats):
         begin = time.perf_counter()
         result = run()

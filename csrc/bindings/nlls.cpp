@@ -104,7 +104,6 @@ class Solver {
     return state_of(*core_, with_fun ? py::object(fun()) : py::none(),
                     weight ? py::object(array_of(weight, core_->m())) : py::none());
   }
-  void set_last_jacobian(bool wanted) { core_->set_last_jacobian(wanted); }
   py::tuple gram() { return gram_of(*core_); }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void stop() { core_->stop(); }
@@ -188,7 +187,6 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("fun", &S::fun);
   c.def("state", &S::state);
   c.def("gram", &S::gram);
-  c.def("set_last_jacobian", &S::set_last_jacobian);
   c.def("set_look_ahead", &S::set_look_ahead);
   c.def("stop", &S::stop);
   bind_numbers(c);

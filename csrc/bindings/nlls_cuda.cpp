@@ -76,8 +76,9 @@ class CudaSolver {
 
   int tell_jacobian(const py::object& J) {
     const DeviceMatrix<T> held = matrix(J, core_->m());
+    const Busy busy(busy_);
     previous_ = std::exchange(kept_, J);
-    const int next = ask([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
+    const int next = run([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
     if (core_->refused()) kept_ = previous_;  // the solver goes on with that one
     previous_ = py::object();
     return next;
@@ -120,7 +121,6 @@ class CudaSolver {
     space().use(current_stream());
     return gram_of(*core_);
   }
-  void set_last_jacobian(bool wanted) { core_->set_last_jacobian(wanted); }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
@@ -131,11 +131,16 @@ class CudaSolver {
     return reinterpret_cast<cuda::Stream>(py::cast<uintptr_t>(stream_()));
   }
 
-  // work() on the device and its current stream, alone and without the GIL; the phase after it.
-  // What fails on the device, for want of memory or in a library, may leave half an iteration.
   template <class F>
   int ask(const F& work) {
     const Busy busy(busy_);
+    return run(work);
+  }
+
+  // work() on the device and its current stream, without the GIL; the phase after it. What fails on
+  // the device, for want of memory or in a library, may leave half an iteration.
+  template <class F>
+  int run(const F& work) {
     if (failed_) {
       throw Error(ErrorKind::backend,
                   "LeastSquares: an earlier call failed on the device; make a new solver");
@@ -195,7 +200,6 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("read_weight", &S::read_weight);
   c.def("state", &S::state);
   c.def("gram", &S::gram);
-  c.def("set_last_jacobian", &S::set_last_jacobian);
   c.def("set_look_ahead", &S::set_look_ahead);
   c.def("stop", &S::stop);
   bind_numbers(c);

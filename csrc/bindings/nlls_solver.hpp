@@ -43,7 +43,7 @@ pybind11::array_t<T> array_of(const T* from, int64_t n) {
 }
 
 // What a solver is made with beside x0: method, linear_solver, damping, ftol, xtol, gtol, max_nfev,
-// loss, f_scale, x_scale, lower, upper.
+// loss, f_scale, x_scale, lower, upper, last_jacobian.
 template <class T>
 nlls::Options<T> options_of(const pybind11::tuple& given) {
   const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(given[i]); };
@@ -75,6 +75,7 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
   o.x_scale = vector_or_none<T>(given[9]);
   o.lower = vector_or_none<T>(given[10]);
   o.upper = vector_or_none<T>(given[11]);
+  o.last_jacobian = pybind11::cast<bool>(given[12]);
   return o;
 }
 

@@ -8,8 +8,8 @@ namespace {
 FetchAhead measured() {
 #if defined(__x86_64__) && defined(__GNUC__)
   // Two cores of a Xeon with AVX-512 gain 2 to 10 % on rules alone, 10 to 30 % on stages, and half
-  // of the norm's time; nothing is lost in cache. A rule alone falls to 0.6 at some distances of
-  // 576 bytes and more. On Zen 5 sgd and adamax lost 4 %, so there it stays off.
+  // of the norm's time; nothing is lost in cache. From 512 bytes on some rules alone fall to as
+  // little as half their speed. On Zen 5 sgd and adamax lost 4 %, so there it stays off.
   __builtin_cpu_init();
   if (__builtin_cpu_is("intel")) return {448, 3072, 8192};
 #endif

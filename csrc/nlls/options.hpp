@@ -22,6 +22,9 @@ struct Options {
   double f_scale = 1;
   std::vector<T> x_scale;       // empty: by the Jacobian's columns for lm, 1 for the others
   std::vector<T> lower, upper;  // empty: no bounds
+  // Whether to ask for J where the last step ends the fit, as MINPACK does not; without it gradient
+  // and optimality are those of the point before.
+  bool last_jacobian = true;
 };
 
 }  // namespace steepest::nlls

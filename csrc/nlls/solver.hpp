@@ -138,10 +138,6 @@ class Solver {
   // come without a Jacobian.
   void set_look_ahead(bool on) { look_ahead_ = on; }
 
-  // Whether to ask for J where the last step ends the fit (true at first), as MINPACK does not;
-  // without it gradient and optimality are those of the point before.
-  void set_last_jacobian(bool wanted) { last_jacobian_ = wanted; }
-
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
 
@@ -204,7 +200,9 @@ class Solver {
     }
     in_noise_ = !(actual > 0) && within_rounding();
     if (!(actual > 0) && !in_noise_) return reject(false);
-    if (!last_jacobian_ && actual > 0 && pending_ != Status::max_nfev) return accept_last();
+    if (!options_.last_jacobian && actual > 0 && pending_ != Status::max_nfev) {
+      return accept_last();
+    }
     return phase_ = Phase::jacobian;
   }
 
@@ -412,7 +410,6 @@ class Solver {
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
-  bool last_jacobian_ = true;
   bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

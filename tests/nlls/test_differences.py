@@ -45,7 +45,7 @@ def test_both_give_the_same(scheme, box, steps, dtype):
         return inner
 
     solver = (_cpu.Solver64 if dtype == np.float64 else _cpu.Solver32)(
-        x, ("lm", "auto", 1e-3, 0.0, 0.0, float(eps), 1, "linear", 1.0, None, lower, upper)
+        x, ("lm", "auto", 1e-3, 0.0, 0.0, float(eps), 1, "linear", 1.0, None, lower, upper, True)
     )
     central = scheme == "3-point"
     J, _ = solver.run_differences(recorded(asked[0]), central, steps, lower, upper, None)

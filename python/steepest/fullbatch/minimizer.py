@@ -78,9 +78,8 @@ class Minimizer:
         self._x, self._trial, self._d = 0, 1, D
         self._rows[0][...] = x
         self._rows[1][...] = x
-        self._handed: Array | None = (
-            None  # the user's copy of the trial point, until it is asked for
-        )
+        # The user's copy of the trial point, until it is asked for.
+        self._handed: Array | None = None
         self.f = math.nan
         self.nit = self.nfev = 0
         self.done, self.status, self.message = False, -1, "the run has not ended"

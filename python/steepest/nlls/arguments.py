@@ -138,6 +138,7 @@ def make_solver(
     gtol: float | None,
     max_nfev: int | None,
     device: int | None = None,
+    last_jacobian: bool = True,
 ) -> Any:
     """The solver in C++, for x0's dtype; every argument is checked before it is made."""
     if method != "lm":
@@ -167,7 +168,7 @@ def make_solver(
     # In the order of the solver's C++; it keeps them, should it turn out to belong on a device.
     # fmt: off
     options = (method, linear_solver, damping, f_tol, x_tol, g_tol, nfev, name, f_scale, scales,
-               lower, upper)
+               lower, upper, last_jacobian)
     # fmt: on
     if device is not None:
         from steepest.nlls.device import DeviceSolver

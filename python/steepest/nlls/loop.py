@@ -188,9 +188,8 @@ def fit(
         gtol,
         max_nfev,
         device,
+        last_jacobian,
     )
-    if not last_jacobian:
-        solver.set_last_jacobian(False)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     if args or kwargs:
@@ -206,9 +205,7 @@ def fit(
 
         solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
     else:
-        solver, J = run(
-            solver, fun, jac, last_jacobian, diff_step, lower, upper, loss, f_scale, watch
-        )
+        solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
     result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -219,7 +216,6 @@ def run(
     solver: Any,
     fun: Callable[[Array], Any],
     jac: Any,
-    last_jacobian: bool,
     diff_step: Any,
     lower: Array | None,
     upper: Array | None,
@@ -241,8 +237,6 @@ def run(
         if f is None:
             return solver, J
     solver = settle(solver, f)
-    if not last_jacobian:
-        solver.set_last_jacobian(False)
     if watch is not None:
         watch.solver = solver
     differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
