@@ -27,8 +27,8 @@ Run = Callable[[], float]  # returns seconds an iteration beyond the callbacks
 class Timed:
     """A convex function with a quartic term; keeps the time spent inside.
 
-    It calls no BLAS: after a product, NumPy's BLAS threads spin for a tenth of a second and take half
-    a core from whatever runs next.
+    It calls no BLAS: after a product, NumPy's BLAS threads spin for a tenth of a second and take
+    half a core from whatever runs next.
     """
 
     def __init__(self, n: int, dtype: type) -> None:
