@@ -13,6 +13,7 @@
 // ahead: a second-order correction from it (step.hpp) follows curved valleys in half the Jacobians.
 // Easy fits never get there.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -219,8 +220,9 @@ class Solver {
   // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
   bool within_rounding() const {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    return judged_.predicted <= 64 * eps * cost_ &&
-           std::fabs(judged_.actual) <= std::cbrt(eps * eps) * cost_;
+    const double rounding = std::sqrt(2 * cost_) * eps * judged_.x_norm;  // |f| eps |Jx|
+    return judged_.predicted <= std::max(64 * eps * cost_, rounding) &&
+           std::fabs(judged_.actual) <= std::max(std::cbrt(eps * eps) * cost_, rounding);
   }
 
   // The step was no good: stop where that settles it, else a shorter one.
@@ -244,7 +246,11 @@ class Solver {
 
   Phase give_up() {
     refused_ = true;
-    if (!in_noise_) --finite_trials_;  // its Jacobian was not
+    if (!in_noise_) {
+      --finite_trials_;  // its Jacobian was not
+    } else if (!finder_.held_back() && stopping_.ftol_predicted(judged_)) {
+      pending_ = Status::ftol;
+    }
     return reject(!in_noise_);
   }
 
@@ -256,7 +262,7 @@ class Solver {
   bool take_linearization(F&& accept_residuals) {
     if (have_point_ && in_noise_ && backend_.finite() &&
         !(scaled_gradient(box_, trial_, backend_.pending_gradient(), D_) <
-          0.5 * scaled_gradient(box_, x_, backend_.gradient(), D_))) {
+          0.9 * scaled_gradient(box_, x_, backend_.gradient(), D_))) {
       return false;
     }
     refused_ = false;

@@ -42,6 +42,9 @@ class StoppingRule {
     return in_a_row_ >= 2 || fast;
   }
 
+  // Where rounding hides what the undamped step changes.
+  bool ftol_predicted(const Step& step) const { return step.predicted <= tolerance_.f * step.cost; }
+
   // A step that is short beside x, both as it is (SciPy's test; an x below xtol counts as zero) and
   // in units of D: a parameter without influence moves far in a step that D calls short.
   bool xtol(const Step& step) const {
