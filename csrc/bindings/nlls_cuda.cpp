@@ -122,6 +122,7 @@ class CudaSolver {
     return gram_of(*core_);
   }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
+  void set_jacobian_error(double error) { core_->set_jacobian_error(error); }
   void stop() { core_->stop(); }
   const Core& core() const { return *core_; }
 
@@ -201,6 +202,7 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("state", &S::state);
   c.def("gram", &S::gram);
   c.def("set_look_ahead", &S::set_look_ahead);
+  c.def("set_jacobian_error", &S::set_jacobian_error);
   c.def("stop", &S::stop);
   bind_numbers(c);
 }

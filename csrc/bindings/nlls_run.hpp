@@ -125,6 +125,7 @@ class DifferencedFunction {
     const double eps = single ? static_cast<double>(std::numeric_limits<float>::epsilon())
                               : static_cast<double>(std::numeric_limits<T>::epsilon());
     if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
+    solver_.set_jacobian_error(differences_.error(eps));
     Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * at_x.size()});
     differences_.jacobian(
         x, at_x, eps,
@@ -163,6 +164,7 @@ pybind11::tuple run(S& solver, const Function& fun, const pybind11::object& watc
   pybind11::object J = pybind11::none(), f = fun(solver.point());
   if (elsewhere(f)) return pybind11::make_tuple(J, f);
   solver.tell_residual(f, pybind11::none());
+  int64_t seen = -1;
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
@@ -174,6 +176,8 @@ pybind11::tuple run(S& solver, const Function& fun, const pybind11::object& watc
     solver.tell_jacobian(told);
     if (solver.core().refused()) continue;  // the last one stands
     J = std::move(told);
+    if (solver.core().nit() == seen) continue;  // a better one of the same point
+    seen = solver.core().nit();
     if (!watch.is_none()) watch();
   }
   return pybind11::make_tuple(J, pybind11::none());

@@ -26,6 +26,9 @@ class Differences {
     central_ = central_ || (rel_step_.empty() && cosine <= std::sqrt(eps));
   }
 
+  // What the next Jacobian is wrong by where close_in would better it, else 0.
+  double error(double eps) const { return central_ || !rel_step_.empty() ? 0 : std::sqrt(eps); }
+
   // f: residuals at x, eps: the rounding unit that they were computed with.
   // evaluate(j, x_j, out) gives those with another x_j.
   template <class Evaluate>

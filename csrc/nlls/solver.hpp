@@ -2,7 +2,8 @@
 // functions, it is told what they gave at the point it asked for.
 //
 //   phase residual   asks for f at point(): tell_residual, or tell_normal, or blocks of rows
-//   phase jacobian   the point is accepted, asks for J there: tell_jacobian
+//   phase jacobian   the point is accepted, asks for J there: tell_jacobian; or for a better J
+//                    where a step from a rough one failed
 //   phase done       point() is the answer, status() says why
 //
 // A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
@@ -139,6 +140,9 @@ class Solver {
   // come without a Jacobian.
   void set_look_ahead(bool on) { look_ahead_ = on; }
 
+  // The next Jacobian is wrong by so much, relatively, and a better one is to be had; 0: not.
+  void set_jacobian_error(double error) { told_error_ = error; }
+
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
 
@@ -200,7 +204,7 @@ class Solver {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
     in_noise_ = !(actual > 0) && within_rounding();
-    if (!(actual > 0) && !in_noise_) return reject(false);
+    if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
     if (!options_.last_jacobian && actual > 0 && pending_ != Status::max_nfev) {
       return accept_last();
     }
@@ -232,6 +236,7 @@ class Solver {
     if (non_finite && stopping_.xtol(judged_)) by_step = too_short();
     if (by_step != Status::max_nfev) return finish(by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
+    if (rough() && !non_finite) return ask_again();
     if (gauss_newton()) {
       shrink_ /= 2;
       return try_step();
@@ -244,8 +249,26 @@ class Solver {
     return propose();
   }
 
+  // The gradient is lost in the errors of the Jacobian that gave it.
+  bool rough() const { return stationarity_.cosine < error_; }
+
+  // For a better Jacobian of the accepted point.
+  Phase ask_again() {
+    again_ = true;
+    in_noise_ = false;
+    trial_ = x_;
+    trial_cost_ = cost_;
+    residuals_.accept();  // changes places with those on trial, and back once J is told
+    return phase_ = Phase::jacobian;
+  }
+
   Phase give_up() {
     refused_ = true;
+    if (std::exchange(again_, false)) {  // the old Jacobian stands
+      error_ = 0;
+      residuals_.accept();
+      return propose();
+    }
     if (!in_noise_) {
       --finite_trials_;  // its Jacobian was not
     } else if (!finder_.held_back() && stopping_.ftol_predicted(judged_)) {
@@ -273,13 +296,15 @@ class Solver {
     }
     backend_.commit();
     accept_residuals();
-    if (have_point_) {
+    if (have_point_ && !again_) {
       ++nit_;
       radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_.data()),
                        !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_;
     cost_ = trial_cost_;
+    error_ = told_error_;
+    again_ = false;
     scale();
     if (!have_point_) radius_.start(norm(x_, D_.data()));
     have_point_ = true;
@@ -416,6 +441,8 @@ class Solver {
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
+  bool again_ = false;                  // the Jacobian asked for is of the point accepted before
+  double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

@@ -7,7 +7,8 @@ the column is taken again with max(1, |x|).
 
 A forward difference is wrong by about √ε. Once the gradient has come down to that, "2-point" goes
 on with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
-the answer would otherwise be off by what the differences are off.
+the answer would otherwise be off by what the differences are off. Where a step from the last
+forward ones fails, the solver asks for central ones at the same point.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Differences:
         eps = precision(f, x)
         if self.scheme == "2-point" and self.rel_step is None:
             self.near = self.near or (solver.njev > 0 and solver.cosine <= eps**0.5)
+            solver.set_jacobian_error(0.0 if self.near else eps**0.5)
         return self(x, residual(f, x.dtype).copy(), eps)
 
     def __call__(self, x: Array, f: Array, eps: float) -> Array:

@@ -240,6 +240,7 @@ def run(
     if watch is not None:
         watch.solver = solver
     differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
+    seen = -1
     while True:
         if tell_given(solver, f, loss, f_scale) == RESIDUAL:
             f = fun(solver.point())
@@ -253,8 +254,9 @@ def run(
         solver.tell_jacobian(told)
         if not solver.refused:  # else the last one stands
             J = told
-            if watch is not None:
+            if watch is not None and solver.nit != seen:  # else a better one of the same point
                 watch()
+            seen = solver.nit
         if solver.phase == DONE:
             return solver, J
         f = fun(solver.point())
