@@ -22,12 +22,12 @@ class Differences {
         upper_(std::move(upper)) {}
 
   // Forward differences have done what they can: the largest cosine is down to their error.
-  void close_in(double cosine, double eps) {
-    central_ = central_ || (rel_step_.empty() && cosine <= std::sqrt(eps));
-  }
+  void close_in(double cosine, double eps) { central_ = central_ || cosine <= error(eps); }
 
-  // What the next Jacobian is wrong by where close_in would better it, else 0.
-  double error(double eps) const { return central_ || !rel_step_.empty() ? 0 : std::sqrt(eps); }
+  // What the next Jacobian may be wrong by where close_in would better it, else 0.
+  double error(double eps) const {
+    return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(eps);
+  }
 
   // f: residuals at x, eps: the rounding unit that they were computed with.
   // evaluate(j, x_j, out) gives those with another x_j.

@@ -267,7 +267,7 @@ class Solver {
     if (std::exchange(again_, false)) {  // the old Jacobian stands
       error_ = 0;
       residuals_.accept();
-      return propose();
+      return reject(false);
     }
     if (!in_noise_) {
       --finite_trials_;  // its Jacobian was not
@@ -441,7 +441,7 @@ class Solver {
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
-  bool again_ = false;                  // the Jacobian asked for is of the point accepted before
+  bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;

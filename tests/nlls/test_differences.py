@@ -10,7 +10,9 @@ import pytest
 
 import steepest as st
 from steepest import _cpu
+from steepest.nlls.arguments import make_solver
 from steepest.nlls.differences import Differences
+from steepest.nlls.loop import JACOBIAN, RESIDUAL
 
 INF = np.inf
 BOXES = {
@@ -141,3 +143,30 @@ def test_columns_that_are_nearly_dependent_do_not_pass_for_a_minimum(distance):
     assert cosine.max() < 1e-8 or distance > 10
     fit = st.least_squares(lambda x: A @ x - y, start, lambda x: A.copy())
     np.testing.assert_allclose(fit.x, [3.0, 2.0], atol=1e-3)
+
+
+@pytest.mark.parametrize("better", [[[1.0], [0.0]], [[1.0], [np.nan]]], ids=["finite", "not"])
+def test_a_better_jacobian_is_asked_for_where_a_step_from_a_rough_one_fails(better):
+    start = np.array([1 + 1e-9])
+    f = np.array([1e-9, 10.0])
+    solver = make_solver(
+        start, "lm", "auto", 1e-3, None, "linear", 1.0, None, None, None, 1e-15, None, 9
+    )
+    solver.tell_residual(f)
+    solver.set_jacobian_error(1e-6)
+    solver.tell_jacobian(np.array([[1.0], [1e-8]]))  # the gradient is a hundred times too large
+    assert solver.phase == RESIDUAL and solver.nit == 0
+    first = solver.point()
+    solver.tell_residual([first[0] - 1, 10.0])
+    assert solver.phase == JACOBIAN and solver.point() == start and solver.nit == 0
+    solver.set_jacobian_error(0)
+    solver.tell_jacobian(np.array(better))
+    assert solver.phase == RESIDUAL and solver.nit == 0
+    assert solver.refused == bool(np.isnan(better).any())
+    np.testing.assert_array_equal(solver.fun(), f)
+    if solver.refused:  # the old one stands, and is not asked for again
+        assert 0 < start - solver.point() < start - first
+        solver.tell_residual([solver.point()[0] - 1, 10.0])
+        assert solver.point() != start
+    else:
+        np.testing.assert_allclose(solver.point(), 1, rtol=1e-11)

@@ -5,7 +5,8 @@ A step is √ε·|x| (2-point), ε^(1/3)·|x| (3-point): in proportion to the pa
 such a step drowns in the rounding of the residuals (x is near zero by chance, not by its unit),
 the column is taken again with max(1, |x|).
 
-A forward difference is wrong by about √ε. Once the gradient has come down to that, "2-point" goes
+A forward difference is wrong by √ε and more: the residuals' rounding counts beside the parameter's
+share in them, which may be small. Once the gradient has come down to that, "2-point" goes
 on with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
 the answer would otherwise be off by what the differences are off. Where a step from the last
 forward ones fails, the solver asks for central ones at the same point.
@@ -61,8 +62,9 @@ class Differences:
         x = solver.point()
         eps = precision(f, x)
         if self.scheme == "2-point" and self.rel_step is None:
-            self.near = self.near or (solver.njev > 0 and solver.cosine <= eps**0.5)
-            solver.set_jacobian_error(0.0 if self.near else eps**0.5)
+            error = _NOISE * eps**0.5
+            self.near = self.near or (solver.njev > 0 and solver.cosine <= error)
+            solver.set_jacobian_error(0.0 if self.near else error)
         return self(x, residual(f, x.dtype).copy(), eps)
 
     def __call__(self, x: Array, f: Array, eps: float) -> Array:
