@@ -430,9 +430,22 @@ def test_parameter_that_moves_after_construction():
     while p.ctypes.data == memory:
         kept.append(np.ones(4))  # so that it cannot grow in its place
         p.resize(p.size * 64, refcheck=False)
-    with says(ValueError, "params[0]: its memory has moved since the optimizer was made"):
+    with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
         opt.step([np.ones(4)])
     assert opt.step_count == 0
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_parameter_that_shrinks_in_its_place(bound):
+    p, g = np.ones((2, 500)), np.ones((2, 500))
+    opt = st.SGD([p], lr=0.1)
+    opt.bind_grads([g])
+    memory = p.ctypes.data
+    p.resize((2, 499), refcheck=False)
+    assert p.ctypes.data == memory  # the C library's way; else this is the test above
+    with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
+        opt.step() if bound else opt.step([g])
+    assert opt.step_count == 0 and (p == 1).all()
 
 
 def test_groups_mismatch():

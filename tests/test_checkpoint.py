@@ -284,6 +284,18 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_saving_through_a_link_and_over_a_pipe(tmp_path):
+    opt = st.Adam(np.ones(1))
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latest").symlink_to(tmp_path / "folder" / "run.npz")
+    opt.save(tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink() and os.listdir(tmp_path / "folder") == ["run.npz"]
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="^path: .* is a device or pipe, which a file cannot repl"):
+        opt.save(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+
+
 def test_file_of_another_rule_or_shape(tmp_path):
     st.Adam(np.ones(3)).save(tmp_path / "adam.npz")
     with pytest.raises(ValueError, match=r"\['exp_avg', 'exp_avg_sq'\] not known"):

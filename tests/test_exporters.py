@@ -185,6 +185,17 @@ def test_tensors_of_pytorch_as_parameters_and_gradients():
         opt.step({"w": torch.ones(4, 3).T})
 
 
+def test_a_tensor_that_is_given_other_memory():
+    """The optimizer keeps what it was given; that memory is not freed under it."""
+    torch = pytest.importorskip("torch")
+    p, g = torch.zeros(1 << 20), torch.ones(1 << 20)  # large: its memory goes back to the system
+    opt = st.SGD(p, lr=1.0, ema_decay=0.0)
+    opt.bind_grads(g)
+    p.data, g.data = torch.zeros(3), torch.zeros(3)
+    opt.step()
+    assert not p.any() and (opt.ema == -1).all()
+
+
 def test_a_transposed_tensor_takes_gradients_laid_out_alike():
     torch = pytest.importorskip("torch")
     p = torch.ones(4, 3).T

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import weakref
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
@@ -139,6 +141,19 @@ def test_an_added_group_starts_at_its_own_first_step(rule):
     state = opt.state_dict()["state"]
     assert (state[0]["step"], state[1]["step"], opt.step_count) == (5, 3, 5)
     assert bits(opt.ema[0][0]) == bits(alone.ema) and bits(opt.ema[1]) == bits(alone_b.ema)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copy_of_a_group_is_a_dict_that_changes_no_optimizer(again):
+    p = np.ones(2)
+    opt = st.SGD([p], lr=0.5)
+    group = again(opt.param_groups[0])
+    assert type(group) is dict and group.keys() == opt.param_groups[0].keys()
+    group["lr"] = 7.0
+    opt.step([np.ones(2)])
+    assert opt.lr == 0.5 and p.tolist() == [0.5, 0.5]
 
 
 def test_param_groups_is_a_view_of_hyperparameters_only():
@@ -395,3 +410,7 @@ def test_a_subclass_may_have_attributes_of_its_own():
     opt = Mine(p)
     opt.step(np.ones(1))
     assert opt.note == "mine" and p[0] == 0
+    opt._schedule = ["private", p]
+    other = copy.deepcopy(opt)
+    assert other.note == "mine" and other._schedule[1] is other.param_groups[0]["params"]
+    assert vars(other).keys() == vars(opt).keys() and other.step_count == 1

@@ -2,7 +2,9 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <functional>
 #include <mutex>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -26,6 +28,11 @@ bool is_array(PyObject* object) {
   return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
 }
 
+int64_t elements(PyObject* array) {
+  const auto* p = proxy(array);
+  return std::accumulate(p->dimensions, p->dimensions + p->nd, int64_t{1}, std::multiplies<>());
+}
+
 // How a parameter lies in memory, to compare its gradients with.
 struct Layout {
   PyObject* descr;  // kept alive by the parameter
@@ -41,12 +48,9 @@ struct Layout {
     dims.assign(p->dimensions, p->dimensions + nd);
     strides.assign(p->strides, p->strides + nd);
     offset = 0;
-    n = 1;
-    for (size_t i = 0; i < dims.size(); ++i) {
-      n *= dims[i];
+    n = elements(array);
+    for (size_t i = 0; n > 0 && i < dims.size(); ++i)
       if (strides[i] < 0) offset += (dims[i] - 1) * strides[i];
-    }
-    if (n == 0) offset = 0;
   }
 
   // Whether an array has the same dtype, shape and order of elements.
@@ -85,10 +89,10 @@ class Hold {
 struct Owned {
   PyObject* array;  // kept alive by the plan
   const void* data;
-  int64_t tensor;
+  int64_t tensor, n;
 
   bool frozen() const { return !(proxy(array)->flags & writeable); }
-  bool moved() const { return proxy(array)->data != data; }
+  bool moved() const { return proxy(array)->data != data || elements(array) < n; }
 };
 
 // What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" | "frozen" |
@@ -124,7 +128,8 @@ class PyPlan {
   void watch(const py::array& given) {
     Hold hold(mutex_);
     kept_.push_back(given);
-    owned_.push_back({given.ptr(), proxy(given.ptr())->data, plan_.size() - 1});
+    const auto last = plan_.size() - 1;
+    owned_.push_back({given.ptr(), proxy(given.ptr())->data, last, elements(given.ptr())});
   }
 
   Trouble bind(py::tuple grads) {

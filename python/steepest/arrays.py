@@ -40,7 +40,7 @@ def view(path: str, value: Any) -> Array:
                 f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
             )
         what = f"this {kind} does not export its memory"
-        return cast(Array, _answer(path, what, np.from_dlpack, value))
+        return cast(Array, _answer(path, what, _from_dlpack, value))
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
@@ -48,6 +48,12 @@ def view(path: str, value: Any) -> Array:
         f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
         "DLPack or __array_interface__"
     )
+
+
+def _from_dlpack(value: Any) -> Any:
+    # A tensor of PyTorch lets its memory go at tensor.data = other, whoever it was exported to; an
+    # alias of it, which only we have, does not.
+    return np.from_dlpack(value.view_as(value) if hasattr(value, "view_as") else value)
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
@@ -136,11 +142,13 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
             f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
             f"pass {fix}"
         )
+    if array.strides == param.strides and array.dtype is param.dtype:
+        return array
+    # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
     if not isinstance(array, np.ndarray):
         import cupy
 
         return cupy.lib.stride_tricks.as_strided(array, param.shape, param.strides)
-    # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
     return np.lib.stride_tricks.as_strided(
         array.view(param.dtype), param.shape, param.strides, writeable=array.flags.writeable
     )

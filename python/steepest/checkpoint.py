@@ -170,7 +170,9 @@ def _file(path: Any) -> str:
 
 def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
     """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
-    target = _file(path)
+    target = os.path.realpath(_file(path))  # a link goes on leading to the file
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
     beside = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:

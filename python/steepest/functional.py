@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steepest import arrays, check, devices, rules
+from steepest.groups import check_rounding
 from steepest.optimizer import Optimizer
 from steepest.rule_list import RULES, group_arguments
 
@@ -70,7 +71,7 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
             1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
         )
         theta = arrays.as_parameter("p", p)
-        cls._check_rounding(values, [theta])
+        check_rounding(cls.checks, values, [theta])
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
         backend = devices.backend_of([theta], ["p"])

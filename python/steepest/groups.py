@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -45,20 +46,23 @@ COMMON: dict[str, Check] = {
 }
 
 
-def rounds_to_one(name: str, value: Any, dtype: Any) -> None:
-    """Refuses a decay rate that float32 cannot tell from 1: 1 - β would be 0."""
-    for beta in value if isinstance(value, tuple) else (value,):
-        if dtype.type(beta) == 1:
-            raise ValueError(
-                f"{name}: {beta!r} rounds to 1 in {dtype.name}, the type of its parameters; "
-                f"allowed is at most {float(np.nextafter(dtype.type(1), dtype.type(0)))!r}"
-            )
+def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views: Any) -> None:
+    """Refuses a decay rate that the views' dtype cannot tell from 1: 1 - β would be 0."""
+    dtypes = {view.dtype for view in views}
+    for name in [name for name, test in checks.items() if test in (decay_rate, decay_rates)]:
+        for beta, dtype in product(np.atleast_1d(values[name]).tolist(), dtypes):
+            if dtype.type(beta) == 1:
+                raise ValueError(
+                    f"{name}: {beta!r} rounds to 1 in {dtype.name}, the type of its parameters; "
+                    f"allowed is at most {float(np.nextafter(dtype.type(1), dtype.type(0)))!r}"
+                )
 
 
 class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
-    Setting a hyperparameter checks it and takes effect at the next step.
+    Setting a hyperparameter checks it and takes effect at the next step. Copied or pickled, it is
+    a dict, which belongs to no optimizer.
 
     Raises
     ------
@@ -114,6 +118,9 @@ class ParamGroup(MutableMapping[str, Any]):
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters alone, as a dict of their own."""
         return dict(self._values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self._values.items())

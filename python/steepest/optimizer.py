@@ -7,13 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from steepest import arrays, check, checkpoint, devices, tree
-from steepest.groups import COMMON, Check, ParamGroup, decay_rate, decay_rates, rounds_to_one
+from steepest.groups import COMMON, Check, ParamGroup, check_rounding
+from steepest.new_group import NewGroup, check_apart, make_state, read
 from steepest.rule_list import RULES, group_arguments
 
 __all__ = ["Optimizer"]
 
 _KNOWN: set[str] = set()  # the hyperparameters of any rule
 NONFINITE = ("propagate", "skip", "raise")
+# The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
+_ENGINE = frozenset(
+    "_backend _plan _lock _groups _views _states _emas _paths _rules _callables _bound _defaults "
+    "_grouped _plain_list".split()
+)
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
 
@@ -118,31 +124,23 @@ class Optimizer:
 
     def _add(self, groups: Any, roots: list[str]) -> None:
         """Checks everything, makes the state, and only then adds it."""
-        news = []
-        for group, root in zip(groups, roots, strict=True):
-            values = {key: value for key, value in group.items() if key != "params"}
-            for name in values:
-                if name not in self._defaults:
-                    known = sorted(self._defaults)
-                    raise TypeError(f"{root[:-10]}: {name!r} is not one of {known}")
-            values = self._check({**self._defaults, **values})
-            leaves = list(tree.flatten(group["params"]))
-            views = [arrays.as_parameter(tree.written(root, p), a) for p, a in leaves]
-            self._check_rounding(values, views)
-            given = iter([array for _, array in leaves])
-            params = tree.rebuild(group["params"], given.__next__)
-            news.append((params, values, [path for path, _ in leaves], views))
-        views = [view for new in news for view in new[3]]
-        backend = self._common_backend(views, news, roots)
-        self._check_apart(backend, views, news, roots)
-        if len({new[1]["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
+        kind = type(self)
+        news = [read(kind, g, root, self._defaults) for g, root in zip(groups, roots, strict=True)]
+        kept = [tree.written(self._root(i), path) for i, path in self._paths]
+        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
+        means = [f"the running mean of {name}" for name in kept[: len(emas)]]
+        names = [name for new in news for name in new.names]
+        views = [view for new in news for view in new.views]
+        backend = devices.backend_of([*self._views, *views], kept + names)
+        check_apart(backend, self._views + emas + views, kept + means + names)
+        if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
             raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
-        made = [[self._make_state(values, view) for view in views] for _, values, _, views in news]
+        made = [make_state(kind, new) for new in news]
         if not self._views:
             self._use(backend)
         backend.reserve(self._plan, len(news), [view.size for view in views])
-        for (params, values, paths, views), states in zip(news, made, strict=True):
-            self._append(params, values, paths, views, states)
+        for new, states in zip(news, made, strict=True):
+            self._append(new, states)
         self._backend.ready(self._plan)
         first = self._groups[0]["params"]
         self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
@@ -151,60 +149,21 @@ class Optimizer:
         """Whether groups lack running means."""
         return {group["ema_decay"] is None for group in self._groups}
 
-    @classmethod
-    def _check_rounding(cls, values: Mapping[str, Any], views: list[Any]) -> None:
-        for dtype in {view.dtype for view in views}:
-            for name, test in cls.checks.items():
-                if test in (decay_rate, decay_rates):
-                    rounds_to_one(name, values[name], dtype)
-
-    def _common_backend(self, views: list[Any], news: list[Any], roots: list[str]) -> Any:
-        """The one that present and new arrays share; an error names two that do not."""
-        names = [tree.written(self._root(i), path) for i, path in self._paths]
-        for root, (_, _, paths, _) in zip(roots, news, strict=True):
-            names += [tree.written(root, path) for path in paths]
-        return devices.backend_of([*self._views, *views], names)
-
-    def _check_apart(
-        self, backend: Any, views: list[Any], news: list[Any], roots: list[str]
-    ) -> None:
-        names = [tree.written(self._root(i), path) for i, path in self._paths]
-        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
-        names += [f"the running mean of {name}" for name in names[: len(emas)]]
-        names += [
-            tree.written(r, path) for r, new in zip(roots, news, strict=True) for path in new[2]
-        ]
-        pair = backend.find_overlap(self._views + emas + views)
-        if pair is not None:
-            first, second = (names[i] for i in sorted(pair))
-            raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
-
     def _root(self, group: int, of: str = "params") -> str:
         key = '["params"]' if of == "params" else ""
         return f"{of}[{group}]{key}" if self._grouped else of
 
-    def _make_state(self, values: Mapping[str, Any], view: Any) -> tuple[dict[str, Any], Any]:
-        names = RULES[self.variant(values)][2]
-        states = {name: arrays.like(view, self.fill(values, name)) for name in names}
-        ema = None
-        if values["ema_decay"] is not None:
-            ema = arrays.like(view)
-            ema[...] = view
-        return states, ema
-
-    def _append(
-        self, params: Any, values: dict[str, Any], paths: list[Any], views: list[Any], made: Any
-    ) -> None:
+    def _append(self, group: NewGroup, made: list[tuple[dict[str, Any], Any]]) -> None:
+        values, views = group.values, group.views
         rule = self.variant(values)
         i = self._plan.add_group(*group_arguments(rule, values))
-        names = [tree.joined(path) for path in paths]
         # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
         # Python looks for cycles.
         cls, plan, callables = type(self), self._plan, self._callables
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
             new = cls._check(new)
-            cls._check_rounding(new, views)
+            check_rounding(cls.checks, new, views)
             ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
             fill = any(cls.fill(new, s) != cls.fill(values, s) for s in RULES[rule][2])
             if cls.variant(new) != rule or ema or fill:
@@ -217,10 +176,12 @@ class Optimizer:
                 plan.set_group(i, *group_arguments(rule, new))
                 callables[:] = [k for k in callables if k != i] + [i] * callable(new["lr"])
 
-        self._groups.append(ParamGroup(values, params, names, checked, changed))
+        names = [tree.joined(path) for path in group.paths]
+        self._groups.append(ParamGroup(values, group.params, names, checked, changed))
         self._rules.append(rule)
-        given = [array for _, array in tree.flatten(params)]
-        for path, array, view, (states, ema) in zip(paths, given, views, made, strict=True):
+        for path, array, view, (states, ema) in zip(
+            group.paths, group.given, views, made, strict=True
+        ):
             scalar = 1.0 if RULES[rule][3] else 0.0
             self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
             self._backend.watch(self._plan, array)
@@ -280,7 +241,7 @@ class Optimizer:
         raise ValueError(
             {
                 "frozen": f"{param}: read-only since the optimizer was made; no step was taken",
-                "moved": f"{param}: its memory has moved since the optimizer was made",
+                "moved": f"{param}: its memory has moved or shrunk since the optimizer was made",
                 "overlap": f"{name}: shares memory with a parameter or state; pass a copy",
                 "shared": f"{name}: shares memory with another gradient; zero_grad cannot zero it",
                 "readonly": f"{name}: read-only, so zero_grad cannot zero it",
@@ -457,6 +418,7 @@ class Optimizer:
                 "grouped": self._grouped,
                 "defaults": self._defaults,
                 "state": checkpoint.state_dict(self, copy=False),
+                "others": {k: v for k, v in vars(self).items() if k not in _ENGINE},
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -464,6 +426,7 @@ class Optimizer:
         self._grouped = state["grouped"]
         self._add(state["groups"], [f'params[{i}]["params"]' for i in range(len(state["groups"]))])
         checkpoint.load_state_dict(self, state["state"])
+        vars(self).update(state["others"])
 
     def __repr__(self) -> str:
         n = sum(view.size for view in self._views)

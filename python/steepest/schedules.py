@@ -341,7 +341,7 @@ class one_cycle(Schedule):
     From lr/div_factor to lr in the first `pct_start` of the steps, then to
     lr/(div_factor·final_div_factor), reached at step `steps` − 1 and kept. Smith & Topin 2018
     (arXiv:1708.07120), with the cosines and the names of PyTorch's OneCycleLR, which raises an
-    error after its last step.
+    error after its last step, and starts below lr where `pct_start`·`steps` < 1.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ class RMSProp(Optimizer):
     params, lr
         As in `SGD`.
     beta : float
-        β, in [0, 1); PyTorch's ``alpha``.
+        β, in [0, 1); PyTorch's ``alpha``, which is 0.99 there.
     eps : float
         ε, outside the root.
     momentum : float
