@@ -2,9 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <functional>
 #include <mutex>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -30,7 +28,9 @@ bool is_array(PyObject* object) {
 
 int64_t elements(PyObject* array) {
   const auto* p = proxy(array);
-  return std::accumulate(p->dimensions, p->dimensions + p->nd, int64_t{1}, std::multiplies<>());
+  int64_t n = 1;
+  for (int i = 0; i < p->nd; ++i) n *= p->dimensions[i];
+  return n;
 }
 
 // How a parameter lies in memory, to compare its gradients with.

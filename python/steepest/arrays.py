@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from steepest.devices import backend_of, cuda_view, dlpack_device, lives_on_cuda
+from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
 __all__ = ["as_gradient", "as_parameter", "like"]
 
@@ -30,12 +30,13 @@ def view(path: str, value: Any) -> Array:
     if isinstance(value, type):
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     kind = type(value).__name__
-    on_cuda = _answer(path, f"the device of this {kind} is not known", lives_on_cuda, value)
-    if on_cuda:
+    unknown = f"the device of this {kind} is not known"
+    device = _answer(path, unknown, dlpack_device, value)
+    if _answer(path, unknown, is_cuda, device, value):
         on_device: Array = cuda_view(path, value)  # of CuPy, which has NumPy's members
         return on_device
-    if hasattr(value, "__dlpack__") and hasattr(value, "__dlpack_device__"):
-        if dlpack_device(value) not in _CPU:
+    if device is not None and hasattr(value, "__dlpack__"):
+        if device not in _CPU:
             raise TypeError(
                 f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
             )

@@ -131,7 +131,11 @@ def dlpack_device(value: Any) -> int | None:
 
 def lives_on_cuda(value: Any) -> bool:
     """Whether an exporter's memory is a CUDA device's."""
-    device = dlpack_device(value)
+    return is_cuda(dlpack_device(value), value)
+
+
+def is_cuda(device: int | None, value: Any) -> bool:
+    """The same of an exporter that has said its device: PyTorch takes 3 µs to say it."""
     return hasattr(value, "__cuda_array_interface__") if device is None else device in _CUDA
 
 

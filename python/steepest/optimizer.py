@@ -446,7 +446,7 @@ def _shared(name: str) -> Any:
 
     def get(self: Optimizer) -> Any:
         values = [group[name] for group in self.param_groups]
-        if any(value != values[0] for value in values):
+        if any(value is not values[0] and value != values[0] for value in values):
             raise AttributeError(
                 f"{name}: groups differ ({values}); read param_groups[i][{name!r}]"
             )
