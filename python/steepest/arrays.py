@@ -30,6 +30,7 @@ def view(path: str, value: Any) -> Array:
     if isinstance(value, type):
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     kind = type(value).__name__
+    value = _answer(path, f"this {kind} does not export its memory", _alias, value)
     unknown = f"the device of this {kind} is not known"
     device = _answer(path, unknown, dlpack_device, value)
     if _answer(path, unknown, is_cuda, device, value):
@@ -41,7 +42,7 @@ def view(path: str, value: Any) -> Array:
                 f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
             )
         what = f"this {kind} does not export its memory"
-        return cast(Array, _answer(path, what, _from_dlpack, value))
+        return cast(Array, _answer(path, what, np.from_dlpack, value))
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
@@ -51,10 +52,10 @@ def view(path: str, value: Any) -> Array:
     )
 
 
-def _from_dlpack(value: Any) -> Any:
+def _alias(value: Any) -> Any:
     # A tensor of PyTorch lets its memory go at tensor.data = other, whoever it was exported to; an
     # alias of it, which only we have, does not.
-    return np.from_dlpack(value.view_as(value) if hasattr(value, "view_as") else value)
+    return value if getattr(value, "requires_grad", True) else value.detach()
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
