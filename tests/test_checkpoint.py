@@ -284,6 +284,14 @@ def test_paths_that_lead_nowhere(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_saving_over_a_file_keeps_its_mode(tmp_path):
+    opt = st.Adam(np.ones(1))
+    opt.save(tmp_path / "run.npz")
+    (tmp_path / "run.npz").chmod(0o600)
+    opt.save(tmp_path / "run.npz")
+    assert (tmp_path / "run.npz").stat().st_mode & 0o777 == 0o600
+
+
 def test_saving_through_a_link_and_over_a_pipe(tmp_path):
     opt = st.Adam(np.ones(1))
     (tmp_path / "folder").mkdir()

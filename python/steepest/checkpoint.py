@@ -185,6 +185,8 @@ def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
                 contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
                 whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
             np.savez(file, json=np.array(json.dumps(whole)), **contents)
+        if os.path.exists(target):
+            os.chmod(beside, os.stat(target).st_mode & 0o777)
         os.replace(beside, target)
     except BaseException:
         if os.path.exists(beside):
