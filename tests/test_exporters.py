@@ -186,7 +186,8 @@ def test_tensors_of_pytorch_as_parameters_and_gradients():
 
 
 def test_a_tensor_that_is_given_other_memory():
-    """The optimizer keeps what it was given; that memory is not freed under it."""
+    """What a tensor had is not freed under the optimizer, and the change is found where a step is
+    given tensors as gradients."""
     torch = pytest.importorskip("torch")
     p, g = torch.zeros(1 << 20), torch.ones(1 << 20)  # large: its memory goes back to the system
     opt = st.SGD(p, lr=1.0, ema_decay=0.0)
@@ -194,6 +195,11 @@ def test_a_tensor_that_is_given_other_memory():
     p.data, g.data = torch.zeros(3), torch.zeros(3)
     opt.step()
     assert not p.any() and (opt.ema == -1).all()
+    message = "params: its memory has moved or shrunk since the optimizer was made"
+    for call in (opt.step, opt.bind_grads):
+        with says(ValueError, message):
+            call(torch.ones(1 << 20))
+    assert opt.step_count == 1
 
 
 def test_a_transposed_tensor_takes_gradients_laid_out_alike():

@@ -17,8 +17,8 @@ _KNOWN: set[str] = set()  # the hyperparameters of any rule
 NONFINITE = ("propagate", "skip", "raise")
 # The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
 _ENGINE = frozenset(
-    "_backend _plan _lock _groups _views _states _emas _paths _rules _callables _bound _defaults "
-    "_grouped _plain_list".split()
+    "_backend _plan _lock _groups _views _states _emas _tensors _paths _rules _callables _bound "
+    "_defaults _grouped _plain_list".split()
 )
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
@@ -98,6 +98,7 @@ class Optimizer:
         self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
         self._emas: list[Any] = []
+        self._tensors: list[tuple[int, Any, int]] = []  # of PyTorch: index, tensor, its memory
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
         self._callables: list[int] = []  # groups whose lr is asked at each step
@@ -185,6 +186,8 @@ class Optimizer:
             scalar = 1.0 if RULES[rule][3] else 0.0
             self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
             self._backend.watch(self._plan, array)
+            if hasattr(array, "data_ptr"):
+                self._tensors.append((len(self._views), array, array.data_ptr()))
             self._views.append(view)
             self._states.append(states)
             self._emas.append(ema)
@@ -226,6 +229,9 @@ class Optimizer:
 
     def _converted(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The gradients as the engine takes them, or the error that says which is not one."""
+        for i, tensor, memory in self._tensors:  # beside their gradients' conversion, this is cheap
+            if tensor.data_ptr() != memory:
+                self._refuse("moved", i)
         return tuple(
             None if g is None else arrays.as_gradient(self._name(i), g, self._views[i])
             for i, g in enumerate(grads)
