@@ -173,7 +173,9 @@ def test_every_public_name_has_a_docstring_with_an_example(name):
 def test_every_function_of_functional_has_a_docstring(name):
     function = getattr(st.functional, name)
     assert function.__name__ == name and name.lower() in function.__doc__.lower()
-    assert list(inspect.signature(function).parameters)[:3] == ["p", "g", "states"]
+    keywords = list(inspect.signature(function).parameters)
+    assert keywords[:4] == ["p", "g", "states", "step"]
+    assert ("mu_product" in keywords) == (name == "nadam")
 
 
 def module_name(path):

@@ -2,7 +2,8 @@
 
 ``adam(p, g, m, v, *, step, lr, ...)`` updates p and its state arrays in place for one step; the
 keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
-class, in its order, laid out like p; start them as the class does (zeros, mostly).
+class, in its order, laid out like p; start them as the class does (zeros, mostly). ``nadam`` also
+carries a number from step to step: it returns ``mu_product``, a keyword of its next call.
 
 >>> import numpy as np, steepest as st
 >>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)
@@ -36,6 +37,17 @@ def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[
     return views
 
 
+def _start(name: str, rule: str, t: int, product: Any) -> float:
+    """What the rule carries beside its arrays, before step t."""
+    if not RULES[rule][3]:
+        if product is not None:
+            raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
+        return 0.0
+    if product is None and t > 1:
+        raise TypeError(f"{name}: mu_product is missing: what the step before returned")
+    return 1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
+
+
 def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
     name = cls.__name__.lower()
     keywords = [
@@ -43,33 +55,28 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         for key, parameter in inspect.signature(cls.__init__).parameters.items()
         if key not in ("self", "params", "initial_accumulator_value", "ema_decay")
     ]
-    defaults = {k.name: k.default for k in keywords if k.default is not k.empty}
-    fixed: dict[str, Any] = {"ema_decay": None}
+    defaults: dict[str, Any] = {k.name: k.default for k in keywords if k.default is not k.empty}
+    defaults["ema_decay"] = None
     if "initial_accumulator_value" in cls.checks:
-        fixed["initial_accumulator_value"] = 0.0
-    if "amsgrad" in cls.checks:
-        fixed["amsgrad"] = cls.__name__ == "AMSGrad"
+        defaults["initial_accumulator_value"] = 0.0
+    if cls.__name__ == "AMSGrad":
+        defaults["amsgrad"] = True
 
-    def function(p: Any, g: Any, *states: Any, step: int, **hyper: Any) -> float | None:
-        unknown = sorted(set(hyper) - {keyword.name for keyword in keywords} - {"mu_product"})
+    def function(
+        p: Any, g: Any, *states: Any, step: int, mu_product: Any = None, **hyper: Any
+    ) -> float | None:
+        unknown = sorted(set(hyper) - {keyword.name for keyword in keywords})
         if unknown:
             raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
-        product = hyper.pop("mu_product", None)
-        values = {**fixed, **defaults, **hyper}
+        values = {**defaults, **hyper}
         if "lr" not in values:
             raise TypeError(f"{name}: lr is missing")
-        values = {key: cls.checks[key](key, value) for key, value in values.items()}
+        values = cls._check(values)
         if callable(values["lr"]):
             raise TypeError("lr: a callable; a function takes the number of this step")
         _, _, due, scalar = RULES[rule := cls.variant(values)]
         t = check.integer("step", step, at_least=1, at_most=2**53)
-        if scalar and product is None and t > 1:
-            raise TypeError(f"{name}: mu_product is missing: what the step before returned")
-        if not scalar and product is not None:
-            raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
-        start = (
-            1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
-        )
+        start = _start(name, rule, t, mu_product)
         theta = arrays.as_parameter("p", p)
         check_rounding(cls.checks, values, [theta])
         views = _states(name, states, due, theta)
@@ -93,13 +100,16 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     """Name, signature and docstring, as if written by hand."""
     P = inspect.Parameter
     front = [P("p", P.POSITIONAL_ONLY), P("g", P.POSITIONAL_ONLY), P("states", P.VAR_POSITIONAL)]
-    step = P("step", P.KEYWORD_ONLY)
+    step, carried, returned = P("step", P.KEYWORD_ONLY), [], ""
+    if scalar := RULES[name][3]:
+        carried = [P(scalar, P.KEYWORD_ONLY, default=None)]
+        returned = f" Returns {scalar}, which the next step is given."
     function.__name__ = function.__qualname__ = name
     function.__module__ = __name__
-    function.__signature__ = inspect.Signature([*front, step, *keywords])
+    function.__signature__ = inspect.Signature([*front, step, *keywords, *carried])
     function.__doc__ = (
         f"One step of `steepest.{cls.__name__}` on p and its state arrays, in place; step 1 is "
-        "the first."
+        f"the first.{returned}"
     )
 
 
