@@ -101,7 +101,7 @@ NO_ARRAY = [
     (b"text", "a bytes where an array is due"),
     (True, "a bool where an array is due"),
     (1j, "a complex where an array is due"),
-    (np.float64(1), "a float64 where an array is due"),
+    (np.float64(1), "a float64 where an array is due; NumPy gives a scalar for an expression of 0"),
     (object(), "a object where an array is due: one of NumPy, or what exports DLPack or"),
     ({1.0}, "a set where an array is due: one of NumPy"),
     (np.ndarray, "the class ndarray where an array is due"),

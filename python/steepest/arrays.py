@@ -23,7 +23,12 @@ def view(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
     if isinstance(value, np.ndarray):
         return np.ndarray.view(value, np.ndarray) if type(value) is not np.ndarray else value
-    if isinstance(value, (np.generic, int, float, complex, str, bytes, list, tuple, dict)):
+    if isinstance(value, np.generic):
+        raise TypeError(
+            f"{path}: a {type(value).__name__} where an array is due; NumPy gives a scalar for an "
+            "expression of 0-d arrays, of which np.asarray makes an array"
+        )
+    if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
         raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
     if isinstance(value, Iterator):
         raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")

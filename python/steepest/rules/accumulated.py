@@ -185,10 +185,7 @@ class RMSProp(Optimizer):
         "momentum": at_least_zero,
         "centered": check.flag,
     }
-    structural = (
-        "momentum",
-        "centered",
-    )
+    structural = ("momentum", "centered")
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> str:

@@ -89,6 +89,7 @@ class NAdam(Optimizer):
     -----
     State: ``exp_avg``, ``exp_avg_sq`` and, a number for each array, ``mu_product``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
+    PyTorch's ``decoupled_weight_decay`` is not here.
 
     References
     ----------
@@ -153,7 +154,8 @@ class RAdam(Optimizer):
     -----
     State: ``exp_avg``, ``exp_avg_sq``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    The paper switches at ρₜ > 4; this is PyTorch's threshold.
+    The paper switches at ρₜ > 4; this is PyTorch's threshold. Its ``decoupled_weight_decay`` is
+    not here.
 
     References
     ----------

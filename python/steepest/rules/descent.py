@@ -34,6 +34,10 @@ class SGD(Optimizer):
         For arrays or hyperparameters that are not allowed, naming them; for ``params`` without
         any array.
 
+    See Also
+    --------
+    Momentum, Nesterov : PyTorch's ``SGD`` with ``momentum`` and ``nesterov``.
+
     References
     ----------
     Robbins & Monro 1951, "A stochastic approximation method", equation 6.
