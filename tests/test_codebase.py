@@ -244,6 +244,18 @@ def test_public_names_of_the_design():
         _ = st.adam
 
 
+def test_type_checkers_see_every_public_name():
+    """What is imported at first use is imported once more under TYPE_CHECKING."""
+    tree = ast.parse((PYTHON / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and node.body[1:])
+    seen = {alias.asname: node.module for node in block.body for alias in node.names}
+    assert seen == {**st._HOME, **dict.fromkeys(st._MODULES, "steepest")}
+    for rule in RULES:
+        cls = getattr(st, rule)
+        annotated = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
+        assert set(cls.checks) <= annotated, rule
+
+
 @names("code", ["", "import numpy as np; st.Adam(np.ones(3)).step(np.ones(3)); st.info()"])
 def test_import_loads_nothing_heavy(code):
     heavy = "scipy cupy matplotlib torch sympy sklearn rich pandas array_api_compat".split()

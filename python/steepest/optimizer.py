@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from steepest import arrays, check, checkpoint, devices, tree
-from steepest.groups import COMMON, Check, ParamGroup, check_rounding
+from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding
 from steepest.new_group import NewGroup, check_apart, make_state, read
 from steepest.rule_list import RULES, group_arguments
 
@@ -51,11 +51,18 @@ class Optimizer:
     checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
     structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
 
+    # Hyperparameters are annotated for type checkers; __init_subclass__ makes them.
+    lr: Rate
+    weight_decay: float
+    maximize: bool
+    ema_decay: float | None
+
     def __init_subclass__(cls) -> None:
         cls.checks = {**COMMON, **cls.checks}
         _KNOWN.update(cls.checks)
         for name in cls.checks:
-            setattr(cls, name, _shared(name))
+            if not hasattr(cls, name):
+                setattr(cls, name, _shared(name))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _KNOWN and name not in self.checks:

@@ -44,6 +44,10 @@ class Adagrad(Optimizer):
     array([-0.1])
     """
 
+    lr_decay: float
+    initial_accumulator_value: float
+    eps: float
+
     checks = {
         "lr_decay": at_least_zero,
         "initial_accumulator_value": at_least_zero,
@@ -113,6 +117,9 @@ class Adadelta(Optimizer):
     array([-0.3015])
     """
 
+    rho: float
+    eps: float
+
     checks = {"rho": decay_rate, "eps": at_least_zero}
 
     @classmethod
@@ -178,6 +185,11 @@ class RMSProp(Optimizer):
     >>> p.round(6)
     array([-0.2])
     """
+
+    beta: float
+    eps: float
+    momentum: float
+    centered: bool
 
     checks = {
         "beta": decay_rate,

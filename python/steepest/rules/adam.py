@@ -48,6 +48,11 @@ class Adam(Optimizer):
     array([0.9, 0.9])
     """
 
+    betas: tuple[float, float]
+    eps: float
+    bias_correction: bool
+    amsgrad: bool
+
     checks = {
         "betas": decay_rates,
         "eps": at_least_zero,

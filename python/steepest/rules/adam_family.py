@@ -41,6 +41,9 @@ class AdaMax(Optimizer):
     array([-0.1])
     """
 
+    betas: tuple[float, float]
+    eps: float
+
     checks = {"betas": decay_rates, "eps": at_least_zero}
 
     @classmethod
@@ -103,6 +106,10 @@ class NAdam(Optimizer):
     >>> p.round(4)
     array([-0.1056])
     """
+
+    betas: tuple[float, float]
+    eps: float
+    momentum_decay: float
 
     checks = {"betas": decay_rates, "eps": at_least_zero, "momentum_decay": at_least_zero}
 
@@ -169,6 +176,9 @@ class RAdam(Optimizer):
     >>> p.round(6)
     array([-0.3])
     """
+
+    betas: tuple[float, float]
+    eps: float
 
     checks = {"betas": decay_rates, "eps": at_least_zero}
 

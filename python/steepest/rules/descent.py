@@ -102,6 +102,9 @@ class Momentum(Optimizer):
     array([-0.25])
     """
 
+    momentum: float
+    lr_in_velocity: bool
+
     checks = {"momentum": at_least_zero, "lr_in_velocity": check.flag}
     structural = ("lr_in_velocity",)
 
@@ -237,6 +240,8 @@ class Lion(Optimizer):
     >>> p
     array([ 0.1,  0. , -0.1])
     """
+
+    betas: tuple[float, float]
 
     checks = {"betas": decay_rates}
 
