@@ -527,7 +527,7 @@ class Raises:
     def _raise(self, *args):
         raise OSError("nobody catches this")
 
-    __float__ = __index__ = __iter__ = __repr__ = __eq__ = __bool__ = _raise
+    __float__ = __index__ = __iter__ = __repr__ = __eq__ = __bool__ = __getattr__ = _raise
     __hash__ = None
 
 

@@ -185,6 +185,14 @@ def test_tensors_of_pytorch_as_parameters_and_gradients():
         opt.step({"w": torch.ones(4, 3).T})
 
 
+def test_hyperparameters_of_pytorch():
+    torch = pytest.importorskip("torch")
+    assert st.SGD(np.ones(1), lr=torch.tensor(0.5)).lr == 0.5
+    for value in (torch.tensor(True), torch.tensor([0.5]), torch.tensor(1j)):
+        with pytest.raises(TypeError, match="^lr: tensor"):
+            st.SGD(np.ones(1), lr=value)
+
+
 def test_a_tensor_that_is_given_other_memory():
     """What a tensor had is not freed under the optimizer, and the change is found where a step is
     given tensors as gradients."""

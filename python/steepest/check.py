@@ -20,6 +20,19 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
+def _is_real_scalar(value: Any) -> bool:
+    """Whether float() is to be asked: of real numbers and 0-d arrays, but not bool or complex."""
+    if type(value) in (float, int):
+        return True
+    try:
+        dtype = getattr(value, "dtype", None)
+        kind = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
+        scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
+        return kind in "fiu" and scalar and not isinstance(value, bool)
+    except Exception:  # asking runs the code of whatever was given
+        return False
+
+
 def number(
     name: str,
     value: Any,
@@ -39,10 +52,7 @@ def number(
         f"below {below:g}" if below is not None else "",
     )
     allowed = "a number, " + ", ".join(text for text in limits if text)
-    # 0-d arrays of NumPy and others pass through float(), but not complex or bool ones.
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")
-    scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
-    if isinstance(value, bool) or kind not in "fiu" or not scalar:
+    if not _is_real_scalar(value):
         raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is {allowed}")
     try:
         x = float(value)

@@ -265,6 +265,7 @@ class Optimizer:
         """Keep gradient buffers, to be read by each ``step()`` that is given none.
 
         Filled in place by the caller, they make a step one foreign call that checks no gradient.
+        ``add_param_group`` lets go of them, and a copy of the optimizer has none.
 
         Parameters
         ----------
