@@ -44,22 +44,23 @@ def number(
     finite: bool = True,
 ) -> float:
     """A real number within the limits, as a float."""
-    limits = (
-        f"finite{'' if finite else ' or infinite'}",
-        f"at least {at_least:g}" if at_least is not None else "",
-        f"above {above:g}" if above is not None else "",
-        f"at most {at_most:g}" if at_most is not None else "",
-        f"below {below:g}" if below is not None else "",
-    )
-    allowed = "a number, " + ", ".join(text for text in limits if text)
+
+    def allowed() -> str:
+        limits = (
+            f"finite{'' if finite else ' or infinite'}",
+            f"at least {at_least:g}" if at_least is not None else "",
+            f"above {above:g}" if above is not None else "",
+            f"at most {at_most:g}" if at_most is not None else "",
+            f"below {below:g}" if below is not None else "",
+        )
+        return "allowed is a number, " + ", ".join(text for text in limits if text)
+
     if not _is_real_scalar(value):
-        raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is {allowed}")
+        raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; {allowed()}")
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
-        raise TypeError(
-            f"{name}: {shown(value)} is not a real number; allowed is {allowed}"
-        ) from error
+        raise TypeError(f"{name}: {shown(value)} is not a real number; {allowed()}") from error
     if (
         math.isnan(x)
         or (finite and math.isinf(x))
@@ -68,7 +69,7 @@ def number(
         or (at_most is not None and x > at_most)
         or (below is not None and x >= below)
     ):
-        raise ValueError(f"{name}: {x!r} is not allowed; allowed is {allowed}")
+        raise ValueError(f"{name}: {x!r} is not allowed; {allowed()}")
     return x
 
 
@@ -76,17 +77,21 @@ def integer(
     name: str, value: Any, *, at_least: int | None = None, at_most: int | None = None
 ) -> int:
     """A whole number, as an int."""
-    allowed = "a whole number" + (f", at least {at_least}" if at_least is not None else "")
-    allowed += f", at most {at_most}" if at_most is not None else ""
+
+    def allowed() -> str:
+        least = f", at least {at_least}" if at_least is not None else ""
+        most = f", at most {at_most}" if at_most is not None else ""
+        return f"allowed is a whole number{least}{most}"
+
     try:
         if isinstance(value, bool):
             raise TypeError
         n = operator.index(value)
     except Exception:  # it runs the code of whatever was given
         kind = type(value).__name__
-        raise TypeError(f"{name}: {shown(value)} is a {kind}; allowed is {allowed}") from None
+        raise TypeError(f"{name}: {shown(value)} is a {kind}; {allowed()}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
-        raise ValueError(f"{name}: {shown(n)} is not allowed; allowed is {allowed}")
+        raise ValueError(f"{name}: {shown(n)} is not allowed; {allowed()}")
     return n
 
 
