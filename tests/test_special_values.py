@@ -71,11 +71,11 @@ def test_denormals_are_kept_unless_flushed(dtype):
     for level in _cpu.simd_levels():
         _cpu.set_simd_level(level)
         p = np.zeros(N, dtype)
-        st.SGD(p, lr=1.0).step(np.full(N, tiny))
+        st.SGD(p, lr=1.0).step(np.full(N, tiny, dtype))
         assert (p == -tiny).all()
         st.set_flush_denormals(True)
         flushed = np.zeros(N, dtype)
-        st.SGD(flushed, lr=1.0).step(np.full(N, tiny))
+        st.SGD(flushed, lr=1.0).step(np.full(N, tiny, dtype))
         st.set_flush_denormals(False)
         assert (flushed == 0).all()
 
