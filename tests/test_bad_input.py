@@ -468,7 +468,7 @@ BAD_NUMBER = [
     (-np.inf, ValueError, "-inf is not allowed"),
     ("0.1", TypeError, "'0.1' is a str; allowed is a number, finite, at least 0"),
     (True, TypeError, "True is a bool; allowed is a number"),
-    (np.True_, TypeError, f"{np.True_!r} is a bool; allowed is a number"),
+    (np.True_, TypeError, f"{np.True_!r} is a {type(np.True_).__name__}; allowed is a number"),
     (np.complex128(1), TypeError, f"{np.complex128(1)!r} is a complex128; allowed is a number"),
     (1 + 0j, TypeError, "(1+0j) is a complex; allowed is a number"),
     (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is a ndarray; allowed is a number"),

@@ -206,7 +206,7 @@ def test_other_namespaces_give_the_same_answer(method):
         return 0.5 * float(xp.sum(scale * e * e)) + float(xp.sum(e**4)), scale * e + 4 * e**3
 
     def hess(x):
-        xp = x.__array_namespace__()
+        xp = array_namespace(x)
         e = x - xp.asarray([1.0, -1.0, 2.0])
         return xp.eye(3) * (xp.asarray([1.0, 5.0, 20.0]) + 12 * e * e)
 
@@ -221,7 +221,7 @@ def test_other_namespaces_give_the_same_answer(method):
 @pytest.mark.parametrize("options", [{}, {"method": "newton", "hessp": lambda x, p: 2 * p}])
 def test_bounds_in_other_namespaces(options):
     def fun(x):
-        xp = x.__array_namespace__()
+        xp = array_namespace(x)
         return float(xp.sum((x - 1) ** 2)), 2 * (x - 1)
 
     r = st.minimize(
