@@ -5,10 +5,10 @@
 
 namespace steepest::linalg {
 
-void append_pair(PairProducts& pairs, const Products& on_y, double step) {
+void append_pair(PairProducts& pairs, const Products& on_y, double step, double ratio) {
   const int64_t m = pairs.capacity;
   if (pairs.count == m) {
-    std::copy(pairs.steps + 1, pairs.steps + m, pairs.steps);
+    for (double* a : {pairs.steps, pairs.ratios}) std::copy(a + 1, a + m, a);
     for (double* a : {pairs.sy, pairs.yy})
       for (int64_t i = 1; i < m; ++i) std::copy(a + i * m + 1, a + (i + 1) * m, a + (i - 1) * m);
   } else {
@@ -16,6 +16,7 @@ void append_pair(PairProducts& pairs, const Products& on_y, double step) {
   }
   const int64_t newest = pairs.count - 1;
   pairs.steps[newest] = step;
+  pairs.ratios[newest] = ratio;
   for (int64_t i = 0; i <= newest; ++i) {
     const double yy = on_y.at[(pairs.count + i) * on_y.stride];
     pairs.sy[i * m + newest] = pairs.steps[i] * on_y.at[i * on_y.stride];
@@ -47,7 +48,7 @@ Direction two_loop(const PairProducts& pairs, const Products& on_g, double other
     for (int64_t j = 0; j < count; ++j) yr += on_y[j] * pairs.yy[i * m + j];
     yr *= gamma;
     for (int64_t j = i - 1; j >= 0; --j) yr += on_s[j] * pairs.sy[j * m + i];
-    on_s[i] = -on_y[i] - yr / pairs.sy[i * m + i];
+    on_s[i] = -on_y[i] / pairs.ratios[i] - yr / pairs.sy[i * m + i];
   }
 
   // d = -r

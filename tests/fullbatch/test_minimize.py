@@ -4,6 +4,7 @@ refuse."""
 import array_api_strict as strict
 import numpy as np
 import pytest
+import scipy.interpolate
 import scipy.linalg
 import scipy.optimize
 from array_api_compat import array_namespace
@@ -105,22 +106,56 @@ def test_bfgs_keeps_the_inverse_hessian():
 
 
 def test_bfgs_follows_the_textbook_update():
-    """Equation 6.17 of Nocedal & Wright with 11 times 6.20, from the accepted points alone."""
+    """Eq. 6.20 and 6.17 of Nocedal & Wright with Biggs's curvature and the enlarged start, from
+    the accepted points alone."""
     s = st.BFGS(START)
-    h = points = None
-    while not s.done:
+    h, points, enlarged, ratios = None, [(START, rosen(START), rosen_der(START))], 0, []
+    while s.nit < 12:
         nit = s.nit
         s.tell(rosen(s.x), rosen_der(s.x))
-        if s.nit > nit and not s.done:
-            points = [*(points or [(START, rosen_der(START))]), (s.best_x, s.g)]
-            (x0, g0), (x1, g1) = points[-2:]
-            step, y = x1 - x0, g1 - g0
-            h = 11 * (step @ y) / (y @ y) * np.eye(4) if h is None else h
-            v = np.eye(4) - np.outer(y, step) / (step @ y)
-            h = v.T @ h @ v + np.outer(step, step) / (step @ y)
-            if s.nit == 12:
-                break
+        if s.nit == nit:
+            continue
+        points.append((s.best_x, s.f, s.g))
+        (x0, f0, g0), (x1, f1, g1) = points[-2:]
+        step, y = x1 - x0, g1 - g0
+        sy = step @ y
+        if h is None:
+            h = sy / (y @ y) * np.eye(4)
+        elif s.nit <= 4:
+            gamma = np.sqrt((step @ np.linalg.solve(h, step)) / (y @ h @ y))
+            h, enlarged = max(1, gamma) * h, enlarged + (gamma > 1)
+        cubic = scipy.interpolate.CubicHermiteSpline([0, 1], [f0, f1], [step @ g0, step @ g1])
+        ratios.append(cubic(1, 2) / sy)
+        v = np.eye(4) - np.outer(y, step) / sy
+        h = v.T @ h @ v + np.outer(step, step) / (np.clip(ratios[-1], 0.5, 2) * sy)
     np.testing.assert_allclose(s.inverse_hessian, h, rtol=1e-7)
+    assert enlarged == 2 and min(ratios) < 0.5 and max(ratios) > 1.1
+
+
+@pytest.mark.parametrize("method", [st.BFGS, st.LBFGS])
+def test_curvature_is_that_of_the_cubic_at_the_new_point(method):
+    """So for a cubic in one variable the second iteration is Newton's, from one value more."""
+    s = method(np.array([5.0]), line_search=None, gtol=1e-3)
+    points = []
+    while not s.done:
+        points.append(float(s.x[0]))
+        s.tell(points[-1] ** 3 / 3 - points[-1], np.array([points[-1] ** 2 - 1]))
+    x = points[1]
+    assert points[2] == pytest.approx(x - (x**2 - 1) / (2 * x), rel=1e-12)
+
+
+def test_a_curvature_that_rounding_hides_is_the_secant():
+    """Far above the minimum value the cubic would be noise."""
+    runs = []
+    for shift in (0.0, 1e15):
+        s = st.LBFGS(np.array([5.0]), line_search=None)
+        for _ in range(2):
+            x = s.x
+            s.tell(float(x[0] ** 3 / 3 - x[0]) + shift, x**2 - 1)
+        runs.append(float(s.x[0]))
+    x0, x1 = 5.0, 4.0
+    assert runs[1] == pytest.approx(x1 - (x1**2 - 1) * (x1 - x0) / (x1**2 - x0**2), rel=1e-12)
+    assert runs[0] != pytest.approx(runs[1], rel=1e-3)
 
 
 def test_lbfgs_with_enough_pairs_is_bfgs_on_a_quadratic():

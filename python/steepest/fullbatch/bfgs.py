@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.minimizer import SHARED_ROWS, D, G, Minimizer
@@ -16,13 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BFGS"]
 
-# Of the inverse Hessian that the first pair suggests (H is sooner corrected where it is too large),
-# and of the step along which f would fall by as much as in the iteration before. On the standard
-# starts of Moré, Garbow & Hillstrom 11 with 4 or 5 takes 1,750 calls, 9 to 12 with 4 to 6 up to
-# 1,841, and 1 without such a step 1,873. Over 1,000 variables (bench/advise.py) a Hessian of
-# condition 10 to 1e3 takes 1.9 times the evaluations of 1, one of 1e5 two thirds.
-H_SCALE, STEP_SCALE = 11.0, 5.0
-SHORTEST = 0.1  # of the full step
 Y, HY, HG = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 
 
@@ -31,12 +26,17 @@ class BFGS(Minimizer):
 
     The inverse Hessian H is kept as a lower triangle and updated in O(n²):
 
-        H ← H + s uᵀ + u sᵀ,   u = ½ (1 + yᵀHy/sᵀy) s/sᵀy - Hy/sᵀy
+        H ← γH + s uᵀ + u sᵀ,   u = ½ (sᵀy/κ + yᵀγHy/sᵀy) s/sᵀy - γHy/sᵀy
 
-    which is eq. 6.17 of Nocedal & Wright (2006) multiplied out. Hy and Hg come from one read of H,
-    the update is one pass more, and H⁺g follows from these in O(n). Before the first update H is
-    a multiple of I, their eq. 6.20 (sᵀy/yᵀy) times 11; a pair without curvature, sᵀy ≤ ε |sᵀg|, is
-    not learned. A search starts at the full step, or nearer where f fell by much less before.
+    With γ = 1 and κ = sᵀy this is eq. 6.17 of Nocedal & Wright (2006) multiplied out. Hy and Hg
+    come from one read of H, the update is one pass more, and H⁺g follows from these in O(n).
+
+    κ is sᵀ∇²f s at the new point by the cubic through f and g at both ends of the step (Biggs 1971,
+    J. Inst. Maths Applics 8, 315-327), within [½, 2] sᵀy. H starts as sᵀy/yᵀy I (Nocedal & Wright,
+    eq. 6.20). BFGS is quick to correct an H that is too large and slow where it is too small, so
+    the next n-1 pairs come with γ = max(1, √(sᵀH⁻¹s / yᵀHy)), the middle of Oren and Luenberger's
+    interval (1974, Management Sci. 20, 845-862) where it enlarges H. A pair without curvature,
+    sᵀy ≤ ε |sᵀg|, is not learned.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class BFGS(Minimizer):
     """
 
     method: ClassVar[str] = "bfgs"
-    saved: ClassVar[tuple[str, ...]] = ("_h",)
+    saved: ClassVar[tuple[str, ...]] = ("_h", "_scale", "_pairs")
 
     def __init__(
         self,
@@ -82,9 +82,10 @@ class BFGS(Minimizer):
             maxiter=maxiter,
             max_nfev=max_nfev,
         )
-        # of Hg, d, Hy and x: d, and twice x + step d
+        # of Hg, d, Hy and x: d, and twice x + d
         self._turned = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 0, 1]])
-        self._h: Array | None = None  # lower triangle of H; None: a multiple of I
+        self._h: Array | None = None  # lower triangle of H / _scale; None: a multiple of I
+        self._scale, self._pairs = 1.0, 0  # pairs learned
 
     @property
     def inverse_hessian(self) -> Array:
@@ -95,7 +96,7 @@ class BFGS(Minimizer):
         lower = xp.tril(self._h, k=-1)
         full = xp.tril(self._h)
         full += lower.T
-        return full
+        return self._scale * full
 
     def result(self) -> OptimizeResult:
         result = super().result()
@@ -117,45 +118,35 @@ class BFGS(Minimizer):
             curvature, square = float(products[0, 0]), float(products[1, 0])
             if not (learn and curvature > 0):
                 return self._descend()
-            self._h = scaled_identity(self._w, H_SCALE * curvature / square)
+            self._h = self._xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
+            self._scale, self._pairs = curvature / square, 0
         symmetric_product(self._h, [rows[Y], rows[G]], [rows[HY], rows[HG]])
-        products = inner(self._w, [D, HY, HG], [rows[Y], rows[G]])
-        (curvature, dg), (yhy, hyg), (_, ghg) = products[:3].tolist()
+        products = inner(self._w, [D, HY], [rows[Y], rows[G]])
+        (curvature, dg), (yhy, hyg) = products[:2].tolist()  # Hy and Hg without the scale
         on_d = on_hy = 0.0
         if learn and curvature > 0:
-            rho = 1 / curvature
-            half = 0.5 * rho * (1 + rho * yhy)
-            u = rows[Y]  # y is used up
-            combine(self._w, [D, HY], [], np.array([[half, -rho]]), [u])
+            if 0 < self._pairs < self.n:
+                self._enlarge(yhy)
+            self._pairs += 1
+            scale, rho = self._scale, 1 / curvature
+            half = 0.5 * rho * (1 / self._curvature_ratio(at) + rho * scale * yhy)
+            u = rows[Y]  # y is used up; u without the scale, too
+            combine(self._w, [D, HY], [], np.array([[half / scale, -rho]]), [u])
             rank_two(self._h, rows[D], u)
             # H+ g = Hg + d (u.g) + u (d.g), with u.g = half d.g - rho Hy.g
-            on_d, on_hy = -(2 * half * dg - rho * hyg), rho * dg
-        self._turn(on_d, on_hy, self._first_trial(at, -ghg + on_d * dg + on_hy * hyg))
+            on_d, on_hy = -(2 * half * dg - rho * scale * hyg), rho * scale * dg
+        self._turn(on_d, on_hy)
 
-    def _first_trial(self, at: Trial, slope: float) -> float:
-        """The step at which the next search starts, if that is its slope."""
-        fell = self._f0 - at.f
-        if not (fell > 0 and slope < 0):
-            return 1.0
-        return min(1.0, max(SHORTEST, STEP_SCALE * fell / -slope))
+    def _enlarge(self, yhy: float) -> None:
+        """H ← γH, if γ > 1; sᵀH⁻¹s is -sᵀg, as s is along -Hg."""
+        square = -self._slope0 / (self._scale * yhy) if yhy > 0 else 1.0
+        if 1 < square < math.inf:
+            self._scale *= math.sqrt(square)
 
-    def _turn(self, on_d: float, on_hy: float, step: float) -> None:
-        """d ← -Hg + on_d d + on_hy Hy, the trial point x + step d and the user's, in one pass."""
+    def _turn(self, on_d: float, on_hy: float) -> None:
+        """d ← -Hg + on_d d + on_hy Hy, the trial point x + d and the user's, in one pass."""
         c = self._turned
-        c[0, 1], c[0, 2] = on_d, on_hy
-        c[1:, 1] = step
+        c[0, :3] = -self._scale, on_d, on_hy
         outs = [self._rows[D], self._rows[self._trial], self._hand_out()]
         combine(self._w, [HG, D, HY, self._x], [], c, outs)
-        self._launch(step, placed=True)
-
-
-def scaled_identity(like: Array, scale: float) -> Array:
-    """scale I, (n, n), for the n columns of `like`; untouched pages cost nothing with NumPy."""
-    n = like.shape[1]
-    if isinstance(like, np.ndarray):
-        h = np.zeros((n, n), dtype=like.dtype)
-        np.fill_diagonal(h, scale)
-        return h
-    from array_api_compat import array_namespace, device
-
-    return array_namespace(like).eye(n, dtype=like.dtype, device=device(like)) * scale
+        self._launch(1.0, placed=True)

@@ -26,7 +26,10 @@ class LBFGS(Minimizer):
     for the combination. Nocedal 1980, Math. Comp. 35, 773-782; with bounds, two-metric projection
     (Bertsekas 1982).
 
-    Of a pair, d is stored, which is in place already, and the step α to s = α d.
+    Of a pair, d is stored, which is in place already, and the step α to s = α d. Without bounds the
+    update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): the term s sᵀ/κ of H has
+    for κ not sᵀy, the mean of sᵀ∇²f s along the step, but its value at the new point by the cubic
+    through f and g at both ends, within [½, 2] sᵀy.
 
     Parameters
     ----------
@@ -74,6 +77,7 @@ class LBFGS(Minimizer):
         "_s_rows",
         "_y_rows",
         "_steps",
+        "_ratios",
         "_sy",
         "_yy",
         "_free",
@@ -106,7 +110,7 @@ class LBFGS(Minimizer):
         self._s_rows = list(range(SHARED_ROWS, SHARED_ROWS + m))
         self._y_rows = list(range(SHARED_ROWS + m, SHARED_ROWS + 2 * m))
         self._count = 0
-        self._steps = np.zeros(m)
+        self._steps, self._ratios = np.zeros(m), np.ones(m)
         self._sy, self._yy = np.zeros((m, m)), np.zeros((m, m))  # sᵢ·yⱼ and yᵢ·yⱼ
         self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
@@ -142,7 +146,7 @@ class LBFGS(Minimizer):
             return self._advance_in_box(g)
         if at.slope - self._slope0 > self._eps * -self._slope0:
             products = self._multiply(g) if self._products is None else self._products
-            self._append(products, at.step)
+            self._append(products, at.step, self._curvature_ratio(at))
             self._turn(products, g, learned=True)
         elif self._count:  # no curvature to learn
             self._turn(inner(self._w, self._picks(), [g]), g, learned=False)
@@ -150,9 +154,10 @@ class LBFGS(Minimizer):
             self._rows[G][...] = g
             self._descend()
 
-    def _append(self, products: np.ndarray, step: float) -> None:
+    def _append(self, products: np.ndarray, step: float, ratio: float) -> None:
         """Make row d the d of the newest pair, and another one row d."""
-        _cpu.append_pair(self._sy, self._yy, self._steps, self._count, products, step)
+        pairs = self._sy, self._yy, self._steps, self._ratios, self._count
+        _cpu.append_pair(*pairs, products, step, ratio)
         if self._count == self.history:
             self._count -= 1
             for rows in (self._s_rows, self._y_rows):
@@ -178,7 +183,8 @@ class LBFGS(Minimizer):
         self._launch(1.0, None if doubtful else slope, placed=True)
 
     def _recur(self, products: np.ndarray, otherwise: float) -> tuple[Any, float, float, float]:
-        return _cpu.two_loop(self._sy, self._yy, self._steps, self._count, products, otherwise)
+        pairs = self._sy, self._yy, self._steps, self._ratios, self._count
+        return _cpu.two_loop(*pairs, products, otherwise)
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
@@ -193,7 +199,7 @@ class LBFGS(Minimizer):
         zero = xp.zeros_like(y)
         masked = [xp.where(free, v, zero) for v in (y, rows[G])]
         products = inner(self._w, self._rows_with_new(), masked)
-        self._append(products, 1.0)
+        self._append(products, 1.0, 1.0)
         picks, count = self._picks(), self._count
         if self._free is not None and bool(xp.any(free != self._free)):
             for j in range(count - 1):
