@@ -176,22 +176,15 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   linalg::rank_two(pass, Triangle{w.data, w.n, w.n}, up, vp);
 }
 
-// The memory of sy, yy (m, m), steps and ratios (m,).
-linalg::PairProducts pairs_of(const py::array& sy, const py::array& yy, const py::array& steps,
-                              const py::array& ratios, int64_t count) {
-  const auto written = [](const py::array& a, const char* what) {
-    if (!a.writeable()) throw refuse(what, "a writable array");
-    return const_cast<double*>(doubles(a, what));
-  };
-  const int64_t m = steps.size();
-  if (sy.size() != m * m || yy.size() != m * m || ratios.size() != m || count < 0 || count > m)
-    throw refuse("pairs", "sy, yy (m, m), steps, ratios (m,), count <= m");
-  return {written(sy, "sy"),
-          written(yy, "yy"),
-          written(steps, "steps"),
-          written(ratios, "ratios"),
-          m,
-          count};
+// The rows of `pairs`, (2 m + 2, m): of sy, of yy, the steps and the ratios.
+linalg::PairProducts pairs_of(const py::array& pairs, int64_t count) {
+  const double* at = doubles(pairs, "pairs");
+  const int64_t m = pairs.ndim() == 2 ? pairs.shape(1) : 0;
+  if (m == 0 || pairs.shape(0) != 2 * m + 2 || count < 0 || count > m || !pairs.writeable())
+    throw refuse("pairs", "a writable array (2 m + 2, m), 0 < m, count <= m");
+  double* sy = const_cast<double*>(at);
+  double *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
+  return {sy, yy, steps, ratios, m, count};
 }
 
 linalg::Products column(const py::array& products, int64_t at, int64_t least) {
@@ -202,22 +195,19 @@ linalg::Products column(const py::array& products, int64_t at, int64_t least) {
 
 // Takes a pair in: `count` are there before; column 0 of `products` holds the products of the d_i
 // and y_i there are then with the new y.
-void append_pair(const py::array& sy, const py::array& yy, const py::array& steps,
-                 const py::array& ratios, int64_t count, const py::array& products, double step,
+void append_pair(const py::array& pairs, int64_t count, const py::array& products, double step,
                  double ratio) {
-  linalg::PairProducts pairs = pairs_of(sy, yy, steps, ratios, count);
-  if (pairs.capacity == 0) throw refuse("steps", "at least one element");
-  const linalg::Products on_y = column(products, 0, 2 * std::min(count + 1, pairs.capacity));
-  linalg::append_pair(pairs, on_y, step, ratio);
+  linalg::PairProducts there = pairs_of(pairs, count);
+  const linalg::Products on_y = column(products, 0, 2 * std::min(count + 1, there.capacity));
+  linalg::append_pair(there, on_y, step, ratio);
 }
 
 // (coefficients, scale, slope, magnitude). The last column of `products` holds the products of the
 // d_i, y_i and g with g. The coefficients, (5, 2 count + 4), are those of the d_i and y_i, the
 // gradient before, x, d and g; the rows give y, g, d, x + d, and x + d once more.
-py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& steps,
-                   const py::array& ratios, int64_t count, const py::array& products,
+py::tuple two_loop(const py::array& pairs, int64_t count, const py::array& products,
                    double otherwise) {
-  const linalg::PairProducts pairs = pairs_of(sy, yy, steps, ratios, count);
+  const linalg::PairProducts there = pairs_of(pairs, count);
   const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
   const linalg::Products on_g = column(products, columns - 1, 2 * count + 1);
   const int64_t before = 2 * count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
@@ -225,7 +215,7 @@ py::tuple two_loop(const py::array& sy, const py::array& yy, const py::array& st
   double* c = coefficients.mutable_data();
   std::fill_n(c, 5 * width, 0.0);
   double* row = c + 2 * width;
-  const linalg::Direction to = linalg::two_loop(pairs, on_g, otherwise, row);
+  const linalg::Direction to = linalg::two_loop(there, on_g, otherwise, row);
   std::swap(row[before], row[g]);
   c[before] = -1;
   c[g] = c[width + g] = 1;

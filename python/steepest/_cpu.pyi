@@ -78,18 +78,9 @@ def combine(
 ) -> None: ...
 def symmetric_product(a: Any, vectors: list[Any], outs: list[Any]) -> None: ...
 def rank_two(a: Any, u: Any, v: Any) -> None: ...
-def append_pair(
-    sy: Any,
-    yy: Any,
-    steps: Any,
-    ratios: Any,
-    count: int,
-    products: Any,
-    step: float,
-    ratio: float,
-) -> None: ...
+def append_pair(pairs: Any, count: int, products: Any, step: float, ratio: float) -> None: ...
 def two_loop(
-    sy: Any, yy: Any, steps: Any, ratios: Any, count: int, products: Any, otherwise: float
+    pairs: Any, count: int, products: Any, otherwise: float
 ) -> tuple[Any, float, float, float]: ...
 
 # systems of equations

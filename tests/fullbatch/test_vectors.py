@@ -233,14 +233,14 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
     before, x, g = rng.standard_normal((3, n))
     alpha, ratio = rng.uniform(0.5, 2, (2, m + 2))
     d = s / alpha[:, None]
-    pairs = np.zeros((m, m)), np.zeros((m, m)), np.zeros(m), np.zeros(m)
+    pairs = np.zeros((2 * m + 2, m))
     for k in range(m + 2):  # the last two push the first two out
         there = slice(max(0, k + 1 - m), k + 1)
         on_y = np.concatenate([d[there], y[there]]) @ y[k]
-        _cpu.append_pair(*pairs, min(k, m), on_y[:, None].copy(), alpha[k], ratio[k])
+        _cpu.append_pair(pairs, min(k, m), on_y[:, None].copy(), alpha[k], ratio[k])
     d, s, y = d[2:], s[2:], y[2:]
     products = np.concatenate([d, y, [g]]) @ np.stack([y[-1], g], axis=1)
-    c, scale, slope, magnitude = _cpu.two_loop(*pairs, m, products, 1.0)
+    c, scale, slope, magnitude = _cpu.two_loop(pairs, m, products, 1.0)
     h = inverse_hessian(s, y, ratio[2:])
     to = c[2] @ np.concatenate([d, y, [before, x, np.zeros(n), g]])
     np.testing.assert_allclose(to, -h @ g, rtol=1e-9)
@@ -252,17 +252,17 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
 
 
 def test_two_loop_leaves_out_pairs_without_curvature():
-    further = np.eye(2), np.ones(2), np.ones(2)
-    pairs = np.diag([-1.0, 2.0]), *further
+    pairs = np.concatenate([np.diag([-1.0, 2.0]), np.eye(2), np.ones((2, 2))])
     products = np.array([[5.0], [1.0], [7.0], [3.0], [4.0]])
-    c, scale, _, _ = _cpu.two_loop(*pairs, 2, products, 0.5)
+    c, scale, _, _ = _cpu.two_loop(pairs, 2, products, 0.5)
     assert c[2, 0] == 0 and c[2, 2] == 0 and scale == 2.0
-    c, scale, slope, _ = _cpu.two_loop(-np.eye(2), *further, 2, products, 0.5)
+    pairs[1, 1] = -2.0
+    c, scale, slope, _ = _cpu.two_loop(pairs, 2, products, 0.5)
     assert scale == 0.5 and slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
-    with pytest.raises(ValueError, match="pairs: allowed is sy, yy"):
-        _cpu.two_loop(*pairs, 3, products, 0.5)
+    with pytest.raises(ValueError, match="pairs: allowed is a writable array"):
+        _cpu.two_loop(pairs, 3, products, 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
-        _cpu.two_loop(*pairs, 2, products[:4], 0.5)
+        _cpu.two_loop(pairs, 2, products[:4], 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
-        _cpu.append_pair(*pairs, 2, products[:3], 1.0, 1.0)
+        _cpu.append_pair(pairs, 2, products[:3], 1.0, 1.0)

@@ -76,10 +76,7 @@ class LBFGS(Minimizer):
         "_count",
         "_s_rows",
         "_y_rows",
-        "_steps",
-        "_ratios",
-        "_sy",
-        "_yy",
+        "_pairs",
         "_free",
     )
 
@@ -110,8 +107,8 @@ class LBFGS(Minimizer):
         self._s_rows = list(range(SHARED_ROWS, SHARED_ROWS + m))
         self._y_rows = list(range(SHARED_ROWS + m, SHARED_ROWS + 2 * m))
         self._count = 0
-        self._steps, self._ratios = np.zeros(m), np.ones(m)
-        self._sy, self._yy = np.zeros((m, m)), np.zeros((m, m))  # sᵢ·yⱼ and yᵢ·yⱼ
+        # sᵢ·yⱼ, yᵢ·yⱼ, the steps, and sᵀ∇²f s / sᵀy: what the recursion works on
+        self._pairs = np.zeros((2 * m + 2, m))
         self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
 
@@ -156,8 +153,7 @@ class LBFGS(Minimizer):
 
     def _append(self, products: np.ndarray, step: float, ratio: float) -> None:
         """Make row d the d of the newest pair, and another one row d."""
-        pairs = self._sy, self._yy, self._steps, self._ratios, self._count
-        _cpu.append_pair(*pairs, products, step, ratio)
+        _cpu.append_pair(self._pairs, self._count, products, step, ratio)
         if self._count == self.history:
             self._count -= 1
             for rows in (self._s_rows, self._y_rows):
@@ -183,8 +179,7 @@ class LBFGS(Minimizer):
         self._launch(1.0, None if doubtful else slope, placed=True)
 
     def _recur(self, products: np.ndarray, otherwise: float) -> tuple[Any, float, float, float]:
-        pairs = self._sy, self._yy, self._steps, self._ratios, self._count
-        return _cpu.two_loop(*pairs, products, otherwise)
+        return _cpu.two_loop(self._pairs, self._count, products, otherwise)
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
@@ -202,11 +197,12 @@ class LBFGS(Minimizer):
         self._append(products, 1.0, 1.0)
         picks, count = self._picks(), self._count
         if self._free is not None and bool(xp.any(free != self._free)):
+            sy, yy = self._pairs[: self.history], self._pairs[self.history : -2]
             for j in range(count - 1):
                 y = xp.where(free, rows[self._y_rows[j]], zero)
                 on_y = inner(self._w, picks, [y])[:, 0]
-                self._sy[:count, j] = on_y[:count]
-                self._yy[:count, j] = self._yy[j, :count] = on_y[count:-1]
+                sy[:count, j] = on_y[:count]
+                yy[:count, j] = yy[j, :count] = on_y[count:-1]
         self._free = free
         otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
         c, scale, _, _ = self._recur(products, otherwise)
