@@ -126,8 +126,9 @@ def test_bfgs_follows_the_textbook_update():
             h, enlarged = max(1, gamma) * h, enlarged + (gamma > 1)
         cubic = scipy.interpolate.CubicHermiteSpline([0, 1], [f0, f1], [step @ g0, step @ g1])
         ratios.append(cubic(1, 2) / sy)
+        ratio = max(ratios[-1], 0.5) if min(cubic([0, 1], 2)) > 0 else 1
         v = np.eye(4) - np.outer(y, step) / sy
-        h = v.T @ h @ v + np.outer(step, step) / (np.clip(ratios[-1], 0.5, 2) * sy)
+        h = v.T @ h @ v + np.outer(step, step) / (ratio * sy)
     np.testing.assert_allclose(s.inverse_hessian, h, rtol=1e-7)
     assert enlarged == 2 and min(ratios) < 0.5 and max(ratios) > 1.1
 
@@ -142,6 +143,17 @@ def test_curvature_is_that_of_the_cubic_at_the_new_point(method):
         s.tell(points[-1] ** 3 / 3 - points[-1], np.array([points[-1] ** 2 - 1]))
     x = points[1]
     assert points[2] == pytest.approx(x - (x**2 - 1) / (2 * x), rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["bfgs", "l-bfgs"])
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_forgotten_factor_of_the_gradient_costs_little(method, factor):
+    """The cubic through such values is not convex, so it is not believed."""
+    r = st.minimize(
+        lambda x: (x[0] - 1) ** 2, [-1.0], jac=lambda x: factor * 2 * (x - 1), method=method
+    )
+    assert r.success and r.nit <= 3
+    np.testing.assert_allclose(r.x, 1)
 
 
 def test_a_curvature_that_rounding_hides_is_the_secant():
@@ -177,6 +189,18 @@ def test_gradients_by_differences(difference):
     r = st.minimize(fun, np.ones(3), jac=difference)
     np.testing.assert_allclose(r.x, exact.x, atol=1e-5)
     assert r.nfev == r.njev * (1 + 3 * (2 if difference == "3-point" else 1))
+
+
+@pytest.mark.parametrize("difference", [None, "3-point", "cs"])
+def test_differences_of_a_function_that_overwrites_its_argument(difference):
+    def fun(x):
+        x -= np.array([1.0, 2.0, 3.0])
+        x *= x
+        return x.sum()
+
+    r = st.minimize(fun, np.full(3, 1.5), jac=difference)
+    assert r.success
+    np.testing.assert_allclose(r.x, [1, 2, 3], atol=1e-5)
 
 
 def test_difference_steps_stay_inside_the_bounds():

@@ -32,11 +32,11 @@ class BFGS(Minimizer):
     come from one read of H, the update is one pass more, and H⁺g follows from these in O(n).
 
     κ is sᵀ∇²f s at the new point by the cubic through f and g at both ends of the step (Biggs 1971,
-    J. Inst. Maths Applics 8, 315-327), within [½, 2] sᵀy. H starts as sᵀy/yᵀy I (Nocedal & Wright,
-    eq. 6.20). BFGS is quick to correct an H that is too large and slow where it is too small, so
-    the next n-1 pairs come with γ = max(1, √(sᵀH⁻¹s / yᵀHy)), the middle of Oren and Luenberger's
-    interval (1974, Management Sci. 20, 845-862) where it enlarges H. A pair without curvature,
-    sᵀy ≤ ε |sᵀg|, is not learned.
+    J. Inst. Maths Applics 8, 315-327), at least ½ sᵀy, and sᵀy where the cubic is not convex in
+    between. H starts as sᵀy/yᵀy I (Nocedal & Wright, eq. 6.20). BFGS is quick to correct an H that
+    is too large and slow where it is too small, so the next n-1 pairs come with
+    γ = max(1, √(sᵀH⁻¹s / yᵀHy)), the middle of Oren and Luenberger's interval (1974, Management
+    Sci. 20, 845-862) where it enlarges H. A pair without curvature, sᵀy ≤ ε |sᵀg|, is not learned.
 
     Parameters
     ----------

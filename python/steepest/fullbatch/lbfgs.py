@@ -29,7 +29,7 @@ class LBFGS(Minimizer):
     Of a pair, d is stored, which is in place already, and the step α to s = α d. Without bounds the
     update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): the term s sᵀ/κ of H has
     for κ not sᵀy, the mean of sᵀ∇²f s along the step, but its value at the new point by the cubic
-    through f and g at both ends, within [½, 2] sᵀy.
+    through f and g at both ends: at least ½ sᵀy, and sᵀy where the cubic is not convex in between.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ __all__ = ["Minimizer"]
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 C1 = 1e-4
-LEAST_RATIO, MOST_RATIO = 0.5, 2.0  # beyond 2 the cubic would bend down where the step starts
+LEAST_RATIO = 0.5  # of a curvature to its mean along the step
 MAX_STALLED = 10  # iterations in a row without a lower f
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
@@ -323,15 +323,15 @@ class Minimizer:
 
     def _curvature_ratio(self, at: Trial) -> float:
         """φ'' at the accepted point over its mean along the step, by the cubic through φ and φ' at
-        both ends, within limits; 1 where rounding would show."""
+        both ends; 1 where the cubic is not convex between them or rounding would show."""
         step, f, slope = at
         f0, mean = self._f0, step * (slope - self._slope0)
         if not 100 * noise(f0, self._eps) < mean < math.inf:
             return 1.0
         ratio = 6 * (f0 - f + step * slope) / mean - 2
-        if ratio < LEAST_RATIO:
-            return LEAST_RATIO
-        return ratio if ratio < MOST_RATIO else MOST_RATIO
+        if not 0 < ratio <= 2:  # φ'' is linear in between: below 0 at one end
+            return 1.0
+        return ratio if ratio > LEAST_RATIO else LEAST_RATIO
 
     # Vectors
 

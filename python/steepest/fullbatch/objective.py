@@ -77,7 +77,8 @@ class Objective:
             """f with xᵢ moved, and the step as it was rounded."""
             y = copied(x)
             y[i] = at + by
-            return self.value(y), float(y[i]) - at
+            step = float(y[i]) - at  # before y is the function's
+            return self.value(y), step
 
         if self._jac == "cs":
             return self._complex_step(x, i, h)
