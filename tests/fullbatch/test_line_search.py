@@ -145,6 +145,11 @@ def g(x):
     return 2 * x
 
 
+def test_c2_is_no_matter_of_armijo():
+    r = st.line_search(f, g, X, D, rule="armijo", c1=0.95, c2=0.9)
+    assert r.success and r.fun <= f(X) + 0.95 * r.step * (g(X) @ D)
+
+
 @pytest.mark.parametrize(
     ("args", "options", "error", "message"),
     [
@@ -155,6 +160,12 @@ def g(x):
         ((f, g, X, D), {"rule": "goldstein"}, ValueError, "rule: 'goldstein' is not allowed"),
         ((f, g, X, D), {"step": 0.0}, ValueError, "step: 0.0 is not allowed; allowed is a number"),
         ((f, g, X, D), {"c1": 0.5, "c2": 0.1}, ValueError, "c2: 0.1 is not allowed; .* above 0.5"),
+        (
+            (f, None, X, D * np.nan),
+            {"rule": "exact"},
+            ValueError,
+            "direction: an element is not fi",
+        ),
         ((f, g, X, -D), {}, ValueError, "direction: the slope along it is 4; allowed is"),
         ((f, None, X, D), {}, ValueError, "jac, g0: rule 'wolfe' needs the gradient at x"),
         ((f, None, X, D), {"g0": X}, ValueError, "jac: rule 'wolfe' needs slopes"),

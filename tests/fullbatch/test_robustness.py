@@ -7,6 +7,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.sparse
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
@@ -147,6 +148,11 @@ def test_a_full_step_out_of_the_domain_is_a_failure():
 
     r = st.minimize(fun, np.full(2, 1e50), jac=True, method="gd", lr=1.0)
     assert not r.success and r.status == 3 and "after a full step" in r.message
+
+
+def test_a_learning_rate_that_is_too_high_is_named():
+    r = st.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="gd", lr=10.0)
+    assert not r.success and r.status == 2 and "take a lower lr" in r.message
 
 
 # Users
@@ -361,6 +367,8 @@ def test_newton_is_told_a_hessian():
     with pytest.raises(ValueError, match=r"hess: shape \(3, 3\); allowed is \(4, 4\)"):
         s.tell(1.0, START, np.eye(3))
     assert s.nfev == 0
+    with pytest.raises(TypeError, match="hess: a csr_array, sparse; allowed is a dense array"):
+        s.tell(1.0, START, scipy.sparse.csr_array(np.eye(4)))
     s.tell(1.0, START, np.full((4, 4), np.nan))
     assert s.done and s.status == 3 and s.message == "the Hessian is not finite"
 
@@ -428,6 +436,42 @@ def no(x):
         (START, {"constraints": [{}]}, ValueError, "constraints: not supported; allowed are bound"),
         (START, {"bounds": [(0, 1)]}, ValueError, "bounds: 1 entries; allowed is a scipy.optimize"),
         (START, {"bounds": [(1, 0)] * 4}, ValueError, r"bounds\[0\]: lower 1 and upper 0; allowed"),
+        (
+            START,
+            {"bounds": [(np.inf,) * 2] * 4},
+            ValueError,
+            r"bounds\[0\]: lower inf and upper inf",
+        ),
+        (
+            START,
+            {"bounds": 3},
+            TypeError,
+            "bounds: 3; allowed is a scipy.optimize.Bounds or 4 pairs",
+        ),
+        (
+            START,
+            {"bounds": [("a", 1)] * 4},
+            TypeError,
+            "bounds: .*'a'.*; allowed are numbers, None",
+        ),
+        (
+            START,
+            {"jac": START},
+            ValueError,
+            r"jac: array\(.*\) is not allowed; allowed is a callable",
+        ),
+        (
+            START,
+            {"method": "newton", "hess": "2-point"},
+            TypeError,
+            "hess: '2-point' is a str; allo",
+        ),
+        (
+            START,
+            {"method": "newton", "hessp": START},
+            TypeError,
+            "hessp: array.* is a ndarray; all",
+        ),
     ],
 )
 def test_arguments_are_checked_before_the_first_call(x0, options, error, message):
@@ -441,6 +485,7 @@ def test_arguments_are_checked_before_the_first_call(x0, options, error, message
         (lambda x: x, lambda x: x, ValueError, r"fun\(x\): shape \(4,\); allowed is a scalar"),
         (lambda x: None, lambda x: x, TypeError, r"fun\(x\): None is a NoneType; allowed is a rea"),
         (lambda x: 1j, lambda x: x, TypeError, r"fun\(x\): 1j is complex; allowed is a real"),
+        (lambda x: "1.0", lambda x: x, TypeError, r"fun\(x\): '1.0' is a str; allowed is a real"),
         (lambda x: 1.0, lambda x: x[:3], ValueError, r"jac\(x\): shape \(3,\); allowed is \(4,\)"),
         (lambda x: 1.0, True, TypeError, r"fun\(x\): a float; with jac=True allowed is a pair"),
         (lambda x: (1.0, x * 1j), True, TypeError, r"fun\(x\)\[1\]: dtype complex128; allowed are"),

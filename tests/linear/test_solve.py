@@ -179,6 +179,25 @@ def test_in_place_on_request(method):
             assert error(x, a, original) < 1e-13
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("method", DIRECT)
+def test_what_is_read_only_or_shared_is_not_overwritten(method, order):
+    a = definite(30).astype(float, order=order)
+    options = {"method": method, "overwrite_a": True, "overwrite_b": True}
+    b = right_hand_side(30, 1)[:, 0]
+    want, kept = np.linalg.solve(a, b), (a.copy(), b.copy())
+    for array in (a, b):
+        array.flags.writeable = False
+    np.testing.assert_allclose(st.solve(a, b, **options), want, rtol=1e-9)
+    np.testing.assert_array_equal(a, kept[0])
+    np.testing.assert_array_equal(b, kept[1])
+    for part in (np.s_[:, 0], np.s_[0], np.s_[:, :3], np.s_[:]):
+        mine = kept[0].copy(order=order)
+        want = np.linalg.solve(kept[0], kept[0][part])
+        np.testing.assert_allclose(st.solve(mine, mine[part], **options), want, atol=1e-12)
+        np.testing.assert_array_equal(mine, kept[0])
+
+
 def test_qr_solves_least_squares():
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((50, 7)), rng.standard_normal((50, 2))

@@ -53,7 +53,10 @@ CASES = [
     ),
     (EYE, ONES * np.nan, {}, ValueError, "b: holds inf or NaN"),
     (np.full((3, 3), np.inf), ONES, {"method": "lu"}, ValueError, "A: holds inf or NaN"),
+    (np.full((3, 3), np.inf), ONES, {}, ValueError, "A: holds inf or NaN"),
     (np.full((3, 3), np.nan), ONES, {}, ValueError, "A: holds inf or NaN"),
+    (EYE, ONES * 1e-200, {"method": "cg"}, LinAlgError, r"rᵀr = 0 in iteration 1: out of the ran"),
+    (EYE * 1e200, ONES * 1e100, {"method": "cg"}, LinAlgError, "pᵀAp = inf .* range of float64"),
     (np.full((3, 3), np.nan), ONES, {"method": "cg"}, ValueError, "A: holds inf or NaN"),
     (
         SKEW,

@@ -94,7 +94,9 @@ def scalar(name: str, value: Any) -> float:
     if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name}: {value!r} is complex; allowed is a real number")
     try:
-        return float(value)
+        if not isinstance(value, (str, bytes)):  # which float would read
+            return float(value)
+        raise TypeError
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest import check
 from steepest.fullbatch.arrays import Array, from_host, namespace
 
 __all__ = ["Box", "box_of"]
@@ -58,21 +59,27 @@ class Box:
 
 def box_of(bounds: Any, x0: Array) -> Box | None:
     """The box of `bounds`, as SciPy takes them: a `Bounds`, or n pairs (low, high) with None or
-    ±inf for no bound; also a pair of arrays or numbers (lower, upper) where that is not n pairs."""
+    ±inf for no bound."""
     if bounds is None:
         return None
     n = x0.shape[0]
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         low, high = bounds.lb, bounds.ub
     else:
-        pairs = [tuple(pair) for pair in bounds]
+        allowed = (
+            f"allowed is a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
+        )
+        try:
+            pairs = [tuple(pair) for pair in bounds]
+        except TypeError:
+            raise TypeError(f"bounds: {check.shown(bounds)}; {allowed}") from None
         if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
-            raise ValueError(
-                f"bounds: {len(pairs)} entries; allowed is a scipy.optimize.Bounds or {n} pairs "
-                "(low, high), one for each element of x0"
-            )
-        low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
-        high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
+            raise ValueError(f"bounds: {len(pairs)} entries; {allowed} of x0")
+        try:
+            low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
+            high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
+        except (TypeError, ValueError):
+            raise TypeError(f"bounds: {check.shown(bounds)}; allowed are numbers, None") from None
     try:
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in (low, high))
     except ValueError:
@@ -80,10 +87,11 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         raise ValueError(
             f"bounds: shapes {shapes}; allowed are {n} lower and {n} upper bounds"
         ) from None
-    wrong = np.flatnonzero(~(lower <= upper))
+    wrong = np.flatnonzero(~(lower <= upper) | (lower == np.inf) | (upper == -np.inf))
     if wrong.size:
         i = int(wrong[0])
         raise ValueError(
-            f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper"
+            f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper, "
+            "with a number in between"
         )
     return Box(from_host(lower, x0), from_host(upper, x0))

@@ -83,7 +83,8 @@ def line_search(
     check.choice("rule", rule, ("wolfe", "armijo", "exact"))
     step = check.number("step", step, above=0)
     c1 = check.number("c1", c1, above=0, below=1)
-    c2 = check.number("c2", c2, above=c1, below=1)
+    if rule == "wolfe":
+        c2 = check.number("c2", c2, above=c1, below=1)
     f0, slope0 = line.start(rule, f0, g0)
     if rule == "wolfe":
         search = wolfe(f0, slope0, step, c1=c1, c2=c2, eps=line.eps)
@@ -114,6 +115,8 @@ class Line:
         self._x = start_point("x", x)
         self._d = vector("direction", direction, self._x)
         self._xp = namespace(self._x)
+        if not bool(self._xp.all(self._xp.isfinite(self._d))):
+            raise ValueError("direction: an element is not finite; allowed are finite directions")
         self.eps = float(self._xp.finfo(self._x.dtype).eps) / 2
         self._gradients: dict[float, Array] = {}  # by step: of the last and the lowest trial
         self._lowest = Trial(0.0, math.inf, math.nan)

@@ -119,6 +119,10 @@ def minimize(
     own = own_options(method, bounds, line_search, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
         raise ValueError(f"hess, hessp: method {method!r} takes {needed(method)}")
+    for name, given in (("hess", hess), ("hessp", hessp)):
+        if given is not None and not callable(given):
+            kind = type(given).__name__
+            raise TypeError(f"{name}: {check.shown(given)} is a {kind}; allowed is a callable")
     gtol = gtol if tol is None else check.number("tol", tol, at_least=0)
     verbose = check.integer("verbose", verbose, at_least=0)
     evaluations = None if max_nfev is None else check.integer("max_nfev", max_nfev, at_least=1)

@@ -277,8 +277,11 @@ class Minimizer:
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
         elif self._stalled >= MAX_STALLED:
+            why = "rounding hides the rest, or gtol is too small"
+            if self.line_search is None and -change > noise(before, self._eps):
+                why = "the steps are too long; take a lower lr, or a line search"
             told = f"{MAX_STALLED} iterations have not lowered f = {self.f:g}"
-            self._finish(STUCK, f"{told}: rounding hides the rest, or gtol is too small")
+            self._finish(STUCK, f"{told}: {why}")
         return self.done
 
     def _descend(self) -> None:

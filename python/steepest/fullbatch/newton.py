@@ -115,6 +115,11 @@ class Newton(Minimizer):
 
     def _checked(self, hess: Array) -> Array:
         """A copy of the Hessian, or what is wrong with it."""
+        if hasattr(hess, "toarray"):
+            kind = type(hess).__name__
+            raise TypeError(
+                f"hess: a {kind}, sparse; allowed is a dense array, toarray(), or hessp"
+            )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
         h = vector("hess", hess, xp.broadcast_to(like, (n, n)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, vector
 from steepest.fullbatch.minimizer import Minimizer
 
@@ -23,8 +25,9 @@ class Objective:
     def __init__(self, fun: Any, jac: Any, args: Any, solver: Minimizer) -> None:
         if not callable(fun):
             raise TypeError(f"fun: {fun!r} is a {type(fun).__name__}; allowed is a callable")
-        jac = "2-point" if jac is None or jac is False else jac
-        if not (callable(jac) or jac is True or jac in DIFFERENCES):
+        if jac is None or isinstance(jac, (bool, np.bool_)):
+            jac = bool(jac) or "2-point"
+        if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in DIFFERENCES)):
             raise ValueError(
                 f"jac: {jac!r} is not allowed; allowed is a callable, True, or one of "
                 "'2-point', '3-point', 'cs'"

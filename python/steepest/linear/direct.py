@@ -18,7 +18,8 @@ def factor_and_solve(
     a, b = system.matrix(method), system.b
     if method == "cholesky":
         check_symmetric(system, method)
-    overwrite_a, overwrite_b = overwrite_a or system.owns_a, overwrite_b or system.owns_b
+    overwrite_a = system.owns_a or (overwrite_a and _may_overwrite(a, b))
+    overwrite_b = system.owns_b or (overwrite_b and _may_overwrite(b, a))
     if b.size == 0 or a.size == 0:
         x = system.xp.zeros((a.shape[1], *b.shape[1:]), dtype=system.dtype)
         return x, _info(method, None)
@@ -36,6 +37,14 @@ def factor_and_solve(
         f"A: {type(a).__name__}; method={method!r} takes NumPy and CuPy arrays; "
         "'jacobi', 'gauss-seidel', 'cg' and 'pcg' take any array library"
     )
+
+
+def _may_overwrite(array: Array, other: Array) -> bool:
+    """Whether memory that the user allows to be destroyed is writable and holds nothing else."""
+    if array_api_compat.is_numpy_array(array):
+        return bool(array.flags.writeable) and not np.may_share_memory(array, other)
+    shared = getattr(array_api_compat.array_namespace(array), "may_share_memory", None)
+    return shared is not None and not shared(array, other)
 
 
 def _info(method: str, rcond: float | None) -> SolveInfo:

@@ -95,7 +95,8 @@ def solve(
     overwrite_a, overwrite_b : bool
         Allow A and b to be destroyed: a direct method then works in place where memory is laid out
         for it (A: rows or columns contiguous, for "qr" columns; b: a vector, or columns
-        contiguous). Otherwise neither is written to.
+        contiguous). Otherwise neither is written to, nor where one is read-only or A and b share
+        memory.
     return_info : bool
         Also return a :class:`steepest.linear.SolveInfo`.
 

@@ -42,7 +42,8 @@ def _descend(
     rho: Array = None
     while True:
         z = r if precondition is None else precondition(r)
-        rho_before, rho = rho, _positive(system, progress, r, z, "the preconditioner", "rᵀM⁻¹r")
+        who, formula = ("the preconditioner", "rᵀM⁻¹r") if precondition else ("I", "rᵀr")
+        rho_before, rho = rho, _positive(system, progress, r, z, who, formula)
         p = z if p is None else z + _ratio(system, progress, rho, rho_before) * p
         q = system.times(p)
         alpha = _ratio(system, progress, rho, _positive(system, progress, p, q, "A", "pᵀAp"))
@@ -57,14 +58,16 @@ def _positive(
     system: System, progress: Progress, u: Array, v: Array, who: str, formula: str
 ) -> Array:
     """uᵀv of each column, which is positive where the operator between them is definite."""
-    product = system.xp.vecdot(u, v, axis=-u.ndim)
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = system.xp.vecdot(u, v, axis=-u.ndim)
     values = progress.columns(product)
-    wrong = progress.active & ~(values > 0)
+    wrong = progress.active & ~((values > 0) & (values < np.inf))
     if wrong.any():
-        raise np.linalg.LinAlgError(
-            f"{who} is not positive definite: {formula} = {values[wrong][0]:.3g} in iteration "
-            f"{progress.nit + 1}; use method='lu'"
-        )
+        value = values[wrong][0]
+        seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
+        if who == "I" or value == np.inf:
+            raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
+        raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; use method='lu'")
     return product
 
 
