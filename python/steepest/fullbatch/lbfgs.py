@@ -168,7 +168,7 @@ class LBFGS(Minimizer):
     def _turn(self, products: np.ndarray, g: Array, learned: bool) -> None:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
-        c, _, slope, magnitude = self._recur(products, 1.0)
+        c, _, slope, magnitude = _cpu.two_loop(self._pairs, self._count, products, 1.0)
         rows, d = self._rows, self._d
         outs = [rows[G], rows[d], rows[self._trial], self._hand_out()]
         if learned:
@@ -177,9 +177,6 @@ class LBFGS(Minimizer):
         combine(self._w, picks, [g], c if learned else c[1:], outs)
         doubtful = abs(slope) < CANCELLED * magnitude
         self._launch(1.0, None if doubtful else slope, placed=True)
-
-    def _recur(self, products: np.ndarray, otherwise: float) -> tuple[Any, float, float, float]:
-        return _cpu.two_loop(self._pairs, self._count, products, otherwise)
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
@@ -205,7 +202,7 @@ class LBFGS(Minimizer):
                 yy[:count, j] = yy[j, :count] = on_y[count:-1]
         self._free = free
         otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
-        c, scale, _, _ = self._recur(products, otherwise)
+        c, scale, _, _ = _cpu.two_loop(self._pairs, self._count, products, otherwise)
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])

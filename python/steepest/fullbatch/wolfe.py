@@ -60,7 +60,6 @@ def wolfe(
         if not finite(f, slope):
             ceiling, step = step, low.step + SHRINK * (step - low.step)
             continue
-        new = Trial(step, f, slope)
         same = abs(f - f0) <= hidden
         level = level + 1 if same or -slope0 * step <= hidden else 0
         target = f0 + c1 * step * slope0
@@ -71,6 +70,7 @@ def wolfe(
             return End(low.step if low.f < f0 else 0.0, ROUNDING)
         if step >= longest and f <= target:
             return End(step, UNBOUNDED)
+        new = Trial(step, f, slope)
         climbing = climbing or (f <= target and slope >= 0)
         # First stage: a trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0).
         tilt = c1 * slope0 if not climbing and target < f <= low.f else 0.0
