@@ -5,11 +5,18 @@
 namespace steepest::linalg {
 namespace {
 
-// 32 bytes: wide enough for the memory, and eight sums fit the registers of every level.
+#ifdef __AVX__
+constexpr int64_t register_bytes = 32;
+#else
+constexpr int64_t register_bytes = 16;
+#endif
+
+// 32 bytes: wide enough for the memory, and eight sums fit the registers of every level. Where a
+// register holds less, a part at a time, on columns that stay in the first cache.
 template <class T>
 struct Lanes {
-  typedef T Vector __attribute__((vector_size(32), aligned(alignof(T)), may_alias));
-  static constexpr int64_t width = 32 / sizeof(T);
+  typedef T Vector __attribute__((vector_size(register_bytes), aligned(alignof(T)), may_alias));
+  static constexpr int64_t width = 32 / sizeof(T), parts = 32 / register_bytes;
 };
 
 template <class T>
@@ -17,10 +24,12 @@ const typename Lanes<T>::Vector& load(const T* p) {
   return *reinterpret_cast<const typename Lanes<T>::Vector*>(p);
 }
 
+constexpr int64_t cached = 256;  // columns of sweep_rows rows that the first cache holds
+
 // The sums of sweep_rows products, each over lanes and a tail.
 template <class T>
 struct Sums {
-  typename Lanes<T>::Vector lanes[sweep_rows] = {};
+  typename Lanes<T>::Vector lanes[sweep_rows][Lanes<T>::parts] = {};
   T tail[sweep_rows] = {};
 
   T total(int64_t row) const {
@@ -32,37 +41,50 @@ struct Sums {
   }
 };
 
-// ax += rows . x over the columns [begin, end).
+// sums[v] += rows . x[v] over the columns [begin, end), for N vectors.
+template <int64_t N, class T>
+void multiply(const T* const (&rows)[sweep_rows], const T* const (&x)[N], int64_t begin,
+              int64_t end, Sums<T>* const (&sums)[N]) {
+  constexpr int64_t width = Lanes<T>::width, parts = Lanes<T>::parts;
+  const int64_t whole = begin + (end > begin ? end - begin : 0) / width * width;
+  const int64_t chunk = parts == 1 ? whole : cached;
+  for (int64_t at = begin; at < whole; at += chunk) {
+    const int64_t next = at + chunk < whole ? at + chunk : whole;
+    for (int64_t part = 0; part < parts; ++part) {
+      typename Lanes<T>::Vector s[N][sweep_rows];
+      for (int64_t v = 0; v < N; ++v)
+        for (int64_t g = 0; g < sweep_rows; ++g) s[v][g] = sums[v]->lanes[g][part];
+      for (int64_t j = at + part * (width / parts); j < next; j += width)
+        for (int64_t g = 0; g < sweep_rows; ++g)
+          for (int64_t v = 0; v < N; ++v) s[v][g] += load(rows[g] + j) * load(x[v] + j);
+      for (int64_t v = 0; v < N; ++v)
+        for (int64_t g = 0; g < sweep_rows; ++g) sums[v]->lanes[g][part] = s[v][g];
+    }
+  }
+  for (int64_t j = whole; j < end; ++j)
+    for (int64_t g = 0; g < sweep_rows; ++g)
+      for (int64_t v = 0; v < N; ++v) sums[v]->tail[g] += rows[g][j] * x[v][j];
+}
+
 template <class T>
 void multiply(const T* const (&rows)[sweep_rows], const T* x, int64_t begin, int64_t end,
               Sums<T>& ax) {
-  Sums<T> s = ax;
-  int64_t j = begin;
-  for (; j + Lanes<T>::width <= end; j += Lanes<T>::width)
-    for (int64_t g = 0; g < sweep_rows; ++g) s.lanes[g] += load(rows[g] + j) * load(x + j);
-  for (; j < end; ++j)
-    for (int64_t g = 0; g < sweep_rows; ++g) s.tail[g] += rows[g][j] * x[j];
-  ax = s;
+  multiply<1>(rows, {x}, begin, end, {&ax});
 }
 
-// As multiply, for two vectors with one read of the rows.
+// As multiply, for two vectors with one read of the rows from memory.
 template <class T>
 void multiply_two(const T* const (&rows)[sweep_rows], const T* x, const T* y, int64_t begin,
                   int64_t end, Sums<T>& ax, Sums<T>& ay) {
-  Sums<T> s = ax, t = ay;
-  int64_t j = begin;
-  for (; j + Lanes<T>::width <= end; j += Lanes<T>::width)
-    for (int64_t g = 0; g < sweep_rows; ++g) {
-      s.lanes[g] += load(rows[g] + j) * load(x + j);
-      t.lanes[g] += load(rows[g] + j) * load(y + j);
+  if constexpr (Lanes<T>::parts == 1) {
+    multiply<2>(rows, {x, y}, begin, end, {&ax, &ay});
+  } else {
+    for (int64_t at = begin; at < end; at += cached) {
+      const int64_t next = at + cached < end ? at + cached : end;
+      multiply(rows, x, at, next, ax);
+      multiply(rows, y, at, next, ay);
     }
-  for (; j < end; ++j)
-    for (int64_t g = 0; g < sweep_rows; ++g) {
-      s.tail[g] += rows[g][j] * x[j];
-      t.tail[g] += rows[g][j] * y[j];
-    }
-  ax = s;
-  ay = t;
+  }
 }
 
 // The row of A that is visited at place `at` of the block.
