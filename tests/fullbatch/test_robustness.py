@@ -63,6 +63,26 @@ def test_the_first_step_suits_functions_of_any_size(method, scale):
     np.testing.assert_allclose(r.x, 1)
 
 
+@pytest.mark.parametrize("unit", [1e-20, 1e-8, 1e8])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_the_first_step_suits_variables_of_any_unit(method, unit):
+    r = st.minimize(lambda x: rosen(x / unit), START * unit, gtol=1e-6 / unit,
+                    jac=lambda x: rosen_der(x / unit) / unit, method=method)  # fmt: skip
+    assert r.success and r.nfev < 150
+    np.testing.assert_allclose(r.x / unit, 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-100, 1e100, 1e150])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_squares_that_leave_the_range_end_in_words(method, scale):
+    """Products of gradients under- and overflow here: the run may fall short, not break."""
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        r = st.minimize(lambda x: scale * rosen(x), START, jac=lambda x: scale * rosen_der(x),
+                        method=method, gtol=1e-5 * scale, maxiter=200)  # fmt: skip
+    assert r.message and np.isfinite(r.x).all() and rosen(r.x) <= rosen(START)
+    assert r.success or scale in (1e-200, 1e150)
+
+
 def barrier(x):  # finite for x > 0 alone
     with np.errstate(all="ignore"), warnings.catch_warnings():
         return float((x - np.log(x)).sum()), 1 - 1 / x

@@ -116,7 +116,7 @@ class BFGS(Minimizer):
         if self._h is None:
             products = inner(self._w, [D], [rows[Y]])
             curvature, square = float(products[0, 0]), float(products[1, 0])
-            if not (learn and curvature > 0):
+            if not (learn and curvature > 0 and 0 < square < math.inf):
                 return self._descend()
             self._h = self._xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
             self._scale, self._pairs = curvature / square, 0
@@ -139,9 +139,9 @@ class BFGS(Minimizer):
 
     def _enlarge(self, yhy: float) -> None:
         """H ← γH, if γ > 1; sᵀH⁻¹s is -sᵀg, as s is along -Hg."""
-        square = -self._slope0 / (self._scale * yhy) if yhy > 0 else 1.0
-        if 1 < square < math.inf:
-            self._scale *= math.sqrt(square)
+        yhy *= self._scale
+        if 0 < yhy < -self._slope0 < math.inf:
+            self._scale *= math.sqrt(-self._slope0 / yhy)
 
     def _turn(self, on_d: float, on_hy: float) -> None:
         """d ← -Hg + on_d d + on_hy Hy, the trial point x + d and the user's, in one pass."""

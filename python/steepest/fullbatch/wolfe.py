@@ -29,7 +29,7 @@ __all__ = ["wolfe"]
 
 MAX_TRIALS = 40
 MAX_LEVEL = 3
-MAX_GROWTH = 1e10  # of the first step
+MAX_GROWTH = 1e20  # of the first step, which is short where x comes in small units
 GROWTH = (1.1, 4.0)  # the limits of an extrapolation, from the lower end, in intervals
 REDUCTION = 0.66  # of the interval in two trials; else it is halved
 
