@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["choice", "flag", "integer", "number", "pair"]
+__all__ = ["choice", "flag", "integer", "limit", "number", "pair"]
 
 
 def shown(value: Any) -> str:
@@ -93,6 +93,13 @@ def integer(
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
         raise ValueError(f"{name}: {shown(n)} is not allowed; {allowed()}")
     return n
+
+
+def limit(name: str, value: Any, *, at_least: int) -> int:
+    """The most of something: a whole number, also as 1e4 or as inf for no limit."""
+    if isinstance(value, float) and (value.is_integer() or value == math.inf):
+        value = int(min(value, 2.0**62))
+    return integer(name, value, at_least=at_least)
 
 
 def pair(

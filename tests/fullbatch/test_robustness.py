@@ -265,7 +265,8 @@ def test_it_is_a_method_of_scipys_minimize(options):
 
 
 def test_limits():
-    r = st.minimize(rosen, START, jac=rosen_der, maxiter=2)
+    r = st.minimize(rosen, START, jac=rosen_der, maxiter=2.0)  # as SciPy's users write 1e4
+    assert st.minimize(rosen, START, jac=rosen_der, maxiter=np.inf, max_nfev=1e6).success
     assert r.nit == 2 and r.status == 1 and r.message == "maxiter 2 iterations are done"
     r = st.minimize(rosen, START, jac=rosen_der, max_nfev=5)
     assert r.nfev == 5 and r.status == 1 and r.message == "max_nfev 5 evaluations are spent"

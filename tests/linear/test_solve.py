@@ -105,7 +105,7 @@ def test_cg_follows_hestenes_and_stiefel():
         x, new = x + alpha * p, r - alpha * q
         p, r = new + (new @ new) / (r @ r) * p, new
         norms.append(np.linalg.norm(r))
-    got, info = st.solve(a, b, method="cg", maxiter=5, rtol=1e-15, return_info=True)
+    got, info = st.solve(a, b, method="cg", maxiter=5.0, rtol=1e-15, return_info=True)
     np.testing.assert_allclose(got, x, rtol=1e-12)
     np.testing.assert_allclose(info.residuals, norms, rtol=1e-9)
 

@@ -125,7 +125,7 @@ def minimize(
             raise TypeError(f"{name}: {check.shown(given)} is a {kind}; allowed is a callable")
     gtol = gtol if tol is None else check.number("tol", tol, at_least=0)
     verbose = check.integer("verbose", verbose, at_least=0)
-    evaluations = None if max_nfev is None else check.integer("max_nfev", max_nfev, at_least=1)
+    evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)
     solver = METHODS[method](
         x0, line_search=line_search, gtol=gtol, ftol=ftol, maxiter=maxiter, **own

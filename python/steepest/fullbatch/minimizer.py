@@ -67,10 +67,8 @@ class Minimizer:
         self.line_search = line_search
         self.gtol = check.number("gtol", gtol, at_least=0)
         self.ftol = check.number("ftol", ftol, at_least=0)
-        self.maxiter = 15_000 if maxiter is None else check.integer("maxiter", maxiter, at_least=0)
-        self.max_nfev = (
-            None if max_nfev is None else check.integer("max_nfev", max_nfev, at_least=1)
-        )
+        self.maxiter = 15_000 if maxiter is None else check.limit("maxiter", maxiter, at_least=0)
+        self.max_nfev = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
         self.n = int(x.shape[0])
         self._eps = float(self._xp.finfo(x.dtype).eps) / 2
         shape = (SHARED_ROWS + own_rows, self.n)

@@ -161,7 +161,7 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
     check.number("rtol", options["rtol"], at_least=0)
     check.number("atol", options["atol"], at_least=0)
     if options["maxiter"] is not None:
-        check.integer("maxiter", options["maxiter"], at_least=1)
+        options["maxiter"] = check.limit("maxiter", options["maxiter"], at_least=1)
     check.choice("sweep", options["sweep"], ("forward", "backward", "symmetric"))
     check.number("omega", options["omega"], above=0, below=2)
     if user_product(options["preconditioner"]) is None:
@@ -185,7 +185,7 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
     if maxiter is None:
         maxiter = max(1000, 10 * system.b.shape[0])
     progress = Progress(
-        system, float(options["rtol"]), float(options["atol"]), int(maxiter), options["callback"]
+        system, float(options["rtol"]), float(options["atol"]), maxiter, options["callback"]
     )
     omega = float(options["omega"])
     if method == "jacobi":
