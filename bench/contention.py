@@ -1,4 +1,5 @@
-"""Small steps while another process keeps every core busy, beside the same on a quiet machine."""
+"""Steps while others keep the cores busy, beside the same on a quiet machine: another process, or
+the threads of NumPy's BLAS, which go on spinning after a product."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import steepest as st
+from steepest import _cpu
 
 CASES = {"10 × 1,000": (10, 1000), "1 × 64 K": (1, 64 * 1024)}
 
@@ -26,7 +28,34 @@ def microseconds(opt: st.Adam, seconds: float) -> list[float]:
     return seen
 
 
-def main() -> None:
+def after_products() -> None:
+    """One thread and two, back to back and each after a product."""
+    table = Table(title="Adam, bound, median ms a step (mean)")
+    for heading in ("elements", "threads", "quiet", "after a product by BLAS"):
+        table.add_column(heading, justify="right")
+    factor = np.full((600, 600), 0.5)
+    _cpu.set_bytes_per_thread(1 << 16)  # two threads at any of these sizes
+    for n in (1 << 18, 1 << 19, 1 << 20, 1 << 22):
+        opt = st.Adam(np.zeros(n, np.float32))
+        opt.bind_grads(np.ones(n, np.float32))
+        for threads in (1, 2):
+            st.set_num_threads(threads)
+            cells = []
+            for product in (False, True):
+                seen = []
+                for _ in range(30):
+                    if product:
+                        factor @ factor
+                    start = time.perf_counter_ns()
+                    opt.step()
+                    seen.append((time.perf_counter_ns() - start) / 1e6)
+                cells.append(f"{median(seen):.2f} ({np.mean(seen):.2f})")
+            table.add_row(f"{n >> 10} K", str(threads), *cells)
+    st.set_num_threads(None)
+    Console().print(table)
+
+
+def beside_processes() -> None:
     busy = "while True: pass"
     table = Table(title="Adam, bound, median µs a step (99th percentile)")
     for heading in ("tensors", "quiet", "every core busy", "ratio of medians"):
@@ -51,4 +80,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    beside_processes()
+    after_products()

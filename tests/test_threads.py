@@ -100,10 +100,12 @@ def test_bad_number_of_threads(n, error, message):
 def test_small_work_gets_one_thread_and_more_work_more():
     st.set_num_threads(8)
     grain = _cpu.bytes_per_thread()
-    assert _cpu.threads_for(0) == _cpu.threads_for(2 * grain - 1) == 1
-    assert [_cpu.threads_for(k * grain) for k in (2, 5, 8, 100)] == [2, 5, 8, 8]
+    assert _cpu.threads_for(0) == _cpu.threads_for(12 * grain - 1) == 1
+    assert [_cpu.threads_for(k * grain) for k in (12, 100)] == [8, 8]
+    st.set_num_threads(40)
+    assert [_cpu.threads_for(k * grain) for k in (11, 12, 20, 100)] == [1, 12, 20, 40]
     _cpu.set_bytes_per_thread(1)
-    assert _cpu.threads_for(3) == 3
+    assert _cpu.threads_for(17) == 17
 
 
 @openmp

@@ -98,10 +98,8 @@ struct Workspace {
   bool writeable;
 };
 
-// A second thread from eight times the traffic on: the user's function calls BLAS, as often as not,
-// whose threads go on spinning, and a team waits milliseconds for a core (bench/RESULTS.md).
 linalg::Pass pass_over(DType dtype, int64_t bytes) {
-  return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes / 8)};
+  return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes)};
 }
 
 // Releases the GIL where the work outlasts the release.

@@ -61,7 +61,7 @@ void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
 }
 
 template <class F>
-void Plan::parallel(int64_t length, int64_t bytes, const F& f) const {
+void Plan::parallel(int64_t length, const F& f) const {
   if (!cuts.empty()) {  // for tests
     int64_t begin = 0;
     for (double cut : cuts) {
@@ -71,7 +71,7 @@ void Plan::parallel(int64_t length, int64_t bytes, const F& f) const {
     }
     return f(begin, length);
   }
-  in_parallel(threads_for(bytes), [&](int thread, int threads) {
+  in_parallel(threads_for(bytes_), [&](int thread, int threads) {
     // The remainder apart: length * thread may overflow.
     const int64_t part = length / threads, rest = length % threads;
     const int64_t begin = part * thread + std::min<int64_t>(thread, rest);
@@ -97,7 +97,7 @@ int64_t Plan::step(const StepOptions& options) {
     }
   }
   assign_work(options, factor);
-  parallel(offsets_.back(), bytes_, [this](int64_t begin, int64_t end) { walk(begin, end); });
+  parallel(offsets_.back(), [this](int64_t begin, int64_t end) { walk(begin, end); });
   remember();
   ++step_count;
   return -1;
@@ -106,7 +106,7 @@ int64_t Plan::step(const StepOptions& options) {
 Plan::Norm Plan::measure() {
   partial_.assign(index(blocks_.back()), 0.0);
   std::atomic<int64_t> first_bad{size()};
-  parallel(blocks_.back(), bytes_ / 4, [&](int64_t begin, int64_t end) {
+  parallel(blocks_.back(), [&](int64_t begin, int64_t end) {
     auto i = std::upper_bound(blocks_.begin(), blocks_.end(), begin) - blocks_.begin() - 1;
     for (int64_t block = begin; block < end; ++block) {
       while (block >= blocks_[index(i + 1)]) ++i;

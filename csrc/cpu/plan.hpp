@@ -66,7 +66,7 @@ class Plan {
                  double factor) const;
   void walk(int64_t begin, int64_t end) const;
   template <class F>
-  void parallel(int64_t length, int64_t bytes, const F& f) const;
+  void parallel(int64_t length, const F& f) const;
 
   std::vector<Group> groups_;
   std::vector<std::vector<double>> last_given_;  // by group

@@ -29,9 +29,11 @@ namespace {
 
 std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
-// A second thread from twice this on: above 64 K elements of Adam, whose step must not wait for a
-// core that others keep busy (bench/contention.py).
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
+// A team only where so many threads would be worth it. Two threads take half the time of one at any
+// size, but wait milliseconds for a core that others keep busy, as the threads of NumPy's BLAS do
+// for a while after a product: below 12 MiB that costs more than a team gains.
+constexpr int64_t worth_a_team = 12;
 
 #ifdef _OPENMP
 // Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
@@ -129,7 +131,7 @@ void set_num_threads(int64_t n) {
 int threads_for([[maybe_unused]] int64_t bytes) {
 #ifdef _OPENMP
   const int64_t worth = bytes / bytes_per_thread();
-  if (worth < 2 || omp_in_parallel()) return 1;
+  if (worth < worth_a_team || omp_in_parallel()) return 1;
   return static_cast<int>(std::min<int64_t>(worth, get_num_threads()));
 #else
   return 1;

@@ -34,7 +34,7 @@ constexpr int max_threads = 1024;  // libgomp ends the process where the system 
 
 // Threads for a region that moves so many bytes through memory.
 int threads_for(int64_t bytes);
-// Least traffic that is worth a thread; settable for tests.
+// Least traffic that is worth a thread, where any but the first is; settable for tests.
 int64_t bytes_per_thread();
 void set_bytes_per_thread(int64_t bytes);
 
