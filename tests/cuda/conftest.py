@@ -9,6 +9,7 @@ import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 
 import fake_cupy
+import fake_cupyx
 import pybind11
 import pytest
 
@@ -60,6 +61,9 @@ def device(module, hooks, monkeypatch):
     """The simulated module, in the place of a device's own and of CuPy."""
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
+    monkeypatch.setitem(sys.modules, "cupyx", fake_cupyx)
+    for name, fake in fake_cupyx.modules.items():
+        monkeypatch.setitem(sys.modules, name, fake)
     monkeypatch.setattr(fake_cupy, "left", [False])
     monkeypatch.setattr(fake_cupy, "capture", [hooks.simulated_capture])
     monkeypatch.setattr(fake_cupy, "replay", [hooks.simulated_replay])

@@ -51,7 +51,16 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     @property
     def __cuda_array_interface__(self):
-        return self.held.__array_interface__
+        contiguous = self.flags.c_contiguous
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "descr": self.dtype.descr,
+            "stream": cuda.get_current_stream().ptr or 1,  # 0 is no stream's number there
+            "version": 3,
+            "strides": None if contiguous else self.strides,
+            "data": (self.data.ptr, False),
+        }
 
     def __dlpack_device__(self):
         return (2, self.device.id)
@@ -115,17 +124,23 @@ def __getattr__(name):  # the functions that have NumPy's names and are NumPy's
     return _function(found) if callable(found) and not isinstance(found, type) else found
 
 
+def _cholesky(a):
+    import fake_cupyx
+
+    return fake_cupyx.cholesky(a)
+
+
 linalg = SimpleNamespace(
-    **{name: _function(getattr(np.linalg, name)) for name in ("qr", "cholesky", "norm")}
+    cholesky=_cholesky, **{name: _function(getattr(np.linalg, name)) for name in ("qr", "norm")}
 )
 
 
 class _Pointer:
     def __init__(self, array):
         self._array, self.device_id = array, array.device.id
-        self.ptr = array.held.__array_interface__["data"][0]
+        self.ptr = array.held.__array_interface__["data"][0] if array.size else 0
 
-    def copy_from_device_async(self, source, n_bytes):
+    def copy_from_device_async(self, source, n_bytes, stream=None):
         assert self._array.nbytes == source._array.nbytes == n_bytes
         self._array.held[...] = source._array.held
 
@@ -148,7 +163,7 @@ class Device(contextlib.AbstractContextManager):
 
 
 class Event:
-    def record(self):
+    def record(self, stream=None):
         self.at = time.perf_counter()
 
     def synchronize(self):
@@ -156,18 +171,27 @@ class Event:
 
 
 class Stream(contextlib.AbstractContextManager):
-    def __init__(self, non_blocking):
-        assert non_blocking  # else a capture would forbid work on the default stream
+    current = [SimpleNamespace(ptr=0)]  # the last is in use
+    made = 0
+
+    def __init__(self, null=False, non_blocking=False):
+        Stream.made += 1
+        self.ptr, self.non_blocking = 64 * Stream.made, non_blocking
+
+    def __enter__(self):
+        Stream.current.append(self)
+        return self
 
     def __exit__(self, *args):
-        return None
+        Stream.current.pop()
 
     def begin_capture(self):
+        assert self.non_blocking  # else a capture forbids work on the default stream
         capture[0](True)
 
     def end_capture(self):
         capture[0](False)
-        return SimpleNamespace(launch=lambda stream: replay[0]())
+        return SimpleNamespace(launch=lambda stream=None: replay[0]())
 
 
 def _take(n):
@@ -190,7 +214,7 @@ cuda = SimpleNamespace(
     Event=Event,
     Stream=Stream,
     alloc=_alloc,
-    get_current_stream=lambda device=-1: SimpleNamespace(ptr=0),
+    get_current_stream=lambda device=-1: Stream.current[-1],
     get_elapsed_time=lambda start, end: 1e3 * (end.at - start.at),
     runtime=SimpleNamespace(
         getDeviceProperties=lambda device: {"name": b"simulated"}, driverGetVersion=lambda: 13000
@@ -227,7 +251,7 @@ def asarray(value, dtype=None):
 
 def asnumpy(value):
     read_back[0] += 1
-    return value.held.copy("K") if isinstance(value, ndarray) else np.asarray(value)
+    return value.held.copy("C") if isinstance(value, ndarray) else np.asarray(value)
 
 
 def full(size, fill, dtype):

@@ -32,12 +32,13 @@ def lu(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:
     """P A = L U with row exchanges (getrf, getrs); in place where that is allowed."""
     contiguous = a.flags.c_contiguous or a.flags.f_contiguous
     a = a if overwrite_a and contiguous else a.copy(order="F")
-    b = b if overwrite_b else b.copy(order="F")
+    x = b if overwrite_b and b.flags.f_contiguous else b.copy(order="F")
     with cupyx.errstate(linalg="raise"):
         try:
-            return cupyx.lapack.gesv(a, b)
+            cupyx.lapack.gesv(a, x)  # which leaves x where b was, and returns nothing
         except np.linalg.LinAlgError as error:
             raise np.linalg.LinAlgError(f"A is singular ({error})") from error
+    return x
 
 
 def qr(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:

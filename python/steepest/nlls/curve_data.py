@@ -139,12 +139,19 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
     if isinstance(sigma, np.ndarray):
         return host_whitener(sigma)
+    return device_whitener(sigma)
+
+
+def device_whitener(sigma: Array) -> Callable[[Array], Array]:
     import cupy
+    import cupyx
     from cupyx.scipy.linalg import solve_triangular
 
-    root = cupy.linalg.cholesky(sigma)
-    if not cupy.isfinite(root).all():  # how CuPy tells it, unless asked to raise
-        raise ValueError("`sigma` must be positive definite.")
+    try:
+        with cupyx.errstate(linalg="raise"):  # else a factor that stopped halfway comes back
+            root = cupy.linalg.cholesky(sigma)
+    except np.linalg.LinAlgError as error:
+        raise ValueError("`sigma` must be positive definite.") from error
     return lambda rows: solve_triangular(root, rows, lower=True)
 
 
