@@ -8,6 +8,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/nlls_cuda.hpp"
+#include "bindings/streams.hpp"
 #include "core/error.hpp"
 #include "core/intervals.hpp"
 #include "cuda/plan.hpp"
@@ -53,9 +54,9 @@ void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
 
 class CudaPlan {
  public:
-  // stream() is the handle of the stream to use, allocate(bytes) device memory with a .ptr.
+  // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaPlan(int device, py::function stream, py::function allocate)
-      : plan_(device), stream_(std::move(stream)), allocate_(std::move(allocate)) {}
+      : plan_(device), allocate_(std::move(allocate)), streams_(device, std::move(stream)) {}
 
   // Arrays are checked in Python, as for the module _cpu.
   void add_tensor(int group, const py::object& theta, const std::vector<py::object>& states,
@@ -154,7 +155,7 @@ class CudaPlan {
     std::unique_lock<std::recursive_mutex> lock_;
   };
 
-  Stream stream() const { return reinterpret_cast<Stream>(stream_().cast<uintptr_t>()); }
+  Stream stream() { return streams_.current(); }
 
   Trouble load(const py::tuple& grads) {
     if (!sorted_) taken_.sort();
@@ -197,7 +198,7 @@ class CudaPlan {
 
   std::recursive_mutex mutex_;  // the allocator is Python, which may come back
   cuda::Plan plan_;
-  py::function stream_, allocate_;
+  py::function allocate_;
   std::vector<DeviceArray> layouts_;
   std::vector<py::object> kept_, memory_;
   py::object spare_;  // reserved, for the next place
@@ -206,6 +207,7 @@ class CudaPlan {
   std::vector<void*> bound_;
   py::tuple bound_grads_;
   bool bound_loaded_ = false;
+  StreamsInUse streams_;  // the last: it goes before the memory above
 };
 
 StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,

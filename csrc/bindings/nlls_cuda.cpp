@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bindings/nlls_solver.hpp"
+#include "bindings/streams.hpp"
 #include "linalg/device/dense_cuda.hpp"
 #include "nlls/solver.hpp"
 
@@ -54,15 +55,15 @@ class CudaSolver {
   using Space = linalg::DeviceSpace<T>;
   using Core = nlls::Solver<linalg::DenseCuda<T>>;
 
-  // stream() is the handle of the stream to use, allocate(bytes) device memory with a .ptr.
+  // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaSolver(int device, py::function stream, py::function allocate, const Array& x0,
              const nlls::Options<T>& options)
-      : device_(device), stream_(std::move(stream)) {
+      : device_(device), streams_(device, std::move(stream)) {
     const cuda::OnDevice on(device_);
     Space space(device, [allocate = std::move(allocate)](int64_t bytes) {
       return allocated(allocate, bytes);
     });
-    space.use(current_stream());
+    space.use(streams_.current());
     core_ = std::make_unique<Core>(start_of(x0), options, std::move(space));
   }
 
@@ -118,7 +119,7 @@ class CudaSolver {
   py::tuple gram() {
     const Busy busy(busy_);
     const cuda::OnDevice on(device_);
-    space().use(current_stream());
+    space().use(streams_.current());
     return gram_of(*core_);
   }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
@@ -128,9 +129,6 @@ class CudaSolver {
 
  private:
   Space& space() { return core_->backend().space(); }
-  cuda::Stream current_stream() const {
-    return reinterpret_cast<cuda::Stream>(py::cast<uintptr_t>(stream_()));
-  }
 
   template <class F>
   int ask(const F& work) {
@@ -146,8 +144,13 @@ class CudaSolver {
       throw Error(ErrorKind::backend,
                   "LeastSquares: an earlier call failed on the device; make a new solver");
     }
-    const cuda::Stream stream = current_stream();
+    const cuda::Stream stream = streams_.current();
     const cuda::OnDevice on(device_);
+    if (cuda::capturing(stream)) {
+      throw Error(ErrorKind::value,
+                  "least squares: cannot run while a CUDA graph is captured, as it waits for the "
+                  "device");
+    }
     const py::gil_scoped_release released;
     try {
       space().use(stream);
@@ -175,11 +178,11 @@ class CudaSolver {
   }
 
   int device_;
-  py::function stream_;
   py::object kept_, previous_;
   std::unique_ptr<Core> core_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   bool failed_ = false;
+  StreamsInUse streams_;  // the last: it goes before the memory above
 };
 
 template <class T>

@@ -77,6 +77,9 @@ bool factor_lapack(T* A, int64_t n, T smallest) {
 template <class T>
 class Cholesky {
  public:
+  // A device is asked ahead for the step with λ = 0; the host waits for nothing.
+  void foresee(const NormalEquations<T>&, HostSpace<T>&) {}
+
   // d on `free`, from the gradient r; false where the matrix is singular or too ill-conditioned
   // for its factor to be trusted. The matrix is scaled to a unit diagonal first, so a pivot is
   // 1 - R² of its column on the earlier ones: free of units, and comparable with rounding.

@@ -78,8 +78,11 @@ class Dense {
   }
 
   // The linearization is complete: its n-sized parts come to the host. A NaN or inf in J reaches
-  // its column's norm, one in f the gradient.
-  bool finite() {
+  // its column's norm, one in f the gradient. undamped_next: a step with λ = 0 is asked for next.
+  bool finite(bool undamped_next) {
+    if (undamped_next && uses_normal(kind_) && !pending_.by_qr) {
+      cholesky_.foresee(pending_.normal, space_);
+    }
     pending_.normal.fetch(space_);
     const auto& pending = pending_.normal;
     for (const T* v : {pending.norms2(), pending.g()}) {

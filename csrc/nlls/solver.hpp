@@ -283,13 +283,16 @@ class Solver {
   // changed then.
   template <class F>
   bool take_linearization(F&& accept_residuals) {
-    if (have_point_ && in_noise_ && backend_.finite() &&
+    // λ₀ is for the first step only: step.hpp.
+    const bool undamped_next = !last_point() && (gauss_newton() || have_point_);
+    const bool finite = backend_.finite(undamped_next);
+    if (have_point_ && in_noise_ && finite &&
         !(scaled_gradient(box_, trial_, backend_.pending_gradient(), D_) <
           0.9 * scaled_gradient(box_, x_, backend_.gradient(), D_))) {
       return false;
     }
     refused_ = false;
-    if (!backend_.finite()) {
+    if (!finite) {
       if (have_point_) return false;
       throw Error(ErrorKind::value,
                   "jac: not finite at x0; a start with a finite Jacobian is needed");

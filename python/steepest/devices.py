@@ -6,6 +6,7 @@ the module ``_cuda``. An optimizer has one backend, picked by its first array.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,16 +63,15 @@ class Cuda:
     def plan(self) -> Any:
         return self.module.Plan(self.device, *self.streams_and_memory())
 
-    def streams_and_memory(self) -> tuple[Callable[[], int], Callable[[int], Any]]:
-        """The handle of CuPy's current stream, and memory of CuPy's pool, when asked for."""
-        stream = self.cupy.cuda.get_current_stream
+    def streams_and_memory(self) -> tuple[Callable[[], Any], Callable[[int], Any]]:
+        """CuPy's current stream, and memory of CuPy's pool, when asked for."""
         device = self.device
 
         def allocate(n: int) -> Any:
             with self.cupy.cuda.Device(device):
                 return self.cupy.cuda.alloc(n)
 
-        return lambda: stream(device).ptr, allocate
+        return functools.partial(self.cupy.cuda.get_current_stream, device), allocate
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """Allocates the plan's tables for what will be added, so that none is added in vain."""

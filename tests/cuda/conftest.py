@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,19 @@ SOURCES = [
     *compilers.DEVICE_LIBRARIES,
     *(compilers.NATIVE / f"simulated{part}.cpp" for part in ("", "_linalg", "_hooks")),
 ]
+
+
+@pytest.fixture(scope="session")
+def cupy():
+    """CuPy itself, where there is a device."""
+    found = pytest.importorskip("cupy")
+    try:
+        found.cuda.runtime.getDeviceCount()
+    except found.cuda.runtime.CUDARuntimeError as error:
+        pytest.skip(f"no device is usable: {error}")
+    if os.environ.get("STEEPEST_TESTS_WITHOUT_POOL"):  # for memcheck, which sees no pool's parts
+        found.cuda.set_allocator(None)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +67,7 @@ def hooks(module):
     """What the simulated device can be told: see native/simulated_hooks.cpp."""
     found = ctypes.CDLL(module.__file__)
     found.simulated_fail_after.argtypes = [ctypes.c_int64]
+    found.simulated_only_stream.restype = ctypes.c_int64
     return found
 
 

@@ -210,6 +210,8 @@ def _alloc(n):
 
 
 cuda = SimpleNamespace(
+    cublas=None,  # modules of CuPy over libraries that it has found
+    cusolver=None,
     Device=Device,
     Event=Event,
     Stream=Stream,

@@ -67,6 +67,21 @@ def test_tables_show_the_share_and_say_what_was_left_out(capsys, monkeypatch):
     assert "lion: without cupy fuse: RuntimeError: no kernel image" in out
 
 
+@pytest.mark.usefixtures("device", "torch")
+def test_alone_and_within_limits(capsys):
+    alone = [*QUICK, "--alone", "--rules", "adam,pipeline", "--sizes", "1x100"]
+    assert cli.main([*alone, "--json"]) == 0
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert [set(row["ratio"]) - {"lists"} for row in found["rows"]] == 2 * [{"traffic"}]
+    assert list(found["host_seconds"]) == ["bound", "graph replay"]
+    assert "adam 1 x 100: " in told.err and found["not_begun"] == []
+    assert cli.main([*alone, "--within", "1e-9"]) == 0
+    assert "adam 1x100: not begun in time" in capsys.readouterr().out
+    assert cli.main([*alone, "--within", "0"]) == 2
+    assert capsys.readouterr().err == "--within: 0.0 is not allowed; allowed is above 0\n"
+
+
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
 @pytest.mark.usefixtures("device")
 def test_expressions_on_a_device_are_those_of_the_host(rule):

@@ -11,11 +11,6 @@ from table import RULES, STAGES, STEP_STAGES
 pytestmark = pytest.mark.gpu
 
 
-@pytest.fixture(scope="module")
-def cupy():
-    return pytest.importorskip("cupy")
-
-
 def problem(dtype, steps=4):
     rng = np.random.default_rng(0)
     sizes = (100_003, 1, 0, 4097)
@@ -82,6 +77,29 @@ def test_more_tensors_than_arguments_hold(cupy):
         b.step([x + k for x in there])
     for x, y in zip(host, there, strict=True):
         assert x.tobytes() == cupy.asnumpy(y).tobytes()
+
+
+@pytest.mark.parametrize("n", (3, 1000))
+def test_the_first_step_may_be_the_captured_one(cupy, n):
+    """Pointers and kernels are loaded then; more tensors than arguments hold have a table."""
+    there = [cupy.zeros(9, np.float32) for _ in range(n)]
+    grads = [cupy.ones(9, np.float32) for _ in range(n)]
+    opt = st.SGD(there, lr=1.0)
+    opt.bind_grads(grads)
+    cupy.cuda.Device().synchronize()
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        try:
+            opt.step(max_norm=1e9)
+        finally:
+            graph = stream.end_capture()
+        for _ in range(3):
+            graph.launch(stream)
+        opt.step(grads)
+        stream.synchronize()
+        assert opt.step_count == 4 and opt.grad_norm == np.sqrt(9.0 * n)
+    assert all(bool((p == -4).all()) for p in there)
 
 
 def test_memory_order_does_not_matter(cupy):

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 import steepest as st
-from problems import nist
 
 pytestmark = pytest.mark.gpu
-
-
-@pytest.fixture(scope="module")
-def cupy():
-    return pytest.importorskip("cupy")
 
 
 def sines(m, n, dtype=float, seed=0):
@@ -102,6 +96,9 @@ def test_blocks_and_normal_equations(cupy):
 
 @pytest.mark.parametrize("name", ["Misra1a", "Chwirut2", "Gauss1", "Rat42", "Thurber"])
 def test_curve_fit_on_nist(cupy, name):
+    pytest.importorskip("sympy")
+    from problems import nist
+
     problem = nist.load(name)
 
     def there(x, *b):  # by way of the host: what is tried is the solver
@@ -112,6 +109,27 @@ def test_curve_fit_on_nist(cupy, name):
     want, other = st.curve_fit(problem.model, problem.x, problem.y, problem.starts[1])
     np.testing.assert_allclose(cupy.asnumpy(got), want, rtol=1e-5)
     np.testing.assert_allclose(cupy.asnumpy(cov), other, rtol=1e-3)
+
+
+@pytest.mark.parametrize("sigma", ("vector", "matrix"))
+def test_curve_fit_with_uncertainties(cupy, sigma):
+    x = np.linspace(0, 4, 50)
+    y = 2.5 * np.exp(-1.3 * x) + 0.5 + 0.02 * np.random.default_rng(0).standard_normal(50)
+    spread = np.linspace(0.01, 0.03, 50)
+    spread = spread if sigma == "vector" else np.diag(spread**2) + 1e-5
+
+    def model(xp):
+        return lambda x, a, b, c: a * xp.exp(-b * x) + c
+
+    want, other = st.curve_fit(model(np), x, y, sigma=spread)
+    there = [cupy.asarray(v) for v in (x, y, spread)]
+    got, cov = st.curve_fit(model(cupy), *there[:2], sigma=there[2])
+    np.testing.assert_allclose(cupy.asnumpy(got), want, rtol=1e-6)
+    np.testing.assert_allclose(cupy.asnumpy(cov), other, rtol=1e-4)
+    if sigma == "matrix":
+        there[2][20, 20] = -1
+        with pytest.raises(ValueError, match="`sigma` must be positive definite"):
+            st.curve_fit(model(cupy), *there[:2], sigma=there[2])
 
 
 def test_a_stream_of_ones_own(cupy):

@@ -84,6 +84,27 @@ def test_every_symbol_is_in_the_wheels(module):
     assert all(Path(file).parent in map(Path, folders) for file in files)
 
 
+CUPYS = """
+import cupy
+from steepest.nlls.device import load_libraries
+files = load_libraries(module, cupy)
+maps = open("/proc/self/maps").read().split()
+print({m for m in maps if "/libcublas.so" in m or "/libcusolver.so" in m} == set(files))
+"""
+
+
+def test_the_copy_is_cupys(module):
+    """Also where CuPy has not needed it yet; it is asked without a driver."""
+    pytest.importorskip("cupy")
+    load = LOAD.split("try:")[0]
+    done = compilers.run(
+        sys.executable,
+        *("-c", load + CUPYS, module.__file__),
+        PYTHONPATH=os.pathsep.join(sys.path),
+    )
+    assert done == "True\n"
+
+
 def headers():
     """Folders with NVIDIA's headers, of the wheels and of the toolkit."""
     folders = [Path(folder).parent / "include" for folder in library_folders()]

@@ -73,6 +73,30 @@ def test_a_step_is_one_launch_and_waits_for_nothing(device):
     assert [b - a for a, b in zip(before, device.calls(), strict=True)] == [4, 0, 0]
 
 
+def test_everything_is_asked_of_the_current_stream(hooks):
+    with fake_cupy.Stream(non_blocking=True) as stream:
+        hooks.simulated_only_stream()
+        params = [on_device(np.ones(3)) for _ in range(500)]  # more than arguments hold
+        opt = st.Adam(params, lr=0.1, ema_decay=0.9)
+        opt.step([on_device(p.held) for p in params], max_norm=1.0, nonfinite="raise")
+        opt.lr = 0.2
+        opt.add_param_group({"params": [on_device(np.ones(2))], "lr": 0.3})
+        opt.load_state_dict(opt.state_dict())
+        assert opt.grad_norm > 0 and opt.step_count == 1
+        assert hooks.simulated_only_stream() == stream.ptr
+
+
+def test_who_used_several_streams_waits_before_memory_goes_back(device):
+    opt = st.Adam(on_device(np.ones(3)))
+    before = device.calls()[2]
+    opt.step(on_device(np.ones(3)))
+    with fake_cupy.Stream():
+        opt.step(on_device(np.ones(3)))
+    assert device.calls()[2] == before
+    del opt
+    assert device.calls()[2] == before + 1
+
+
 def test_a_schedule_is_asked_without_waiting(device):
     asked = []
     opt = st.SGD(on_device(np.ones(3)), lr=lambda step: asked.append(step) or 0.1)

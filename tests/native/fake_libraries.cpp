@@ -12,6 +12,7 @@ struct Handle {
   int kind;  // 1 cuBLAS, 2 cuSOLVER, 3 parameters
 };
 int next_status = 0;  // of the next call that computes
+void* stream_in_use = nullptr;
 
 constexpr size_t device_bytes = 40, host_bytes = 24;
 
@@ -144,13 +145,20 @@ bool room(size_t device, const void* on_device, size_t host, const void* on_host
 extern "C" {
 
 void fake_fail(int status) { next_status = status; }
+void* fake_stream() { return stream_in_use; }
 
 int cublasCreate_v2(void** handle) { return make(handle, 1); }
-int cublasSetStream_v2(void* handle, void*) { return handle ? 0 : 1; }
+int cublasSetStream_v2(void* handle, void* stream) {
+  stream_in_use = stream;
+  return handle ? 0 : 1;
+}
 const char* cublasGetStatusName(int) { return "CUBLAS_STATUS_FAKE"; }
 const char* cublasGetStatusString(int) { return "what the library says"; }
 int cusolverDnCreate(void** handle) { return make(handle, 2); }
-int cusolverDnSetStream(void* handle, void*) { return handle ? 0 : 1; }
+int cusolverDnSetStream(void* handle, void* stream) {
+  stream_in_use = stream;
+  return handle ? 0 : 1;
+}
 int cusolverDnCreateParams(void** params) { return make(params, 3); }
 
 int cublasSsyrk_v2_64(void* h, int u, int t, int64_t n, int64_t k, const float* alpha,

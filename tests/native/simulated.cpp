@@ -68,12 +68,14 @@ void run_update(List<Rules...>, int rule, const StepArgs& a, int blocks) {
 }
 
 template <int capacity>
-void write(const Words<capacity>& words) {
+void write(const Words<capacity>& words, Stream stream) {
+  settings.streams.insert(stream);
   const auto kept = std::make_shared<Words<capacity>>(words);
   launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
 }
 
-void copy(void* to, const void* from, int64_t bytes, bool waits) {
+void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
+  settings.streams.insert(stream);
   ++calls.copies;
   calls.waits += waits;
   if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
@@ -91,11 +93,13 @@ OnDevice::~OnDevice() {}
 int resident_blocks(int) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
-void launch_update(int rule, const StepArgs& args, int blocks, Stream) {
+void launch_update(int rule, const StepArgs& args, int blocks, Stream stream) {
+  settings.streams.insert(stream);
   const auto kept = std::make_shared<StepArgs>(args);
   launch([=] { run_update(base::AllRules{}, rule, *kept, blocks); });
 }
-void launch_measure(const StepArgs& args, int blocks, Stream) {
+void launch_measure(const StepArgs& args, int blocks, Stream stream) {
+  settings.streams.insert(stream);
   const auto kept = std::make_shared<StepArgs>(args);
   launch([=] {
     run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) {
@@ -104,18 +108,29 @@ void launch_measure(const StepArgs& args, int blocks, Stream) {
     });
   });
 }
-void launch_write(const FewWords& words, Stream) { write(words); }
-void launch_write(const ManyWords& words, Stream) { write(words); }
-void copy_across(void* to, const void* from, int64_t bytes, Stream) {
-  copy(to, from, bytes, false);
+void launch_write(const FewWords& words, Stream stream) { write(words, stream); }
+void launch_write(const ManyWords& words, Stream stream) { write(words, stream); }
+void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
+  copy(to, from, bytes, false, stream);
 }
-void clear(void* to, int64_t bytes, Stream) {
+void clear(void* to, int64_t bytes, Stream stream) {
+  settings.streams.insert(stream);
   launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
 }
-void copy_in(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
-void copy_out(void* to, const void* from, int64_t bytes, Stream) { copy(to, from, bytes, true); }
-void wait(Stream) { ++calls.waits; }
-bool capturing(Stream) { return settings.capturing; }
+void copy_in(void* to, const void* from, int64_t bytes, Stream stream) {
+  copy(to, from, bytes, true, stream);
+}
+void copy_out(void* to, const void* from, int64_t bytes, Stream stream) {
+  copy(to, from, bytes, true, stream);
+}
+void wait(Stream stream) {
+  settings.streams.insert(stream);
+  ++calls.waits;
+}
+bool capturing(Stream stream) {
+  settings.streams.insert(stream);
+  return settings.capturing;
+}
 int device_count() {
   if (!settings.no_device.empty()) throw Error(ErrorKind::backend, settings.no_device);
   return 1;

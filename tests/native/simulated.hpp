@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct Settings {
   std::string no_device;                     // what the runtime says where no device is usable
   // Only these blocks of a grid as large as the tiles run, where there are any.
   std::vector<int64_t> only_blocks;
+  std::set<void*> streams;  // that anything was asked of
 };
 extern Settings settings;
 

@@ -11,6 +11,13 @@ void simulated_capture(int on) {
 }
 void simulated_replay() { steepest::cuda::simulated::replay(); }
 void simulated_fail_after(int64_t launches) { settings.fail_after = launches; }
+// The only stream that was used since the last call; -1 where there were several, or none.
+int64_t simulated_only_stream() {
+  auto& streams = settings.streams;
+  const int64_t only = streams.size() == 1 ? reinterpret_cast<int64_t>(*streams.begin()) : -1;
+  streams.clear();
+  return only;
+}
 void simulated_no_device(const char* text) { settings.no_device = text; }
 
 }  // extern "C"

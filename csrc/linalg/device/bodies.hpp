@@ -15,19 +15,20 @@ struct Free {
   STEEPEST_HD int64_t operator[](int64_t a) const { return list ? list[a] : a; }
 };
 
-// Weighted rows of J, the weighted residual as column n. Neighbours read neighbours.
+// Weighted rows of J; with n + 1 columns the last is the weighted residual. Neighbours read
+// neighbours.
 template <class T>
 struct PackRows {
   const T* J;
   int64_t ld;
   bool row_major;
   const T *f, *jac_weight, *res_weight;  // weights may be null
-  int64_t m, n;
+  int64_t m, n, columns;
   T* to;
   int64_t down, across;
 
   STEEPEST_HD void operator()(int64_t e) const {
-    const int64_t i = row_major ? e / (n + 1) : e % m, j = row_major ? e % (n + 1) : e / m;
+    const int64_t i = row_major ? e / columns : e % m, j = row_major ? e % columns : e / m;
     T value;
     if (j == n) {
       value = (res_weight ? res_weight[i] : T(1)) * f[i];
@@ -39,11 +40,13 @@ struct PackRows {
 };
 
 // Sums over `per` rows of a matrix each, a row of them for so many rows.
+enum class Term { element, square, weighted };
 template <class T>
 struct SumRows {
   const T* from;
   int64_t down, across, rows, columns, per;
-  bool squares;       // of the elements
+  Term term;
+  const T* weight;    // a row's, where they are weighted
   bool columns_next;  // to each other in memory
   bool accumulate;
   T* to;
@@ -56,7 +59,7 @@ struct SumRows {
     T sum = accumulate ? to[c * columns + j] : T(0);
     for (int64_t i = c * per; i < end; ++i) {
       const T v = from[i * down + j * across];
-      sum += squares ? v * v : v;
+      sum += term == Term::square ? v * v : term == Term::weighted ? v * weight[i] : v;
     }
     to[c * columns + j] = sum;
   }
@@ -82,6 +85,20 @@ struct SquareWeights {
   const T* weight;
   T* v;
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
+};
+
+// What makes H's diagonal a unit one, and -g in those units; 0 for a column of zeros.
+template <class T>
+struct ScaleUndamped {
+  const T *H, *g;
+  int64_t n;
+  T *scale, *right;
+
+  STEEPEST_HD void operator()(int64_t j) const {
+    const T diagonal = H[j * n + j];
+    scale[j] = diagonal > 0 ? 1 / std::sqrt(diagonal) : T(0);
+    right[j] = -g[j] * scale[j];
+  }
 };
 
 // The lower triangle by rows of H on the free variables, scaled to a unit diagonal.

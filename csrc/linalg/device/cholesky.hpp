@@ -1,6 +1,7 @@
 // The damped normal equations by cuSOLVER's Cholesky: as in linalg/cholesky.hpp, scaled to a unit
 // diagonal. Scales are found on the host from the diagonal that is there; step, its product with
-// JᵀJ and the factor's diagonal come back in one transfer.
+// JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The step without damping,
+// which is asked for first, is foreseen: it comes with the linearization.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -19,10 +20,20 @@ class DeviceCholesky {
  public:
   using Space = DeviceSpace<T>;
 
+  // Asks for the step with λ = 0 from where all variables are free. normal.fetch brings it.
+  void foresee(DeviceNormal<T>& normal, Space& space) {
+    const int64_t n = normal.n;
+    make_room(n, n, space);
+    free_ = {nullptr, n};
+    space.each(n, ScaleUndamped<T>{normal.H(), normal.device_gradient(), n, scale(), right()});
+    factor_and_solve(normal, normal.device_answer(), space);
+    normal.foreseen = ++foreseen_;
+  }
+
   bool solve(DeviceNormal<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
              const T* r, T* d, Space& space) {
     const int64_t n = static_cast<int64_t>(free.size());
-    behind_ = n + n % 2;  // uploads are by words of 8 bytes
+    make_room(normal.n, n, space);
     up_.resize(at(2 * behind_));
     for (int64_t a = 0; a < n; ++a) {
       const int64_t j = free[at(a)];
@@ -32,31 +43,22 @@ class DeviceCholesky {
       up_[at(a)] = diagonal > 0 ? 1 / std::sqrt(diagonal) : T(0);
       up_[at(behind_ + a)] = -r[j] * up_[at(a)];
     }
+    const bool foreseen = normal.foreseen && damping.lambda == 0 && n == normal.n &&
+                          std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
+    if (foreseen) return take(normal, normal.answer(), free, d);
     send(free, normal.n, space);
-    space.resize(L_, n * n);
-    space.each(n * n, GatherScaled<T>{normal.H(), normal.n, free_, scale(), L_.data()});
-    space.potrf(n, L_.data());
-    substitute(space);
-    // down: step, product, the factor's diagonal, and potrf's info in the place of one number
-    space.symv(normal.n, normal.H(), down_.data(), down_.data() + normal.n);
-    space.each(n, TakeDiagonal<T>{L_.data(), n, down_.data() + 2 * normal.n});
-    space.copy_bytes(down_.data() + 2 * normal.n + n, space.info(), sizeof(int));
+    factor_and_solve(normal, down_.data(), space);
     host_.resize(at(2 * normal.n + n + 1));
     space.download(host_.data(), down_.data(), 2 * normal.n + n + 1);
-    if (!factored(normal.n, n)) return false;
-    for (const int64_t j : free) d[j] = host_[at(j)];
-    const auto product = host_.begin() + normal.n;
-    normal.last.step.assign(host_.begin(), product);
-    normal.last.product.assign(product, product + normal.n);
-    return true;
+    return take(normal, host_.data(), free, d);
   }
 
-  // d for another r, by the factor of the last solve.
+  // d for another r, by the factor of the last solve, which had λ > 0.
   void resolve(const std::vector<int64_t>& free, const T* r, T* d, Space& space) {
     const int64_t n = free_.count;
     for (int64_t a = 0; a < n; ++a) up_[at(behind_ + a)] = -r[free[at(a)]] * up_[at(a)];
     space.upload(right(), up_.data() + behind_, n);
-    substitute(space);
+    substitute(down_.data(), space);
     space.download(host_.data(), down_.data(), n_);
     for (const int64_t j : free) d[j] = host_[at(j)];
   }
@@ -66,10 +68,16 @@ class DeviceCholesky {
   T* scale() { return scale_.data(); }
   T* right() { return scale_.data() + behind_; }
 
-  void send(const std::vector<int64_t>& free, int64_t n, Space& space) {
+  void make_room(int64_t n, int64_t count, Space& space) {
     n_ = n;
-    const int64_t count = static_cast<int64_t>(free.size());
+    behind_ = count + count % 2;  // uploads are by words of 8 bytes
     space.resize(scale_, 2 * behind_);
+    space.resize(L_, count * count);
+    space.resize(down_, 2 * n + count + 1);
+  }
+
+  void send(const std::vector<int64_t>& free, int64_t n, Space& space) {
+    const int64_t count = static_cast<int64_t>(free.size());
     space.upload(scale(), up_.data(), 2 * behind_);
     free_ = {nullptr, count};
     if (count < n) {
@@ -77,26 +85,46 @@ class DeviceCholesky {
       space.upload(list_.data(), free.data(), count);
       free_.list = list_.data();
     }
-    space.resize(down_, 2 * n + count + 1);
   }
 
-  void substitute(Space& space) {
+  // answer: step, product, the factor's diagonal, and potrf's info in the place of one number.
+  void factor_and_solve(DeviceNormal<T>& normal, T* answer, Space& space) {
+    const int64_t n = free_.count;
+    space.each(n * n, GatherScaled<T>{normal.H(), normal.n, free_, scale(), L_.data()});
+    space.potrf(n, L_.data());
+    substitute(answer, space);
+    space.symv(normal.n, normal.H(), answer, answer + normal.n);
+    space.each(n, TakeDiagonal<T>{L_.data(), n, answer + 2 * normal.n});
+    space.copy_bytes(answer + 2 * normal.n + n, space.info(), sizeof(int));
+  }
+
+  void substitute(T* step, Space& space) {
     space.potrs(free_.count, L_.data(), right());
-    if (free_.list) space.clear_to(down_.data(), n_);
-    space.each(free_.count, ScatterStep<T>{right(), scale(), free_, T(1), down_.data()});
+    if (free_.list) space.clear_to(step, n_);
+    space.each(free_.count, ScatterStep<T>{right(), scale(), free_, T(1), step});
   }
 
-  bool factored(int64_t n, int64_t count) const {
+  // The answer, on the host, unless the matrix is too ill-conditioned.
+  bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free,
+            T* d) const {
+    const int64_t n = normal.n;
+    if (!factored(answer + 2 * n, static_cast<int64_t>(free.size()))) return false;
+    for (const int64_t j : free) d[j] = answer[j];
+    normal.last.step.assign(answer, answer + n);
+    normal.last.product.assign(answer + n, answer + 2 * n);
+    return true;
+  }
+
+  static bool factored(const T* roots, int64_t count) {
     int info;
-    std::memcpy(&info, host_.data() + 2 * n + count, sizeof info);
+    std::memcpy(&info, roots + count, sizeof info);
     if (info < 0) {
       throw Error(ErrorKind::backend,
                   "cusolverDnXpotrf: illegal argument " + std::to_string(-info));
     }
     const T smallest = 16 * static_cast<T>(count) * std::numeric_limits<T>::epsilon();
     for (int64_t a = 0; a < count; ++a) {
-      const T root = host_[at(2 * n + a)];
-      if (!(root * root > smallest)) return false;
+      if (!(roots[a] * roots[a] > smallest)) return false;
     }
     return info == 0;
   }
@@ -105,7 +133,7 @@ class DeviceCholesky {
   DeviceVector<int64_t> list_;
   std::vector<T> up_, host_;
   Free free_{};
-  int64_t n_ = 0, behind_ = 0;
+  int64_t n_ = 0, behind_ = 0, foreseen_ = 0;
 };
 
 }  // namespace steepest::linalg

@@ -65,7 +65,7 @@ class DeviceOperator {
                  Jv_.data());
     }
   }
-  void transpose(const T* v, T* out, Space& space) { add_product(space, rows_, v, T(0), out); }
+  void transpose(const T* v, T* out, Space& space) { add_product(space, rows_, v, false, out); }
   // out = (weighted J)ᵀ weights Jv_
   void weighted_transpose(T* out, Space& space) {
     if (rows_.jac_weight) {

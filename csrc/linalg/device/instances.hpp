@@ -17,6 +17,8 @@ template void launch_each(const SquareWeights<float>&, int64_t, cuda::Stream);
 template void launch_each(const SquareWeights<double>&, int64_t, cuda::Stream);
 template void launch_each(const SecondDerivative<float>&, int64_t, cuda::Stream);
 template void launch_each(const SecondDerivative<double>&, int64_t, cuda::Stream);
+template void launch_each(const ScaleUndamped<float>&, int64_t, cuda::Stream);
+template void launch_each(const ScaleUndamped<double>&, int64_t, cuda::Stream);
 template void launch_each(const GatherScaled<float>&, int64_t, cuda::Stream);
 template void launch_each(const GatherScaled<double>&, int64_t, cuda::Stream);
 template void launch_each(const ScatterStep<float>&, int64_t, cuda::Stream);

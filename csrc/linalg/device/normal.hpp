@@ -22,40 +22,48 @@ struct StepProduct {
   }
 };
 
-// J's gradient by one product: of rows as they lie, or packed.
+// out[j] = (out[j] +) the sum of column j's terms, in a tree of sums over 64 rows: what
+// neighbouring threads read is next to each other where rows are, and there are enough of them.
 template <class T>
-void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, T beta, T* g) {
-  if (rows.row_major) {
-    space.gemv(as_it_is, rows.n, rows.m, rows.data, rows.ld, f, 1, beta, g);
-  } else {
-    space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, beta, g);
-  }
-}
-
-// out[j] += the square of column j's norm, without weights, in a tree of sums over 64 rows.
-template <class T>
-void add_column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, T* out) {
+void sum_rows(DeviceSpace<T>& space, const Rows<T>& rows, Term term, const T* weight, bool add,
+              T* out) {
   constexpr int64_t per = 64;
-  DeviceVector<T> sums[2];
   SumRows<T> body{rows.data,
                   rows.row_major ? rows.ld : 1,
                   rows.row_major ? 1 : rows.ld,
                   rows.m,
                   rows.n,
                   per,
-                  true,
+                  term,
+                  weight,
                   rows.row_major,
                   false,
                   nullptr};
   for (int level = 0;; ++level) {
     const int64_t chunks = (body.rows + per - 1) / per;
-    body.accumulate = chunks <= 1;
-    if (!body.accumulate) space.resize(sums[level % 2], chunks * rows.n);
-    body.to = body.accumulate ? out : sums[level % 2].data();
+    const bool last = chunks <= 1;
+    body.accumulate = last && add;
+    DeviceVector<T>& sums = space.sums[level % 2];
+    if (!last) space.resize(sums, chunks * rows.n);
+    body.to = last ? out : sums.data();
     space.each(chunks * rows.n, body);
-    if (body.accumulate) return;
-    body = {body.to, rows.n, 1, chunks, rows.n, per, false, true, false, nullptr};
+    if (last) return;
+    body = {body.to, rows.n, 1, chunks, rows.n, per, Term::element, nullptr, true, false, nullptr};
   }
+}
+
+// out = (out +) Jᵀf, without weights. BLAS's product of a matrix by columns with a vector has a
+// thread a row, of which n are too few: rows as they lie are summed here.
+template <class T>
+void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool add, T* out) {
+  if (rows.row_major) return sum_rows(space, rows, Term::weighted, f, add, out);
+  space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
+}
+
+// out[j] += the square of column j's norm, without weights.
+template <class T>
+void add_column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, T* out) {
+  sum_rows<T>(space, rows, Term::square, nullptr, true, out);
 }
 
 template <class T>
@@ -65,32 +73,37 @@ class DeviceNormal {
 
   DeviceNormal(int64_t size, bool with_matrix, Space& space) : n(size), with_matrix_(with_matrix) {
     if (with_matrix) space.resize(H_, n * n);
-    space.resize(small_, 3 * n);
-    host_.resize(static_cast<size_t>(3 * n));
+    space.resize(small_, 6 * n + 1);
+    host_.resize(static_cast<size_t>(6 * n + 1));
   }
 
   void clear(Space& space) {
     space.clear(H_);
     space.clear(small_);
     last.step.clear();
+    foreseen = 0;
   }
 
   void add(const Rows<T>& rows, Space& space) {
     if (!rows.jac_weight) {
       space.syrk(rows.row_major ? as_it_is : transposed, n, rows.m, rows.data, rows.ld, H_.data());
-      return add_product(space, rows, rows.f, T(1), small_.data());
+    } else {
+      each_packed(rows, space, [&](const T* packed, int64_t m) {
+        space.syrk(as_it_is, n, m, packed, n, H_.data());
+      });
     }
-    each_packed(rows, space, [&](const T* packed, int64_t m) {
-      space.syrk(as_it_is, n, m, packed, n + 1, H_.data());
-      space.gemv(as_it_is, n, m, packed, n + 1, packed + n, n + 1, T(1), small_.data());
-    });
+    add_gradient(rows, space);
   }
 
   void add_gradient(const Rows<T>& rows, Space& space) {
-    if (!rows.jac_weight) return add_product(space, rows, rows.f, T(1), small_.data());
-    each_packed(rows, space, [&](const T* packed, int64_t m) {
-      space.gemv(as_it_is, n, m, packed, n + 1, packed + n, n + 1, T(1), small_.data());
-    });
+    const T* f = rows.f;
+    if (rows.jac_weight) {
+      space.resize(space.scratch, rows.m);
+      f = space.scratch.data();
+      space.each(rows.m,
+                 WeighResidual<T>{rows.jac_weight, rows.res_weight, rows.f, space.scratch.data()});
+    }
+    add_product(space, rows, f, true, small_.data());
   }
 
   void add_norms2(const Rows<T>& rows, Space& space) {
@@ -105,13 +118,17 @@ class DeviceNormal {
     space.clear(small_);
     space.copy_to(small_.data(), Jtf, n);
     take_norms2(space);
+    foreseen = 0;
   }
 
-  // Gradient, norms and diagonal come to the host in one transfer.
+  // Gradient, norms and diagonal come to the host in one transfer, and with them what was foreseen.
   void fetch(Space& space) {
     if (with_matrix_) space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + 2 * n});
-    space.download(host_.data(), small_.data(), 3 * n);
+    space.download(host_.data(), small_.data(), foreseen ? 6 * n + 1 : 3 * n);
   }
+  // Of DeviceCholesky: its answer to λ = 0, on the device and then on the host.
+  T* device_answer() { return small_.data() + 3 * n; }
+  const T* answer() const { return host_.data() + 3 * n; }
   const T* g() const { return host_.data(); }
   const T* norms2() const { return host_.data() + n; }
   T diagonal(int64_t j) const { return host_[static_cast<size_t>(2 * n + j)]; }
@@ -136,25 +153,26 @@ class DeviceNormal {
 
   int64_t n;
   StepProduct<T> last;
+  int64_t foreseen = 0;  // the number of the answer, where there is one
 
  private:
-  // body(rows, count) over chunks of weighted rows [J f], row-major with stride n + 1.
+  // body(rows, count) over chunks of weighted rows, row-major without gaps.
   template <class Body>
   void each_packed(const Rows<T>& rows, Space& space, const Body& body) {
     const int64_t chunk = Space::chunk(n);
     for (int64_t i = 0; i < rows.m; i += chunk) {
       const int64_t m = std::min(chunk, rows.m - i);
-      space.resize(space.scratch, m * (n + 1));
-      space.each(m * (n + 1),
-                 PackRows<T>{rows.at(i), rows.ld, rows.row_major, rows.f + i, rows.jac_weight + i,
-                             rows.res_weight + i, m, n, space.scratch.data(), n + 1, 1});
+      space.resize(space.scratch, m * n);
+      space.each(m * n,
+                 PackRows<T>{rows.at(i), rows.ld, rows.row_major, nullptr, rows.jac_weight + i,
+                             nullptr, m, n, n, space.scratch.data(), n, 1});
       body(space.scratch.data(), m);
     }
   }
 
   bool with_matrix_;
   DeviceVector<T> H_;      // the lower triangle by rows
-  DeviceVector<T> small_;  // gradient, column norms, diagonal
+  DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer to λ = 0
   std::vector<T> host_;    // the same
 };
 

@@ -197,7 +197,7 @@ class DeviceSpace {
   // Rows that a copy of n columns may have at once, beyond 4 n: 32 MB of double.
   static int64_t chunk(int64_t n) { return std::max<int64_t>(4 * n, (int64_t{1} << 22) / (n + 1)); }
 
-  Vector scratch;
+  Vector scratch, sums[2];
 
  private:
   static constexpr int64_t item = sizeof(T);
@@ -209,7 +209,9 @@ class DeviceSpace {
 
   void make_room(size_t device, size_t host) {
     resize(work_, static_cast<int64_t>(device));
-    if (host_work_.size() < host) host_work_.resize(host);
+    if (host_work_.size() >= host) return;
+    if (!host_work_.empty()) cuda::wait(stream_);  // what was asked before may still use it
+    host_work_.resize(host);
   }
 
   Allocator allocate_;

@@ -34,8 +34,9 @@ class DeviceTriangle {
       const T* jac_weight = rows.jac_weight ? rows.jac_weight + i : nullptr;
       const T* res_weight = rows.res_weight ? rows.res_weight + i : nullptr;
       space.each(n * (n + 1), CopyUpper<T>{R_.data(), n, n, W_.data(), height});
-      space.each(m * (n + 1), PackRows<T>{rows.at(i), rows.ld, rows.row_major, rows.f + i,
-                                          jac_weight, res_weight, m, n, W_.data() + n, 1, height});
+      space.each(m * (n + 1),
+                 PackRows<T>{rows.at(i), rows.ld, rows.row_major, rows.f + i, jac_weight,
+                             res_weight, m, n, n + 1, W_.data() + n, 1, height});
       space.geqrf(height, n + 1, W_.data());
       space.each(n * (n + 1), CopyUpper<T>{W_.data(), height, n, R_.data(), n});
     }

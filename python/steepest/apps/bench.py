@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from steepest.apps import bench_work
 
 Row = tuple[str, int, int]  # a rule, tensors, elements of each
+
+
+class Limits(NamedTuple):
+    """What a run does without."""
+
+    seconds: float  # for each contender
+    alone: bool  # no peers
+    last_begin: float  # of a row, on the monotonic clock
+
 
 HELP = "time the update rules: GB/s, share of the memory limit, ratio to every peer installed"
 SIZES = "1x32M,1x16M,1000x1000,10000x100,10x1000,1x100"
@@ -36,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cpu", help="where the arrays live"
     )
+    parser.add_argument("--alone", action="store_true", help="time no peers")
+    parser.add_argument("--within", type=float, help="begin no row after so many seconds")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -47,12 +60,12 @@ def main(args: argparse.Namespace) -> int:
     from steepest.errors import BackendError
 
     try:
-        rows, seconds = rows_asked(args), _seconds(args)
+        rows, limits = rows_asked(args), _limits(args)
         if args.device == "cuda":
-            found = run_cuda(rows, seconds, copy_elements=1 << (25 if args.quick else 28))
+            found = run_cuda(rows, limits, copy_elements=1 << (25 if args.quick else 28))
         else:
             _set_threads(args.threads)
-            found = run(rows, seconds, triad_elements=1 << (22 if args.quick else 25))
+            found = run(rows, limits, triad_elements=1 << (22 if args.quick else 25))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -85,12 +98,14 @@ def rows_asked(args: argparse.Namespace) -> list[Row]:
     ]
 
 
-def _seconds(args: argparse.Namespace) -> float:
+def _limits(args: argparse.Namespace) -> Limits:
     by_default = 0.3 if args.device == "cuda" else 1.0
     seconds = args.seconds if args.seconds is not None else 0.05 if args.quick else by_default
-    if not seconds > 0:
-        raise ValueError(f"--seconds: {seconds} is not allowed; allowed is above 0")
-    return float(seconds)
+    within = args.within if args.within is not None else math.inf
+    for name, value in (("--seconds", seconds), ("--within", within)):
+        if not value > 0:
+            raise ValueError(f"{name}: {value} is not allowed; allowed is above 0")
+    return Limits(float(seconds), args.alone, time.monotonic() + within)
 
 
 def _split(given: str | None, quick: bool, short: str, full: str) -> list[str]:
@@ -127,22 +142,22 @@ def _set_threads(n: int | None) -> None:
         torch.set_num_threads(steepest.get_num_threads())
 
 
-def run(asked: list[Row], seconds: float, *, triad_elements: int) -> dict[str, Any]:
+def run(asked: list[Row], limits: Limits, *, triad_elements: int) -> dict[str, Any]:
     """All rows, with what they were measured on; a progress bar on standard error."""
     from steepest.apps import bench_work
     from steepest.apps.bench_timing import in_turns, median
 
     triad = bench_work.triad(triad_elements)
-    in_turns([triad], seconds=seconds, rounds=15)
+    in_turns([triad], seconds=limits.seconds, rounds=15)
     return {
         **_machine(),
         "processor": _processor(),
         "triad_gb_s": 24 * triad_elements / median(triad) / 1e9,
-        "rows": _rows(asked, seconds, bench_work.Host()),
+        **_rows(asked, limits, bench_work.Host()),
     }
 
 
-def run_cuda(asked: list[Row], seconds: float, *, copy_elements: int) -> dict[str, Any]:
+def run_cuda(asked: list[Row], limits: Limits, *, copy_elements: int) -> dict[str, Any]:
     """The same on a device, and the host's time for a step.
 
     Raises
@@ -155,36 +170,43 @@ def run_cuda(asked: list[Row], seconds: float, *, copy_elements: int) -> dict[st
     device = bench_cuda.open_device()
     found = {**_machine(), **device.machine(), "copy_gb_s": device.copy_gb_s(copy_elements)}
     device.free()
-    found["rows"] = _rows(asked, seconds, device)
+    found["host_seconds"] = bench_cuda.host_times(device, alone=limits.alone)
+    found |= _rows(asked, limits, device)
     for row in found["rows"]:
         row["share_of_copy"] = row["gb_s"] / found["copy_gb_s"]
-    found["host_seconds"] = bench_cuda.host_times(device)
     return found
 
 
-def _rows(asked: list[Row], seconds: float, place: bench_work.Host) -> list[dict[str, Any]]:
+def _rows(asked: list[Row], limits: Limits, place: bench_work.Host) -> dict[str, Any]:
+    """The rows, and those that were not begun in time; each is told as soon as it is there."""
     from rich.console import Console
     from rich.progress import Progress
 
-    rows = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    rows: list[dict[str, Any]] = []
+    with Progress(console=console, transient=True) as progress:
         task = progress.add_task("", total=len(asked))
         for rule, tensors, elements in asked:
+            if time.monotonic() > limits.last_begin:
+                break
             progress.update(task, description=f"{rule} {tensors} x {elements}")
-            rows.append(_row(rule, tensors, elements, seconds, place))
+            rows.append(_row(rule, tensors, elements, limits, place))
             place.free()
             progress.advance(task)
-    return rows
+            if not console.is_terminal:
+                console.print(f"{rule} {tensors} x {elements}: {rows[-1]['gb_s']:.1f} GB/s")
+    return {"rows": rows, "not_begun": asked[len(rows) :]}
 
 
 def _row(
-    rule: str, tensors: int, elements: int, seconds: float, place: bench_work.Host
+    rule: str, tensors: int, elements: int, limits: Limits, place: bench_work.Host
 ) -> dict[str, Any]:
     from steepest.apps import bench_work
     from steepest.apps.bench_timing import in_turns, median, ratio
 
-    entrants, left_out = place.able(bench_work.contenders(rule, tensors, elements, place))
-    in_turns(entrants, seconds=seconds, rounds=31)
+    work = bench_work.contenders(rule, tensors, elements, place, alone=limits.alone)
+    entrants, left_out = place.able(work)
+    in_turns(entrants, seconds=limits.seconds, rounds=31)
     bound = entrants[0]
     traffic = bench_work.bytes_of_step(rule) * tensors * elements
     return {

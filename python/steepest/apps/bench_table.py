@@ -99,4 +99,6 @@ def footer(found: dict[str, Any]) -> str:
     for row in found["rows"]:
         for name, why in row["left_out"].items():
             lines.append(f"{row['rule']}: without {name}: {why}")
+    for rule, tensors, elements in found["not_begun"]:
+        lines.append(f"{rule} {short(tensors)}x{short(elements)}: not begun in time")
     return "\n".join(lines)

@@ -110,12 +110,12 @@ def _traffic(place: Host, params: list[Any], grads: list[Any], states: list[list
 
 
 def contenders(
-    rule: str, tensors: int, elements: int, place: Host | None = None
+    rule: str, tensors: int, elements: int, place: Host | None = None, *, alone: bool = False
 ) -> list[Contender]:
-    """The step, its yardstick and its peers, on the same arrays."""
+    """The step, its yardstick and, unless it is alone, its peers, on the same arrays."""
     place = Host() if place is None else place
     if rule == PIPELINE:
-        return _pipeline(place, tensors, elements)
+        return _pipeline(place, tensors, elements, alone)
     cls, kwargs = cases()[rule]
     arrays = _Arrays(place, tensors, elements, 1e-3)
     opt = cls(arrays.params, lr=1e-3, **kwargs)
@@ -128,12 +128,13 @@ def contenders(
     }
     if tensors * elements < LISTS_BELOW:
         calls["lists"] = lambda: opt.step(arrays.grads)
-    calls |= place.expressions(rule, arrays.params, arrays.grads, states)
-    calls |= bench_peers.torch_steps(rule, arrays.params, arrays.grads)
+    if not alone:
+        calls |= place.expressions(rule, arrays.params, arrays.grads, states)
+        calls |= bench_peers.torch_steps(rule, arrays.params, arrays.grads)
     return [place.timed(name, call) for name, call in calls.items() if call is not None]
 
 
-def _pipeline(place: Host, tensors: int, elements: int) -> list[Contender]:
+def _pipeline(place: Host, tensors: int, elements: int, alone: bool) -> list[Contender]:
     arrays = _Arrays(place, tensors, elements, SCALE)  # its norm is over MAX_NORM: all is clipped
     opt = rules.AdamW(arrays.params, lr=1e-3, ema_decay=EMA_DECAY)
     opt.bind_grads(arrays.grads)
@@ -147,10 +148,11 @@ def _pipeline(place: Host, tensors: int, elements: int) -> list[Contender]:
     def step() -> None:
         opt.step(grad_scale=SCALE, max_norm=MAX_NORM, zero_grad=True)
 
-    torch = bench_peers.torch_pipeline(
-        arrays.params, arrays.grads, scale=SCALE, max_norm=MAX_NORM, ema_decay=EMA_DECAY
-    )
-    calls = {"bound": step, "traffic": traffic.step_bound_plain, **torch}
+    calls: dict[str, Callable[[], Any]] = {"bound": step, "traffic": traffic.step_bound_plain}
+    if not alone:
+        calls |= bench_peers.torch_pipeline(
+            arrays.params, arrays.grads, scale=SCALE, max_norm=MAX_NORM, ema_decay=EMA_DECAY
+        )
     return [place.timed(name, call, arrays.refill) for name, call in calls.items()]
 
 

@@ -7,6 +7,7 @@ x as the kind of array that x0 is.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ class DeviceSolver:
         backend = devices.Cuda(device)
         self.device, self._cupy = device, backend.cupy
         self.array_type = self._cupy.ndarray
-        backend.module.load_libraries(library_folders())
+        load_libraries(backend.module, backend.cupy)
         kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
         self._core = kind(device, *backend.streams_and_memory(), x0, options)
         self._dtype = x0.dtype
@@ -126,6 +127,15 @@ def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
             return fun(cupy.asarray(x), *args, **kwargs)
 
     return on_device
+
+
+def load_libraries(module: Any, cupy: Any) -> list[str]:
+    """Open cuBLAS and cuSOLVER, the copies that CuPy finds if it does; the files they are in."""
+    for name in ("cublas", "cusolver"):
+        with contextlib.suppress(ImportError):
+            getattr(cupy.cuda, name)  # CuPy opens its own here: of wheels, conda or a toolkit
+    files: list[str] = module.load_libraries(library_folders())
+    return files
 
 
 def library_folders() -> list[str]:

@@ -1,0 +1,50 @@
+// The streams that an object asks a device for work on.
+#pragma once
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <utility>
+
+#include "core/device.hpp"
+#include "core/error.hpp"
+
+namespace steepest {
+
+// CuPy's current stream at each call. The last one is kept, as CuPy's destroy their handle. CuPy
+// gives memory that goes back out again on the stream that it was allocated on: whoever has used
+// several waits before its memory goes.
+class StreamsInUse {
+ public:
+  // current() is a stream, with a .ptr.
+  StreamsInUse(int device, pybind11::function current)
+      : device_(device), current_(std::move(current)) {}
+  StreamsInUse(const StreamsInUse&) = delete;
+  StreamsInUse& operator=(const StreamsInUse&) = delete;
+  ~StreamsInUse() {
+    if (!several_) return;
+    const pybind11::gil_scoped_release released;
+    try {
+      const cuda::OnDevice on(device_);
+      if (!cuda::capturing(handle_)) cuda::wait(handle_);
+    } catch (const Error&) {  // nothing runs there any more
+    }
+  }
+
+  cuda::Stream current() {
+    pybind11::object now = current_();
+    if (now.is(last_)) return handle_;
+    const auto handle = reinterpret_cast<cuda::Stream>(now.attr("ptr").cast<uintptr_t>());
+    several_ = several_ || (last_ && handle != handle_);
+    before_ = std::exchange(last_, std::move(now));
+    return handle_ = handle;
+  }
+
+ private:
+  int device_;
+  pybind11::function current_;
+  pybind11::object last_, before_;  // the one before: until it was waited for
+  cuda::Stream handle_ = nullptr;
+  bool several_ = false;
+};
+
+}  // namespace steepest
