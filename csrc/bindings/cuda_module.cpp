@@ -91,9 +91,9 @@ class CudaPlan {
   // The plan's own memory, from the caller's allocator; before the first step, or with it.
   void place() {
     if (plan_.placed()) return;
-    py::object memory = spare_ ? std::exchange(spare_, {}) : allocate_(plan_.bytes_needed());
-    plan_.place(reinterpret_cast<void*>(memory.attr("ptr").cast<uintptr_t>()), stream());
-    memory_.push_back(std::move(memory));  // the old one too: a captured graph may still use it
+    if (!spare_) spare_ = allocate_(plan_.bytes_needed());
+    plan_.place(reinterpret_cast<void*>(spare_.attr("ptr").cast<uintptr_t>()), stream());
+    memory_.push_back(std::exchange(spare_, {}));  // beside the old: a captured graph may use that
   }
   void ready() {
     const Hold hold(mutex_);

@@ -62,6 +62,12 @@ def libraries(tmp_path_factory):
     return compilers.fake_libraries(compilers.compiler("g++"), tmp_path_factory.mktemp("fake"))
 
 
+@pytest.fixture
+def libraries_to_be_found(device, libraries, monkeypatch):
+    monkeypatch.setattr("steepest.nlls.device.library_folders", lambda: [str(libraries)])
+    return libraries
+
+
 @pytest.fixture(scope="session")
 def hooks(module):
     """What the simulated device can be told: see native/simulated_hooks.cpp."""

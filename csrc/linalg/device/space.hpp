@@ -93,13 +93,7 @@ class DeviceSpace {
       words.n = (now + 7) / 8;
       words.words[words.n - 1] = 0;
       std::memcpy(words.words, bytes, static_cast<size_t>(now));
-      if (words.n <= 64) {
-        cuda::FewWords few{words.to, words.n, {}};
-        std::copy_n(words.words, words.n, few.words);
-        cuda::launch_write(few, stream_);
-      } else {
-        cuda::launch_write(words, stream_);
-      }
+      cuda::launch_write(words, stream_);
       bytes += now;
       left -= now;
     }

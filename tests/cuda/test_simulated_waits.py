@@ -1,0 +1,126 @@
+"""How often a fit on the simulated device waits, and on which streams it asks for what."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+
+import fake_cupy
+import numpy as np
+import pytest
+from device_problems import decay, down, there, up
+
+import steepest as st
+
+pytestmark = pytest.mark.usefixtures("libraries_to_be_found")
+
+
+def waits_of_each_answer(device, s, fun, jac):
+    """By iteration: what the residuals and the Jacobian made the device do."""
+
+    def counted(call, *args):
+        before = device.calls()
+        call(*args)
+        return [b - a for a, b in zip(before, device.calls(), strict=True)]
+
+    counts = []
+    while not s.done:
+        nit, f, J = s.nit, there(fun)(s.x), there(jac)(s.x)
+        residual, linearization = counted(s._solver.tell_residual, f), None
+        if s._solver.phase == 1:
+            linearization = counted(s._solver.tell_jacobian, J)
+        counts.append((nit, residual, linearization))
+    return counts
+
+
+@pytest.mark.parametrize("method", ("lm", "levenberg", "gn"))
+@pytest.mark.parametrize("loss", ("linear", "cauchy"))
+def test_an_iteration_waits_twice(device, method, loss):
+    """Once for the cost, which decides whether J is asked for, and once for what J makes of x.
+
+    The numbers that come with the second: gradient, norms, the undamped step with its product, the
+    factor's diagonal and potrf's info.
+    """
+    fun, jac, _ = decay()
+    x0 = np.array([1.8, 1.4, 0.4])  # from where no step is held back
+    counts = waits_of_each_answer(
+        device, st.LeastSquares(up(x0), method=method, loss=loss), fun, jac
+    )
+    assert len(counts) >= 4 and all(J is not None for _, _, J in counts)
+    assert all(waits == 1 for _, (_, _, waits), _ in counts)
+    # the first step of the damped methods is λ₀'s, and waits for the norms that D is made of
+    first = 1 if method == "gn" else 2
+    assert [waits for _, _, (_, _, waits) in counts] == [first] + (len(counts) - 1) * [1]
+    assert all(launches <= (13 if loss == "linear" else 16) for _, _, (launches, _, _) in counts)
+
+
+def test_a_step_that_is_held_back_waits_once_for_each_damping(device):
+    """Rosenbrock's valley; the undamped step from a point is asked for once, however often used."""
+
+    def fun(x):
+        return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    def jac(x):
+        return np.array([[-20 * x[0], 10], [-1, 0.0]])
+
+    s = st.LeastSquares(up([-1.2, 1.0]))
+    s._solver.set_look_ahead(False)
+    counts = waits_of_each_answer(device, s, fun, jac)
+    after = [(residual, J) for nit, residual, J in counts if nit > 0]
+    tried = [(J if J is not None else residual)[2] - 1 for residual, J in after]
+    assert set(tried) == {0, 1, 2}  # dampings
+    for k, (residual, J) in zip(tried, after, strict=True):
+        if J is None:
+            assert residual == [1 + 4 * k, 2 + 2 * k, 1 + k]
+        else:
+            assert (residual, J) == ([1, 2, 1], [9 + 4 * k, 2 + 2 * k, 1 + k])
+
+
+def test_everything_is_asked_of_the_current_stream(hooks, libraries):
+    fun, jac, x0 = decay()
+    with fake_cupy.Stream(non_blocking=True) as stream:
+        hooks.simulated_only_stream()
+        fit = st.least_squares(there(fun), up(x0), there(jac), loss="cauchy", verbose=0)
+        assert down(fit.fun).shape == (40,) and down(fit.covariance()).shape == (3, 3)
+        assert hooks.simulated_only_stream() == stream.ptr
+    for name in ("libcublas.so.13", "libcusolver.so.12"):
+        fake = ctypes.CDLL(libraries / name)
+        fake.fake_stream.restype = ctypes.c_int64
+        assert fake.fake_stream() == stream.ptr
+
+
+def test_who_used_several_streams_waits_before_memory_goes_back(device):
+    """CuPy hands it out again on the stream that it was allocated on; one that is gone is kept."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    f, J = there(fun)(up(x0)), there(jac)(up(x0))
+
+    def waits(call):
+        before = device.calls()[2]
+        call()
+        return device.calls()[2] - before
+
+    s.tell(f, J)
+    stream = fake_cupy.Stream(non_blocking=True)
+    kept = weakref.ref(stream)
+    with stream:
+        assert waits(s._solver.fun) == 1  # for what the other stream was asked
+    del stream
+    assert kept() is not None
+    assert waits(lambda: s.__dict__.clear()) == 1
+    assert kept() is None
+
+
+def test_not_while_a_graph_is_captured():
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    with fake_cupy.Stream(non_blocking=True) as stream:
+        stream.begin_capture()
+        try:
+            with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
+                s.tell(there(fun)(s.x), there(jac))
+        finally:
+            stream.end_capture()
+    while not s.done:
+        s.tell(there(fun)(s.x), there(jac))
+    assert s.result().success
