@@ -4,7 +4,7 @@
 # bench.json (Adam and the pipeline at all sizes), rules.json (every rule, large), peers.json (the
 # same beside its peers), least_squares.txt, code.txt, and log.txt with all that was said besides.
 # A stage that fails or comes to its limit does not stop the next; one whose modules this Python
-# has not is left out, and says so. GPU_SECONDS=n: another limit than 470 seconds in all, in whose
+# lacks is left out, and says so: what has not run has not passed. GPU_SECONDS=n: another limit than 470 seconds in all, in whose
 # proportion the stages' own limits are.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -35,6 +35,7 @@ step() {  # step NAME SECONDS FILE "MODULES" COMMAND...: its output is added to 
   lacking=$(missing "$4" 2>>"$out/log.txt") || lacking="$python itself"
   shift 4
   if [ -n "$lacking" ]; then
+    failed=1
     say "== $name: left out, there is no $lacking"
     return
   fi
@@ -105,5 +106,7 @@ seconds=$(limit 60)
 step peers 60 peers.json "rich numpy cupy" "$python" -m steepest bench --device cuda --json \
   --sizes 1x256M --seconds 0.1 --within $((seconds > 20 ? seconds - 10 : 5))
 step code 20 code.txt "numpy" "$python" bench/asm.py cuda "${arch/native/90}"
-if [ $failed = 0 ]; then say "no stage failed"; else say "stages failed: see above and $out"; fi
+if [ $failed = 0 ]; then say "no stage failed"; else
+  say "stages failed or were left out: see above and $out"
+fi
 exit $failed
