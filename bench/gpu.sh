@@ -4,8 +4,8 @@
 # bench.json (Adam and the pipeline at all sizes), rules.json (every rule, large), peers.json (the
 # same beside its peers), least_squares.txt, code.txt, and log.txt with all that was said besides.
 # A stage that fails or comes to its limit does not stop the next; one whose modules this Python
-# lacks is left out, and says so: what has not run has not passed. GPU_SECONDS=n: another limit than 470 seconds in all, in whose
-# proportion the stages' own limits are.
+# lacks is left out, and says so: what has not run has not passed. GPU_SECONDS=n: another limit than
+# 470 seconds in all, in whose proportion the stages' own limits are.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:?the folder for the tables}
