@@ -11,7 +11,7 @@
 #include "bindings/nlls_run.hpp"
 #include "bindings/nlls_solver.hpp"
 #include "linalg/dense.hpp"
-#include "linalg/gram_inverse.hpp"
+#include "linalg/pivoted_qr.hpp"
 #include "nlls/solver.hpp"
 
 namespace py = pybind11;
@@ -194,17 +194,33 @@ void bind_solver(py::module_& m, const char* name) {
   bind_numbers(c);
 }
 
-// factor (JᵀJ)⁻¹, or None where it is not finite.
-py::object gram_inverse(const py::array_t<double, py::array::f_style | py::array::forcecast>& J,
-                        double factor) {
+using Numbers = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using ByColumns = py::array_t<double, py::array::f_style | py::array::forcecast>;
+
+// J[:, ipvt] = QR as MINPACK gives it: fjac (n, m) with R in the upper triangle of fjac.T, ipvt,
+// qtf.
+py::tuple pivoted_qr(const ByColumns& J, const Numbers& f) {
   const int64_t m = J.shape(0), n = J.shape(1);
-  py::array_t<double> inverse({n, n});
-  const linalg::Rows<double> rows{J.data(), m, n, m, false, nullptr};
-  if (!linalg::gram_inverse(rows, factor, inverse.mutable_data())) return py::none();
+  std::vector<double> W(static_cast<size_t>(m * (n + 1)));
+  std::copy_n(f.data(), m, std::copy_n(J.data(), m * n, W.data()));
+  py::array_t<int> ipvt(n);
+  linalg::pivoted_qr(W.data(), m, n, ipvt.mutable_data());
+  Numbers fjac({n, m});
+  std::copy_n(W.data(), m * n, fjac.mutable_data());
+  return py::make_tuple(fjac, ipvt, array_of(W.data() + m * n, std::min(m, n)));
+}
+
+// factor (JᵀJ)⁻¹, or None where it is not finite.
+py::object gram_inverse(const Numbers& fjac, const py::array_t<int>& ipvt, double factor) {
+  const int64_t n = fjac.shape(0), m = fjac.shape(1);
+  Numbers inverse({n, n});
+  if (!linalg::gram_inverse(fjac.data(), m, n, ipvt.data(), factor, inverse.mutable_data())) {
+    return py::none();
+  }
   return std::move(inverse);
 }
 
-bool all_finite(const py::array_t<double, py::array::c_style | py::array::forcecast>& a) {
+bool all_finite(const Numbers& a) {
   return std::all_of(a.data(), a.data() + a.size(), [](double v) { return std::isfinite(v); });
 }
 
@@ -212,8 +228,10 @@ bool all_finite(const py::array_t<double, py::array::c_style | py::array::forcec
 
 void bind_nlls(py::module_& m) {
   py::class_<Model>(m, "Model")
-      .def(py::init<py::object, py::object, py::object>())
-      .def("__call__", &Model::operator());
+      .def(py::init<py::object, py::object, py::object, py::object, int64_t>())
+      .def("__call__", &Model::operator())
+      .def_property_readonly("calls", &Model::calls);
+  m.def("pivoted_qr", &pivoted_qr);
   m.def("gram_inverse", &gram_inverse);
   m.def("all_finite", &all_finite);
   m.def("owned_call", &owned_call);

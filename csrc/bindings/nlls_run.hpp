@@ -4,7 +4,9 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,49 +22,6 @@ inline pybind11::object answer(PyObject* value) {
   if (!value) throw pybind11::error_already_set();
   return pybind11::reinterpret_steal<pybind11::object>(value);
 }
-
-// curve_fit's p -> f(xdata, *p) - ydata, without a frame of Python's and its unpacking of arrays;
-// without the difference where ydata is None.
-class Model {
- public:
-  Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata)
-      : f_(std::move(f)), xdata_(std::move(xdata)), ydata_(std::move(ydata)) {}
-
-  pybind11::object operator()(const pybind11::object& p) const {
-    const Py_ssize_t n = PyObject_Length(p.ptr());
-    if (n < 0) throw pybind11::error_already_set();
-    std::vector<pybind11::object> scalars(static_cast<size_t>(n));
-    std::vector<PyObject*> args{xdata_.ptr()};
-    args.reserve(scalars.size() + 1);
-    for (Py_ssize_t j = 0; j < n; ++j) {
-      pybind11::object& scalar = scalars[static_cast<size_t>(j)];
-      scalar = answer(PySequence_GetItem(p.ptr(), j));
-      args.push_back(scalar.ptr());
-    }
-    pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
-    if (ydata_.is_none()) return y;
-    return answer(PyNumber_Subtract(y.ptr(), ydata_.ptr()));
-  }
-
- private:
-  pybind11::object f_, xdata_, ydata_;
-};
-
-// fun(x), a Model called as C++.
-class Function {
- public:
-  explicit Function(pybind11::object fun)
-      : fun_(std::move(fun)),
-        model_(pybind11::isinstance<Model>(fun_) ? &fun_.cast<const Model&>() : nullptr) {}
-
-  pybind11::object operator()(const pybind11::object& x) const {
-    return model_ ? (*model_)(x) : answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
-  }
-
- private:
-  pybind11::object fun_;
-  const Model* model_;
-};
 
 // True where nobody else can write to the array: it owns its memory, and this is the only
 // reference to it. CPython counts those of live local variables, the free-threaded one not always.
@@ -82,6 +41,102 @@ inline bool sole(const pybind11::object& value) {
   return false;
 #endif
 }
+
+// curve_fit's p -> (f(xdata, *p) - ydata) * weight, without a frame of Python's and its unpacking
+// of arrays; without the difference or the product where ydata or weight is None. `most` calls are
+// allowed, any number where it is 0.
+class Model {
+ public:
+  Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata, pybind11::object weight,
+        int64_t most)
+      : f_(std::move(f)),
+        xdata_(std::move(xdata)),
+        ydata_(std::move(ydata)),
+        weight_(std::move(weight)),
+        most_(most) {}
+
+  pybind11::object operator()(const pybind11::object& p) {
+    if (0 < most_ && most_ <= calls_) {
+      throw std::runtime_error(
+          "Optimal parameters not found: Number of calls to function has reached maxfev = " +
+          std::to_string(most_) + ".");
+    }
+    ++calls_;
+    const Py_ssize_t n = PyObject_Length(p.ptr());
+    if (n < 0) throw pybind11::error_already_set();
+    std::vector<pybind11::object> scalars(static_cast<size_t>(n));
+    std::vector<PyObject*> args{xdata_.ptr()};
+    args.reserve(scalars.size() + 1);
+    for (Py_ssize_t j = 0; j < n; ++j) {
+      pybind11::object& scalar = scalars[static_cast<size_t>(j)];
+      scalar = answer(PySequence_GetItem(p.ptr(), j));
+      args.push_back(scalar.ptr());
+    }
+    pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
+    if (in_place(y)) return y;
+    if (!ydata_.is_none()) y = answer(PyNumber_Subtract(y.ptr(), ydata_.ptr()));
+    return weight_.is_none() ? y : answer(PyNumber_Multiply(weight_.ptr(), array(y).ptr()));
+  }
+
+  int64_t calls() const { return calls_; }
+
+ private:
+  pybind11::object array(const pybind11::object& y) const {
+    if (pybind11::isinstance<pybind11::array>(y)) return y;
+    const char* name = ydata_.is_none() ? "jac" : "fun";
+    const auto arrays = pybind11::module_::import("steepest.nlls.arrays");
+    return pybind11::object(arrays.attr("at_home")(name, y)[pybind11::int_(1)]);
+  }
+
+  // Numbers as y's, where they can be read as they lie.
+  static const double* like(const pybind11::object& values, const pybind11::array& y) {
+    if (!plain(values)) return nullptr;
+    const auto array = pybind11::reinterpret_borrow<pybind11::array_t<double>>(values);
+    return array.size() == y.size() ? array.data() : nullptr;
+  }
+
+  static bool plain(const pybind11::object& value) {
+    using pybind11::detail::npy_api;
+    constexpr int wanted = npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_C_CONTIGUOUS_;
+    if (!pybind11::array_t<double>::check_(value)) return false;
+    const auto* fields = pybind11::detail::array_proxy(value.ptr());
+    return fields->nd == 1 && (fields->flags & wanted) == wanted;
+  }
+
+  // The residuals in the place of y, if nobody else sees it: a ufunc takes half a microsecond.
+  bool in_place(const pybind11::object& y) const {
+    if (ydata_.is_none() || !plain(y) || !sole(y)) return false;
+    auto array = pybind11::reinterpret_borrow<pybind11::array_t<double>>(y);
+    const double* ydata = like(ydata_, array);
+    const double* weight = weight_.is_none() ? nullptr : like(weight_, array);
+    if (!array.writeable() || !ydata || (!weight && !weight_.is_none())) return false;
+    double* to = array.mutable_data();
+    const auto m = array.size();
+    for (pybind11::ssize_t i = 0; i < m; ++i) to[i] -= ydata[i];
+    if (!weight) return true;
+    for (pybind11::ssize_t i = 0; i < m; ++i) to[i] *= weight[i];
+    return true;
+  }
+
+  pybind11::object f_, xdata_, ydata_, weight_;
+  int64_t most_, calls_ = 0;
+};
+
+// fun(x), a Model called as C++.
+class Function {
+ public:
+  explicit Function(pybind11::object fun)
+      : fun_(std::move(fun)),
+        model_(pybind11::isinstance<Model>(fun_) ? &fun_.cast<Model&>() : nullptr) {}
+
+  pybind11::object operator()(const pybind11::object& x) const {
+    return model_ ? (*model_)(x) : answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
+  }
+
+ private:
+  pybind11::object fun_;
+  Model* model_;
+};
 
 // A Jacobian that stays as it is until the next one: a copy, if someone else may write to it.
 inline pybind11::object owned(pybind11::object value) {

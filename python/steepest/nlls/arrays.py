@@ -25,7 +25,11 @@ def device_of(value: Any) -> int | None:
 
 def at_home(name: str, value: Any) -> tuple[Any, Array]:
     """NumPy or CuPy, and `value` as an array of it."""
-    if type(value) is np.ndarray or not lives_on_cuda(value):
+    if type(value) is np.ndarray:
+        return np, value
+    if hasattr(value, "tocsr"):
+        raise TypeError(f"{name}: a sparse matrix; this solver is dense: pass its .toarray()")
+    if not lives_on_cuda(value):
         return np, np.asarray(value)
     import cupy
 
@@ -84,8 +88,6 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
 
 def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
-    if not isinstance(value, np.ndarray) and hasattr(value, "tocsr"):
-        raise TypeError("jac: a sparse matrix; this solver is dense: return J.toarray()")
     xp, J = at_home("jac", value)
     if J.ndim > 2:
         raise ValueError(f"jac: shape {J.shape}; wanted are two dimensions, (m, n)")

@@ -29,6 +29,7 @@ METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "le
 # what MINPACK's `info` calls the statuses of least_squares
 MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
 NOT_FOUND = "Optimal parameters not found: "
+PivotedQr = tuple[Array, Array, Array]
 MAXFEV = "Number of calls to function has reached maxfev = {}."
 
 
@@ -143,18 +144,18 @@ def curve_fit(
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
     slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
-    fun = residual_of(f, xdata, ydata, whiten)
-    counts = method == "lm" and not callable(jac) and (full_output or maxfev > 0)
-    calls = Calls(fun, maxfev) if counts else None
-    try:
-        last = method != "lm"  # MINPACK takes R for the covariance from the point before
-        result = fit(calls or fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
-    except CallsExhausted:
-        raise RuntimeError(NOT_FOUND + MAXFEV.format(maxfev)) from None
+    counts = method == "lm" and not callable(jac)  # calls for differences, too
+    weight = None if callable(whiten) else whiten
+    model = _cpu.Model(f, xdata, ydata, weight, maxfev if counts else 0)
+    last = method != "lm"  # MINPACK takes R for the covariance from the point before
+    result = fit(
+        whitened(model, whiten), p0, slope, last, METHODS[method], bounds=bounds, **options
+    )
     if not result.success:
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and result.status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result.message))
-    pcov = covariance_of(result, method, absolute_sigma)
+    qr = minpack_qr(result, full_output) if method == "lm" else None
+    pcov = covariance_of(result, qr, absolute_sigma)
     if pcov is None:
         pcov = arrays.in_kind(np.full((p0.size, p0.size), np.inf), result.x)
         warnings.warn(
@@ -162,52 +163,27 @@ def curve_fit(
         )
     if not full_output:
         return result.x, pcov
-    nfev = calls.made if calls else result.nfev
-    if method != "lm":
-        infodict = {"nfev": nfev, "fvec": result.fun}
+    infodict = {"nfev": model.calls if counts else result.nfev, "fvec": result.fun}
+    if qr is None:
         return result.x, pcov, infodict, result.message, result.status
-    infodict = minpack_info(result, nfev)
+    for name, value in zip(("fjac", "ipvt", "qtf"), qr, strict=True):
+        infodict[name] = arrays.in_kind(value, result.x)
     return result.x, pcov, infodict, result.message, MINPACK_INFO[result.status]
 
 
-class CallsExhausted(Exception):
-    """The model was evaluated as often as `maxfev` allows."""
-
-
-class Calls:
-    """A function that counts its calls, for differences too, and ends at `most` (0: never)."""
-
-    def __init__(self, fun: Callable[[Array], Array], most: int) -> None:
-        self.fun, self.most, self.made = fun, most, 0
-
-    def __call__(self, p: Array) -> Array:
-        if 0 < self.most <= self.made:
-            raise CallsExhausted
-        self.made += 1
-        return self.fun(p)
-
-
-def residual_of(
-    f: Callable[..., Any], xdata: Any, ydata: Array, whiten: Whitener | None
-) -> Callable[[Array], Array]:
-    residual: Callable[[Array], Array] = _cpu.Model(f, xdata, ydata)
-    return residual if whiten is None else lambda p: whiten(residual(p))
+def whitened(model: Callable[[Array], Any], whiten: Whitener | None) -> Callable[[Array], Any]:
+    """The model's values whitened, unless its weights have done so."""
+    if not callable(whiten):
+        return model
+    return lambda p: whiten(arrays.at_home("fun", model(p))[1])
 
 
 def jacobian_of(
     jac: Callable[..., Any], xdata: Any, whiten: Whitener | None, transposed: bool
-) -> Callable[[Array], Array]:
-    model: Callable[[Array], Array] = _cpu.Model(jac, xdata, None)
-    if whiten is None and not transposed:
-        return model
-
-    def jacobian(p: Array) -> Array:
-        _, rows = arrays.at_home("jac", model(p))
-        if transposed:
-            rows = rows.T
-        return rows if whiten is None else whiten(rows)
-
-    return jacobian
+) -> Callable[[Array], Any]:
+    rows = (lambda *p: arrays.at_home("jac", jac(*p))[1].T) if transposed else jac
+    weight = None if whiten is None or callable(whiten) else whiten[:, None]
+    return whitened(_cpu.Model(rows, xdata, None, weight, 0), whiten)
 
 
 def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:
@@ -230,45 +206,57 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 
-def covariance_of(result: OptimizeResult, method: str, absolute_sigma: bool) -> Array | None:
-    """The covariance of the estimate; None where it is indeterminate."""
+def covariance_of(
+    result: OptimizeResult, qr: PivotedQr | None, absolute_sigma: bool
+) -> Array | None:
+    """The covariance of the estimate, from J's QR if given; None where it is indeterminate."""
     m, n = result["fun"].size, result["x"].size
     if m <= n and not absolute_sigma:
         return None
     factor = 1.0 if absolute_sigma else 2 * result["cost"] / (m - n)
-    if method == "lm":
-        scaled = scaled_inverse(arrays.factor(result["jac"]), factor)
+    if qr is not None:
+        scaled = scaled_inverse(qr, factor)
     else:
         inverse = arrays.host(result.covariance(absolute_sigma=True))
         scaled = inverse * factor if math.isfinite(inverse.trace()) else None
     return None if scaled is None else arrays.in_kind(scaled, result["x"])
 
 
+def minpack_qr(result: OptimizeResult, whole: bool) -> PivotedQr:
+    """The QR factorization of J; of one on a device, unless the whole is asked for, of its R."""
+    jac, f = result["jac"], result["fun"]
+    if whole:
+        return pivoted_qr(arrays.host(jac), arrays.host(f))
+    R = arrays.factor(jac)
+    return pivoted_qr(R, f if R is jac else np.zeros(len(R)))
+
+
 # Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
 OWN_QR_WORK = 20_000
 
 
-def scaled_inverse(jac: Array, factor: float) -> Array | None:
-    """factor (JᵀJ)⁻¹ from a QR factorization with column pivoting; None where R is singular."""
+def pivoted_qr(jac: Array, f: Array) -> PivotedQr:
+    """J[:, ipvt] = QR as MINPACK gives it: fjac, R in the upper triangle of its .T; ipvt; qtf."""
     m, n = jac.shape
     if m * n * n <= OWN_QR_WORK:
-        inverse: Array | None = _cpu.gram_inverse(jac, factor)
+        fjac, ipvt, qtf = _cpu.pivoted_qr(jac, f)
+        return fjac, ipvt, qtf
+    factor, pivots, tau, *_ = dgeqp3(jac)
+    qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
+    return factor.T, pivots - 1, qtf[:n, 0]
+
+
+def scaled_inverse(qr: PivotedQr, factor: float) -> Array | None:
+    """factor (JᵀJ)⁻¹; None where R is singular."""
+    fjac, ipvt, _ = qr
+    n, m = fjac.shape
+    if m * n * n <= OWN_QR_WORK:
+        inverse: Array | None = _cpu.gram_inverse(fjac, ipvt, factor)
         return inverse
-    R, pivots, *_ = dgeqp3(jac)
-    upper, info = dtrtri(R[:n])
+    upper, info = dtrtri(fjac.T[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
         return None
     root = np.empty((n, n))
-    root[pivots - 1] = np.triu(upper)  # below it dgeqp3 keeps Q
+    root[ipvt] = np.triu(upper)  # below it dgeqp3 keeps Q
     inverse = factor * (root @ root.T)
     return inverse if math.isfinite(inverse.trace()) else None
-
-
-def minpack_info(result: OptimizeResult, nfev: int) -> dict[str, Any]:
-    """MINPACK's outputs: QR with column pivoting of the Jacobian at the solution."""
-    jac, f = arrays.host(result.jac), arrays.host(result.fun)
-    factor, pivots, tau, *_ = dgeqp3(jac)
-    qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
-    outputs = {"fjac": factor.T, "ipvt": pivots - 1, "qtf": qtf[: jac.shape[1], 0]}
-    there = {name: arrays.in_kind(value, result.x) for name, value in outputs.items()}
-    return {"fvec": result.fun, "nfev": nfev, **there}

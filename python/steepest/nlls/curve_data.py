@@ -17,7 +17,7 @@ from steepest.nlls.arrays import Array, at_home, host, namespace
 
 __all__ = ["Whitener", "clean_data", "start_and_bounds", "whitener"]
 
-Whitener = Callable[[Array], Array]
+Whitener = Array | Callable[[Array], Array]
 
 
 def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
@@ -128,13 +128,12 @@ def without_nan(
 
 
 def whitener(sigma: Array | None, m: int) -> Whitener | None:
-    """What turns residuals or the rows of J into ones of unit variance."""
+    """What turns residuals or the rows of J into ones of unit variance: their weights, (m,) or
+    (1,), or with a covariance matrix a function."""
     if sigma is None:
         return None
     if sigma.size == 1 or sigma.shape == (m,):
-        weight = 1.0 / sigma
-        column = weight.reshape(-1, 1)
-        return lambda rows: rows * (weight if rows.ndim == 1 else column)
+        return (1.0 / sigma).ravel()
     if sigma.shape != (m, m):
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
     if isinstance(sigma, np.ndarray):
