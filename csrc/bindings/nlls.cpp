@@ -85,7 +85,7 @@ class Solver {
   // The whole fit with jac(x) -> J, as in steepest.nlls.loop: see `run`.
   py::tuple run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
     const Function J(jac);
-    return run(*this, Function(fun), watch, [&](const py::object&) { return owned(J(point())); });
+    return run(*this, Function(fun), watch, [&](const py::object&) { return owned(J(core_->point())); });
   }
 
   py::tuple run_differences(const py::object& fun, bool central, const py::object& rel_step,
@@ -195,29 +195,24 @@ void bind_solver(py::module_& m, const char* name) {
 }
 
 using Numbers = py::array_t<double, py::array::c_style | py::array::forcecast>;
-using ByColumns = py::array_t<double, py::array::f_style | py::array::forcecast>;
-
-// J[:, ipvt] = QR as MINPACK gives it: fjac (n, m) with R in the upper triangle of fjac.T, ipvt,
-// qtf.
-py::tuple pivoted_qr(const ByColumns& J, const Numbers& f) {
+// MINPACK's view of J[:, ipvt] = QR: fjac (n, m) with R in the upper triangle of fjac.T, ipvt and
+// qtf; and factor (JᵀJ)⁻¹, or None where it is not finite.
+py::tuple pivoted_qr(const Numbers& J, const Numbers& f, double factor) {
   const int64_t m = J.shape(0), n = J.shape(1);
   std::vector<double> W(static_cast<size_t>(m * (n + 1)));
-  std::copy_n(f.data(), m, std::copy_n(J.data(), m * n, W.data()));
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t i = 0; i < m; ++i) W[static_cast<size_t>(j * m + i)] = J.data()[i * n + j];
+  }
+  std::copy_n(f.data(), m, W.data() + m * n);
   py::array_t<int> ipvt(n);
   linalg::pivoted_qr(W.data(), m, n, ipvt.mutable_data());
   Numbers fjac({n, m});
   std::copy_n(W.data(), m * n, fjac.mutable_data());
-  return py::make_tuple(fjac, ipvt, array_of(W.data() + m * n, std::min(m, n)));
-}
-
-// factor (JᵀJ)⁻¹, or None where it is not finite.
-py::object gram_inverse(const Numbers& fjac, const py::array_t<int>& ipvt, double factor) {
-  const int64_t n = fjac.shape(0), m = fjac.shape(1);
   Numbers inverse({n, n});
-  if (!linalg::gram_inverse(fjac.data(), m, n, ipvt.data(), factor, inverse.mutable_data())) {
-    return py::none();
-  }
-  return std::move(inverse);
+  const bool finite =
+      linalg::gram_inverse(W.data(), m, n, ipvt.data(), factor, inverse.mutable_data());
+  return py::make_tuple(fjac, ipvt, array_of(W.data() + m * n, std::min(m, n)),
+                        finite ? py::object(inverse) : py::none());
 }
 
 bool all_finite(const Numbers& a) {
@@ -229,10 +224,9 @@ bool all_finite(const Numbers& a) {
 void bind_nlls(py::module_& m) {
   py::class_<Model>(m, "Model")
       .def(py::init<py::object, py::object, py::object, py::object, int64_t>())
-      .def("__call__", &Model::operator())
+      .def("__call__", [](Model& f, const py::object& p) { return f(p); })
       .def_property_readonly("calls", &Model::calls);
   m.def("pivoted_qr", &pivoted_qr);
-  m.def("gram_inverse", &gram_inverse);
   m.def("all_finite", &all_finite);
   m.def("owned_call", &owned_call);
   m.def("owned_pair", &owned_pair);

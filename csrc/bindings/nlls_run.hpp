@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/nlls_solver.hpp"
 #include "core/error.hpp"
 #include "nlls/checks.hpp"
 #include "nlls/differences.hpp"
@@ -54,6 +55,14 @@ class Model {
         ydata_(std::move(ydata)),
         weight_(std::move(weight)),
         most_(most) {}
+
+  // The numbers are handed on from an array that the model does not see and that serves again.
+  template <class T>
+  pybind11::object operator()(const T* p, int64_t n) {
+    if (p_.size() != n) p_ = pybind11::array_t<double>(n);
+    std::copy_n(p, n, p_.mutable_data());
+    return (*this)(p_);
+  }
 
   pybind11::object operator()(const pybind11::object& p) {
     if (0 < most_ && most_ <= calls_) {
@@ -120,6 +129,7 @@ class Model {
 
   pybind11::object f_, xdata_, ydata_, weight_;
   int64_t most_, calls_ = 0;
+  pybind11::array_t<double> p_;
 };
 
 // fun(x), a Model called as C++.
@@ -129,8 +139,15 @@ class Function {
       : fun_(std::move(fun)),
         model_(pybind11::isinstance<Model>(fun_) ? &fun_.cast<Model&>() : nullptr) {}
 
+  // x is copied: the user may keep it.
+  template <class T>
+  pybind11::object operator()(const std::vector<T>& x) const {
+    const auto n = static_cast<int64_t>(x.size());
+    return model_ ? (*model_)(x.data(), n) : (*this)(array_of(x.data(), n));
+  }
+
   pybind11::object operator()(const pybind11::object& x) const {
-    return model_ ? (*model_)(x) : answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
+    return answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
   }
 
  private:
@@ -175,6 +192,7 @@ class DifferencedFunction {
   pybind11::object jacobian(const pybind11::object& f) {
     const auto& core = solver_.core();
     const std::vector<T> x = core.point();
+    std::vector<T> moved = x;
     const std::vector<T> at_x(core.trial_fun(), core.trial_fun() + core.m());
     const bool single = pybind11::isinstance<pybind11::array_t<float>>(f);
     const double eps = single ? static_cast<double>(std::numeric_limits<float>::epsilon())
@@ -185,9 +203,9 @@ class DifferencedFunction {
     differences_.jacobian(
         x, at_x, eps,
         [&](size_t j, T x_j, T* out) {
-          Array moved = solver_.point();
-          moved.mutable_data()[j] = x_j;
+          moved[j] = x_j;
           const Array ahead = S::array(fun_(moved), "fun");
+          moved[j] = x[j];
           if (ahead.size() != core.m()) {
             throw Error(ErrorKind::value,
                         "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
@@ -216,14 +234,14 @@ inline bool elsewhere(const pybind11::object& f) {
 template <class S, class Jacobian>
 pybind11::tuple run(S& solver, const Function& fun, const pybind11::object& watch,
                     Jacobian&& jacobian) {
-  pybind11::object J = pybind11::none(), f = fun(solver.point());
+  pybind11::object J = pybind11::none(), f = fun(solver.core().point());
   if (elsewhere(f)) return pybind11::make_tuple(J, f);
   solver.tell_residual(f, pybind11::none());
   int64_t seen = -1;
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
-      f = fun(solver.point());
+      f = fun(solver.core().point());
       solver.tell_residual(f, pybind11::none());
       continue;
     }

@@ -60,7 +60,7 @@ bool gram_inverse(const T* W, int64_t m, int64_t n, const int* order, T factor, 
       for (int64_t k = a; k < n; ++k) {
         sum += inverse[static_cast<size_t>(k * n + a)] * inverse[static_cast<size_t>(k * n + b)];
       }
-      if (!std::isfinite(sum)) return false;
+      if (!std::isfinite(factor * sum)) return false;
       const int64_t i = order[a], j = order[b];
       out[i * n + j] = out[j * n + i] = factor * sum;
     }

@@ -29,7 +29,6 @@ METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "le
 # what MINPACK's `info` calls the statuses of least_squares
 MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
 NOT_FOUND = "Optimal parameters not found: "
-PivotedQr = tuple[Array, Array, Array]
 MAXFEV = "Number of calls to function has reached maxfev = {}."
 
 
@@ -151,24 +150,29 @@ def curve_fit(
     result = fit(
         whitened(model, whiten), p0, slope, last, METHODS[method], bounds=bounds, **options
     )
-    if not result.success:
-        text = MAXFEV.format(options["max_nfev"]) if method == "lm" and result.status == 0 else None
-        raise RuntimeError(NOT_FOUND + (text or result.message))
-    qr = minpack_qr(result, full_output) if method == "lm" else None
-    pcov = covariance_of(result, qr, absolute_sigma)
+    status = result["status"]
+    if status <= 0:
+        text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
+        raise RuntimeError(NOT_FOUND + (text or result["message"]))
+    if method == "lm":
+        qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
+    else:
+        qr, pcov = None, covariance_of(result, absolute_sigma)
+    popt = result["x"]
     if pcov is None:
-        pcov = arrays.in_kind(np.full((p0.size, p0.size), np.inf), result.x)
+        pcov = np.full((popt.size, popt.size), np.inf)
         warnings.warn(
             "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
         )
+    pcov = arrays.in_kind(pcov, popt)
     if not full_output:
-        return result.x, pcov
-    infodict = {"nfev": model.calls if counts else result.nfev, "fvec": result.fun}
+        return popt, pcov
+    infodict = {"nfev": model.calls if counts else result["nfev"], "fvec": result["fun"]}
     if qr is None:
-        return result.x, pcov, infodict, result.message, result.status
+        return popt, pcov, infodict, result["message"], status
     for name, value in zip(("fjac", "ipvt", "qtf"), qr, strict=True):
-        infodict[name] = arrays.in_kind(value, result.x)
-    return result.x, pcov, infodict, result.message, MINPACK_INFO[result.status]
+        infodict[name] = arrays.in_kind(value, popt)
+    return popt, pcov, infodict, result["message"], MINPACK_INFO[status]
 
 
 def whitened(model: Callable[[Array], Any], whiten: Whitener | None) -> Callable[[Array], Any]:
@@ -206,57 +210,50 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 
-def covariance_of(
-    result: OptimizeResult, qr: PivotedQr | None, absolute_sigma: bool
-) -> Array | None:
-    """The covariance of the estimate, from J's QR if given; None where it is indeterminate."""
-    m, n = result["fun"].size, result["x"].size
-    if m <= n and not absolute_sigma:
-        return None
-    factor = 1.0 if absolute_sigma else 2 * result["cost"] / (m - n)
-    if qr is not None:
-        scaled = scaled_inverse(qr, factor)
-    else:
-        inverse = arrays.host(result.covariance(absolute_sigma=True))
-        scaled = inverse * factor if math.isfinite(inverse.trace()) else None
-    return None if scaled is None else arrays.in_kind(scaled, result["x"])
+def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
+    """What (JᵀJ)⁻¹ is multiplied by; inf where there are no more residuals than parameters."""
+    if absolute_sigma:
+        return 1.0
+    spare = result["fun"].size - result["x"].size
+    return float(2 * result["cost"] / spare if spare > 0 else np.inf)
 
 
-def minpack_qr(result: OptimizeResult, whole: bool) -> PivotedQr:
-    """The QR factorization of J; of one on a device, unless the whole is asked for, of its R."""
-    jac, f = result["jac"], result["fun"]
-    if whole:
-        return pivoted_qr(arrays.host(jac), arrays.host(f))
-    R = arrays.factor(jac)
-    return pivoted_qr(R, f if R is jac else np.zeros(len(R)))
+def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> Array | None:
+    """The covariance of the estimate, on the host; None where it is indeterminate."""
+    inverse = arrays.host(result.covariance(absolute_sigma=True))
+    with np.errstate(invalid="ignore"):
+        scaled: Array = inverse * variance(result, absolute_sigma)
+    return scaled if math.isfinite(scaled.trace()) else None
 
 
 # Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
 OWN_QR_WORK = 20_000
 
 
-def pivoted_qr(jac: Array, f: Array) -> PivotedQr:
-    """J[:, ipvt] = QR as MINPACK gives it: fjac, R in the upper triangle of its .T; ipvt; qtf."""
+def minpack_outputs(
+    result: OptimizeResult, absolute_sigma: bool, whole: bool
+) -> tuple[tuple[Array, ...], Array | None]:
+    """MINPACK's fjac, ipvt and qtf, and the covariance of the estimate, on the host."""
+    jac, f = result["jac"], result["fun"]
+    if not isinstance(jac, np.ndarray):  # on a device: R serves where only the covariance is wanted
+        jac, f = (arrays.host(jac), arrays.host(f)) if whole else (arrays.factor(jac), np.zeros(f.size))
     m, n = jac.shape
-    if m * n * n <= OWN_QR_WORK:
-        fjac, ipvt, qtf = _cpu.pivoted_qr(jac, f)
-        return fjac, ipvt, qtf
-    factor, pivots, tau, *_ = dgeqp3(jac)
-    qtf, _, _ = dormqr("L", "T", factor[:, : tau.size], tau, f[:, None], lwork=64)
-    return factor.T, pivots - 1, qtf[:n, 0]
+    factorize = _cpu.pivoted_qr if m * n * n <= OWN_QR_WORK else pivoted_qr
+    fjac, ipvt, qtf, pcov = factorize(jac, f, variance(result, absolute_sigma))
+    return (fjac, ipvt, qtf), pcov
 
 
-def scaled_inverse(qr: PivotedQr, factor: float) -> Array | None:
-    """factor (JᵀJ)⁻¹; None where R is singular."""
-    fjac, ipvt, _ = qr
-    n, m = fjac.shape
-    if m * n * n <= OWN_QR_WORK:
-        inverse: Array | None = _cpu.gram_inverse(fjac, ipvt, factor)
-        return inverse
-    upper, info = dtrtri(fjac.T[:n])
+def pivoted_qr(jac: Array, f: Array, factor: float) -> tuple[Array, Array, Array, Array | None]:
+    """J[:, ipvt] = QR: fjac with R in the upper triangle of its .T, ipvt, Qᵀf, and
+    factor (JᵀJ)⁻¹, None where that is not finite."""
+    n = jac.shape[1]
+    qr, pivots, tau, *_ = dgeqp3(jac)
+    qtf, _, _ = dormqr("L", "T", qr[:, : tau.size], tau, f[:, None], lwork=64)
+    outputs = qr.T, pivots - 1, qtf[:n, 0]
+    upper, info = dtrtri(qr[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
-        return None
+        return *outputs, None
     root = np.empty((n, n))
-    root[ipvt] = np.triu(upper)  # below it dgeqp3 keeps Q
+    root[pivots - 1] = np.triu(upper)  # below it dgeqp3 keeps Q
     inverse = factor * (root @ root.T)
-    return inverse if math.isfinite(inverse.trace()) else None
+    return *outputs, inverse if math.isfinite(inverse.trace()) else None
