@@ -85,7 +85,8 @@ class Solver {
   // The whole fit with jac(x) -> J, as in steepest.nlls.loop: see `run`.
   py::tuple run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
     const Function J(jac);
-    return run(*this, Function(fun), watch, [&](const py::object&) { return owned(J(core_->point())); });
+    return run(*this, Function(fun), watch,
+               [&](const py::object&) { return owned(J(core_->point())); });
   }
 
   py::tuple run_differences(const py::object& fun, bool central, const py::object& rel_step,

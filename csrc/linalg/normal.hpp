@@ -42,8 +42,9 @@ class NormalEquations {
 
   void add(const Rows<T>& rows, HostSpace<T>& space) {
     if (n <= own_gram_n || rows.m * n * n <= own_gram_work) {
-      each_chunk(rows, own_chunk, space,
-                 [this](const T* J, int64_t ld, const T* f, int64_t m) { add_own(J, ld, f, m); });
+      each_chunk_by_columns(
+          rows, own_chunk, space,
+          [this](const T* J, int64_t ld, const T* f, int64_t m) { add_own(J, ld, f, m); });
     } else if (!rows.row_major && !rows.jac_weight) {
       const int64_t chunk = blas_chunk(n);
       for (int64_t i = 0; i < rows.m; i += chunk) {
@@ -120,28 +121,24 @@ class NormalEquations {
   std::vector<T> H;  // lower triangle by rows (to LAPACK: upper triangle by columns)
 
  private:
-  // Four rows at a time: each element of H is loaded and stored once for four products.
+  // Columns J, J + ld, ...
   void add_own(const T* J, int64_t ld, const T* f, int64_t m) {
+    for (int64_t j = 0; j < n; ++j) {
+      g_[static_cast<size_t>(j)] += dot(J + j * ld, f, m);
+      T* h = H.data() + j * n;
+      for (int64_t k = 0; k <= j; ++k) h[k] += dot(J + j * ld, J + k * ld, m);
+    }
+  }
+
+  // In four sums, which a compiler may form at a time.
+  static T dot(const T* a, const T* b, int64_t m) {
+    T s[4] = {};
     int64_t i = 0;
     for (; i + 4 <= m; i += 4) {
-      const T *a = J + i * ld, *b = a + ld, *c = b + ld, *d = c + ld;
-      for (int64_t j = 0; j < n; ++j) {
-        T* h = H.data() + j * n;
-        g_[static_cast<size_t>(j)] +=
-            (a[j] * f[i] + b[j] * f[i + 1]) + (c[j] * f[i + 2] + d[j] * f[i + 3]);
-        for (int64_t k = 0; k <= j; ++k) {
-          h[k] += (a[j] * a[k] + b[j] * b[k]) + (c[j] * c[k] + d[j] * d[k]);
-        }
-      }
+      for (int64_t l = 0; l < 4; ++l) s[l] += a[i + l] * b[i + l];
     }
-    for (; i < m; ++i) {
-      const T* a = J + i * ld;
-      for (int64_t j = 0; j < n; ++j) {
-        T* h = H.data() + j * n;
-        g_[static_cast<size_t>(j)] += a[j] * f[i];
-        for (int64_t k = 0; k <= j; ++k) h[k] += a[j] * a[k];
-      }
-    }
+    for (; i < m; ++i) s[0] += a[i] * b[i];
+    return (s[0] + s[1]) + (s[2] + s[3]);
   }
 
   void add_blas(const T* J, int64_t ld, const T* f, int64_t m, bool row_major) {

@@ -55,6 +55,35 @@ void each_chunk(const Rows<T>& rows, int64_t chunk, HostSpace<T>& space, Body&& 
   }
 }
 
+// The same by columns, ld the stride between them.
+template <class T, class Body>
+void each_chunk_by_columns(const Rows<T>& rows, int64_t chunk, HostSpace<T>& space, Body&& body) {
+  std::vector<T>& scratch = space.scratch;
+  const bool direct = !rows.row_major && !rows.jac_weight;
+  if (!direct) scratch.resize(static_cast<size_t>(chunk * (rows.n + 1)));
+  const int64_t down = rows.row_major ? rows.ld : 1, across = rows.row_major ? 1 : rows.ld;
+  for (int64_t i = 0; i < rows.m; i += chunk) {
+    const int64_t count = std::min(chunk, rows.m - i);
+    const T *from = rows.at(i), *f = rows.f + i;
+    if (direct) {
+      body(from, rows.ld, f, count);
+      continue;
+    }
+    T *J = scratch.data(), *weighted = J + chunk * rows.n;
+    for (int64_t j = 0; j < rows.n; ++j) {
+      for (int64_t r = 0; r < count; ++r) J[j * chunk + r] = from[r * down + j * across];
+    }
+    if (rows.jac_weight) {
+      for (int64_t j = 0; j < rows.n; ++j) {
+        for (int64_t r = 0; r < count; ++r) J[j * chunk + r] *= rows.jac_weight[i + r];
+      }
+      for (int64_t r = 0; r < count; ++r) weighted[r] = rows.res_weight[i + r] * f[r];
+      f = weighted;
+    }
+    body(J, chunk, f, count);
+  }
+}
+
 // out[j] += the square of column j's norm, without weights.
 template <class T>
 void add_column_norms2(const Rows<T>& rows, T* out) {
