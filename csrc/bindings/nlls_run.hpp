@@ -43,9 +43,18 @@ inline bool sole(const pybind11::object& value) {
 #endif
 }
 
+// The rounding unit of the numbers that a function of the user's gave; 0 where they have none.
+inline double rounding_of(const pybind11::object& f) {
+  if (pybind11::isinstance<pybind11::array_t<double>>(f)) {
+    return std::numeric_limits<double>::epsilon();
+  }
+  const auto arrays = pybind11::module_::import("steepest.nlls.arrays");
+  return arrays.attr("rounding")(f).cast<double>();
+}
+
 // curve_fit's p -> (f(xdata, *p) - ydata) * weight, without a frame of Python's and its unpacking
-// of arrays; without the difference or the product where ydata or weight is None. `most` calls are
-// allowed, any number where it is 0.
+// of arrays; without the difference or the product where ydata or weight is None. A weight that is
+// a function is called. `most` calls are allowed, any number where it is 0.
 class Model {
  public:
   Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata, pybind11::object weight,
@@ -82,12 +91,17 @@ class Model {
       args.push_back(scalar.ptr());
     }
     pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
+    if (calls_ == 1 && !ydata_.is_none()) rounding_ = rounding_of(y);
     if (in_place(y)) return y;
     if (!ydata_.is_none()) y = answer(PyNumber_Subtract(y.ptr(), ydata_.ptr()));
-    return weight_.is_none() ? y : answer(PyNumber_Multiply(weight_.ptr(), array(y).ptr()));
+    if (weight_.is_none()) return y;
+    y = array(y);
+    return answer(PyCallable_Check(weight_.ptr()) ? PyObject_CallOneArg(weight_.ptr(), y.ptr())
+                                                  : PyNumber_Multiply(weight_.ptr(), y.ptr()));
   }
 
   int64_t calls() const { return calls_; }
+  double rounding() const { return rounding_; }  // f's, which a difference from ydata hides
 
  private:
   pybind11::object array(const pybind11::object& y) const {
@@ -129,6 +143,7 @@ class Model {
 
   pybind11::object f_, xdata_, ydata_, weight_;
   int64_t most_, calls_ = 0;
+  double rounding_ = 0;
   pybind11::array_t<double> p_;
 };
 
@@ -148,6 +163,11 @@ class Function {
 
   pybind11::object operator()(const pybind11::object& x) const {
     return answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
+  }
+
+  // f: what it gave.
+  double rounding(const pybind11::object& f) const {
+    return model_ ? model_->rounding() : rounding_of(f);
   }
 
  private:
@@ -194,9 +214,8 @@ class DifferencedFunction {
     const std::vector<T> x = core.point();
     std::vector<T> moved = x;
     const std::vector<T> at_x(core.trial_fun(), core.trial_fun() + core.m());
-    const bool single = pybind11::isinstance<pybind11::array_t<float>>(f);
-    const double eps = single ? static_cast<double>(std::numeric_limits<float>::epsilon())
-                              : static_cast<double>(std::numeric_limits<T>::epsilon());
+    const double eps =
+        std::max(fun_.rounding(f), static_cast<double>(std::numeric_limits<T>::epsilon()));
     if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
     solver_.set_jacobian_error(differences_.error(eps));
     Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * at_x.size()});

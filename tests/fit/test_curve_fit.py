@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from scipy.optimize import Bounds, OptimizeWarning
 from scipy.optimize import curve_fit as scipy_curve_fit
+from scipy.sparse import csr_array, csr_matrix
+from scipy.sparse.linalg import aslinearoperator
 
 import steepest as st
 from problems import nist
@@ -291,6 +293,60 @@ def test_unfit_arguments(options, kind, message):
     if not set(options) & {"colour", "jac"} and "a" not in (options.get("p0") or ()):
         with pytest.raises(kind):
             scipy_curve_fit(**arguments)
+
+
+@pytest.mark.parametrize("sigma", [None, SIGMA, np.diag(SIGMA**2)], ids=["none", "1-d", "2-d"])
+@pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-4), (np.float16, 1e-2)])
+def test_differences_fit_the_precision_of_the_model(dtype, rtol, sigma):
+    """Steps for float64 would be lost in such a model's rounding, and with them the slope."""
+    got = st.curve_fit(lambda *p: model(*p).astype(dtype), X, Y, np.ones(3), sigma)[0]
+    np.testing.assert_allclose(got, st.curve_fit(model, X, Y, sigma=sigma)[0], rtol=rtol)
+
+
+def kept(y, made):
+    made.append(y)
+    return y
+
+
+def read_only(y, made):
+    y.flags.writeable = False
+    return y
+
+
+def of_one_buffer(y, made):
+    made[:] = [made[0] if made else np.empty_like(y)]
+    made[0][:] = y
+    return made[0]
+
+
+@pytest.mark.parametrize("sigma", [None, SIGMA], ids=["none", "sigma"])
+@pytest.mark.parametrize("handed_out", [kept, read_only, of_one_buffer])
+def test_the_models_values_are_its_own(handed_out, sigma):
+    made, told = [], []
+
+    def noted(x, *p):
+        told.append(p)
+        return handed_out(model(x, *p), made)
+
+    got = st.curve_fit(noted, X, Y, np.ones(3), sigma)
+    for one, other in zip(got, st.curve_fit(model, X, Y, sigma=sigma), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for y, p in zip(made, told[len(told) - len(made) :], strict=True):
+        np.testing.assert_array_equal(y, model(X, *p))
+
+
+def test_values_that_are_the_data_stay_as_they_are():
+    x = X.copy()
+    popt, _ = st.curve_fit(lambda x, a: x if a == 1 else a * x, x, 2 * X)
+    np.testing.assert_allclose(popt, 2)
+    np.testing.assert_array_equal(x, X)
+
+
+@pytest.mark.parametrize("sigma", [None, SIGMA, np.diag(SIGMA**2)], ids=["none", "1-d", "2-d"])
+@pytest.mark.parametrize("kind", [csr_array, csr_matrix, aslinearoperator])
+def test_a_jacobian_that_is_no_array_is_refused_by_name(kind, sigma):
+    with pytest.raises(TypeError, match="jac: a .*; this solver is dense"):
+        st.curve_fit(model, X, Y, jac=lambda *p: kind(jacobian(*p)), sigma=sigma)
 
 
 def test_exceptions_of_the_model_come_through():

@@ -132,7 +132,21 @@ def test_no_success_where_no_step_has_a_finite_jacobian():
     assert fit.status == -1 and not fit.success and fit.x == 1
 
 
-@pytest.mark.parametrize("distance", [0.01, 1, 100])
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, 0 * z + 1, 0 * z])])
+@pytest.mark.parametrize("as_given", [np.asarray, list], ids=["array", "list"])
+@pytest.mark.parametrize("dtype, rtol", [(np.float32, 1e-5), (np.float16, 1e-2)])
+def test_steps_fit_the_precision_of_the_residuals(dtype, rtol, as_given, loss):
+    t = np.linspace(0, 4, 20)
+    y = 2 * np.exp(-0.7 * t) + 0.01 * np.cos(9 * t)
+
+    def fun(p):
+        return p[0] * np.exp(-p[1] * t) - y
+
+    fit = st.least_squares(lambda p: as_given(fun(p).astype(dtype)), [1.0, 1.0], loss=loss)
+    np.testing.assert_allclose(fit.x, st.least_squares(fun, [1.0, 1.0]).x, rtol=rtol)
+
+
+@pytest.mark.parametrize("distance", [0.1, 10, 100])
 def test_columns_that_are_nearly_dependent_do_not_pass_for_a_minimum(distance):
     """Each is perpendicular to f within gtol at the start, and their difference is not."""
     t = np.linspace(-1, 1, 21)
@@ -141,8 +155,11 @@ def test_columns_that_are_nearly_dependent_do_not_pass_for_a_minimum(distance):
     start = np.array([3.0 + distance, 2.0 - distance])
     cosine = np.abs(A.T @ (A @ start - y)) / np.linalg.norm(A, axis=0) / np.linalg.norm(y)
     assert cosine.max() < 1e-8 or distance > 10
-    fit = st.least_squares(lambda x: A @ x - y, start, lambda x: A.copy())
-    np.testing.assert_allclose(fit.x, [3.0, 2.0], atol=1e-3)
+    for seed in range(12):  # sums in other orders
+        order = np.random.default_rng(seed).permutation(t.size)
+        rows, b = A[order], y[order]
+        fit = st.least_squares(lambda x: rows @ x - b, start, lambda x: rows.copy())  # noqa: B023
+        np.testing.assert_allclose(fit.x, [3.0, 2.0], atol=1e-3)
 
 
 @pytest.mark.parametrize("better", [[[1.0], [0.0]], [[1.0], [np.nan]]], ids=["finite", "not"])

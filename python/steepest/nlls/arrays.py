@@ -27,8 +27,11 @@ def at_home(name: str, value: Any) -> tuple[Any, Array]:
     """NumPy or CuPy, and `value` as an array of it."""
     if type(value) is np.ndarray:
         return np, value
-    if hasattr(value, "tocsr"):
-        raise TypeError(f"{name}: a sparse matrix; this solver is dense: pass its .toarray()")
+    if hasattr(value, "tocsr") or hasattr(value, "rmatvec"):
+        raise TypeError(
+            f"{name}: a {type(value).__name__}; this solver is dense: wanted is an array, as of "
+            "a sparse matrix .toarray()"
+        )
     if not lives_on_cuda(value):
         return np, np.asarray(value)
     import cupy
@@ -114,6 +117,12 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     by_columns = values.flags.f_contiguous and values.ndim == 2
     ready: Array = (xp.asfortranarray if by_columns else xp.ascontiguousarray)(values, dtype=dtype)
     return ready
+
+
+def rounding(f: Any) -> float:
+    """The rounding unit of numbers like f's: float32's where they were computed so; 0 of others."""
+    dtype = at_home("fun", f)[1].dtype
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
 def copied(value: Any) -> Array:

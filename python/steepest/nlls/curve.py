@@ -144,12 +144,9 @@ def curve_fit(
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
     slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
     counts = method == "lm" and not callable(jac)  # calls for differences, too
-    weight = None if callable(whiten) else whiten
-    model = _cpu.Model(f, xdata, ydata, weight, maxfev if counts else 0)
+    fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
     last = method != "lm"  # MINPACK takes R for the covariance from the point before
-    result = fit(
-        whitened(model, whiten), p0, slope, last, METHODS[method], bounds=bounds, **options
-    )
+    result = fit(fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
     status = result["status"]
     if status <= 0:
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
@@ -167,7 +164,7 @@ def curve_fit(
     pcov = arrays.in_kind(pcov, popt)
     if not full_output:
         return popt, pcov
-    infodict = {"nfev": model.calls if counts else result["nfev"], "fvec": result["fun"]}
+    infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
     if qr is None:
         return popt, pcov, infodict, result["message"], status
     for name, value in zip(("fjac", "ipvt", "qtf"), qr, strict=True):
@@ -175,19 +172,13 @@ def curve_fit(
     return popt, pcov, infodict, result["message"], MINPACK_INFO[status]
 
 
-def whitened(model: Callable[[Array], Any], whiten: Whitener | None) -> Callable[[Array], Any]:
-    """The model's values whitened, unless its weights have done so."""
-    if not callable(whiten):
-        return model
-    return lambda p: whiten(arrays.at_home("fun", model(p))[1])
-
-
 def jacobian_of(
     jac: Callable[..., Any], xdata: Any, whiten: Whitener | None, transposed: bool
 ) -> Callable[[Array], Any]:
     rows = (lambda *p: arrays.at_home("jac", jac(*p))[1].T) if transposed else jac
-    weight = None if whiten is None or callable(whiten) else whiten[:, None]
-    return whitened(_cpu.Model(rows, xdata, None, weight, 0), whiten)
+    weight = whiten if whiten is None or callable(whiten) else whiten[:, None]
+    model: Callable[[Array], Any] = _cpu.Model(rows, xdata, None, weight, 0)
+    return model
 
 
 def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:
@@ -235,8 +226,11 @@ def minpack_outputs(
 ) -> tuple[tuple[Array, ...], Array | None]:
     """MINPACK's fjac, ipvt and qtf, and the covariance of the estimate, on the host."""
     jac, f = result["jac"], result["fun"]
-    if not isinstance(jac, np.ndarray):  # on a device: R serves where only the covariance is wanted
-        jac, f = (arrays.host(jac), arrays.host(f)) if whole else (arrays.factor(jac), np.zeros(f.size))
+    if whole:
+        jac, f = arrays.host(jac), arrays.host(f)
+    elif not isinstance(jac, np.ndarray):  # on a device; R does for the covariance
+        jac = arrays.factor(jac)
+        f = np.zeros(len(jac))
     m, n = jac.shape
     factorize = _cpu.pivoted_qr if m * n * n <= OWN_QR_WORK else pivoted_qr
     fjac, ipvt, qtf, pcov = factorize(jac, f, variance(result, absolute_sigma))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.nlls.arrays import Array, at_home, host, namespace, residual
+from steepest.nlls.arrays import Array, at_home, host, namespace, residual, rounding
 
 Fun = Callable[[Array], Any]
 
@@ -28,9 +28,8 @@ _NOISE = 64
 
 
 def precision(f: Any, x: Array) -> float:
-    """The rounding unit of f: that of float32 if f came so, else that of x."""
-    dtype = np.float32 if getattr(f, "dtype", None) == np.float32 else x.dtype
-    return float(np.finfo(dtype).eps)
+    """The rounding unit of f, computed from x."""
+    return max(rounding(f), float(np.finfo(x.dtype).eps))
 
 
 def relative_steps(diff_step: Any, n: int) -> Array | None:
