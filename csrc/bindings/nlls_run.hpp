@@ -83,8 +83,9 @@ class Model {
     const Py_ssize_t n = PyObject_Length(p.ptr());
     if (n < 0) throw pybind11::error_already_set();
     std::vector<pybind11::object> scalars(static_cast<size_t>(n));
-    std::vector<PyObject*> args{xdata_.ptr()};
+    std::vector<PyObject*> args;
     args.reserve(scalars.size() + 1);
+    args.push_back(xdata_.ptr());
     for (Py_ssize_t j = 0; j < n; ++j) {
       pybind11::object& scalar = scalars[static_cast<size_t>(j)];
       scalar = answer(PySequence_GetItem(p.ptr(), j));
