@@ -12,9 +12,11 @@
 namespace steepest::linalg {
 
 // Up to so many columns, or so much work (rows * n²) in one call, the loop here is taken, not BLAS.
-// Timed beside OpenBLAS 0.3 on an AVX-512 Xeon: 3 columns 0.8 of syrk + gemv, 4 columns 1.6 times.
-constexpr int64_t own_gram_n = 3;
-constexpr int64_t own_gram_work = 600;
+// Timed beside OpenBLAS 0.3's syrk + gemv on an AVX-512 Xeon, J by rows: 4 columns of 50 rows 0.86
+// beside 1.03 us, 6 of 2,000 rows 13.6 beside 16.8; 8 of 50 rows 1.64 beside 1.86, of 200 rows 3.35
+// beside 3.33, of 2,000 rows 21 beside 17.
+constexpr int64_t own_gram_n = 6;
+constexpr int64_t own_gram_work = 8000;
 // As much for JᵀJ v: 16 columns 0.07 beside 0.08 µs of symv, 24 columns 0.15 beside 0.12.
 constexpr int64_t own_product_n = 16;
 // Rows handed to BLAS at once. With few columns, so many that what syrk has read is still in cache
