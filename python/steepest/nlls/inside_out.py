@@ -9,8 +9,9 @@ from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
-from steepest.nlls.joint import tell_blocks, tell_pair
+from steepest.nlls.joint import tell_blocks
 from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
+from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import LeastSquaresResult
 
 
@@ -96,7 +97,7 @@ class LeastSquares:
         if not callable(jac):
             solver.set_look_ahead(False)
         if solver.phase == RESIDUAL:
-            tell_pair(solver, f, self._loss, self._f_scale)
+            tell_residual(solver, f, self._loss, self._f_scale)
         if solver.phase != JACOBIAN:
             return
         told = arrays.copied(jac(self.x) if callable(jac) else jac)

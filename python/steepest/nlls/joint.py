@@ -8,6 +8,7 @@ from typing import Any
 from steepest import _cpu
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
+from steepest.nlls.losses import tell_residual
 
 JACOBIAN, DONE = 1, 2
 Block = tuple[Any, Any]
@@ -37,7 +38,7 @@ def run_joint(
             solver.set_look_ahead(False)
             if watch is not None:
                 watch.solver = solver
-        if pair and tell_pair(solver, given[0], loss, f_scale) == JACOBIAN:
+        if pair and tell_residual(solver, given[0], loss, f_scale) == JACOBIAN:
             solver.tell_jacobian(given[1])
             J = J if solver.refused else given[1]
         if watch is not None and (solver.nit > before or before == 0):
@@ -55,16 +56,6 @@ def is_pair(given: Any) -> bool:
         f"fun: returned a {type(given).__name__}; with jac=True wanted is (f, J), or a generator "
         "of such pairs for blocks of rows"
     )
-
-
-def tell_pair(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
-    """Residuals; the phase that follows."""
-    from steepest.nlls.loop import tell_given
-
-    if callable(loss):
-        return tell_given(solver, f, loss, f_scale)
-    phase: int = solver.tell_residual(f)
-    return phase
 
 
 def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> Any:

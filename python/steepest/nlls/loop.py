@@ -9,9 +9,10 @@ import numpy as np
 
 from steepest import _cpu
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array, device_of, residual
+from steepest.nlls.arrays import Array, device_of
 from steepest.nlls.device import DeviceSolver, handing, settle
 from steepest.nlls.differences import Differences, relative_steps
+from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
 # phases of the solver: what it waits for
@@ -242,7 +243,7 @@ def run(
     differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
     seen = -1
     while True:
-        if tell_given(solver, f, loss, f_scale) == RESIDUAL:
+        if tell_residual(solver, f, loss, f_scale) == RESIDUAL:
             f = fun(solver.point())
             continue
         if solver.phase == DONE:
@@ -260,18 +261,6 @@ def run(
         if solver.phase == DONE:
             return solver, J
         f = fun(solver.point())
-
-
-def tell_given(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
-    """Residuals, with a user's loss of them."""
-    if not callable(loss):
-        phase: int = solver.tell_residual(f)
-        return phase
-    from steepest.nlls.losses import evaluate
-
-    f = residual(f, solver.point().dtype)
-    phase = solver.tell_residual(f, evaluate(loss, f, f_scale))
-    return phase
 
 
 def check_jac(jac: Any) -> None:

@@ -1,11 +1,21 @@
-"""A user's loss function: ρ, ρ', ρ'' at z = (f / f_scale)²."""
+"""Residuals told with a user's loss function of them: ρ, ρ', ρ'' at z = (f / f_scale)²."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from steepest.nlls.arrays import Array, at_home, real
+from steepest.nlls.arrays import Array, at_home, real, residual
+
+
+def tell_residual(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
+    """Tell the solver residuals, with a user's loss of them; the phase that follows."""
+    if callable(loss):
+        f = residual(f, solver.point().dtype)
+        phase: int = solver.tell_residual(f, evaluate(loss, f, f_scale))
+    else:
+        phase = solver.tell_residual(f)
+    return phase
 
 
 def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
