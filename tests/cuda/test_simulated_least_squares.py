@@ -92,8 +92,7 @@ def test_losses(loss, linear_solver, order):
         **options,
     )
     same(got, want, rtol=1e-4)
-    # By the same way; rounding may decide over the last point.
-    assert abs(got.nfev - want.nfev) <= 1 and abs(got.njev - want.njev) <= 1
+    assert (got.nfev, got.njev) == (want.nfev, want.njev)  # by the same way
 
 
 def test_a_loss_of_ones_own():

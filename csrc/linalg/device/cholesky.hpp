@@ -27,7 +27,7 @@ class DeviceCholesky {
     free_ = {nullptr, n};
     space.each(n, ScaleUndamped<T>{normal.H(), normal.device_gradient(), n, scale(), right()});
     factor_and_solve(normal, normal.device_answer(), space);
-    normal.foreseen = ++foreseen_;
+    normal.foreseen = true;
   }
 
   bool solve(DeviceNormal<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
@@ -133,7 +133,7 @@ class DeviceCholesky {
   DeviceVector<int64_t> list_;
   std::vector<T> up_, host_;
   Free free_{};
-  int64_t n_ = 0, behind_ = 0, foreseen_ = 0;
+  int64_t n_ = 0, behind_ = 0;
 };
 
 }  // namespace steepest::linalg

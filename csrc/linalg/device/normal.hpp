@@ -81,7 +81,7 @@ class DeviceNormal {
     space.clear(H_);
     space.clear(small_);
     last.step.clear();
-    foreseen = 0;
+    foreseen = false;
   }
 
   void add(const Rows<T>& rows, Space& space) {
@@ -118,7 +118,7 @@ class DeviceNormal {
     space.clear(small_);
     space.copy_to(small_.data(), Jtf, n);
     take_norms2(space);
-    foreseen = 0;
+    foreseen = false;
   }
 
   // Gradient, norms and diagonal come to the host in one transfer, and with them what was foreseen.
@@ -153,7 +153,7 @@ class DeviceNormal {
 
   int64_t n;
   StepProduct<T> last;
-  int64_t foreseen = 0;  // the number of the answer, where there is one
+  bool foreseen = false;  // whether there is an answer to λ = 0
 
  private:
   // body(rows, count) over chunks of weighted rows, row-major without gaps.
