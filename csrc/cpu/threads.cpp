@@ -31,8 +31,8 @@ std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 // A team only where so many threads would be worth it. Two threads take half the time of one at any
-// size, but wait milliseconds for a core that others keep busy, as the threads of NumPy's BLAS do
-// for a while after a product: below 12 MiB that costs more than a team gains.
+// size, but wait milliseconds for a core that others keep busy, as NumPy's BLAS threads do a while
+// after a product: below 12 MiB that costs more than a team gains (bench/contention.py).
 constexpr int64_t worth_a_team = 12;
 
 #ifdef _OPENMP
