@@ -71,14 +71,14 @@ def test_levels_and_threads(rule, stages, dtype):
 def test_memory_fetched_ahead(rule, stages):
     """Whether and how far, past the arrays' ends included."""
     data = problem(np.float32)
-    before = _cpu.set_fetch_ahead(0, 0, 0)
+    before = _cpu.set_fetch_ahead((0, 0), (0, 0), (0, 0))
     try:
         for options in ALL_STEP[::3]:
-            _cpu.set_fetch_ahead(0, 0, 0)
+            _cpu.set_fetch_ahead((0, 0), (0, 0), (0, 0))
             want = after(rule, data, stages, **options)
-            for bytes in (64, 448, 1 << 20):
-                _cpu.set_fetch_ahead(bytes, bytes, bytes)
-                assert after(rule, data, stages, **options) == want, bytes
+            for ahead in ((64, 0), (448, 1536), (1 << 20, 2 << 20)):
+                _cpu.set_fetch_ahead(ahead, ahead, ahead)
+                assert after(rule, data, stages, **options) == want, ahead
     finally:
         _cpu.set_fetch_ahead(*before)
 

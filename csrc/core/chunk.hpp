@@ -11,6 +11,11 @@ constexpr int64_t chunk_size = 512;
 // Elements a partial sum of squares covers, counted from the tensor's start.
 constexpr int64_t norm_block = 4096;
 
+// How many bytes ahead of its use memory is fetched into L1 and, before that, into L2; L1 0: not.
+struct Ahead {
+  int64_t l1, l2;
+};
+
 // Pointers to n elements that lie at the same place of each array.
 struct Chunk {
   void* theta;
@@ -20,7 +25,7 @@ struct Chunk {
   void* states[max_states];
   void* ema;
   int64_t n;
-  int64_t ahead;  // bytes ahead of its use that memory is fetched; 0: not
+  Ahead ahead;
 };
 
 // Constant over a step for all tensors of one group, dtype and step count.

@@ -6,6 +6,10 @@
 
 #include "rules/list.hpp"
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 #ifdef __clang__
 #define STEEPEST_ARRAYS_APART _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -15,25 +19,34 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
+// The caches that memory is fetched into ahead of its use.
+struct IntoL1 {
+  static void read(const void* p) { __builtin_prefetch(p, 0); }
+  // Asks for the line to be owned at once, as the processor's own prefetchers do not.
+  static void written(const void* p) { __builtin_prefetch(p, 1); }
+};
+struct IntoL2 {
+  static void read(const void* p) { __builtin_prefetch(p, 0, 2); }
+  static void written(const void* p) { read(p); }
+};
+
 // Calls update(begin, end) over a chunk; where memory is to be fetched ahead of its use, four lines
-// at a time, each after fetch(i) for the element c.ahead bytes further on.
+// at a time, each after fetch(i, into) for the elements so many bytes further on.
 template <class T, class Fetch, class Update>
 void each(const Chunk& c, const Fetch& fetch, const Update& update) {
   constexpr int64_t line = 64 / sizeof(T), block = 4 * line;
-  const int64_t ahead = c.ahead / static_cast<int64_t>(sizeof(T));
+  const int64_t l1 = c.ahead.l1 / static_cast<int64_t>(sizeof(T));
+  const int64_t l2 = c.ahead.l2 / static_cast<int64_t>(sizeof(T));
   int64_t i = 0;
-  if (ahead > 0) {
+  if (l1 > 0) {
     for (; i + block <= c.n; i += block) {
-      for (int64_t j = i; j < i + block; j += line) fetch(j + ahead);
+      for (int64_t j = i; j < i + block; j += line) fetch(j + l1, IntoL1{});
+      for (int64_t j = i; j < i + block; j += line) fetch(j + l2, IntoL2{});
       update(i, i + block);
     }
   }
   update(i, c.n);
 }
-
-void to_read(const void* p) { __builtin_prefetch(p, 0); }
-// Asks for the line to be owned at once, as the processor's own prefetchers do not.
-void to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 template <class Rule, class T>
 void apply(Chunk& c, const Record& record) {
@@ -47,13 +60,13 @@ void apply(Chunk& c, const Record& record) {
   T* b = static_cast<T*>(c.states[1]);
   T* d = static_cast<T*>(c.states[2]);
   T* e = static_cast<T*>(c.states[3]);
-  const auto fetch = [=](int64_t i) {
-    to_write(theta + i);
-    to_read(g + i);
-    if constexpr (n_states > 0) to_write(a + i);
-    if constexpr (n_states > 1) to_write(b + i);
-    if constexpr (n_states > 2) to_write(d + i);
-    if constexpr (n_states > 3) to_write(e + i);
+  const auto fetch = [=](int64_t i, auto into) {
+    into.written(theta + i);
+    into.read(g + i);
+    if constexpr (n_states > 0) into.written(a + i);
+    if constexpr (n_states > 1) into.written(b + i);
+    if constexpr (n_states > 2) into.written(d + i);
+    if constexpr (n_states > 3) into.written(e + i);
   };
   each<T>(c, fetch, [=](int64_t begin, int64_t end) {
     STEEPEST_ARRAYS_APART
@@ -87,7 +100,7 @@ void scale(Chunk& c, const Record& record) {
   const T* g = static_cast<const T*>(c.g);
   T* out = static_cast<T*>(c.scratch);
   each<T>(
-      c, [=](int64_t i) { to_read(g + i); },
+      c, [=](int64_t i, auto into) { into.read(g + i); },
       [=](int64_t begin, int64_t end) {
         STEEPEST_ARRAYS_APART
         for (int64_t i = begin; i < end; ++i) out[i] = factor * g[i];
@@ -101,9 +114,9 @@ void decay(Chunk& c, const Record& record) {
   const T* g = static_cast<const T*>(c.g);  // may be scratch itself
   const T* theta = static_cast<const T*>(c.theta);
   T* out = static_cast<T*>(c.scratch);
-  const auto fetch = [=](int64_t i) {
-    to_read(g + i);
-    to_write(theta + i);
+  const auto fetch = [=](int64_t i, auto into) {
+    into.read(g + i);
+    into.written(theta + i);
   };
   each<T>(c, fetch, [=](int64_t begin, int64_t end) {
     STEEPEST_ARRAYS_APART
@@ -118,7 +131,7 @@ void ema(Chunk& c, const Record& record) {
   const T* theta = static_cast<const T*>(c.theta);
   T* e = static_cast<T*>(c.ema);
   each<T>(
-      c, [=](int64_t i) { to_write(e + i); },
+      c, [=](int64_t i, auto into) { into.written(e + i); },
       [=](int64_t begin, int64_t end) {
         STEEPEST_ARRAYS_APART
         for (int64_t i = begin; i < end; ++i) e[i] += rest * (theta[i] - e[i]);
@@ -145,36 +158,56 @@ constexpr int width = 2;
 #endif
 typedef double Doubles __attribute__((vector_size(8 * width)));
 
+typedef float Floats __attribute__((vector_size(4 * width)));
+
+Doubles load(const double* p) {
+  Doubles x;
+  __builtin_memcpy(&x, p, sizeof x);
+  return x;
+}
+Doubles load(const float* p) {
+  Floats x;
+  __builtin_memcpy(&x, p, sizeof x);
+#ifdef __AVX512F__  // gcc 12 converts by halves, in twice the time
+  return _mm512_maskz_cvtps_pd(0xff, x);
+#else
+  return __builtin_convertvector(x, Doubles);
+#endif
+}
+
 template <class T>
-BlockSum block_sum(const void* data, int64_t n, int64_t ahead) {
-  typedef T Values __attribute__((vector_size(sizeof(T) * width)));
+bool all_finite(const T* g, int64_t n) {
+  bool finite = true;
+  for (int64_t i = 0; i < n; ++i) finite &= g[i] * T(0) == T(0);
+  return finite;
+}
+
+template <class T>
+BlockSum block_sum(const void* data, int64_t n, Ahead ahead) {
   const T* g = static_cast<const T*>(data);
   Doubles sum[lanes / width] = {};
-  Values bad = {};  // 0 * x is NaN just where x is not finite
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    if (ahead > 0) to_read(reinterpret_cast<const char*>(g + i) + ahead);
+    if (ahead.l1 > 0) {
+      IntoL1::read(reinterpret_cast<const char*>(g + i) + ahead.l1);
+      IntoL2::read(reinterpret_cast<const char*>(g + i) + ahead.l2);
+    }
 #pragma GCC unroll 8
     for (int k = 0; k < lanes / width; ++k) {
-      Values x;
-      __builtin_memcpy(&x, g + i + k * width, sizeof x);
-      const Doubles d = __builtin_convertvector(x, Doubles);
+      const Doubles d = load(g + i + k * width);
       sum[k] += d * d;
-      bad += x * T(0);
     }
   }
   double lane[lanes];
-  T bad_sum = 0;
   for (int j = 0; j < lanes; ++j) lane[j] = sum[j / width][j % width];
-  for (int j = 0; j < width; ++j) bad_sum += bad[j];
   for (int j = 0; i < n; ++i, ++j) {
     const double d = static_cast<double>(g[i]);
     lane[j] += d * d;
-    bad_sum += g[i] * T(0);
   }
   for (int half = lanes / 2; half > 0; half /= 2)
     for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
-  return {lane[0], bad_sum == T(0)};
+  // squares of finite doubles may overflow
+  return {lane[0], lane[0] * 0 == 0 || all_finite(g, n)};
 }
 
 template <class... Rules>

@@ -22,7 +22,7 @@ struct Level {
   // Writes the rule's Hyper<T> from its hyperparameters; brings the scalar up to date.
   void (*fold[n_rules][n_dtypes])(const double* given, int64_t t, double* scalar, void* hyper);
   Stage scale[n_dtypes], decay[n_dtypes], ema[n_dtypes], zero[n_dtypes];
-  BlockSum (*block_sum[n_dtypes])(const void* g, int64_t n, int64_t ahead);
+  BlockSum (*block_sum[n_dtypes])(const void* g, int64_t n, Ahead ahead);
 };
 
 // The level in use: the best that the processor has, or STEEPEST_SIMD; set_level is for tests.
