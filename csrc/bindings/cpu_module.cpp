@@ -12,5 +12,6 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   steepest::bind_updates(m);
   steepest::bind_linear(m);
   steepest::bind_vectors(m);
+  steepest::bind_pairs(m);
   steepest::bind_nlls(m);
 }

@@ -11,6 +11,7 @@ from array_api_compat import array_namespace
 from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
 
 import steepest as st
+from problems.mgh import PROBLEMS
 
 START = np.array([-1.2, 1.0, -0.5, 0.8])
 NEWTON = {"method": "newton", "hess": rosen_hess}
@@ -308,3 +309,33 @@ def test_cupy_arrays(method, dtype):
     h = cupy.diag(scale)
     newton = st.minimize(fun, cupy.zeros(1000, dtype), jac=True, method="newton", hess=lambda x: h)
     assert newton.success and newton.nit == 1
+
+
+class Counted(st.LBFGS):
+    compiled = 0
+
+    def _ordinary(self, f, g):
+        took = super()._ordinary(f, g)
+        self.compiled += took
+        return took
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_compiled_iteration_takes_the_path_of_the_long_way(dtype):
+    compiled = 0
+    for p in PROBLEMS:
+        runs = [Counted(p.start.astype(dtype), history=3, gtol=1e-6, maxiter=60) for _ in range(2)]
+        runs[1]._compiled = False
+        while not runs[0].done:
+            x, long_way = runs[0].x, runs[1].x
+            np.testing.assert_array_equal(x, long_way, err_msg=p.name)
+            with np.errstate(all="ignore"):
+                f, g = p.value(x), p.gradient(x).astype(dtype)
+            for run in runs:
+                run.tell(f, g)
+        ours, other = (run.state_dict() for run in runs)
+        for name, value in ours.items():
+            np.testing.assert_equal(value, other[name], err_msg=f"{p.name}: {name}")
+        assert runs[1].compiled == 0
+        compiled += runs[0].compiled
+    assert compiled > 500

@@ -233,14 +233,14 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
     before, x, g = rng.standard_normal((3, n))
     alpha, ratio = rng.uniform(0.5, 2, (2, m + 2))
     d = s / alpha[:, None]
-    pairs = np.zeros((2 * m + 2, m))
+    pairs = _cpu.Pairs(m, 0)
     for k in range(m + 2):  # the last two push the first two out
         there = slice(max(0, k + 1 - m), k + 1)
         on_y = np.concatenate([d[there], y[there]]) @ y[k]
-        _cpu.append_pair(pairs, min(k, m), on_y[:, None].copy(), alpha[k], ratio[k])
+        pairs.append(on_y[:, None].copy(), alpha[k], ratio[k], 2 * m)
     d, s, y = d[2:], s[2:], y[2:]
     products = np.concatenate([d, y, [g]]) @ np.stack([y[-1], g], axis=1)
-    c, scale, slope, magnitude = _cpu.two_loop(pairs, m, products, 1.0)
+    c, scale, slope, magnitude = pairs.direction(products, 1.0)
     h = inverse_hessian(s, y, ratio[2:])
     to = c[2] @ np.concatenate([d, y, [before, x, np.zeros(n), g]])
     np.testing.assert_allclose(to, -h @ g, rtol=1e-9)
@@ -252,17 +252,42 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
 
 
 def test_two_loop_leaves_out_pairs_without_curvature():
-    pairs = np.concatenate([np.diag([-1.0, 2.0]), np.eye(2), np.ones((2, 2))])
+    pairs = _cpu.Pairs(2, 0)
+    sums = np.concatenate([np.diag([-1.0, 2.0]), np.eye(2), np.ones((2, 2))])
+    pairs.restore(2, [0, 1], [2, 3], sums)
     products = np.array([[5.0], [1.0], [7.0], [3.0], [4.0]])
-    c, scale, _, _ = _cpu.two_loop(pairs, 2, products, 0.5)
+    c, scale, _, _ = pairs.direction(products, 0.5)
     assert c[2, 0] == 0 and c[2, 2] == 0 and scale == 2.0
-    pairs[1, 1] = -2.0
-    c, scale, slope, _ = _cpu.two_loop(pairs, 2, products, 0.5)
+    pairs.sums[1, 1] = -2.0
+    c, scale, slope, _ = pairs.direction(products, 0.5)
     assert scale == 0.5 and slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
-    with pytest.raises(ValueError, match="pairs: allowed is a writable array"):
-        _cpu.two_loop(pairs, 3, products, 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
-        _cpu.two_loop(pairs, 2, products[:4], 0.5)
+        pairs.direction(products[:4], 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
-        _cpu.append_pair(pairs, 2, products[:3], 1.0, 1.0)
+        pairs.append(products[:3], 1.0, 1.0, 4)
+    with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):
+        pairs.restore(3, [0, 1], [2, 3], sums)
+    with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):
+        pairs.restore(2, [0, 1, 2], [2, 3], sums)
+
+
+def test_rows_of_pairs_take_turns():
+    """The row of a direction becomes the newest pair's, and the oldest pair's row the next
+    direction's; its y is written over."""
+    pairs, d = _cpu.Pairs(2, 10), 4
+    seen = []
+    for k in range(4):
+        assert pairs.rows_with(d).count(d) == 1
+        y = pairs.next_y
+        d, taken = pairs.append(np.ones((2 * min(k + 1, 2), 1)), 1.0, 1.0, d), d
+        assert pairs.newest_y == y
+        seen.append((taken, y, d, pairs.rows()))
+    assert seen == [
+        (4, 12, 10, [4, 12]),
+        (10, 13, 11, [4, 10, 12, 13]),
+        (11, 12, 4, [10, 11, 13, 12]),
+        (4, 13, 10, [11, 4, 12, 13]),
+    ]
+    pairs.forget()
+    assert pairs.count == 0 and pairs.rows() == [] and pairs.rows_with(7) == [7]

@@ -14,6 +14,7 @@ from steepest.fullbatch.search import Trial
 
 __all__ = ["LBFGS"]
 
+SMALL = 1 << 18  # bytes of a workspace
 CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from the vectors
 
 
@@ -72,13 +73,7 @@ class LBFGS(Minimizer):
     """
 
     method: ClassVar[str] = "l-bfgs"
-    saved: ClassVar[tuple[str, ...]] = (
-        "_count",
-        "_s_rows",
-        "_y_rows",
-        "_pairs",
-        "_free",
-    )
+    saved: ClassVar[tuple[str, ...]] = ("_memory", "_free")
 
     def __init__(
         self,
@@ -103,20 +98,44 @@ class LBFGS(Minimizer):
             maxiter=maxiter,
             max_nfev=max_nfev,
         )
-        # The rows of m pairs: of those there are, the oldest first, then the free ones.
-        self._s_rows = list(range(SHARED_ROWS, SHARED_ROWS + m))
-        self._y_rows = list(range(SHARED_ROWS + m, SHARED_ROWS + 2 * m))
-        self._count = 0
-        # sᵢ·yⱼ, yᵢ·yⱼ, the steps, and sᵀ∇²f s / sᵀy: what the recursion works on
-        self._pairs = np.zeros((2 * m + 2, m))
+        self._pairs = _cpu.Pairs(m, SHARED_ROWS)
         self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
+        # An ordinary iteration is one compiled call where Python's part would be the longer one.
+        host = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
+        self._compiled = host and self.box is None and line_search == "wolfe" and not self.ftol
+
+    @property
+    def _memory(self) -> tuple[Any, ...]:
+        return self._pairs.state()
+
+    @_memory.setter
+    def _memory(self, state: tuple[Any, ...]) -> None:
+        self._pairs.restore(*state)
 
     def _forget(self) -> bool:
-        had, self._count = self._count > 0, 0
+        had = self._pairs.count > 0
+        self._pairs.forget()
         return had
 
     # An iteration
+
+    def _ordinary(self, f: float, g: Array) -> bool:
+        if not self._compiled or self.nit + 1 >= self.maxiter:
+            return False
+        x, before = self._trial, self._x
+        line = (self._f0, self._slope0, self._step)
+        limits = (C1, self.slope_ratio, self._eps, self.n * self.gtol * self.gtol)
+        taken = self._pairs.ordinary_iteration(self._w, f, g, *line, *limits, x, G, before, self._d)
+        if taken is None:
+            return False
+        slope, magnitude, self._d, self._handed = taken
+        self._x, self._trial = x, before
+        self.f = f
+        self.nit += 1
+        self._stalled = 0
+        self._start(slope, magnitude)
+        return True
 
     def _along(self, f: float, g: Array) -> tuple[float, float]:
         """Of a first trial that is low enough, and so likely to be taken, all that the next
@@ -131,50 +150,36 @@ class LBFGS(Minimizer):
     def _multiply(self, g: Array) -> np.ndarray:
         """The first pass: products of all d, y and g with the new y and with g, where the row d is
         the newest of the pairs."""
-        return inner(self._w, self._rows_with_new(), [g], self._rows[G])
-
-    def _rows_with_new(self) -> list[int]:
-        """The rows of the pairs with d for the newest, all but its y, and without one that goes."""
-        rest = slice(self._count == self.history, self._count)
-        return [*self._s_rows[rest], self._d, *self._y_rows[rest]]
+        return inner(self._w, self._pairs.rows_with(self._d), [g], self._rows[G])
 
     def _advance(self, at: Trial, g: Array) -> None:
         if self.box is not None:
             return self._advance_in_box(g)
         if at.slope - self._slope0 > self._eps * -self._slope0:
             products = self._multiply(g) if self._products is None else self._products
-            self._append(products, at.step, self._curvature_ratio(at))
+            ratio = self._curvature_ratio(at)
+            self._d = self._pairs.append(products, at.step, ratio, self._d)
             self._turn(products, g, learned=True)
-        elif self._count:  # no curvature to learn
-            self._turn(inner(self._w, self._picks(), [g]), g, learned=False)
+        elif self._pairs.count:  # no curvature to learn
+            self._turn(inner(self._w, self._pairs.rows(), [g]), g, learned=False)
         else:
             self._rows[G][...] = g
             self._descend()
 
-    def _append(self, products: np.ndarray, step: float, ratio: float) -> None:
-        """Make row d the d of the newest pair, and another one row d."""
-        _cpu.append_pair(self._pairs, self._count, products, step, ratio)
-        if self._count == self.history:
-            self._count -= 1
-            for rows in (self._s_rows, self._y_rows):
-                rows.append(rows.pop(0))
-        newest = self._count
-        self._d, self._s_rows[newest] = self._s_rows[newest], self._d
-        self._count += 1
-
-    def _picks(self) -> list[int]:
-        return self._s_rows[: self._count] + self._y_rows[: self._count]
-
     def _turn(self, products: np.ndarray, g: Array, learned: bool) -> None:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
-        c, _, slope, magnitude = _cpu.two_loop(self._pairs, self._count, products, 1.0)
+        c, _, slope, magnitude = self._pairs.direction(products, 1.0)
         rows, d = self._rows, self._d
         outs = [rows[G], rows[d], rows[self._trial], self._hand_out()]
         if learned:
-            outs = [rows[self._y_rows[self._count - 1]], *outs]
-        picks = [*self._picks(), G, self._x, d]
+            outs = [rows[self._pairs.newest_y], *outs]
+        picks = [*self._pairs.rows(), G, self._x, d]
         combine(self._w, picks, [g], c if learned else c[1:], outs)
+        self._start(slope, magnitude)
+
+    def _start(self, slope: float, magnitude: float) -> None:
+        """Start along d, with the trial point in place."""
         doubtful = abs(slope) < CANCELLED * magnitude
         self._launch(1.0, None if doubtful else slope, placed=True)
 
@@ -185,24 +190,24 @@ class LBFGS(Minimizer):
         rows, xp = self._rows, self._xp
         # row `_trial` holds the point before, row d takes s
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
-        y = rows[self._y_rows[self._count % self.history]]
+        y = rows[self._pairs.next_y]
         combine(self._w, [self._x, self._trial, G], [g], change, [rows[self._d], y, rows[G]])
         free = self.box.free(rows[self._x], rows[G])
         zero = xp.zeros_like(y)
         masked = [xp.where(free, v, zero) for v in (y, rows[G])]
-        products = inner(self._w, self._rows_with_new(), masked)
-        self._append(products, 1.0, 1.0)
-        picks, count = self._picks(), self._count
+        products = inner(self._w, self._pairs.rows_with(self._d), masked)
+        self._d = self._pairs.append(products, 1.0, 1.0, self._d)
+        picks, count = self._pairs.rows(), self._pairs.count
         if self._free is not None and bool(xp.any(free != self._free)):
-            sy, yy = self._pairs[: self.history], self._pairs[self.history : -2]
+            sy, yy = self._pairs.sums[: self.history], self._pairs.sums[self.history : -2]
             for j in range(count - 1):
-                y = xp.where(free, rows[self._y_rows[j]], zero)
+                y = xp.where(free, rows[picks[count + j]], zero)
                 on_y = inner(self._w, picks, [y])[:, 0]
                 sy[:count, j] = on_y[:count]
                 yy[:count, j] = yy[j, :count] = on_y[count:-1]
         self._free = free
         otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
-        c, scale, _, _ = _cpu.two_loop(self._pairs, self._count, products, otherwise)
+        c, scale, _, _ = self._pairs.direction(products, otherwise)
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from array_api_compat import device
 
-from steepest import check
+from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, empty_like, namespace, scalar, start_point, vector
 from steepest.fullbatch.box import Box, box_of
@@ -28,7 +28,6 @@ __all__ = ["Minimizer"]
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 C1 = 1e-4
-LEAST_RATIO = 0.5  # of a curvature to its mean along the step
 MAX_STALLED = 10  # iterations in a row without a lower f
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
@@ -84,7 +83,7 @@ class Minimizer:
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
         self._told: list[Trial] = []
-        self._f0 = self._slope0 = self._step = self._first_step = 0.0
+        self._f0 = self._slope0 = self._step = 0.0
         self._lowest: Trial | None = None
         self._stalled = 0
 
@@ -144,9 +143,9 @@ class Minimizer:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f, g = scalar("f", f), vector("g", g, self._rows[0])
         self.nfev += 1
-        if self._search is None:
+        if self.nfev == 1:
             self._begin(f, g)
-        else:
+        elif self._told or not self._ordinary(f, g):
             self._go_on(f, g)
         if self.max_nfev is not None and self.nfev >= self.max_nfev:
             self.stop_at_limit(self.max_nfev)
@@ -202,6 +201,11 @@ class Minimizer:
         copy g to row G, and start along the next direction."""
         raise NotImplementedError
 
+    def _ordinary(self, f: float, g: Array) -> bool:
+        """Take the first point of a search, and the next direction, in one go where the method can;
+        False, and nothing has changed, if not."""
+        return False
+
     def _forget(self) -> bool:
         """Drop what the method has learned; False if there was nothing."""
         return False
@@ -219,7 +223,9 @@ class Minimizer:
             self._descend()
 
     def _go_on(self, f: float, g: Array) -> None:
-        assert self._search is not None
+        if self._search is None:
+            self._search = self._new_search(self._f0, self._slope0, self._step)
+            next(self._search)
         slope, square = self._slope(f, g)
         self._told.append(Trial(self._step, f, slope))
         if f == -math.inf:
@@ -305,10 +311,8 @@ class Minimizer:
             if self._forget():
                 return self._descend()
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
-        self._f0, self._slope0, self._first_step, self._step = self.f, slope0, step, step
-        self._told, self._lowest = [], None
-        self._search = self._new_search(self.f, slope0, step)
-        next(self._search)
+        self._f0, self._slope0, self._step = self.f, slope0, step
+        self._search, self._told, self._lowest = None, [], None
         if not placed:
             self._try(step)
 
@@ -325,14 +329,7 @@ class Minimizer:
     def _curvature_ratio(self, at: Trial) -> float:
         """φ'' at the accepted point over its mean along the step, by the cubic through φ and φ' at
         both ends; 1 where the cubic is not convex between them or rounding would show."""
-        step, f, slope = at
-        f0, mean = self._f0, step * (slope - self._slope0)
-        if not 100 * noise(f0, self._eps) < mean < math.inf:
-            return 1.0
-        ratio = 6 * (f0 - f + step * slope) / mean - 2
-        if not 0 < ratio <= 2:  # φ'' is linear in between: below 0 at one end
-            return 1.0
-        return ratio if ratio > LEAST_RATIO else LEAST_RATIO
+        return _cpu.curvature_ratio(self._f0, self._slope0, at.f, at.slope, at.step, self._eps)
 
     # Vectors
 

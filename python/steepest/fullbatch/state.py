@@ -27,7 +27,6 @@ SHARED = (
     "_f0",
     "_slope0",
     "_step",
-    "_first_step",
     "_stalled",
 )
 
@@ -39,7 +38,6 @@ def save(run: Minimizer) -> dict[str, Any]:
         "method": run.method,
         "line_search": run.line_search,
         "workspace": run._xp.asarray(run._w, copy=True),
-        "searching": run._search is not None,
         "told": [tuple(trial) for trial in run._told],
         "lowest": None if run._lowest is None else tuple(run._lowest),
         **kept,
@@ -49,7 +47,7 @@ def save(run: Minimizer) -> dict[str, Any]:
 def load(run: Minimizer, state: dict[str, Any]) -> None:
     """Takes the state over; the search under way is told again what it was told."""
     names = {name.lstrip("_") for name in SHARED + run.saved}
-    names |= {"method", "line_search", "workspace", "searching", "told", "lowest"}
+    names |= {"method", "line_search", "workspace", "told", "lowest"}
     if set(state) != names:
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
@@ -63,9 +61,8 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         raise ValueError(f"state_dict: dtype {w.dtype}; allowed is {run._w.dtype}, as x0 here")
     w = vector("state_dict['workspace']", w, run._w)
     search = None
-    if state["searching"]:
-        line = (state["f0"], state["slope0"], state["first_step"])
-        search = run._new_search(*line)
+    if state["told"] and not state["done"]:
+        search = run._new_search(state["f0"], state["slope0"], state["told"][0][0])
         step = next(search)
         for _step, f, slope in state["told"]:
             step = search.send((f, slope))

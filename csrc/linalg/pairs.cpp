@@ -1,0 +1,98 @@
+#include "linalg/pairs.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace steepest::linalg {
+
+double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps) {
+  constexpr double least = 0.5;
+  const double mean = step * (to.slope - from.slope), noise = 10 * eps * std::fabs(from.f);
+  if (!(100 * noise < mean && std::isfinite(mean))) return 1;
+  const double ratio = 6 * (from.f - to.f + step * to.slope) / mean - 2;
+  if (!(0 < ratio && ratio <= 2)) return 1;  // linear in between: below 0 at one end
+  return std::max(ratio, least);
+}
+
+Pairs::Pairs(int64_t m, int64_t first_row)
+    : capacity(m), d_rows(at(m)), y_rows(at(m)), sums(at((2 * m + 2) * m)) {
+  std::iota(d_rows.begin(), d_rows.end(), first_row);
+  std::iota(y_rows.begin(), y_rows.end(), first_row + m);
+}
+
+std::vector<int64_t> Pairs::rows(int64_t first, const std::vector<int64_t>& d) const {
+  std::vector<int64_t> out;
+  out.reserve(at(2 * count + 1));
+  out.insert(out.end(), d_rows.begin() + first, d_rows.begin() + count);
+  out.insert(out.end(), d.begin(), d.end());
+  out.insert(out.end(), y_rows.begin() + first, y_rows.begin() + count);
+  return out;
+}
+
+int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d) {
+  const int64_t m = capacity;
+  double *sy = this->sy(), *yy = this->yy(), *steps = yy + m * m, *ratios = steps + m;
+  if (count == m) {
+    for (auto* of : {&d_rows, &y_rows}) std::rotate(of->begin(), of->begin() + 1, of->end());
+    for (double* a : {steps, ratios}) std::copy(a + 1, a + m, a);
+    for (double* a : {sy, yy})
+      for (int64_t i = 1; i < m; ++i) std::copy(a + i * m + 1, a + (i + 1) * m, a + (i - 1) * m);
+  } else {
+    ++count;
+  }
+  const int64_t newest = count - 1;
+  steps[newest] = step;
+  ratios[newest] = ratio;
+  for (int64_t i = 0; i <= newest; ++i) {
+    const double on_y_i = on_y.at[(count + i) * on_y.stride];
+    sy[i * m + newest] = steps[i] * on_y.at[i * on_y.stride];
+    yy[i * m + newest] = yy[newest * m + i] = on_y_i;
+  }
+  std::swap(d_rows[at(newest)], d);
+  return d;
+}
+
+Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {
+  const int64_t m = capacity;
+  const double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
+  double *on_s = c, *on_y = c + count;
+  const auto curved = [&](int64_t i) { return sy[i * m + i] > 0; };
+  std::fill_n(c, 2 * count, 0.0);
+
+  // q = g + sum on_y y, from the newest pair to the oldest
+  double gamma = 0;
+  for (int64_t i = count - 1; i >= 0; --i) {
+    if (!curved(i)) continue;
+    if (gamma == 0) gamma = sy[i * m + i] / yy[i * m + i];
+    double sq = steps[i] * on_g.at[i * on_g.stride];
+    for (int64_t j = count - 1; j > i; --j) sq += on_y[j] * sy[i * m + j];
+    on_y[i] = -sq / sy[i * m + i];
+  }
+  if (gamma == 0) gamma = otherwise;
+
+  // r = gamma q + sum on_s s, from the oldest pair to the newest
+  for (int64_t i = 0; i < count; ++i) {
+    if (!curved(i)) continue;
+    double yr = on_g.at[(count + i) * on_g.stride];
+    for (int64_t j = 0; j < count; ++j) yr += on_y[j] * yy[i * m + j];
+    yr *= gamma;
+    for (int64_t j = i - 1; j >= 0; --j) yr += on_s[j] * sy[j * m + i];
+    on_s[i] = -on_y[i] / ratios[i] - yr / sy[i * m + i];
+  }
+
+  // d = -r
+  for (int64_t i = 0; i < count; ++i) {
+    on_s[i] *= -steps[i];
+    on_y[i] *= -gamma;
+  }
+  c[2 * count] = -gamma;
+  Direction d{gamma, 0, 0};
+  for (int64_t i = 0; i <= 2 * count; ++i) {
+    d.slope += c[i] * on_g.at[i * on_g.stride];
+    d.magnitude = std::max(d.magnitude, std::fabs(c[i] * on_g.at[i * on_g.stride]));
+  }
+  return d;
+}
+
+}  // namespace steepest::linalg

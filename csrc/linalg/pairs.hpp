@@ -1,0 +1,68 @@
+// The stored pairs (s, y) of L-BFGS by their inner products: the two-loop recursion on these alone.
+//
+// Nocedal 1980 (Math. Comp. 35, 773-782); on inner products as in Chen, Wang and Zhou 2014
+// (Large-scale L-BFGS using MapReduce, NIPS). O(m^2), whatever n is.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace steepest::linalg {
+
+// Products with one vector: of d_i, y_i and, for `direction`, g, `stride` apart.
+struct Products {
+  const double* at;
+  int64_t stride;
+};
+
+// An objective and its slope at a point of a line.
+struct AtPoint {
+  double f, slope;
+};
+
+// The second derivative at the second of two points over its mean between them, by the cubic
+// through f and slope at both; 1 where the cubic is not convex there or rounding would show.
+double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps);
+
+struct Direction {
+  double scale;      // gamma = s.y / y.y of the newest pair
+  double slope;      // d . g
+  double magnitude;  // the largest term of that sum: how much of it may be rounding
+};
+
+// Of a pair, d is stored, the direction that led to it, and the step: s = step d. The vectors are
+// rows of a workspace.
+class Pairs {
+ public:
+  Pairs(int64_t capacity, int64_t first_row);
+
+  // The rows of the d_i, then of the y_i, the oldest first.
+  std::vector<int64_t> rows() const { return rows(0, {}); }
+  // As they will be with row d for the newest pair's, all but its y.
+  std::vector<int64_t> rows_with(int64_t d) const { return rows(count == capacity, {d}); }
+  int64_t newest_y() const { return y_rows[at(count - 1)]; }  // where there is one
+  int64_t next_y() const { return y_rows[at(count % capacity)]; }
+
+  // Makes row d the d of the newest pair; the oldest one goes where all places are taken. `on_y`:
+  // the products of `rows_with(d)` and of the new y with the new y. `ratio`: s^T (Hessian) s at the
+  // newer point over s.y. Returns the row that is free for the next direction.
+  int64_t append(const Products& on_y, double step, double ratio, int64_t d);
+
+  // d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
+  // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
+  // out; where all are, gamma is `otherwise`.
+  Direction direction(const Products& on_g, double otherwise, double* c) const;
+
+  int64_t capacity, count = 0;
+  std::vector<int64_t> d_rows, y_rows;  // the first `count` are in use
+  // Rows of `capacity`: s_i . y_j, for j not older than i; y_i . y_j; the steps; the ratios.
+  std::vector<double> sums;
+
+ private:
+  static size_t at(int64_t i) { return static_cast<size_t>(i); }
+  double* sy() { return sums.data(); }
+  double* yy() { return sums.data() + capacity * capacity; }
+  std::vector<int64_t> rows(int64_t first, const std::vector<int64_t>& d) const;
+};
+
+}  // namespace steepest::linalg
