@@ -220,6 +220,10 @@ def test_signatures_are_those_of_the_design(name):
     empty = inspect.Parameter.empty
     found = {p.name: "" if p.default is empty else repr(p.default) for p in parameters}
     assert {k: v.replace(" ", "") for k, v in found.items()} == due
+    # Of Adam the design has two orders: weight_decay after eps, and flags after eps: by keyword.
+    by_keyword = {"bias_correction", "amsgrad", "maximize", "ema_decay"}
+    by_position = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert by_position == [name for name in due if name not in by_keyword]
 
 
 def test_public_names_of_the_design():

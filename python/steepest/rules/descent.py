@@ -117,9 +117,9 @@ class Momentum(Optimizer):
         params: Any,
         lr: Rate,
         momentum: float = 0.9,
+        lr_in_velocity: bool = True,
         weight_decay: float = 0.0,
         *,
-        lr_in_velocity: bool = True,
         maximize: bool = False,
         ema_decay: float | None = None,
     ) -> None:
@@ -127,8 +127,8 @@ class Momentum(Optimizer):
             params,
             lr=lr,
             momentum=momentum,
-            weight_decay=weight_decay,
             lr_in_velocity=lr_in_velocity,
+            weight_decay=weight_decay,
             maximize=maximize,
             ema_decay=ema_decay,
         )
@@ -177,9 +177,9 @@ class Nesterov(Momentum):
         params: Any,
         lr: Rate,
         momentum: float = 0.9,
+        lr_in_velocity: bool = True,
         weight_decay: float = 0.0,
         *,
-        lr_in_velocity: bool = True,
         maximize: bool = False,
         ema_decay: float | None = None,
     ) -> None:
@@ -187,8 +187,8 @@ class Nesterov(Momentum):
             params,
             lr=lr,
             momentum=momentum,
-            weight_decay=weight_decay,
             lr_in_velocity=lr_in_velocity,
+            weight_decay=weight_decay,
             maximize=maximize,
             ema_decay=ema_decay,
         )
