@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from steepest import check
 
@@ -314,7 +314,7 @@ class linear_warmup(Schedule):
     (0.0, 0.2, 0.4, 0.8, 0.8)
     """
 
-    after: Callable[[int], float]
+    after: float | Callable[[int], float]
     steps: int
     start: float = 0.0
 
@@ -331,7 +331,8 @@ class linear_warmup(Schedule):
         return self._after(0) * (self.start + (1 - self.start) * k / self.steps)
 
     def _after(self, k: int) -> float:
-        return _rate(f"after({k})", self.after(k))
+        after = cast(Callable[[int], float], self.after)  # a number has become `constant`
+        return _rate(f"after({k})", after(k))
 
 
 @dataclass(frozen=True)
