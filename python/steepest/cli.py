@@ -16,11 +16,12 @@ COMMANDS: dict[str, str] = {
     "race": "steepest.apps.race",
     "advise": "steepest.apps.advise",
 }
+DESCRIPTION = "Fused optimizer steps, least squares and full-batch methods on arrays."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="steepest", description="Fast in-place updates.")
+    parser = argparse.ArgumentParser(prog="steepest", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         app = importlib.import_module(module)

@@ -52,7 +52,7 @@ def test_table_names_rules_and_limit(capsys):
         ("--sizes", "10", "--sizes: '10' is not allowed; allowed is 10x1000, 1x64K or 1x32M"),
         ("--sizes", "0x10", "--sizes: '0x10' is not allowed"),
         ("--seconds", "0", "--seconds: 0.0 is not allowed; allowed is above 0"),
-        ("--threads", "0", "n: 0 is not allowed"),
+        ("--threads", "0", "--threads: 0 is not allowed"),
     ],
 )
 def test_bad_options_are_named(capsys, option, value, message):

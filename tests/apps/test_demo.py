@@ -147,10 +147,19 @@ def test_training_learns():
     assert again.losses == run.losses
 
 
-def test_bad_arguments(capsys):
+@pytest.mark.parametrize(("option", "value", "least"), [("--epochs", 0, 1), ("--seed", -1, 0)])
+def test_bad_arguments(capsys, option, value, least):
     with pytest.raises(SystemExit):
-        main(["demo", "--epochs", "0"])
-    assert "0 is not allowed; allowed is at least 1" in capsys.readouterr().err
+        main(["demo", option, str(value)])
+    due = f"argument {option}: {value} is not allowed; allowed is at least {least}"
+    assert due in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_is_said_before_the_work(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(demo, "train_all", lambda *_: pytest.fail("trained"))
+    assert main(["demo", "--output", str(tmp_path / "file" / "pictures")]) == 1
+    assert capsys.readouterr().err.startswith("demo: --output: ")
 
 
 def test_runs_without_torch(monkeypatch):

@@ -63,6 +63,13 @@ def test_estimates_and_errors_are_scipys(here, capsys, sigma, absolute):
     assert (record["dof"], record["observations"], record["success"]) == (37, 40, True)
 
 
+def test_without_a_start_all_parameters_start_at_one(here, capsys):
+    record = as_json(capsys, "y = a*exp(-b*x) + c + 0*pi")
+    assert record == as_json(capsys, "y = a*exp(-b*x) + c + 0*pi", "--start", "a=1,b=1,c=1")
+    assert fit(FORMULA, "--bounds", "a=2:3") == 2
+    assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
+
+
 def test_intervals_are_students(here, capsys):
     row = as_json(capsys, FORMULA, *START)["parameters"][1]
     half = 2.026192463 * row["stderr"]  # Student's t, 37 degrees of freedom, 95 %

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from steepest import _cpu, check
+
 if TYPE_CHECKING:
     from steepest.apps import bench_work
 
@@ -135,6 +137,7 @@ def _set_threads(n: int | None) -> None:
     import steepest
 
     if n is not None:
+        n = check.integer("--threads", n, at_least=1, at_most=_cpu.max_threads)
         steepest.set_num_threads(n)
     if importlib.util.find_spec("torch") is not None:
         import torch

@@ -1,4 +1,4 @@
-"""`steepest demo`: trains a small network on handwritten digits by five rules."""
+"""`steepest demo`: trains a small network by five rules, and fits two of NIST's data sets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +16,21 @@ if TYPE_CHECKING:
 
     from steepest.apps.demo_train import Run, UpdateTimes
 
-HELP = "train a neural network on handwritten digits by five rules, with pictures"
+HELP = "train a network on handwritten digits by five rules, fit two data sets; with pictures"
 NEEDS = ("matplotlib", "sklearn")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the pictures go, how long to train."""
-    parser.add_argument("--output", type=Path, default=Path("pictures"), help="folder of pictures")
-    parser.add_argument("--epochs", type=_positive, default=30, help="walks through the digits")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the minibatches")
+    add = parser.add_argument
+    add(
+        "--output",
+        type=Path,
+        default=Path("pictures"),
+        help="folder of pictures (default: pictures)",
+    )
+    add("--epochs", type=_at_least(1), default=30, help="walks through the digits (default: 30)")
+    add("--seed", type=_at_least(0), default=0, help="of weights and minibatches (default: 0)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -31,6 +38,11 @@ def main(args: argparse.Namespace) -> int:
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         print(f"demo: needs {', '.join(missing)}: pip install 'steepest[demo]'", file=sys.stderr)
+        return 1
+    try:  # before the work, not after it
+        args.output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        print(f"demo: --output: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1
     import matplotlib
     from rich.console import Console
@@ -48,7 +60,6 @@ def main(args: argparse.Namespace) -> int:
         times = {rule.name: time_update(rule, args.seed) for rule in RULES}
     console.print(results(runs, times))
     fit_nist(console)
-    args.output.mkdir(parents=True, exist_ok=True)
     with console.status("drawing"):
         demo_pictures.draw_losses(args.output / "losses.png", runs)
         demo_pictures.draw_paths(args.output / "paths.png")
@@ -107,8 +118,11 @@ def results(runs: dict[str, Run], times: dict[str, UpdateTimes]) -> Table:
     return table
 
 
-def _positive(text: str) -> int:
-    n = int(text)
-    if n < 1:
-        raise argparse.ArgumentTypeError(f"{n} is not allowed; allowed is at least 1")
-    return n
+def _at_least(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        n = int(text)
+        if n < least:
+            raise argparse.ArgumentTypeError(f"{n} is not allowed; allowed is at least {least}")
+        return n
+
+    return whole_number

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", help='CSV file; its first line names the columns, as "t" or "t [s]"')
     add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
-    add("--start", required=True, metavar="a=1,b=1", help="where to start each parameter")
+    add("--start", metavar="a=1,b=1", help="where to start each parameter (default: all at 1)")
     add("--sigma", metavar="COLUMN", help="column of the response's standard deviations")
     add("--absolute-sigma", action="store_true", help="take sigma as it is, not up to a factor")
     add("--bounds", metavar="a=0:10,b=:5", default="", help="limits of parameters")
@@ -51,22 +51,23 @@ def run(args: argparse.Namespace) -> int:
 
     from steepest.apps.fits.fit_plot import save_plot
     from steepest.apps.fits.fit_report import print_summary, record
-    from steepest.apps.fits.fitting import Request, fit_table
+    from steepest.apps.fits.fitting import Request, fit_table, ones
     from steepest.apps.fits.formula import parse
     from steepest.apps.fits.table import read_table
 
     if args.absolute_sigma and args.sigma is None:
         raise ValueError("--absolute-sigma: needs --sigma")
+    formula, table = parse(args.formula), read_table(args.data)
     request = Request(
-        formula=parse(args.formula),
-        start=dict(parse_start(args.start)),
+        formula=formula,
+        start=ones(formula, table) if args.start is None else dict(parse_start(args.start)),
         bounds=dict(parse_bounds(args.bounds)),
         fixed=tuple(split("--fix", args.fix)),
         sigma=args.sigma,
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
     )
-    fitted = fit_table(read_table(args.data), request)
+    fitted = fit_table(table, request)
     picture = f"{args.output or Path(args.data).stem + '_fit'}.png"
     save_plot(fitted, picture)
     if args.json:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 
-__all__ = ["FitError", "Fitted", "Request", "fit_table"]
+__all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
 
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of intervals and bands
@@ -115,6 +115,11 @@ def fit_table(table: Table, request: Request) -> Fitted:
     covariance = estimate_covariance(result, request.absolute_sigma)
     estimate = at(result.x)
     return Fitted(request, table, model, x, y, sigma, free, estimate, covariance, result)
+
+
+def ones(formula: Formula, table: Table) -> dict[str, float]:
+    """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
+    return {name: 1.0 for name in formula.names if name not in table.units and name != "pi"}
 
 
 def check_names(table: Table, request: Request) -> list[str]:
