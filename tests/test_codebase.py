@@ -37,7 +37,9 @@ MAY_INCLUDE = {
 # Modules of the package that must be there before others: no import of what stands further right.
 PYTHON_LAYERS = (
     {"errors", "check", "tree", "arrays", "_cpu"},
-    {"groups", "checkpoint", "new_group"},
+    {"groups"},
+    {"parameters"},
+    {"checkpoint"},
     {"optimizer"},
     {"rules"},
     {"functional"},

@@ -6,31 +6,29 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 
 from steepest import check
+from steepest.parameters import Parameters
 from steepest.rule_list import RULES
-
-if TYPE_CHECKING:
-    from steepest.optimizer import Optimizer
 
 MOST_STEPS = 2**53  # counted exactly in a double
 
 __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
 
-def _scalar_name(opt: Optimizer, i: int) -> str:
+def _scalar_name(opt: Parameters, i: int) -> str:
     return RULES[opt._rules[opt._paths[i][0]]][3]
 
 
-def _arrays_of(opt: Optimizer, i: int) -> dict[str, Any]:
+def _arrays_of(opt: Parameters, i: int) -> dict[str, Any]:
     ema = {} if opt._emas[i] is None else {"ema": opt._emas[i]}
     return {**opt._states[i], **ema}
 
 
-def state_dict(opt: Optimizer, copy: bool = True) -> dict[str, Any]:
+def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
     """Everything that a run needs to go on, but the parameters themselves."""
     with opt._lock:
         state: dict[int, dict[str, Any]] = {}
@@ -73,7 +71,7 @@ def _as_array(where: str, given: Any, kind: type) -> Any:
         raise TypeError(f"{where}: not an array: {error}") from error
 
 
-def _checked_state(opt: Optimizer, state: Any, count: int) -> list[dict[str, Any]]:
+def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, Any]]:
     """The entries of all tensors, checked against the optimizer's arrays."""
     where = "state_dict['state']"
     if not isinstance(state, Mapping):
@@ -113,7 +111,7 @@ def _checked_last(where: str, rule: str, last: Any) -> list[float]:
     return [check.number(f"{where}[{name!r}]", last[name], at_least=0) for name in names]
 
 
-def _checked_groups(opt: Optimizer, groups: Any) -> list[tuple[dict[str, Any], list[float]]]:
+def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], list[float]]]:
     where = "state_dict['param_groups']"
     if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
         raise ValueError(f"{where}: a list of {len(opt._groups)} groups is due")
@@ -138,7 +136,7 @@ def _checked_groups(opt: Optimizer, groups: Any) -> list[tuple[dict[str, Any], l
     return checked
 
 
-def load_state_dict(opt: Optimizer, given: Mapping[str, Any]) -> None:
+def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
     """Checks all, then copies into the optimizer's own arrays."""
     _entry("state_dict", given, ["state", "param_groups", "step_count", "skipped"])
     with opt._lock:
@@ -168,7 +166,7 @@ def _file(path: Any) -> str:
         raise TypeError(f"path: a {type(path).__name__} where the name of a file is due") from None
 
 
-def save(opt: Optimizer, path: str | os.PathLike[str]) -> None:
+def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
     target = os.path.realpath(_file(path))  # a link goes on leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
@@ -209,7 +207,7 @@ def _read(opened: IO[bytes]) -> dict[str, Any]:
     return {**whole, "state": state}
 
 
-def load(opt: Optimizer, path: str | os.PathLike[str]) -> None:
+def load(opt: Parameters, path: str | os.PathLike[str]) -> None:
     """Read a file of ``save``."""
     name = _file(path)
     with open(name, "rb") as opened:

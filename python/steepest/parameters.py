@@ -1,0 +1,233 @@
+"""Parameters by group: read, checked and given state arrays before any is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from steepest import arrays, devices, tree
+from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding
+from steepest.rule_list import RULES, group_arguments
+
+__all__ = ["Parameters"]
+
+_KNOWN: set[str] = set()  # the hyperparameters of any rule
+
+
+@dataclass
+class NewGroup:
+    """What has been read of a group."""
+
+    values: dict[str, Any]  # all its hyperparameters
+    params: Any  # its structure, in dicts and lists of our own
+    names: list[str]  # of its arrays, as errors show them
+    paths: list[tree.Path]
+    given: list[Any]
+    views: list[Any]  # the same as NumPy or CuPy arrays
+
+
+class Parameters:
+    """The groups of an optimizer: hyperparameters, arrays, their state, the engine's plan of all.
+
+    A rule names its hyperparameters in ``checks``; each becomes an attribute, of all groups.
+    """
+
+    checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
+    structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
+
+    # Hyperparameters are annotated for type checkers; __init_subclass__ makes them.
+    lr: Rate
+    weight_decay: float
+    maximize: bool
+    ema_decay: float | None
+
+    def __init_subclass__(cls) -> None:
+        cls.checks = {**COMMON, **cls.checks}
+        _KNOWN.update(cls.checks)
+        for name in cls.checks:
+            if not hasattr(cls, name):
+                setattr(cls, name, _shared(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _KNOWN and name not in self.checks:
+            kind = type(self).__name__
+            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self.checks)}")
+        super().__setattr__(name, value)
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        """The name, in the rule list, of the rule that these hyperparameters pick."""
+        raise NotImplementedError  # each rule has its own
+
+    @classmethod
+    def fill(cls, values: Mapping[str, Any], state: str) -> float:
+        """What a new state array is filled with."""
+        return 0.0
+
+    def _use(self, backend: devices.Host | devices.Cuda) -> None:
+        self._backend = backend
+        self._plan = backend.plan()
+        self._lock = self._plan  # held where a step needs Python between foreign calls
+
+    def _setup(self, defaults: dict[str, Any]) -> None:
+        self._use(devices.HOST)  # until the first arrays say otherwise
+        self._groups: list[ParamGroup] = []
+        self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
+        self._states: list[dict[str, Any]] = []
+        self._emas: list[Any] = []
+        self._tensors: list[tuple[int, Any, int]] = []  # of PyTorch: index, tensor, its memory
+        self._paths: list[tuple[int, tree.Path]] = []
+        self._rules: list[str] = []  # by group
+        self._callables: list[int] = []  # groups whose lr is asked at each step
+        self._bound = False
+        # Validated as a group's own would be, even where every group overrides them.
+        self._defaults = self._check({**defaults})
+
+    @classmethod
+    def _check(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: cls.checks[name](name, value) for name, value in values.items()}
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
+
+        From then on gradients are given as a list with an entry for each group.
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError("param_group: a dict with the key 'params' is due")
+        self._add([group], [f'params[{len(self._groups)}]["params"]'])
+        self._grouped = True
+        self._bound = False
+
+    def _add(self, groups: Any, roots: list[str]) -> None:
+        """Checks everything, makes the state, and only then adds it."""
+        news = [self._read(group, root) for group, root in zip(groups, roots, strict=True)]
+        kept = [tree.written(self._root(i), path) for i, path in self._paths]
+        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
+        means = [f"the running mean of {name}" for name in kept[: len(emas)]]
+        names = [name for new in news for name in new.names]
+        views = [view for new in news for view in new.views]
+        backend = devices.backend_of([*self._views, *views], kept + names)
+        check_apart(backend, self._views + emas + views, kept + means + names)
+        if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
+            raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
+        made = [self._new_state(new) for new in news]
+        if not self._views:
+            self._use(backend)
+        backend.reserve(self._plan, len(news), [view.size for view in views])
+        for new, states in zip(news, made, strict=True):
+            self._append(new, states)
+        self._backend.ready(self._plan)
+        first = self._groups[0]["params"]
+        self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
+
+    def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
+        """A group as given; errors name its structure as ``root``."""
+        values = {name: value for name, value in group.items() if name != "params"}
+        for name in values:
+            if name not in self._defaults:
+                where, known = root.removesuffix('["params"]'), sorted(self._defaults)
+                raise TypeError(f"{where}: {name!r} is not one of {known}")
+        values = self._check({**self._defaults, **values})
+        leaves = list(tree.flatten(group["params"]))
+        paths, given = [path for path, _ in leaves], [array for _, array in leaves]
+        names = [tree.written(root, path) for path in paths]
+        views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
+        check_rounding(self.checks, values, views)
+        params = tree.rebuild(group["params"], iter(given).__next__)
+        return NewGroup(values, params, names, paths, given, views)
+
+    def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
+        """The state arrays and the running mean, or None, of each array."""
+        states = RULES[self.variant(new.values)][2]
+        made = []
+        for view in new.views:
+            ema = None
+            if new.values["ema_decay"] is not None:
+                ema = arrays.like(view)
+                ema[...] = view
+            made.append(({s: arrays.like(view, self.fill(new.values, s)) for s in states}, ema))
+        return made
+
+    def _lack_ema(self) -> set[bool]:
+        """Whether groups lack running means."""
+        return {group["ema_decay"] is None for group in self._groups}
+
+    def _root(self, group: int, of: str = "params") -> str:
+        key = '["params"]' if of == "params" else ""
+        return f"{of}[{group}]{key}" if self._grouped else of
+
+    def _append(self, group: NewGroup, made: list[tuple[dict[str, Any], Any]]) -> None:
+        values, views = group.values, group.views
+        rule = self.variant(values)
+        i = self._plan.add_group(*group_arguments(rule, values))
+        # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
+        # Python looks for cycles.
+        cls, plan, callables = type(self), self._plan, self._callables
+
+        def checked(new: dict[str, Any]) -> dict[str, Any]:
+            new = cls._check(new)
+            check_rounding(cls.checks, new, views)
+            ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
+            fill = any(cls.fill(new, s) != cls.fill(values, s) for s in RULES[rule][2])
+            if cls.variant(new) != rule or ema or fill:
+                fixed = ", ".join((*cls.structural, "ema_decay"))
+                raise ValueError(f"{fixed}: decided at construction, as state arrays depend on it")
+            return new
+
+        def changed(new: dict[str, Any]) -> None:
+            with plan:
+                plan.set_group(i, *group_arguments(rule, new))
+                callables[:] = [k for k in callables if k != i] + [i] * callable(new["lr"])
+
+        names = [tree.joined(path) for path in group.paths]
+        self._groups.append(ParamGroup(values, group.params, names, checked, changed))
+        self._rules.append(rule)
+        for path, array, view, (states, ema) in zip(
+            group.paths, group.given, views, made, strict=True
+        ):
+            scalar = 1.0 if RULES[rule][3] else 0.0
+            self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
+            self._backend.watch(self._plan, array)
+            if hasattr(array, "data_ptr"):
+                self._tensors.append((len(self._views), array, array.data_ptr()))
+            self._views.append(view)
+            self._states.append(states)
+            self._emas.append(ema)
+            self._paths.append((i, path))
+        if callable(values["lr"]):
+            self._callables.append(i)
+
+    @property
+    def param_groups(self) -> list[ParamGroup]:
+        """The groups' hyperparameters; setting one takes effect at the next step."""
+        return list(self._groups)
+
+
+def check_apart(backend: Any, views: list[Any], names: list[str]) -> None:
+    """Refuses arrays that share memory."""
+    pair = backend.find_overlap(views)
+    if pair is not None:
+        first, second = (names[i] for i in sorted(pair))
+        raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
+
+
+def _shared(name: str) -> Any:
+    """A hyperparameter of all groups at once."""
+
+    def get(self: Parameters) -> Any:
+        values = [group[name] for group in self.param_groups]
+        if any(value is not values[0] and value != values[0] for value in values):
+            raise AttributeError(
+                f"{name}: groups differ ({values}); read param_groups[i][{name!r}]"
+            )
+        return values[0]
+
+    def put(self: Parameters, value: Any) -> None:
+        for group in self.param_groups:  # all are checked before one is changed
+            group._checked({**group.hyperparameters(), name: value})
+        for group in self.param_groups:
+            group[name] = value
+        self._defaults[name] = self.checks[name](name, value)
+
+    return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")
