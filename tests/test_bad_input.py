@@ -902,6 +902,7 @@ def test_state_of_another_rule(rule):
         ),
         (lambda f, p: f.sgd(p, p[:2].copy(), step=1, lr=0.1), ValueError, "g: shape (2,) differs"),
         (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
+        (lambda f, p: f.sgd(p=p, g=p.copy(), step=1, lr=0.1), TypeError, "sgd() missing 2 req"),
         (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),
         (
             lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),

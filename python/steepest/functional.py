@@ -63,7 +63,7 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         defaults["amsgrad"] = True
 
     def function(
-        p: Any, g: Any, *states: Any, step: int, mu_product: Any = None, **hyper: Any
+        p: Any, g: Any, /, *states: Any, step: int, mu_product: Any = None, **hyper: Any
     ) -> float | None:
         unknown = sorted(set(hyper) - {keyword.name for keyword in keywords})
         if unknown:

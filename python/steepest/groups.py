@@ -58,6 +58,10 @@ def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views
                 )
 
 
+def counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
@@ -124,4 +128,4 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
-        return f"ParamGroup({len(self._fixed['param_names'])} arrays, {values})"
+        return f"ParamGroup({counted(len(self._fixed['param_names']), 'array')}, {values})"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from steepest import arrays, check, checkpoint, tree
+from steepest.groups import counted
 from steepest.parameters import Parameters
 
 __all__ = ["Optimizer"]
@@ -295,8 +296,8 @@ class Optimizer(Parameters):
         vars(self).update(state["others"])
 
     def __repr__(self) -> str:
-        n = sum(view.size for view in self._views)
-        head = f"{len(self._views)} arrays, {n:,} elements, step {self.step_count}"
+        elements = counted(sum(view.size for view in self._views), "element")
+        head = f"{counted(len(self._views), 'array')}, {elements}, step {self.step_count}"
         lines = [
             ", ".join(f"{key}={value!r}" for key, value in group.hyperparameters().items())
             for group in self._groups
