@@ -38,6 +38,8 @@ CASES = [
     (EYE * 1j, ONES, {}, TypeError, "A: dtype complex128 is not supported; allowed is float32"),
     (EYE, ONES.astype(np.float16), {}, TypeError, "b: dtype float16 is not supported"),
     ("A", ONES, {}, TypeError, "A: str, b: ndarray; allowed are arrays of one library"),
+    (np.ma.array(EYE, mask=EYE == 0), ONES, {}, ValueError, "A: a masked array, whose mask would"),
+    (EYE, np.ma.ones(3), {}, ValueError, "b: a masked array, whose mask would be ignored"),
     (EYE, ONES[:, None, None], {}, ValueError, r"b: shape \(3, 1, 1\); allowed is \(n,\)"),
     (ONES, ONES, {}, ValueError, r"A: shape \(3,\); allowed is \(n, n\)"),
     (np.ones((4, 3)), np.ones(4), {}, LinAlgError, r"A: shape \(4, 3\) is not square"),

@@ -75,6 +75,9 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     """Check the arguments in order and convert them; nothing of the user's is written."""
     product = user_product(a)
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
+    for name, value in given.items():
+        if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
+            raise ValueError(f"{name}: a masked array, whose mask would be ignored; pass its .data")
     arrays = {
         name: native(np.asarray(value) if isinstance(value, (list, tuple, float, int)) else value)
         for name, value in given.items()
