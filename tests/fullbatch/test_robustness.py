@@ -298,6 +298,22 @@ def test_schedules_are_asked_for_the_number_of_steps_taken():
     np.testing.assert_allclose(r.x, want, rtol=1e-14)
 
 
+def test_a_rate_of_zero_moves_nothing_and_asks_for_no_evaluation():
+    def run(lr, **options):
+        fun = lambda x: (x @ x, 2 * x)  # noqa: E731
+        return st.minimize(fun, np.ones(2), jac=True, method="gd", lr=lr, **options)
+
+    warm = run(st.schedules.linear_warmup(0.25, 2), maxiter=3)  # rates 0, 1/8, 1/4
+    assert (warm.nit, warm.nfev, warm.status) == (3, 3, 1)
+    np.testing.assert_allclose(warm.x, 0.75 * 0.5, rtol=1e-14)
+    ended = run(st.schedules.cosine(0.01, 5))  # 0 from step 5 on
+    assert (ended.nfev, ended.status) == (6, 2) and 0.9 < ended.x[0] < 1
+    assert ended.message == "lr has been 0 for 10 iterations"
+    assert run(lambda k: 0.0, maxiter=4).message == "maxiter 4 iterations are done"
+    with pytest.raises(ValueError, match=r"^lr\(0\): -1.0 is not allowed; .* at least 0$"):
+        run(lambda k: -1.0)
+
+
 # Inside out
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import G, Minimizer
+from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, G, Minimizer
 from steepest.fullbatch.search import Trial
 
 __all__ = ["GradientDescent"]
@@ -25,8 +25,8 @@ class GradientDescent(Minimizer):
     x0, bounds, gtol, ftol, maxiter, max_nfev
         As `LBFGS`.
     lr : float or callable, optional
-        The learning rate, or a schedule lr(k) -> float of the number of steps taken; then there is
-        no line search.
+        The learning rate, or a schedule lr(k) -> float of the number of steps taken, which may be
+        0 for a while; then there is no line search.
     line_search : {"wolfe", "armijo", "exact"} or None
         The search for the learning rate where `lr` is not given.
 
@@ -77,15 +77,21 @@ class GradientDescent(Minimizer):
 
     def _rate(self) -> float:
         if callable(self.lr):
-            return check.number(f"lr({self.nit})", self.lr(self.nit), above=0)
+            return check.number(f"lr({self.nit})", self.lr(self.nit), at_least=0)
         assert self.lr is not None
         return self.lr
 
     def _descend(self) -> None:
         if self.lr is None:
-            super()._descend()
-        else:
-            self._direct(self._rate())
+            return super()._descend()
+        idle = 0
+        while (rate := self._rate()) == 0:  # a warm-up's first step, or a schedule's end
+            idle, self.nit = idle + 1, self.nit + 1
+            if self.nit >= self.maxiter:
+                return self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
+            if idle == MAX_STALLED:
+                return self._finish(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
+        self._direct(rate)
 
     def _direct(self, scale: float) -> None:
         self._scale = scale  # d = -scale g
