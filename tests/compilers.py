@@ -21,7 +21,8 @@ LEVELS = {
 }
 # Files that are compiled once a level.
 LEVEL_SOURCES = [ROOT / name for name in re.findall(r"^steepest_levels\(\w+ (\S+)\)", CMAKE, re.M)]
-# What a program over plans is made of, beside its levels.
+# What a program over plans is made of: what is compiled once a level, and what once.
+ENGINE_LEVEL = ROOT / "csrc/cpu/level.cpp"
 NATIVE = ROOT / "tests" / "native"
 ENGINE = [
     ROOT / "csrc/cpu" / f"{name}.cpp" for name in ("fetch_ahead", "plan", "level_table", "threads")
@@ -52,16 +53,15 @@ def run(*command, **env):
     return done.stdout
 
 
-def objects(cxx, folder, flags, sources, levels):
-    """Compiles sources once, and the level sources of the engine once a level; two at a time."""
+def objects(cxx, folder, flags, sources, levels, of_level=ENGINE_LEVEL):
+    """Compiles sources once, and ``of_level`` once a level; two at a time."""
     common = [cxx, *STANDARD, *ALIKE, "-fopenmp", *flags, "-c"]
     x86 = ["-DSTEEPEST_X86_LEVELS=1"] if "avx512" in levels else []
     jobs = [[*common, *x86, source, "-o", folder / f"{source.stem}.o"] for source in sources]
     for level in levels:
-        for source in LEVEL_SOURCES:
-            made = folder / f"{source.stem}_{level}.o"
-            definition = f"-DSTEEPEST_LEVEL={level}"
-            jobs.insert(0, [*common, *LEVELS[level], definition, source, "-o", made])
+        made = folder / f"{of_level.stem}_{level}.o"
+        definition = f"-DSTEEPEST_LEVEL={level}"
+        jobs.insert(0, [*common, *LEVELS[level], definition, of_level, "-o", made])
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: run(*job), jobs))
     return [job[-1] for job in jobs]

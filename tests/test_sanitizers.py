@@ -12,8 +12,8 @@ import pytest
 
 import compilers
 
-ADDRESS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-THREAD = ["-g", "-fsanitize=thread"]
+ADDRESS = ["-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+THREAD = ["-g1", "-fsanitize=thread"]
 
 
 def supports(cxx, flags, folder):

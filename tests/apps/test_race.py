@@ -92,11 +92,11 @@ def test_png_and_gif(view, tmp_path, capsys):
 
     for kind in ("png", "gif"):
         out = tmp_path / f"race.{kind}"
-        args = ["race", "himmelblau", "--steps", "30", "--view", view, "--out", str(out)]
+        args = ["race", "himmelblau", "--steps", "10", "--view", view, "--out", str(out)]
         assert main([*args, "--optimizers", "adam", "sgd:lr=1", "newton"]) == 0
         with Image.open(out) as image:
             assert image.size[0] > 800
-            assert getattr(image, "n_frames", 1) == (1 if kind == "png" else 31)
+            assert getattr(image, "n_frames", 1) == (1 if kind == "png" else 11)
             colours = {c for _, c in image.convert("RGB").getcolors(1 << 24)}
         assert {(0, 114, 178), (213, 94, 0), (0, 158, 115)} <= colours or kind == "gif"
         said = capsys.readouterr().out

@@ -12,7 +12,7 @@ import pytest
 
 import compilers
 
-FLAGS = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FLAGS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 FLAGS += ["-Wno-unknown-pragmas"]
 
 
