@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from steepest.apps import advise
-from steepest.apps.advise import CLASSES, Problem
+from steepest.apps import advice
+from steepest.apps.advice import CLASSES, Problem
 from steepest.cli import main
 
 MATRICES = ("spd", "general", "tall", "product")
@@ -59,7 +59,7 @@ def surroundings(problem):
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_the_lines_run_and_solve_a_small_problem(problem, capsys):
-    answer = advise.advise(problem)
+    answer = advice.advise(problem)
     assert answer.code.count("\n") == 2
     names = surroundings(problem)
     if problem.kind == "residuals":
@@ -79,8 +79,8 @@ def test_the_lines_run_and_solve_a_small_problem(problem, capsys):
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=str)
 def test_answers_follow_the_measured_numbers(problem):
-    answer = advise.advise(problem)
-    case = advise.nearest(problem)
+    answer = advice.advise(problem)
+    case = advice.nearest(problem)
     assert f"n = {case['n']}" in answer.rests_on
     assert {name for name, _ in answer.numbers} == set(case["methods"])
     if problem.kind == "loss" and problem.batch == "full":
@@ -88,30 +88,30 @@ def test_answers_follow_the_measured_numbers(problem):
             name: one["evaluations"]
             for name, one in case["methods"].items()
             if one["evaluations"] is not None
-            and (name != "newton" or problem.hessian and problem.parameters <= advise.DENSE)
-            and (name != "bfgs" or problem.parameters <= advise.DENSE)
+            and (name != "newton" or problem.hessian and problem.parameters <= advice.DENSE)
+            and (name != "bfgs" or problem.parameters <= advice.DENSE)
         }
-        slack = advise.NEAR * advise.NEAR_CHEAP
+        slack = advice.NEAR * advice.NEAR_CHEAP
         assert allowed[answer.method] <= slack * min(allowed.values())
     if problem.kind == "loss" and problem.batch == "minibatch":
         ends = {name: case["methods"][name]["end"] for name in CLASSES}
         least = min(end for end in ends.values() if end is not None)
-        assert ends[answer.method] <= advise.NEAR * least
+        assert ends[answer.method] <= advice.NEAR * least
 
 
 def test_answers_that_a_course_would_give():
-    assert advise.advise(Problem("loss", 10**6, 1e3)).method == "l-bfgs"
-    assert advise.advise(Problem("loss", 100, 1e3, hessian=True)).method == "newton"
-    assert advise.advise(Problem("loss", 10**5, 1e3, "minibatch", "high")).method in CLASSES
-    assert advise.advise(Problem("residuals", 5)).method == "least_squares"
-    assert advise.advise(Problem("linear", 1000, 1e6)).method == "cholesky"
-    assert advise.advise(Problem("linear", 1000, matrix="general")).method == "lu"
-    assert advise.advise(Problem("linear", 1000, matrix="tall")).method == "qr"
-    assert advise.advise(Problem("linear", 1000, matrix="product")).method == "cg"
+    assert advice.advise(Problem("loss", 10**6, 1e3)).method == "l-bfgs"
+    assert advice.advise(Problem("loss", 100, 1e3, hessian=True)).method == "newton"
+    assert advice.advise(Problem("loss", 10**5, 1e3, "minibatch", "high")).method in CLASSES
+    assert advice.advise(Problem("residuals", 5)).method == "least_squares"
+    assert advice.advise(Problem("linear", 1000, 1e6)).method == "cholesky"
+    assert advice.advise(Problem("linear", 1000, matrix="general")).method == "lu"
+    assert advice.advise(Problem("linear", 1000, matrix="tall")).method == "qr"
+    assert advice.advise(Problem("linear", 1000, matrix="product")).method == "cg"
 
 
 def test_data_file_covers_the_questions():
-    cases = advise.cases()
+    cases = advice.cases()
     for n, condition in itertools.product((10, 1000, 10_000), (10.0, 1e3, 1e5)):
         same = [
             c for c in cases if c["kind"] == "loss" and (c["n"], c["condition"]) == (n, condition)
