@@ -364,3 +364,14 @@ def test_info_command(capsys):
     assert main(["info"]) == 0
     printed = capsys.readouterr().out
     assert st.__version__ in printed and "threads" in printed and "SciPy" in printed
+
+
+def test_a_level_that_this_machine_lacks_is_said_by_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "steepest", "info"],
+        env={**os.environ, "STEEPEST_SIMD": "avx1024", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("steepest: STEEPEST_SIMD: level 'avx1024' is not one of this")

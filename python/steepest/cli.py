@@ -7,6 +7,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from steepest import _cpu
+
 # command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
 COMMANDS: dict[str, str] = {
     "demo": "steepest.apps.demo",
@@ -29,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         app.add_arguments(sub)
         sub.set_defaults(run=app.main)
     args = parser.parse_args(argv)
+    try:
+        _cpu.simd_level()
+    except ValueError as error:  # of STEEPEST_SIMD
+        print(f"steepest: {error}", file=sys.stderr)
+        return 2
     try:
         return int(args.run(args))
     except KeyboardInterrupt:

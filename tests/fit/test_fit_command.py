@@ -68,6 +68,8 @@ def test_without_a_start_all_parameters_start_at_one(here, capsys):
     assert record == as_json(capsys, "y = a*exp(-b*x) + c + 0*pi", "--start", "a=1,b=1,c=1")
     assert fit(FORMULA, "--bounds", "a=2:3") == 2
     assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
+    assert fit("y = a*exp(-b*t)") == 2
+    assert "the formula has no column of the data, x, y, error, z;" in capsys.readouterr().err
 
 
 def test_intervals_are_students(here, capsys):

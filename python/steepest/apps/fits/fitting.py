@@ -119,6 +119,9 @@ def fit_table(table: Table, request: Request) -> Fitted:
 
 def ones(formula: Formula, table: Table) -> dict[str, float]:
     """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
+    if not table.units.keys() & set(formula.names):  # a column misspelt is no parameter
+        listed = ", ".join(table.units)
+        raise FitError(f"the formula has no column of the data, {listed}; give --start if so meant")
     return {name: 1.0 for name in formula.names if name not in table.units and name != "pi"}
 
 
