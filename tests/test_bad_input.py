@@ -581,6 +581,17 @@ def test_bad_betas(rule, value, error, message):
     assert opt.betas == getattr(st, rule.cls)(np.ones(1), **rule.kwargs).betas
 
 
+def test_running_means_of_some_groups_alone(setup):
+    message = "ema_decay: given for some groups and None for others; allowed is all"
+    with says(ValueError, message):
+        st.SGD([{"params": np.ones(1), "ema_decay": 0.5}, {"params": np.ones(1)}], lr=0.1)
+    opt, _, unchanged = setup  # which has them
+    with says(ValueError, message):
+        opt.add_param_group({"params": np.ones(1), "ema_decay": None})
+    assert len(opt.param_groups) == 1
+    unchanged()
+
+
 def test_decay_rate_that_rounds_to_one():
     close = 1 - 1e-9
     st.Adam(np.ones(3), betas=(0.9, close))
@@ -908,6 +919,11 @@ def test_state_of_another_rule(rule):
             lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),
             TypeError,
             "sgd: 'eps' is not one",
+        ),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, mu_product=1.0),
+            TypeError,
+            "sgd: 'mu_product' is not one of its keywords",
         ),
         (
             lambda f, p: f.sgd(p, p.copy(), step=1, lr=lambda s: 0.1),

@@ -240,9 +240,10 @@ def test_zero_grad_and_grad_scale():
     assert p.tolist() == [-2.0] * 3 and g.tolist() == [0.0] * 3
 
 
-def test_maximize_climbs():
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_maximize_climbs(yes):
     p = np.zeros(2)
-    st.SGD(p, lr=1.0, maximize=True, weight_decay=0.5).step(np.ones(2))
+    st.SGD(p, lr=1.0, maximize=yes, weight_decay=0.5).step(np.ones(2))
     assert p.tolist() == [1.0, 1.0]
 
 
