@@ -16,7 +16,7 @@ from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
+from steepest.fullbatch.search import NOT_MET, UNBOUNDED, End, Search, Trial, finite, noise
 from steepest.fullbatch.state import load, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -28,7 +28,7 @@ __all__ = ["Minimizer"]
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 C1 = 1e-4
-MAX_STALLED = 10  # iterations in a row without a lower f
+MAX_STALLED = 10  # iterations in a row without a lower f; a failed search that creeps counts as 5
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
@@ -260,7 +260,10 @@ class Minimizer:
         before, self.f = self.f, at.f
         self._x, self._trial = self._trial, self._x
         self.nit += 1
-        self._stalled = 0 if at.f < before else self._stalled + 1
+        if failure == NOT_MET and before - at.f <= math.sqrt(self._eps) * abs(before):
+            self._stalled += MAX_STALLED // 2  # a whole search for next to nothing
+        else:
+            self._stalled = 0 if at.f < before else self._stalled + 1
         if failure == UNBOUNDED:
             self._rows[G][...] = g
             return self._finish(FELL_WITHOUT_BOUND, f"{failure}: {at.f:g} at step {at.step:g}")
@@ -281,10 +284,10 @@ class Minimizer:
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
         elif self._stalled >= MAX_STALLED:
-            why = "rounding hides the rest, or gtol is too small"
+            why = "rounding hides the rest, or the gradient is not exact enough for gtol"
             if self.line_search is None and -change > noise(before, self._eps):
                 why = "the steps are too long; take a lower lr, or a line search"
-            told = f"{MAX_STALLED} iterations have not lowered f = {self.f:g}"
+            told = f"the last iterations have hardly lowered f = {self.f:g}"
             self._finish(STUCK, f"{told}: {why}")
         return self.done
 

@@ -15,6 +15,7 @@ import math
 import sys
 
 from steepest.fullbatch.search import (
+    NOT_MET,
     ROUNDING,
     SHRINK,
     UNBOUNDED,
@@ -88,7 +89,7 @@ def wolfe(
                 break
         else:
             step = min(extrapolated(step, new.step, reach, ceiling), longest)
-    return End(low.step if low.f < f0 else 0.0, "no step met the Wolfe conditions")
+    return End(low.step if low.f < f0 else 0.0, NOT_MET)
 
 
 def extrapolated(step: float, last: float, reach: float, ceiling: float) -> float:
