@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from scipy.optimize import rosen
+from scipy.optimize import rosen, rosen_der
 
 import steepest as st
 
@@ -24,3 +24,30 @@ def test_a_run_ends_where_the_gradient_is_not_exact_enough(method):
     assert res.nfev < 400  # it went on to maxiter, with 40 evaluations an iteration
     assert "the gradient is not exact enough for gtol" in res.message
     assert res.fun < 1e-8
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("line_search", ["wolfe", "armijo"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_differences_become_central_where_forward_ones_end(method, line_search, dtype):
+    gtol = 1e-6 if dtype == np.float64 else 1e-2
+    for far in np.random.default_rng(5).uniform(-10, 10, (10, 4)).astype(dtype):
+        res = st.minimize(rosen, far, method=method, line_search=line_search, gtol=gtol)
+        assert res.success, res.message
+        assert res.nit < 200  # one went on to maxiter by steps that shrank to 1e-10
+        assert np.abs(rosen_der(res.x.astype(float))).max() < 100 * gtol
+
+
+def test_a_second_start_is_counted_and_shown():
+    seen, calls = [], []
+
+    def fun(x):
+        calls.append(x)
+        return rosen(x)
+
+    def callback(intermediate_result):
+        seen.append(intermediate_result.nit)
+
+    res = st.minimize(fun, FAR, callback=callback)
+    assert seen == list(range(1, res.nit + 1))
+    assert res.nfev == len(calls)

@@ -11,7 +11,7 @@ from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
 from steepest.fullbatch.gradient_descent import GradientDescent
 from steepest.fullbatch.lbfgs import LBFGS
-from steepest.fullbatch.minimizer import CALLED_OFF, Minimizer
+from steepest.fullbatch.minimizer import CALLED_OFF, STUCK, Minimizer
 from steepest.fullbatch.newton import Newton
 from steepest.fullbatch.objective import Objective
 
@@ -69,7 +69,8 @@ def minimize(
     method : {"gd", "newton", "bfgs", "l-bfgs"}
         `GradientDescent`, `Newton`, `BFGS` or `LBFGS`.
     jac : callable, True, "2-point", "3-point", "cs" or None
-        jac(x, *args) -> g; None is "2-point" differences.
+        jac(x, *args) -> g; None is "2-point": forward differences, and from where they no longer
+        show a way down, central ones.
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,).
     bounds : scipy.optimize.Bounds or n pairs (low, high)
@@ -161,6 +162,8 @@ def run(
                 solver.stop(CALLED_OFF, "`callback` raised `StopIteration`")
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver.stop_at_limit(max_nfev)
+        if solver.status == STUCK and objective.sharpen():
+            solver.resume()
     if verbose:
         print(f"{progress(solver, objective)}\n{solver.message}")
 

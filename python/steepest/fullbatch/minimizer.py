@@ -16,7 +16,7 @@ from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import NOT_MET, UNBOUNDED, End, Search, Trial, finite, noise
+from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
 from steepest.fullbatch.state import load, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -28,7 +28,8 @@ __all__ = ["Minimizer"]
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 C1 = 1e-4
-MAX_STALLED = 10  # iterations in a row without a lower f; a failed search that creeps counts as 5
+MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
+SHORT = 1e-3  # of the first trial step: a step below it creeps, if f hardly falls
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
@@ -143,7 +144,7 @@ class Minimizer:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f, g = scalar("f", f), vector("g", g, self._rows[0])
         self.nfev += 1
-        if self.nfev == 1:
+        if self._slope0 == 0:  # no line to search yet
             self._begin(f, g)
         elif self._told or not self._ordinary(f, g):
             self._go_on(f, g)
@@ -163,6 +164,15 @@ class Minimizer:
     def stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
         self.stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+
+    def resume(self) -> None:
+        """Go on after the end, from the best point and without what was learned: it is evaluated
+        again, by a better gradient."""
+        self._rows[self._trial][...] = self._rows[self._x]
+        self._forget()
+        self._search, self._told, self._lowest = None, [], None
+        self._slope0, self._stalled = 0.0, 0
+        self.done, self.status, self.message = False, -1, "the run has not ended"
 
     def result(self) -> OptimizeResult:
         """The state as SciPy's OptimizeResult."""
@@ -260,8 +270,9 @@ class Minimizer:
         before, self.f = self.f, at.f
         self._x, self._trial = self._trial, self._x
         self.nit += 1
-        if failure == NOT_MET and before - at.f <= math.sqrt(self._eps) * abs(before):
-            self._stalled += MAX_STALLED // 2  # a whole search for next to nothing
+        hardly = before - at.f <= math.sqrt(self._eps) * abs(before)
+        if hardly and at.step < SHORT * self._told[0].step:
+            self._stalled += MAX_STALLED // 2  # many trials for next to nothing
         else:
             self._stalled = 0 if at.f < before else self._stalled + 1
         if failure == UNBOUNDED:

@@ -37,6 +37,13 @@ class Objective:
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
 
+    def sharpen(self) -> bool:
+        """Take central differences in the place of forward ones; False if there are none."""
+        forward = isinstance(self._jac, str) and self._jac == "2-point"
+        if forward:
+            self._jac = "3-point"
+        return forward
+
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
         self.nfev += 1

@@ -11,17 +11,7 @@ import math
 from collections.abc import Generator
 from typing import NamedTuple
 
-__all__ = [
-    "NOT_MET",
-    "ROUNDING",
-    "SHRINK",
-    "UNBOUNDED",
-    "End",
-    "Search",
-    "Trial",
-    "finite",
-    "noise",
-]
+__all__ = ["ROUNDING", "SHRINK", "UNBOUNDED", "End", "Search", "Trial", "finite", "noise"]
 
 
 class Trial(NamedTuple):
@@ -43,7 +33,6 @@ class End(NamedTuple):
 Search = Generator[float, tuple[float, float], End]
 
 ROUNDING = "the objective changes by no more than rounding"
-NOT_MET = "no step met the Wolfe conditions"
 UNBOUNDED = "the objective falls without bound along the direction"
 SHRINK = 0.2  # of the step, where a trial was not finite
 

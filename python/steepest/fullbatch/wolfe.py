@@ -15,7 +15,6 @@ import math
 import sys
 
 from steepest.fullbatch.search import (
-    NOT_MET,
     ROUNDING,
     SHRINK,
     UNBOUNDED,
@@ -89,7 +88,7 @@ def wolfe(
                 break
         else:
             step = min(extrapolated(step, new.step, reach, ceiling), longest)
-    return End(low.step if low.f < f0 else 0.0, NOT_MET)
+    return End(low.step if low.f < f0 else 0.0, "no step met the Wolfe conditions")
 
 
 def extrapolated(step: float, last: float, reach: float, ceiling: float) -> float:
