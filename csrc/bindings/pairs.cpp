@@ -120,6 +120,14 @@ void restore(Pairs& p, int64_t count, const std::vector<int64_t>& d_rows,
   std::copy_n(from, p.sums.size(), p.sums.begin());
 }
 
+Pairs from_state(const py::tuple& state) {
+  const auto d_rows = state[1].cast<std::vector<int64_t>>();
+  Pairs p(static_cast<int64_t>(d_rows.size()), 0);
+  restore(p, state[0].cast<int64_t>(), d_rows, state[2].cast<std::vector<int64_t>>(),
+          state[3].cast<py::array>());
+  return p;
+}
+
 }  // namespace
 
 void bind_pairs(py::module_& m) {
@@ -136,6 +144,7 @@ void bind_pairs(py::module_& m) {
       .def("ordinary_iteration", &ordinary_iteration)
       .def("state", &state)
       .def("restore", &restore)
+      .def(py::pickle(&state, &from_state))
       .def_property_readonly("sums", [](py::object self) {  // not a copy
         Pairs& p = self.cast<Pairs&>();
         return py::array_t<double>({2 * p.capacity + 2, p.capacity}, p.sums.data(), self);

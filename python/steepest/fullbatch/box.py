@@ -25,9 +25,13 @@ class Box:
     def __init__(self, lower: Array, upper: Array) -> None:
         xp = namespace(lower)
         self._xp, self.lower, self.upper = xp, lower, upper
-        width = upper - lower
+        with np.errstate(over="ignore"):
+            width = upper - lower
         size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
         self._near = NEAR * xp.where(xp.isfinite(width), xp.minimum(width, size), size)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Box, (self.lower, self.upper)  # a namespace cannot be pickled
 
     def project(self, x: Array) -> Array:
         """The point of the box nearest to x."""

@@ -3,6 +3,7 @@ turned inside out."""
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +16,7 @@ from steepest.fullbatch.arrays import Array, empty_like, namespace, scalar, star
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
+from steepest.fullbatch.pickling import restored, stripped
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
 from steepest.fullbatch.state import load, save
@@ -203,6 +205,15 @@ class Minimizer:
             If it is of another method, shape, dtype or line search; nothing has changed then.
         """
         load(self, state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return stripped(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restored(self, state)
+
+    def __copy__(self) -> Minimizer:
+        return copy.deepcopy(self)  # two runs cannot share a workspace
 
     # What a method says
 
