@@ -84,7 +84,7 @@ class Solver {
 
   // The whole fit with jac(x) -> J, as in steepest.nlls.loop: see `run`.
   py::tuple run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
-    const Function J(jac);
+    Function J(jac);
     return run(*this, Function(fun), watch,
                [&](const py::object&) { return owned(J(core_->point())); });
   }

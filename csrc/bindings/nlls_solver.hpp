@@ -35,9 +35,17 @@ std::vector<T> vector_or_none(const pybind11::object& value) {
   return std::vector<T>(a.data(), a.data() + a.size());
 }
 
+// By NumPy's own function: pybind11's constructor around it takes as long again.
 template <class T>
 pybind11::array_t<T> array_of(const T* from, int64_t n) {
-  pybind11::array_t<T> to(n);
+  namespace py = pybind11;
+  const auto& numpy = py::detail::npy_api::get();
+  const Py_intptr_t shape = n;
+  PyObject* made =
+      numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(), 1,
+                                  &shape, nullptr, nullptr, 0, nullptr);
+  if (!made) throw py::error_already_set();
+  auto to = py::reinterpret_steal<py::array_t<T>>(made);
   std::memcpy(to.mutable_data(), from, static_cast<size_t>(n) * sizeof(T));
   return to;
 }
@@ -118,11 +126,11 @@ class Busy {
 template <class Core>
 pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind11::object& weight) {
   const int64_t n = c.n();
-  pybind11::array_t<int64_t> mask(n);
-  for (int64_t j = 0; j < n; ++j) mask.mutable_data()[j] = c.side(j);
-  return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n), mask, weight,
-                              c.cost(), c.optimality(), c.nfev(), c.njev(), c.nit(),
-                              static_cast<int>(c.status()), c.lambda());
+  std::vector<int64_t> mask;
+  for (int64_t j = 0; j < n; ++j) mask.push_back(c.side(j));
+  return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n),
+                              array_of(mask.data(), n), weight, c.cost(), c.optimality(), c.nfev(),
+                              c.njev(), c.nit(), static_cast<int>(c.status()), c.lambda());
 }
 
 // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.

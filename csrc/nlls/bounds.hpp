@@ -8,6 +8,8 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "linalg/dense.hpp"
@@ -20,9 +22,10 @@ class BoxModel {
   using T = typename Backend::Scalar;
 
   BoxModel(std::vector<T> lower, std::vector<T> upper, int64_t n)
-      : lower_(std::move(lower)), upper_(std::move(upper)), n_(n) {
-    for (auto* v : {&r_, &d_, &product_, &next_}) v->resize(static_cast<size_t>(n));
-    for (int64_t j = 0; j < n; ++j) all_.push_back(j);
+      : lower_(std::move(lower)), upper_(std::move(upper)), all_(static_cast<size_t>(n)), n_(n) {
+    std::iota(all_.begin(), all_.end(), 0);
+    if (!bounded()) return;
+    for (auto* v : {&r_, &d_, &product_, &next_}) v->resize(all_.size());
   }
 
   bool bounded() const { return !lower_.empty(); }

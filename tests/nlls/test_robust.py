@@ -193,6 +193,38 @@ def test_functions_that_keep_reuse_or_change_what_they_are_handed():
     assert len({id(x) for x in kept}) == len(kept)
 
 
+@pytest.mark.parametrize("keep", [np.ravel, memoryview, np.from_dlpack, lambda x: [x]])
+def test_an_x_that_is_kept_through_another_object_stays_as_it_is(keep):
+    kept, seen = [], []
+
+    def fun(x):
+        seen.append(tuple(x))
+        kept.append(keep(x))
+        return ROSENBROCK.residual(x)
+
+    st.least_squares(fun, ROSENBROCK.start, ROSENBROCK.jacobian)
+    assert [tuple(np.asarray(x).ravel()) for x in kept] == seen
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: x.setflags(write=False),
+        lambda x: x.__setattr__("shape", (2, 1)),
+        lambda x: x.__setattr__("dtype", np.int64),
+        lambda x: x.resize(5, refcheck=False),
+    ],
+)
+def test_an_x_that_is_spoilt_is_not_handed_out_again(spoil):
+    def fun(x):
+        f = ROSENBROCK.residual(x)
+        spoil(x)
+        return f
+
+    fit = st.least_squares(fun, ROSENBROCK.start, ROSENBROCK.jacobian)
+    np.testing.assert_allclose(fit.x, 1)
+
+
 def test_wrong_shapes():
     with pytest.raises(ValueError, match=r"fun: residuals of shape \(2, 2\); wanted is one"):
         st.least_squares(lambda x: np.eye(2), [1.0, 1.0])

@@ -17,6 +17,7 @@ LINEAR_SOLVERS = ("auto", "cholesky", "qr", "cg")
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 SCHEMES = ("2-point", "3-point", "cs")
 EPS = {np.dtype(np.float32): float(np.finfo(np.float32).eps), np.dtype(float): 2.0**-52}
+SOLVERS = {np.dtype(np.float32): _cpu.Solver32, np.dtype(float): _cpu.Solver64}
 INFINITE = (-np.inf, np.inf)
 
 Loss = str | Callable[[Array], Any]
@@ -24,7 +25,7 @@ Loss = str | Callable[[Array], Any]
 
 def start(x0: Any) -> Array:
     """The starting point: a new 1-D array of float32 (only if x0 is) or float64, on the host."""
-    if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype == np.float64 and x0.size:
+    if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0.copy()
     x = np.atleast_1d(np.array(arrays.host(x0)))
     if x.ndim > 1:
@@ -174,4 +175,4 @@ def make_solver(
         from steepest.nlls.device import DeviceSolver
 
         return DeviceSolver(device, x0, options)
-    return (_cpu.Solver32 if x0.dtype == np.float32 else _cpu.Solver64)(x0, options)
+    return SOLVERS[x0.dtype](x0, options)
