@@ -7,6 +7,7 @@
 // projected line search. The search is on q, so it costs no evaluation of the residuals.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <numeric>
 #include <utility>
@@ -79,38 +80,68 @@ class BoxModel {
     return free;
   }
 
-  // s <- P(s + αd) for the first α of 1, 1/2, 1/4, ... that lowers q enough; r follows. False
-  // where no α does, which is rounding: s is then the minimum as far as it can be told.
+  // s <- P(s + αd) for the first α of 1, 1/2, 1/4, ... that lowers q enough; r follows. Where d is
+  // so long that none does, the step to the nearest bound, or as far on the way as lowers q. False
+  // where that does not either, which is rounding: s is then the minimum as far as it can be told.
   bool search(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     for (T alpha = 1; alpha > T(1e-6); alpha /= 2) {
-      bool full = alpha == 1;
-      double slope = 0;
-      for (int64_t j = 0; j < n_; ++j) {
-        const size_t i = static_cast<size_t>(j);
-        const T wanted = x[j] + s[j] + alpha * d_[i];
-        const T at = clip(wanted, j);
-        full = full && at == wanted;
-        // change of s
-        next_[i] = at == wanted ? alpha * d_[i] : at - x[j] - s[j];
-        slope += static_cast<double>(r_[i]) * static_cast<double>(next_[i]);
-      }
-      backend.product(next_.data(), product_.data());
-      double curvature = 0;
-      for (int64_t j = 0; j < n_; ++j) {
-        const size_t i = static_cast<size_t>(j);
-        product_[i] += damping.lambda * damping.D[j] * damping.D[j] * next_[i];
-        curvature += static_cast<double>(product_[i]) * static_cast<double>(next_[i]);
-      }
-      if (!(slope < 0) || slope + curvature / 2 > 1e-4 * slope) continue;
-      for (int64_t j = 0; j < n_; ++j) {
-        const size_t i = static_cast<size_t>(j);
-        s[j] += next_[i];
-        r_[i] += product_[i];
-      }
-      full_step_ = full;
+      const Change q = change(backend, damping, x, s, alpha);
+      if (!(q.slope < 0) || q.slope + q.curvature / 2 > 1e-4 * q.slope) continue;
+      take(T(1), s);
+      full_step_ = q.full;
       return true;
     }
-    return false;
+    const Change q = change(backend, damping, x, s, to_nearest_bound(x, s));
+    if (!(q.slope < 0)) return false;
+    const double lowest = q.curvature > 0 ? -q.slope / q.curvature : 1;
+    take(static_cast<T>(std::min(1.0, lowest)), s);
+    full_step_ = false;
+    return true;
+  }
+
+  // What P(s + αd) - s is to q.
+  struct Change {
+    double slope, curvature;
+    bool full;  // no bound was met
+  };
+
+  // Leaves the change of s in next_, that of r in product_.
+  Change change(Backend& backend, linalg::Damping<T> damping, const T* x, const T* s, T alpha) {
+    Change q{0, 0, alpha == 1};
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const T wanted = x[j] + s[j] + alpha * d_[i];
+      const T at = clip(wanted, j);
+      q.full = q.full && at == wanted;
+      next_[i] = at == wanted ? alpha * d_[i] : at - x[j] - s[j];
+      q.slope += static_cast<double>(r_[i]) * static_cast<double>(next_[i]);
+    }
+    backend.product(next_.data(), product_.data());
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      product_[i] += damping.lambda * damping.D[j] * damping.D[j] * next_[i];
+      q.curvature += static_cast<double>(product_[i]) * static_cast<double>(next_[i]);
+    }
+    return q;
+  }
+
+  void take(T share, T* s) {
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      s[j] += share * next_[i];
+      r_[i] += share * product_[i];
+    }
+  }
+
+  // The largest α for which s + αd meets no bound but those that s is on.
+  T to_nearest_bound(const T* x, const T* s) const {
+    T alpha = 1;
+    for (int64_t j = 0; j < n_; ++j) {
+      const T d = d_[static_cast<size_t>(j)], at = x[j] + s[j];
+      const T room = d > 0 ? upper(j) - at : at - lower(j);
+      if (room > 0) alpha = std::min(alpha, room / std::abs(d));
+    }
+    return alpha;
   }
 
   std::vector<T> lower_, upper_, r_, d_, product_, next_;

@@ -65,4 +65,15 @@ struct WeighRows {
   }
 };
 
+// w², and w⁴, of the rows' weights.
+template <class T>
+struct WeightPowers {
+  const T* weight;
+
+  STEEPEST_HD linalg::Sums operator()(int64_t i) const {
+    const double square = static_cast<double>(weight[i]) * static_cast<double>(weight[i]);
+    return {square, square * square};
+  }
+};
+
 }  // namespace steepest::nlls

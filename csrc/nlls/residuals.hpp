@@ -51,6 +51,13 @@ class Residuals {
                WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
   }
 
+  // What the loss leaves of JᵀJ, about: the mean of the rows' w², weighted by themselves. It is 1
+  // while some rows are where the loss is quadratic, however many are not.
+  double curvature_left(Space& space) const {
+    const linalg::Sums sums = space.sum(size(), WeightPowers<T>{jac_weight_.data()});
+    return sums.first > 0 ? sums.second / sums.first : 1;
+  }
+
   bool robust() const { return loss_ != Loss::linear; }
   int64_t size() const { return static_cast<int64_t>(trial_.size()); }
   const T* accepted() const { return f_.data(); }

@@ -79,7 +79,10 @@ class Solver {
   // J of the accepted point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(phase_, Phase::jacobian, "tell_jacobian");
-    if (residuals_.robust()) residuals_.weigh_trial(backend_.space());
+    if (residuals_.robust()) {
+      residuals_.weigh_trial(backend_.space());
+      if (!have_point_) finder_.scale_first(residuals_.curvature_left(backend_.space()));
+    }
     const Rows rows{J,
                     residuals_.size(),
                     n_,

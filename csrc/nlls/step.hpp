@@ -25,6 +25,9 @@ class StepFinder {
   // λ counts in units of this: 1, or the largest diagonal entry of D⁻¹JᵀJD⁻¹ at x0.
   void set_unit(double unit) { unit_ = unit; }
 
+  // λ₀ is meant for a JᵀJ that no loss has made smaller.
+  void scale_first(double factor) { initial_ *= factor; }
+
   // Gauss-Newton's step; false where JᵀJ is singular.
   bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
     return std::isfinite(length_ = solve(backend, box, x, D, 0));

@@ -11,6 +11,7 @@ import steepest as st
 from problems import mgh
 
 ROSENBROCK = mgh.PROBLEMS[0]
+BROYDEN = next(p for p in mgh.PROBLEMS if p.name == "Broyden tridiagonal")
 LOSSES = ["linear", "soft_l1", "huber", "cauchy", "arctan"]
 
 
@@ -81,6 +82,34 @@ def test_losses_are_scipys(loss):
     np.testing.assert_allclose(fit.x, want.x, rtol=1e-4)
     assert fit.cost == pytest.approx(want.cost, rel=1e-8)
     np.testing.assert_allclose(fit.jac, want.jac, rtol=1e-3, atol=1e-6)
+
+
+# Far out the losses are flat or bent down: the model has no curvature there and bounds its steps by
+# the box alone.
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("f_scale", [1.0, 0.1])
+@pytest.mark.parametrize(
+    "problem, x0, lower, upper",
+    [
+        (ROSENBROCK, [-2.0, 1.0], [-np.inf, -1.5], [np.inf, np.inf]),
+        (ROSENBROCK, [-2.0, 1.0], [-50.0, -50.0], [0.5, 100.0]),
+        (ROSENBROCK, [0.0, 1.0], [0.0, 0.0], [0.5, 2.0]),
+        (BROYDEN, np.full(10, -1.0), np.full(10, -2.0), np.full(10, -0.6)),
+        (BROYDEN, np.full(10, -1.0), np.full(10, -1.2), np.full(10, 1.0)),
+    ],
+)
+def test_outliers_in_a_box(problem, x0, lower, upper, loss, f_scale):
+    options = dict(bounds=(lower, upper), loss=loss, f_scale=f_scale)
+    fit = st.least_squares(problem.residual, x0, problem.jacobian, **options)
+    further = scipy_least_squares(problem.residual, fit.x, problem.jacobian, **options)
+    assert fit.success and fit.cost <= further.cost * (1 + 1e-6) + 1e-9
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_outliers_alone(loss, method):
+    fit = st.least_squares(lambda x: x**2 + 5, 2.0, lambda x: 2 * x, loss=loss, method=method)
+    np.testing.assert_allclose(fit.x, 0, atol=1e-15)
 
 
 def tukey(z):
