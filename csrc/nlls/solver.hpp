@@ -298,7 +298,8 @@ class Solver {
     if (!finite) {
       if (have_point_) return false;
       throw Error(ErrorKind::value,
-                  "jac: not finite at x0; a start with a finite Jacobian is needed");
+                  "jac: not finite at x0, or its columns' squared norms are not; a start with a "
+                  "finite Jacobian is needed, or a scale");
     }
     backend_.commit();
     accept_residuals();

@@ -71,6 +71,20 @@ def test_columns_of_any_scale(scale, linear_solver):
     np.testing.assert_allclose(fit.x * s, 1, rtol=1e-7)
 
 
+@pytest.mark.parametrize("unit", [1e-120, 1e-100, 1e100, 1e150])
+def test_residuals_in_units_near_the_ends_of_the_range(unit):
+    fit = st.least_squares(lambda x: unit * ROSENBROCK.residual(x), ROSENBROCK.start)
+    assert fit.success
+    np.testing.assert_allclose(fit.x, 1, rtol=1e-6)
+
+
+def test_squares_beyond_the_range():
+    with pytest.raises(ValueError, match="or the sum of their squares is not; start .* scale them"):
+        st.least_squares(lambda x: 1e200 * x, [1.0])
+    with pytest.raises(ValueError, match="or its columns' squared norms are not"):
+        st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[1e200]]))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_not_finite_at_the_start(value):
     with pytest.raises(ValueError, match="Residuals are not finite in the initial point"):

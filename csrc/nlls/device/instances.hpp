@@ -8,6 +8,7 @@ namespace steepest::linalg {
 using nlls::RobustCosts;
 using nlls::SquaredCosts;
 using nlls::WeighRows;
+using nlls::WeightPowers;
 
 template void launch_each(const WeighRows<float>&, int64_t, cuda::Stream);
 template void launch_each(const WeighRows<double>&, int64_t, cuda::Stream);
@@ -15,5 +16,7 @@ template void launch_sum(const SquaredCosts<float>&, int64_t, Sums*, int64_t, cu
 template void launch_sum(const SquaredCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const RobustCosts<float>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const RobustCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const WeightPowers<float>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const WeightPowers<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 
 }  // namespace steepest::linalg
