@@ -83,7 +83,8 @@ def test_losses(loss, linear_solver, order):
         f[::29] += 1
         return f
 
-    options = {"loss": loss, "f_scale": 0.05, "linear_solver": linear_solver}
+    # Much smaller, and no row is quadratic at x0: rounding then chooses between ways.
+    options = {"loss": loss, "f_scale": 0.1, "linear_solver": linear_solver}
     want = st.least_squares(outlying, x0, jac, **options)
     got = st.least_squares(
         there(outlying),
