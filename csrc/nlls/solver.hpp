@@ -81,7 +81,9 @@ class Solver {
     expect(phase_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) {
       residuals_.weigh_trial(backend_.space());
-      if (!have_point_) finder_.scale_first(residuals_.curvature_left(backend_.space()));
+      if (!have_point_ && !gauss_newton()) {
+        finder_.scale_first(residuals_.curvature_left(backend_.space()));
+      }
     }
     const Rows rows{J,
                     residuals_.size(),
