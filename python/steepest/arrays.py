@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "like"]
+__all__ = ["as_gradient", "as_parameter", "like", "plain"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -17,12 +17,20 @@ _CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def view(path: str, value: Any) -> Array:
-    """A NumPy or CuPy array over the memory of ``value``; never a copy."""
+def plain(path: str, value: Any) -> Any:
+    """``value``, as NumPy's own class where it is of one that inherits from it, np.matrix say."""
+    if type(value) is np.ndarray or not isinstance(value, np.ndarray):
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
+    return np.ndarray.view(value, np.ndarray)
+
+
+def view(path: str, value: Any) -> Array:
+    """A NumPy or CuPy array over the memory of ``value``; never a copy."""
+    value = plain(path, value)
     if isinstance(value, np.ndarray):
-        return np.ndarray.view(value, np.ndarray) if type(value) is not np.ndarray else value
+        return value
     if isinstance(value, np.generic):
         raise TypeError(
             f"{path}: a {type(value).__name__} where an array is due; NumPy gives a scalar for an "

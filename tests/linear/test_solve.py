@@ -279,3 +279,21 @@ def test_errors_on_the_gpu():
     for method in ("lu", "qr"):
         with pytest.raises(np.linalg.LinAlgError, match="A is singular"):
             st.solve(cupy.zeros((3, 3)), cupy.ones(3), method=method)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+@pytest.mark.parametrize("method", ["cholesky", "lu", "qr", "jacobi", "gauss-seidel", "cg", "pcg"])
+def test_a_matrix_is_an_array(method):
+    a, b = definite(5), right_hand_side(5, 1)
+    matrix, column = np.matrix(a), np.matrix(b.reshape(5, 1))
+    x = st.solve(matrix, column, method=method)
+    assert type(x) is np.ndarray
+    np.testing.assert_array_equal(x, st.solve(a, b.reshape(5, 1), method=method))
+    np.testing.assert_array_equal(matrix, a)
+    np.testing.assert_array_equal(column[:, 0].A1, b.ravel())
+
+
+@pytest.mark.parametrize("method", ["jacobi", "cg", "pcg"])
+def test_a_product_and_no_right_hand_side(method):
+    diagonal = {} if method == "cg" else {"diagonal": np.ones(3)}
+    assert st.solve(lambda v: v, np.ones((3, 0)), method=method, **diagonal).shape == (3, 0)

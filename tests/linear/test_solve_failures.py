@@ -2,6 +2,7 @@
 
 import pickle
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 from linear_systems import ITERATIVE, NAMESPACES, definite, right_hand_side
@@ -99,6 +100,19 @@ CASES = [
     (lambda v: v, ONES, {"method": "jacobi"}, TypeError, "diagonal: missing; method='jacobi' with"),
     (lambda v: v[:2], ONES, {"method": "cg"}, ValueError, r"A: returned \(2,\) for a vector of"),
     (lambda v: v * 1j, ONES, {"method": "cg"}, TypeError, "A: returned complex128"),
+    (None, ONES, {"method": "cg"}, TypeError, "A: None; allowed is an array"),
+    (EYE, None, {}, TypeError, "b: None; allowed is an array"),
+    ([[1, 2], [3]], ONES, {}, ValueError, r"A: \[\[1, 2\], \[3\]\] is no array"),
+    (np.diag([1, np.nan, 1]), ONES, {"method": "jacobi"}, ValueError, "A: holds inf or NaN"),
+    (np.diag([1, np.nan, 1]), ONES, {"method": "gauss-seidel"}, ValueError, "A: holds inf or NaN"),
+    (lambda v: v.astype(object), ONES, {"method": "cg"}, TypeError, "A: returned object; allowed"),
+    (lambda v: v.astype(str), ONES, {"method": "cg"}, TypeError, "A: returned <U32; allowed"),
+    (np.array, np.ma.ones(3), {"method": "cg"}, ValueError, "b: a masked array"),
+    (np.ma.array, ONES, {"method": "cg"}, TypeError, "the answer of A: a masked array"),
+    (strict.asarray, ONES, {"method": "cg"}, TypeError, "A: returned a Array; allowed is ndarray"),
+    (EYE * 1e-310, ONES, {}, LinAlgError, "x is out of the range of float64"),
+    (EYE * 1e-310, ONES, {"method": "lu"}, LinAlgError, "x is out of the range of float64"),
+    (EYE * 1e-310, ONES, {"method": "qr"}, LinAlgError, "x is out of the range of float64"),
     (
         lambda v: v,
         ONES,

@@ -27,6 +27,11 @@ def factor_and_solve(
         from steepest.linear import lapack
 
         x, rcond = lapack.METHODS[method](a, b, overwrite_a, overwrite_b)
+        if not np.isfinite(x).all():
+            raise np.linalg.LinAlgError(
+                f"x is out of the range of {x.dtype}: the reciprocal condition number of A is "
+                f"{rcond:.3g}; scale A or b"
+            )
         _warn_if_ill_conditioned(method, rcond, system.eps)
         return x, _info(method, rcond)
     if array_api_compat.is_cupy_array(a):

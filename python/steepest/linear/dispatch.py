@@ -199,4 +199,7 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
         if method == "pcg":
             precondition = make_preconditioner(system, options["preconditioner"], omega)
         x = krylov.conjugate_gradients(system, progress, precondition)
-    return x, progress.info(method)
+    info, xp, a = progress.info(method), system.xp, system.a
+    if not info.success and a is not None and not bool(xp.all(xp.isfinite(a))):
+        raise ValueError("A: holds inf or NaN; allowed are finite values")
+    return x, info

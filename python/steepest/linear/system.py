@@ -9,6 +9,9 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from steepest import check
+from steepest.arrays import plain
+
 Array = Any
 Product = Callable[[Array], Array]
 
@@ -49,6 +52,8 @@ class System:
         def apply(x: Array) -> Array:
             if x.ndim == 1:
                 return self._checked(function(_own(self.xp, x)), x.shape, name)
+            if x.shape[1] == 0:
+                return x
             parts = [
                 self._checked(function(_own(self.xp, x[:, k])), x[:, k].shape, name)
                 for k in range(x.shape[1])
@@ -61,9 +66,13 @@ class System:
         if getattr(y, "shape", None) != shape:
             seen = getattr(y, "shape", type(y).__name__)
             raise ValueError(f"{name}: returned {seen} for a vector of shape {shape}")
-        if self.xp.isdtype(y.dtype, "complex floating"):
+        y = plain(f"the answer of {name}", y)
+        if not isinstance(y, type(self.b)):
+            kind, allowed = type(y).__name__, type(self.b).__name__
+            raise TypeError(f"{name}: returned a {kind}; allowed is {allowed}, as b is")
+        if not self.xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
             raise TypeError(f"{name}: returned {y.dtype}; allowed is a real dtype")
-        return self.xp.astype(self.xp.asarray(y), self.dtype)
+        return self.xp.astype(y, self.dtype)
 
 
 def _own(xp: Any, x: Array) -> Array:
@@ -74,15 +83,15 @@ def _own(xp: Any, x: Array) -> Array:
 def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) -> System:
     """Check the arguments in order and convert them; nothing of the user's is written."""
     product = user_product(a)
+    for name, value in (("A", a), ("b", b)):
+        if value is None:
+            raise TypeError(f"{name}: None; allowed is an array")
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
     for name, value in given.items():
         if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
             raise ValueError(f"{name}: a masked array, whose mask would be ignored; pass its .data")
-    arrays = {
-        name: native(np.asarray(value) if isinstance(value, (list, tuple, float, int)) else value)
-        for name, value in given.items()
-        if value is not None
-    }
+    given = {name: plain(name, value) for name, value in given.items() if value is not None}
+    arrays = {name: native(from_numbers(name, value)) for name, value in given.items()}
     try:
         xp = array_api_compat.array_namespace(*arrays.values())
     except TypeError as error:
@@ -105,12 +114,22 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         ready.get("x0"),
         lambda x: matrix @ x,
         ready.get("diagonal"),
-        owns_a=matrix is not given["A"],
-        owns_b=ready["b"] is not b,
+        owns_a=matrix is not given.get("A"),
+        owns_b=ready["b"] is not given["b"],
     )
     if product is not None:
         system.times = system.columns(product, "A")
     return system
+
+
+def from_numbers(name: str, value: Any) -> Array:
+    """An array of a Python number, or of nested lists of them; another value as it is."""
+    if not isinstance(value, (list, tuple, float, int)):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {check.shown(value)} is no array: {error}") from error
 
 
 def native(a: Array) -> Array:
