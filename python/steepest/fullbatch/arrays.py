@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from steepest import check
+from steepest.arrays import plain
+
 Array = Any  # a NumPy or CuPy array, or one of another array namespace
 
 __all__ = [
@@ -51,10 +54,11 @@ def start_point(name: str, x0: Array) -> Array:
 
     Integers become float64, as SciPy has it.
     """
+    x0 = plain(name, x0)
     try:
         xp = namespace(x0)
     except TypeError:
-        x0 = np.asarray(x0)
+        x0 = as_array(name, x0)
         xp = namespace(x0)
     if isinstance(x0, np.ndarray):
         x0 = x0.astype(x0.dtype.newbyteorder("="), copy=False)
@@ -73,6 +77,14 @@ def start_point(name: str, x0: Array) -> Array:
     return xp.asarray(x0, copy=True)
 
 
+def as_array(name: str, value: Any) -> np.ndarray:
+    """A NumPy array of numbers that come in another way, in lists say."""
+    try:
+        return np.asarray(plain(name, value))
+    except ValueError as error:  # of lists of different lengths
+        raise ValueError(f"{name}: {check.shown(value)} is no array: {error}") from error
+
+
 def empty_like(a: Array) -> Array:
     """An array like `a`, its elements not set."""
     return np.empty_like(a) if type(a) is np.ndarray else namespace(a).empty_like(a)
@@ -87,6 +99,7 @@ def scalar(name: str, value: Any) -> float:
     """The real number in `value`, a Python number or an array of one element."""
     if isinstance(value, float):  # a NumPy float64 too
         return float(value)
+    value = plain(name, value)
     if hasattr(value, "shape") and math.prod(value.shape) != 1:
         raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
     if hasattr(value, "shape") and value.shape != ():
@@ -100,13 +113,15 @@ def scalar(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None
+    except OverflowError as error:  # an integer of hundreds of digits
+        raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
 
 def vector(name: str, value: Array, like: Array) -> Array:
     """`value` as an array with the library, shape and dtype of `like`; a view where it is one."""
     if isinstance(like, np.ndarray):
-        if not isinstance(value, np.ndarray):
-            value = np.asarray(value)
+        if type(value) is not np.ndarray:
+            value = as_array(name, value)
         if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
             return value
     elif not hasattr(value, "shape") or not isinstance(value, type(like)):

@@ -77,8 +77,11 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
             pairs = [tuple(pair) for pair in bounds]
         except TypeError:
             raise TypeError(f"bounds: {check.shown(bounds)}; {allowed}") from None
-        if len(pairs) != n or any(len(pair) != 2 for pair in pairs):
+        if len(pairs) != n:
             raise ValueError(f"bounds: {len(pairs)} entries; {allowed} of x0")
+        for i, pair in enumerate(pairs):
+            if len(pair) != 2:
+                raise ValueError(f"bounds[{i}]: {check.shown(pair)}; allowed is a pair (low, high)")
         try:
             low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
             high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)

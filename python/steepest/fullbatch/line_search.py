@@ -11,7 +11,7 @@ from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, start_point, vector
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
-from steepest.fullbatch.search import End, Trial, finite
+from steepest.fullbatch.search import UNBOUNDED, End, Trial, finite
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def line_search(
     Parameters
     ----------
     fun : callable
-        fun(x) -> f; inf or NaN says that x is outside the domain. x is the function's own.
+        fun(x) -> f; inf or NaN says that x is outside the domain, -inf that f is unbounded below.
+        x is the function's own.
     jac : callable or None
         jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
     x, direction : array, shape (n,)
@@ -94,12 +95,16 @@ def line_search(
         search = exact(f0, slope0, step, eps=line.eps)
     told: list[Trial] = []
     step = next(search)
+    end: End
     try:
         while True:
             told.append(line.trial(step, slopes=rule == "wolfe"))
+            if told[-1].f == -math.inf:
+                end = End(step, UNBOUNDED)
+                break
             step = search.send(told[-1][1:])
     except StopIteration as stop:
-        end: End = stop.value
+        end = stop.value
     return line.result(end, told, f0, slope0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,8 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        x, fun, jac, nfev (differences included), njev, nit, success, message, status: 0 converged,
+        x, fun, jac (NaN where equal bounds leave no room for differences),
+        nfev (differences included), njev, nit, success, message, status: 0 converged,
         1 a limit reached, 2 no lower point found, 3 not finite, 4 unbounded below, 99 called off;
         for "newton" nhev, for "bfgs" hess_inv.
 
@@ -140,6 +142,8 @@ def minimize(
     run(solver, objective, further, evaluations, report, verbose)
     result = solver.result()
     result.nfev, result.njev = objective.nfev, objective.njev
+    if solver.box is not None and objective.by_differences:  # no step could be taken there
+        result.jac[solver.box.lower == solver.box.upper] = math.nan
     return result
 
 

@@ -122,6 +122,8 @@ class Newton(Minimizer):
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
+        if n == 1 and type(self._w) is np.ndarray and np.size(hess) == 1:
+            hess = np.reshape(hess, (1, 1))
         h = vector("hess", hess, xp.broadcast_to(like, (n, n)))
         h = xp.asarray(h, copy=True)
         size = float(xp.max(xp.abs(h)))

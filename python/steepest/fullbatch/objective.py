@@ -37,6 +37,11 @@ class Objective:
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
 
+    @property
+    def by_differences(self) -> bool:
+        """Whether the gradient comes from values of `fun`."""
+        return isinstance(self._jac, str)
+
     def sharpen(self) -> bool:
         """Take central differences in the place of forward ones; False if there are none."""
         forward = isinstance(self._jac, str) and self._jac == "2-point"

@@ -1,0 +1,67 @@
+"""Starts and answers that are no plain arrays, and values that are no plain numbers."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import steepest as st
+
+START, MASKED = np.zeros(3), np.ma.masked_array(np.ones(3), [0, 1, 0])
+
+
+def fun(x):
+    return ((x - 1) ** 2).sum()
+
+
+def jac(x):
+    return 2 * (x - 1)
+
+
+@pytest.mark.parametrize(
+    ("x0", "options", "error", "message"),
+    [
+        (MASKED, {}, TypeError, "x0: a masked array, whose mask would be ignored"),
+        ([[1], [1, 2]], {}, ValueError, r"x0: \[\[1\], \[1, 2\]\] is no array"),
+        (START, {"jac": lambda x: MASKED}, TypeError, r"jac\(x\): a masked array"),
+        (START, {"jac": lambda x: [[1], [1, 2]]}, ValueError, r"jac\(x\): .* is no array"),
+        (START, {"fun": lambda x: np.ma.masked}, TypeError, r"fun\(x\): a masked array"),
+        (START, {"fun": lambda x: 10**400}, ValueError, r"fun\(x\): 1000.*: int too large"),
+        (START, {"bounds": [(0, 1, 2)] * 3}, ValueError, r"bounds\[0\]: \(0, 1, 2\); allowed is a"),
+        (START, {"bounds": [(0, 1), (0,), (0, 1)]}, ValueError, r"bounds\[1\]: \(0,\); allowed"),
+    ],
+)
+def test_what_is_refused(x0, options, error, message):
+    with pytest.raises(error, match=message):
+        st.minimize(x0=x0, **{"fun": fun, "jac": jac, **options})
+
+
+@pytest.mark.parametrize("hess", [2.0, [2.0], [[2.0]]])
+def test_a_hessian_of_one_variable_may_be_a_number(hess):
+    res = st.minimize(fun, 0.0, jac=jac, hess=lambda x: hess, method="newton")
+    assert res.success and res.nit == 1
+
+
+def test_bounds_of_any_width_are_quiet():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        res = st.minimize(fun, START, jac=jac, bounds=[(-1e308, 1e308)] * 3)
+    np.testing.assert_allclose(res.x, 1)
+
+
+def test_an_unknown_derivative_is_nan():
+    bounds = [(0.5, 0.5), (None, None), (0, 0.5)]
+    res = st.minimize(fun, START, bounds=bounds)
+    np.testing.assert_allclose(res.x, [0.5, 1, 0.5], atol=1e-6)
+    np.testing.assert_array_equal(np.isnan(res.jac), [True, False, False])  # as SciPy's
+    assert not np.isnan(st.minimize(fun, START, jac=jac, bounds=bounds).jac).any()
+
+
+@pytest.mark.parametrize("rule", ["wolfe", "armijo", "exact"])
+def test_minus_infinity_ends_a_line_search(rule):
+    def falls(x):
+        return -np.inf if x[0] > 0.5 else fun(x)
+
+    res = st.line_search(falls, jac, START, -jac(START), rule=rule)
+    assert (res.success, res.step, res.fun, res.nfev) == (False, 1.0, -np.inf, 2)
+    assert "falls without bound" in res.message
