@@ -18,9 +18,23 @@ from steepest.nlls.result import LeastSquaresResult
 class LeastSquares:
     """`least_squares` inside out: it asks for one point after another, the loop is yours.
 
-    Parameters are those of `least_squares`. `x` is the point at which it wants to know more (a
-    copy), once `done` the answer. An error or interrupt in your loop leaves it as it was.
+    `x` is the point at which it wants to know more (a copy), once `done` the answer. An error or
+    interrupt in your loop leaves it as it was.
 
+    Parameters
+    ----------
+    x0 : array_like, shape (n,)
+        The start, NumPy or CuPy; float32 is computed in float32.
+    method, linear_solver, damping, x_scale, loss, f_scale, bounds, ftol, xtol, gtol, max_nfev
+        As `least_squares`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments of another kind, shape or range, as `least_squares`.
+
+    Examples
+    --------
     >>> import numpy as np, steepest as st
     >>> s = st.LeastSquares([-2.0, 1.0])
     >>> while not s.done:
@@ -92,7 +106,14 @@ class LeastSquares:
 
     def tell(self, f: Any, jac: Any) -> None:
         """Residuals at `x`, (m,), and their Jacobian there: an (m, n) array, or a callable of x
-        that is called only if the point is accepted."""
+        that is called only if the point is accepted.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For residuals or a Jacobian of another kind or shape, or not finite at the start; the
+            point stays to be told.
+        """
         solver = self._solver = settle(self._solver, f)
         if not callable(jac):
             solver.set_look_ahead(False)

@@ -51,12 +51,21 @@ def check_jacobian(
         Residuals (m,) and Jacobian (m, n), as for `least_squares`.
     x : array_like, (n,)
         Where; a point without zeros and other special values shows most.
+    args, kwargs : tuple, dict
+        Further arguments of fun and jac.
+
+    Returns
+    -------
+    JacobianCheck
+        The entry where they differ most, and by how much; prints as a line.
 
     Raises
     ------
     ValueError
         Shapes that do not fit, or residuals that are not finite at x.
 
+    Examples
+    --------
     >>> import numpy as np, steepest as st
     >>> check = st.check_jacobian(lambda x: x**2, lambda x: np.diag([2, 3] * x), [1.0, 2.0])
     >>> print(check)
