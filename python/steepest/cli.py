@@ -24,6 +24,7 @@ DESCRIPTION = "Fused optimizer steps, least squares and full-batch methods on ar
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="steepest", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"steepest {_cpu.version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         app = importlib.import_module(module)

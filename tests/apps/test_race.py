@@ -132,7 +132,7 @@ def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
     ("args", "message"),
     [
         (["x^2"], '"^" is not a power'),
-        (["x + z"], "'z' is neither"),
+        (["x + z"], "'z': a formula here is of x and y"),
         (["__import__('os')"], "no function '__import__'"),
         (["log(x)"], "start (-4, 3): the function or its gradient has no finite value"),
         (["bowl", "--x", "3", "1"], "x from 3.0 to 1.0: the first must be the smaller"),
@@ -158,3 +158,39 @@ def test_list(capsys):
     assert main(["race", "--list"]) == 0
     said = capsys.readouterr().out
     assert all(name in said for name in (*NAMED, *FIRST_ORDER, *SECOND_ORDER))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch"], "character 5: 'nosuch': a formula here is of x and y; named surfaces: bowl, "),
+        (["x + z"], "character 9: 'z': a formula here is of x and y"),
+        (["-o", "adam", "bowl"], "-o: 'bowl' is a surface; it stands before -o"),
+        (["-o", "adam:lr=abc"], "-o adam:lr=abc: lr: 'abc' is a str"),
+        (
+            ["-o", "newton", "bfgs:line_search=best"],
+            "-o bfgs:line_search=best: line_search: 'best'",
+        ),
+    ],
+)
+def test_what_went_wrong_is_named(arguments, message, tmp_path, capsys):
+    out = tmp_path / "race.png"
+    assert main(["race", *arguments, "--out", str(out)]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_table_says_why_a_path_ended_only_where_one_did(tmp_path, capsys):
+    out = str(tmp_path / "race.png")
+    main(["race", "bowl", "-o", "adam", "--steps", "5", "--out", out])
+    assert "ended" not in capsys.readouterr().out
+    main(["race", "bowl", "-o", "sgd:lr=100", "--steps", "20", "--out", out])
+    told = capsys.readouterr().out
+    assert "ended early" in told and "diverged" in told
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"steepest {st.__version__}\n"

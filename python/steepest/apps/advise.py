@@ -121,6 +121,7 @@ def ask(args: argparse.Namespace) -> Problem:
             except ValueError as error:
                 print(error)
             except EOFError:
+                print()  # the question's line has not ended
                 raise ValueError(f"--{name} is missing: {text}") from None
     return Problem(**known)
 
@@ -153,7 +154,8 @@ def show(answer: Answer) -> None:
     else:
         print(answer.code)
     console.print()
-    numbers = Table(title=Text(answer.rests_on), title_justify="left")
+    console.print(Text(f"{answer.rests_on}."))
+    numbers = Table()
     numbers.add_column("method")
     numbers.add_column("took")
     for name, took in answer.numbers:

@@ -36,11 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"such as adam or momentum:lr=0.01,momentum=0.8; default: {' '.join(DEFAULT)}",
     )
     add("--out", default="race.png", help="file to write, .png, .gif or .html; default race.png")
-    add("--view", choices=("contour", "surface"), default="contour")
+    add("--view", choices=("contour", "surface"), default="contour", help="default contour")
     add("--steps", type=int, default=200, help="gradient evaluations at most; default 200")
-    add("--start", type=float, nargs=2, metavar=("X", "Y"))
-    add("--x", type=float, nargs=2, metavar=("FROM", "TO"), dest="x_limits")
-    add("--y", type=float, nargs=2, metavar=("FROM", "TO"), dest="y_limits")
+    pair: dict[str, Any] = {"type": float, "nargs": 2}
+    add("--start", metavar=("X", "Y"), help="where every path starts", **pair)
+    add("--x", metavar=("FROM", "TO"), dest="x_limits", help="the part shown, along x", **pair)
+    add("--y", metavar=("FROM", "TO"), dest="y_limits", help="the part shown, along y", **pair)
     add("--fps", type=float, default=20.0, help="frames a second of a GIF; default 20")
     add("--list", action="store_true", help="list surfaces and optimizers, and stop")
 
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
 def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Path]]:
     """Check everything, then run every entry."""
     from steepest.apps.races.race_paths import parse_entry, run
-    from steepest.apps.races.surfaces import find_surface
+    from steepest.apps.races.surfaces import NAMED, find_surface
 
     if out.suffix.lower() not in KINDS:
         raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
@@ -74,10 +75,18 @@ def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Pat
         raise ValueError(f"--steps {args.steps}: allowed are 1 to 100000")
     if not 0 < args.fps <= 50:
         raise ValueError(f"--fps {args.fps:g}: allowed is above 0, at most 50")
+    if args.optimizers[-1] in NAMED:
+        raise ValueError(f"-o: {args.optimizers[-1]!r} is a surface; it stands before -o")
     entries = [parse_entry(text) for text in args.optimizers]
     pairs = (tuple(pair) if pair else None for pair in (args.x_limits, args.y_limits, args.start))
     surface = find_surface(args.surface, *pairs)
-    return surface, [run(entry, surface, args.steps) for entry in entries]
+    paths = []
+    for text, entry in zip(args.optimizers, entries, strict=True):
+        try:
+            paths.append(run(entry, surface, args.steps))
+        except (ValueError, TypeError) as error:  # of an option's value
+            raise ValueError(f"-o {text}: {error}") from None
+    return surface, paths
 
 
 def save(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: float) -> None:
@@ -99,12 +108,14 @@ def save(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: flo
 
 def show_results(surface: Surface, paths: list[Path]) -> None:
     """A table: where everyone got to, the lowest first."""
-    rows: list[tuple[Any, ...]] = [("optimizer", "f", "x, y", "evaluations", "")]
+    rows: list[tuple[Any, ...]] = [("optimizer", "f", "x, y", "evaluations", "ended early")]
     for path in sorted(paths, key=lambda path: float(path.values[-1])):
         x, y = path.points[-1]
         at = f"{x:.4g}, {y:.4g}"
         ended = "" if path.ended.startswith("after") else path.ended
         rows.append((path.label, f"{path.values[-1]:.4g}", at, f"{path.spent[-1]:.0f}", ended))
+    if not any(row[-1] for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
     print_table(surface.title, rows)
 
 

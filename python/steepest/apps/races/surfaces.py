@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.fits.formula import parse, to_sympy
+from steepest.apps.fits.formula import FUNCTIONS, parse, to_sympy
 
 __all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
 
@@ -152,7 +153,12 @@ def compile_surface(
 
     checked = parse(formula if "=" in formula else f"f = {formula}")
     x, y = sympy.symbols("x y", real=True)
-    expression = to_sympy(checked, checked.tree, {"x": x, "y": y, "pi": sympy.pi})
+    symbols = {"x": x, "y": y, "pi": sympy.pi}
+    for node in ast.walk(checked.tree):
+        if isinstance(node, ast.Name) and node.id not in {*symbols, *FUNCTIONS}:
+            what = f"{node.id!r}: a formula here is of x and y; named surfaces: {', '.join(NAMED)}"
+            raise checked.error(node, what)
+    expression = to_sympy(checked, checked.tree, symbols)
     slopes = [expression.diff(v) for v in (x, y)]
     curvatures = [[slope.diff(v) for v in (x, y)] for slope in slopes]
     modules = ["scipy", "numpy"]
