@@ -234,3 +234,14 @@ def test_a_missing_package_is_named(here, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sympy", None)
     assert fit(FORMULA, *START) == 2
     assert "pip install 'steepest[demo]'" in capsys.readouterr().err
+
+
+def test_an_indeterminate_error_is_no_infinity_in_the_picture(here):
+    from steepest.apps.fits.fit_plot import title
+    from steepest.apps.fits.fitting import Request, fit_table
+    from steepest.apps.fits.formula import parse
+    from steepest.apps.fits.table import read_table
+
+    request = Request(parse("y = a*x + b*x"), {"a": 1.0, "b": 1.0})
+    told = title(fit_table(read_table("data.csv"), request))
+    assert told.count("(error indeterminate)") == 2

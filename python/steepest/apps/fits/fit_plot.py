@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from textwrap import fill
 from typing import Any
 
@@ -43,8 +44,13 @@ def save_plot(fitted: Fitted, path: str) -> None:
 
 def title(fitted: Fitted) -> str:
     """The formula, and below it each parameter with its standard error."""
+
+    def spread(error: float, free: bool) -> str:
+        known = f" ± {error:.2g}" if math.isfinite(error) else " (error indeterminate)"
+        return known if free else " (fixed)"
+
     values = [
-        f"{name} = {value:.5g}" + (f" ± {error:.2g}" if free else " (fixed)")
+        f"{name} = {value:.5g}{spread(error, free)}"
         for name, value, error, free in zip(
             fitted.request.start, fitted.parameters, fitted.stderr, fitted.free, strict=True
         )
