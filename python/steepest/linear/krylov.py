@@ -60,6 +60,8 @@ def _positive(
     """uᵀv of each column, which is positive where the operator between them is definite."""
     with np.errstate(over="ignore", invalid="ignore"):
         product = system.xp.vecdot(u, v, axis=-u.ndim)
+    if product.ndim == 0 and 0 < float(product) < np.inf:
+        return product
     values = progress.columns(product)
     wrong = progress.active & ~((values > 0) & (values < np.inf))
     if wrong.any():

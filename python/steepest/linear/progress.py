@@ -56,6 +56,9 @@ class Progress:
 
     def __post_init__(self) -> None:
         self.eps = self.system.eps
+        # A square from here on has all its digits.
+        xp = self.system.xp
+        self.least_square = float(xp.finfo(self.system.dtype).smallest_normal) / self.eps
         floor = self.system.b.shape[0] ** 0.5 * self.eps
         self.tolerance = np.maximum(max(self.rtol, floor) * self.norms(self.system.b), self.atol)
 
@@ -71,8 +74,7 @@ class Progress:
         xp = self.system.xp
         with np.errstate(over="ignore"):
             squares = self.columns(xp.vecdot(r, r, axis=-r.ndim))
-        least = float(xp.finfo(r.dtype).smallest_normal) / self.eps
-        if r.shape[0] == 0 or ((squares > least) & np.isfinite(squares)).all():
+        if r.shape[0] == 0 or ((squares > self.least_square) & np.isfinite(squares)).all():
             return np.sqrt(squares)
         largest = self.columns(xp.max(xp.abs(r), axis=0))
         largest[largest == 0] = 1
