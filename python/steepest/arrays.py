@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from steepest import check
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "like", "plain"]
+__all__ = ["as_gradient", "as_parameter", "from_numbers", "like", "plain"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -24,6 +25,14 @@ def plain(path: str, value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
     return np.ndarray.view(value, np.ndarray)
+
+
+def from_numbers(path: str, value: Any) -> Array:
+    """A NumPy array of numbers that come in another way, in lists say."""
+    try:
+        return np.asarray(plain(path, value))
+    except ValueError as error:  # of lists of different lengths
+        raise ValueError(f"{path}: {check.shown(value)} is no array: {error}") from error
 
 
 def view(path: str, value: Any) -> Array:

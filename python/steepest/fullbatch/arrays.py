@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from steepest import check
-from steepest.arrays import plain
+from steepest.arrays import from_numbers, plain
 
 Array = Any  # a NumPy or CuPy array, or one of another array namespace
 
@@ -58,7 +58,7 @@ def start_point(name: str, x0: Array) -> Array:
     try:
         xp = namespace(x0)
     except TypeError:
-        x0 = as_array(name, x0)
+        x0 = from_numbers(name, x0)
         xp = namespace(x0)
     if isinstance(x0, np.ndarray):
         x0 = x0.astype(x0.dtype.newbyteorder("="), copy=False)
@@ -75,14 +75,6 @@ def start_point(name: str, x0: Array) -> Array:
     if not bool(xp.all(xp.isfinite(x0))):
         raise ValueError(f"{name}: an element is not finite; allowed is a finite start")
     return xp.asarray(x0, copy=True)
-
-
-def as_array(name: str, value: Any) -> np.ndarray:
-    """A NumPy array of numbers that come in another way, in lists say."""
-    try:
-        return np.asarray(plain(name, value))
-    except ValueError as error:  # of lists of different lengths
-        raise ValueError(f"{name}: {check.shown(value)} is no array: {error}") from error
 
 
 def empty_like(a: Array) -> Array:
@@ -121,7 +113,7 @@ def vector(name: str, value: Array, like: Array) -> Array:
     """`value` as an array with the library, shape and dtype of `like`; a view where it is one."""
     if isinstance(like, np.ndarray):
         if type(value) is not np.ndarray:
-            value = as_array(name, value)
+            value = from_numbers(name, value)
         if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
             return value
     elif not hasattr(value, "shape") or not isinstance(value, type(like)):

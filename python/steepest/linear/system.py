@@ -9,11 +9,11 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from steepest import check
-from steepest.arrays import plain
+from steepest.arrays import from_numbers, plain
 
 Array = Any
 Product = Callable[[Array], Array]
+PYTHON = (list, tuple, float, int)  # what may hold numbers instead of an array
 
 
 @dataclass
@@ -91,7 +91,10 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
             raise ValueError(f"{name}: a masked array, whose mask would be ignored; pass its .data")
     given = {name: plain(name, value) for name, value in given.items() if value is not None}
-    arrays = {name: native(from_numbers(name, value)) for name, value in given.items()}
+    arrays = {
+        name: native(from_numbers(name, value) if isinstance(value, PYTHON) else value)
+        for name, value in given.items()
+    }
     try:
         xp = array_api_compat.array_namespace(*arrays.values())
     except TypeError as error:
@@ -120,16 +123,6 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     if product is not None:
         system.times = system.columns(product, "A")
     return system
-
-
-def from_numbers(name: str, value: Any) -> Array:
-    """An array of a Python number, or of nested lists of them; another value as it is."""
-    if not isinstance(value, (list, tuple, float, int)):
-        return value
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {check.shown(value)} is no array: {error}") from error
 
 
 def native(a: Array) -> Array:
