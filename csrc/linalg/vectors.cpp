@@ -122,6 +122,7 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
                                       " outs; allowed are at most " + std::to_string(max_outs));
   const int64_t blocks = (n + vector_block - 1) / vector_block;
   const bool streamed = (rows.count + outs.count) * n * size_of(pass.dtype) > streamed_above;
+  if (blocks == 1) return pass.kernel.combine(coefficients, rows, outs, 0, n, streamed);
 #pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
   for (int64_t b = 0; b < blocks; ++b)
     pass.kernel.combine(coefficients, rows, outs, b * vector_block,
