@@ -12,6 +12,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   steepest::bind_updates(m);
   steepest::bind_linear(m);
   steepest::bind_vectors(m);
+  steepest::bind_cg_vectors(m);
   steepest::bind_pairs(m);
   steepest::bind_nlls(m);
 }

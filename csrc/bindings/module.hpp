@@ -4,12 +4,13 @@
 
 namespace steepest {
 
-void bind_linear(pybind11::module_& m);   // sweeps over dense systems
-void bind_nlls(pybind11::module_& m);     // the least-squares solver
-void bind_pairs(pybind11::module_& m);    // what L-BFGS keeps
-void bind_stream(pybind11::module_& m);   // memory yardstick of the benchmarks
-void bind_threads(pybind11::module_& m);  // thread policy, floating-point mode
-void bind_updates(pybind11::module_& m);  // plans, rules, SIMD level
-void bind_vectors(pybind11::module_& m);  // vector kernels of the full-batch methods
+void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
+void bind_linear(pybind11::module_& m);      // sweeps over dense systems
+void bind_nlls(pybind11::module_& m);        // the least-squares solver
+void bind_pairs(pybind11::module_& m);       // what L-BFGS keeps
+void bind_stream(pybind11::module_& m);      // memory yardstick of the benchmarks
+void bind_threads(pybind11::module_& m);     // thread policy, floating-point mode
+void bind_updates(pybind11::module_& m);     // plans, rules, SIMD level
+void bind_vectors(pybind11::module_& m);     // vector kernels of the full-batch methods
 
 }  // namespace steepest

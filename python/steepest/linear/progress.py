@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -51,7 +52,7 @@ class Progress:
     atol: float
     maxiter: int
     callback: Callable[[Array], object] | None
-    history: list[NDArray[np.float64]] = field(default_factory=list)
+    history: list[list[float]] = field(default_factory=list)  # norms, a number for each column
     stopped: str = ""  # why the iteration ended without convergence
 
     def __post_init__(self) -> None:
@@ -59,28 +60,32 @@ class Progress:
         # A square from here on has all its digits.
         xp = self.system.xp
         self.least_square = float(xp.finfo(self.system.dtype).smallest_normal) / self.eps
-        floor = self.system.b.shape[0] ** 0.5 * self.eps
-        self.tolerance = np.maximum(max(self.rtol, floor) * self.norms(self.system.b), self.atol)
+        rtol = max(self.rtol, self.system.b.shape[0] ** 0.5 * self.eps)
+        self.tolerance = [max(rtol * norm, self.atol) for norm in self.norms(self.system.b)]
 
-    def columns(self, products: Array) -> NDArray[np.float64]:
-        """One number for each column, brought to the host, with an axis for the columns."""
+    def columns(self, products: Array) -> list[float]:
+        """One number for each column, brought to the host."""
         if products.ndim == 0:
-            return np.array([float(products)])
-        return np.array([float(products[k]) for k in range(products.shape[0])])
+            return [float(products)]
+        return [float(products[k]) for k in range(products.shape[0])]
 
-    def norms(self, r: Array) -> NDArray[np.float64]:
-        """2-norms of the columns, on the host; in units of the largest element where the squares
-        would overflow or lose digits."""
-        xp = self.system.xp
+    def squares(self, r: Array) -> list[float]:
+        """rᵀr of each column."""
         with np.errstate(over="ignore"):
-            squares = self.columns(xp.vecdot(r, r, axis=-r.ndim))
-        if r.shape[0] == 0 or ((squares > self.least_square) & np.isfinite(squares)).all():
-            return np.sqrt(squares)
-        largest = self.columns(xp.max(xp.abs(r), axis=0))
-        largest[largest == 0] = 1
+            return self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim))
+
+    def norms(self, r: Array, squares: list[float] | None = None) -> list[float]:
+        """2-norms of the columns, from their squares where they are known; in units of the largest
+        element where the squares would overflow or lose digits."""
+        if squares is None:
+            squares = self.squares(r)
+        if r.shape[0] == 0 or all(self.least_square < s < math.inf for s in squares):
+            return [math.sqrt(s) for s in squares]
+        xp = self.system.xp
+        largest = [value or 1.0 for value in self.columns(xp.max(xp.abs(r), axis=0))]
         unit = xp.asarray(largest if r.ndim == 2 else largest[0], dtype=r.dtype)
-        scaled = r / unit
-        return largest * np.sqrt(self.columns(xp.vecdot(scaled, scaled, axis=-r.ndim)))
+        squares = self.squares(r / unit)
+        return [value * math.sqrt(s) for value, s in zip(largest, squares, strict=True)]
 
     @property
     def nit(self) -> int:
@@ -88,32 +93,47 @@ class Progress:
 
     @property
     def converged(self) -> bool:
-        return not self.active.any()
+        return not any(self.active)
 
     @property
-    def active(self) -> NDArray[np.bool_]:
+    def active(self) -> list[bool]:
         """The columns that still iterate; a NaN never converges."""
-        active: NDArray[np.bool_] = ~(self.history[-1] <= self.tolerance)
-        return active
+        pairs = zip(self.history[-1], self.tolerance, strict=True)
+        return [not norm <= tolerance for norm, tolerance in pairs]
 
     @property
     def excess(self) -> float:
         """The largest residual, in units of its tolerance."""
-        active = self.active
-        return float(np.max(self.history[-1][active] / self.tolerance[active], initial=0.0))
+        active = np.array(self.active)
+        last, tolerance = np.array(self.history[-1]), np.array(self.tolerance)
+        return float(np.max(last[active] / tolerance[active], initial=0.0))
 
-    def record(self, norms: NDArray[np.float64]) -> bool:
+    def record(self, norms: list[float]) -> bool:
         """Note the residual norms of an iterate; True ends the iteration."""
         self.history.append(norms)
         if self.converged:
             return True
         # NaN and inf fail this too
-        if not (norms * self.eps <= self.history[0]).all():
-            finite = bool(np.isfinite(norms).all())
+        if not all(n * self.eps <= first for n, first in zip(norms, self.history[0], strict=True)):
+            finite = all(map(math.isfinite, norms))
             self.stopped = "it diverges" if finite else "the residual is no longer finite"
         elif self.nit >= self.maxiter:
             self.stopped = f"maxiter={self.maxiter} is reached"
         return bool(self.stopped)
+
+    def record_ordinary(self, square: float) -> bool:
+        """Note an iterate of one column by its rᵀr; False, and nothing is noted, where that calls
+        for `norms` or `record`: its digits are lost, or it ends the iteration."""
+        norm = math.sqrt(square)
+        if not (
+            self.least_square < square
+            and self.tolerance[0] < norm
+            and norm * self.eps <= self.history[0][0]
+            and len(self.history) < self.maxiter
+        ):
+            return False
+        self.history.append([norm])
+        return True
 
     def call(self, x: Array) -> bool:
         """Show the iterate to the user's callback; True where it ends the iteration."""
@@ -128,7 +148,7 @@ class Progress:
     def info(self, method: str) -> SolveInfo:
         """The verdict, worst column first in words."""
         residuals = np.array(self.history)
-        last = self.history[-1]
+        last = residuals[-1]
         worst = int(np.argmax(last - self.tolerance)) if last.size else 0
         size = "nothing to solve"
         if last.size:
@@ -145,7 +165,7 @@ class Progress:
 
     def _advice(self, column: int) -> str:
         """How many more iterations the present rate would take."""
-        recent = [float(norms[column]) for norms in self.history[-11:]]
+        recent = [norms[column] for norms in self.history[-11:]]
         if len(recent) < 2 or not 0 < recent[-1] < recent[0] < float("inf"):
             return ""
         rate = (recent[-1] / recent[0]) ** (1 / (len(recent) - 1))
