@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <utility>
 
 #include "bindings/lapack_capsules.hpp"
@@ -29,27 +28,25 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const Array& x0, py::tuple given) : given_(std::move(given)) {
-    core_ = std::make_unique<Core>(start_of(x0), options_of<T>(given_));
-  }
+  Solver(const Start<T>& x0, py::tuple given)
+      : given_(std::move(given)), core_(start_of(x0), options_of<T>(given_)) {}
   const py::tuple& options() const { return given_; }
 
   int tell_residual(const py::object& f, const py::object& rho) {
     const Busy busy(busy_);
     const Array held = array(f, "fun");
-    if (rho.is_none()) return phase(core_->tell_residual(held.data(), held.size()));
+    if (rho.is_none()) return phase(core_.tell_residual(held.data(), held.size()));
     const auto given = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(rho);
-    return phase(core_->tell_residual(held.data(), held.size(), given.data()));
+    return phase(core_.tell_residual(held.data(), held.size(), given.data()));
   }
 
   int tell_jacobian(const py::object& J) {
     const Busy busy(busy_);
-    const Array held = matrix(J, core_->m());
+    const Array held = matrix(J, core_.m());
     previous_ = std::exchange(kept_, held);
     nlls::Phase next{};
-    without_gil(core_->m(),
-                [&] { next = core_->tell_jacobian(held.data(), ld(held), rows(held)); });
-    if (core_->refused()) kept_ = previous_;  // the solver goes on with that one
+    without_gil(core_.m(), [&] { next = core_.tell_jacobian(held.data(), ld(held), rows(held)); });
+    if (core_.refused()) kept_ = previous_;  // the solver goes on with that one
     previous_ = py::object();
     return phase(next);
   }
@@ -57,36 +54,36 @@ class Solver {
   int tell_normal(double cost, const Array& JtJ, const Array& Jtf) {
     const Busy busy(busy_);
     need_lapack(0);
-    return phase(core_->tell_normal(cost, JtJ.data(), Jtf.data()));
+    return phase(core_.tell_normal(cost, JtJ.data(), Jtf.data()));
   }
 
   void begin_blocks() {
     const Busy busy(busy_);
-    core_->begin_blocks();
+    core_.begin_blocks();
   }
 
   bool add_block(const py::object& f, const py::object& J) {
     const Busy busy(busy_);
     const Array residual = array(f, "fun");
     const Array held = matrix(J, residual.size());
-    const linalg::Rows<T> block{held.data(), residual.size(), core_->n(),
+    const linalg::Rows<T> block{held.data(), residual.size(), core_.n(),
                                 ld(held),    rows(held),      residual.data()};
     bool wanted = true;
-    without_gil(residual.size(), [&] { wanted = core_->add_block(block); });
+    without_gil(residual.size(), [&] { wanted = core_.add_block(block); });
     return wanted;
   }
 
   int end_blocks(bool whole) {
     const Busy busy(busy_);
     need_lapack(0);
-    return phase(core_->end_blocks(whole));
+    return phase(core_.end_blocks(whole));
   }
 
   // The whole fit with jac(x) -> J, as in steepest.nlls.loop: see `run`.
   py::tuple run_exact(const py::object& fun, const py::object& jac, const py::object& watch) {
     Function J(jac);
     return run(*this, Function(fun), watch,
-               [&](const py::object&) { return owned(J(core_->point())); });
+               [&](const py::object&) { return owned(J(core_.point())); });
   }
 
   py::tuple run_differences(const py::object& fun, bool central, const py::object& rel_step,
@@ -98,29 +95,29 @@ class Solver {
                [&](const py::object& f) { return function.jacobian(f); });
   }
 
-  Array point() const { return array_of(core_->point().data(), core_->n()); }
-  Array fun() const { return array_of(core_->fun(), core_->m()); }
+  Array point() const { return array_of(core_.point().data(), core_.n()); }
+  Array fun() const { return array_of(core_.fun(), core_.m()); }
   py::tuple state(bool with_fun) const {
-    const T* weight = core_->jac_weight();
-    return state_of(*core_, with_fun ? py::object(fun()) : py::none(),
-                    weight ? py::object(array_of(weight, core_->m())) : py::none());
+    const T* weight = core_.jac_weight();
+    return state_of(core_, with_fun ? py::object(fun()) : py::none(),
+                    weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
-  py::tuple gram() { return gram_of(*core_); }
-  void set_look_ahead(bool on) { core_->set_look_ahead(on); }
-  void set_jacobian_error(double error) { core_->set_jacobian_error(error); }
-  void stop() { core_->stop(); }
-  const Core& core() const { return *core_; }
+  py::tuple gram() { return gram_of(core_); }
+  void set_look_ahead(bool on) { core_.set_look_ahead(on); }
+  void set_jacobian_error(double error) { core_.set_jacobian_error(error); }
+  void stop() { core_.stop(); }
+  const Core& core() const { return core_; }
 
   static bool ready(const py::handle& value, int ndim) {
     constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if (!Array::check_(value)) return false;
+    if (!holds<T>(value)) return false;
     const auto* fields = py::detail::array_proxy(value.ptr());
     return fields->nd == ndim && (fields->flags & aligned);
   }
 
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
   static Array array(const py::object& value, const char* what) {
-    if (ready(value, 1) && py::reinterpret_borrow<py::array>(value).strides(0) == sizeof(T)) {
+    if (ready(value, 1) && py::detail::array_proxy(value.ptr())->strides[0] == item) {
       return py::reinterpret_borrow<Array>(value);
     }
     const py::object read = py::module_::import("steepest.nlls.arrays")
@@ -137,8 +134,8 @@ class Solver {
                                        : py::module_::import("steepest.nlls.arrays")
                                              .attr("on_host")("jac", value, py::dtype::of<T>());
     Array J = py::reinterpret_borrow<Array>(read);
-    if (J.shape(0) != m || J.shape(1) != core_->n()) {
-      refuse_jacobian(J.shape(0), J.shape(1), m, core_->n());
+    if (J.shape(0) != m || J.shape(1) != core_.n()) {
+      refuse_jacobian(J.shape(0), J.shape(1), m, core_.n());
     }
     need_lapack(m);
     return J;
@@ -147,27 +144,29 @@ class Solver {
   // Rows or columns lie without gaps between their elements, and are a fixed stride apart.
   static bool readable(const Array& J) { return rows(J) || columns(J); }
   static bool rows(const Array& J) {
-    return J.strides(1) == item && J.strides(0) % item == 0 && J.strides(0) >= item * J.shape(1);
+    const auto *stride = J.strides(), *shape = J.shape();
+    return stride[1] == item && stride[0] % item == 0 && stride[0] >= item * shape[1];
   }
   static bool columns(const Array& J) {
-    return J.strides(0) == item && J.strides(1) % item == 0 && J.strides(1) >= item * J.shape(0);
+    const auto *stride = J.strides(), *shape = J.shape();
+    return stride[0] == item && stride[1] % item == 0 && stride[1] >= item * shape[0];
   }
   static int64_t ld(const Array& J) { return (rows(J) ? J.strides(0) : J.strides(1)) / item; }
   static constexpr py::ssize_t item = sizeof(T);
 
   void need_lapack(int64_t m) const {
-    if (linalg::needs_lapack(m, core_->n())) load_lapack();
+    if (linalg::needs_lapack(m, core_.n())) load_lapack();
   }
 
   template <class F>
   void without_gil(int64_t m, F&& work) {
-    if (m * core_->n() * core_->n() < work_without_gil) return work();
+    if (m * core_.n() * core_.n() < work_without_gil) return work();
     const py::gil_scoped_release released;
     work();
   }
 
   py::tuple given_;
-  std::unique_ptr<Core> core_;
+  Core core_;
   py::object kept_, previous_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
 };
@@ -176,7 +175,7 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = Solver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init<const typename S::Array&, py::tuple>());
+  c.def(py::init<const Start<T>&, py::tuple>());
   c.def_property_readonly("options", &S::options);
   c.def("tell_residual", &S::tell_residual, py::arg("f"), py::arg("rho") = py::none());
   c.def("tell_jacobian", &S::tell_jacobian);

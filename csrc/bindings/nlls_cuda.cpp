@@ -56,7 +56,7 @@ class CudaSolver {
   using Core = nlls::Solver<linalg::DenseCuda<T>>;
 
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
-  CudaSolver(int device, py::function stream, py::function allocate, const Array& x0,
+  CudaSolver(int device, py::function stream, py::function allocate, const Start<T>& x0,
              const nlls::Options<T>& options)
       : device_(device), streams_(device, std::move(stream)) {
     const cuda::OnDevice on(device_);
@@ -189,8 +189,8 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = CudaSolver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init([](int device, py::function stream, py::function allocate,
-                    const typename S::Array& x0, const py::tuple& options) {
+  c.def(py::init([](int device, py::function stream, py::function allocate, const Start<T>& x0,
+                    const py::tuple& options) {
     return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
                                options_of<T>(options));
   }));

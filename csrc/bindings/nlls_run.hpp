@@ -48,7 +48,7 @@ template <class T>
 bool plain(const pybind11::object& value) {
   using pybind11::detail::npy_api;
   constexpr int wanted = npy_api::NPY_ARRAY_ALIGNED_ | npy_api::NPY_ARRAY_C_CONTIGUOUS_;
-  if (!value || !pybind11::array_t<T>::check_(value)) return false;
+  if (!value || !holds<T>(value)) return false;
   const auto* fields = pybind11::detail::array_proxy(value.ptr());
   return fields->nd == 1 && (fields->flags & wanted) == wanted;
 }
@@ -63,7 +63,7 @@ T* unseen(const pybind11::object& value, int64_t n) {
 
 // The rounding unit of the numbers that a function of the user's gave; 0 where they have none.
 inline double rounding_of(const pybind11::object& f) {
-  if (pybind11::isinstance<pybind11::array_t<double>>(f)) {
+  if (holds<double>(f)) {
     return std::numeric_limits<double>::epsilon();
   }
   const auto arrays = pybind11::module_::import("steepest.nlls.arrays");

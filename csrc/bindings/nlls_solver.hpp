@@ -28,11 +28,27 @@ Enum choice(const char* name, std::string_view value,
 }
 
 template <class T>
-std::vector<T> vector_or_none(const pybind11::object& value) {
+std::vector<T> vector_or_none(const pybind11::handle& value) {
   namespace py = pybind11;
   if (value.is_none()) return {};
   const auto a = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(value);
   return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+// NumPy's description of T: there is one.
+template <class T>
+PyObject* description_of() {
+  static PyObject* const one = pybind11::dtype::of<T>().release().ptr();
+  return one;
+}
+
+// An array of T. The pointer is compared first: to compare what it says takes ten times as long.
+template <class T>
+bool holds(const pybind11::handle& value) {
+  namespace py = pybind11;
+  const bool plain = Py_TYPE(value.ptr()) == py::detail::npy_api::get().PyArray_Type_ &&
+                     py::detail::array_proxy(value.ptr())->descr == description_of<T>();
+  return plain || py::array_t<T>::check_(value);
 }
 
 // By NumPy's own function: pybind11's constructor around it takes as long again.
@@ -41,9 +57,9 @@ pybind11::array_t<T> array_of(const T* from, int64_t n) {
   namespace py = pybind11;
   const auto& numpy = py::detail::npy_api::get();
   const Py_intptr_t shape = n;
-  PyObject* made =
-      numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, py::dtype::of<T>().release().ptr(), 1,
-                                  &shape, nullptr, nullptr, 0, nullptr);
+  PyObject* description = py::handle(description_of<T>()).inc_ref().ptr();
+  PyObject* made = numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, description, 1, &shape, nullptr,
+                                               nullptr, 0, nullptr);
   if (!made) throw py::error_already_set();
   auto to = py::reinterpret_steal<py::array_t<T>>(made);
   std::memcpy(to.mutable_data(), from, static_cast<size_t>(n) * sizeof(T));
@@ -54,8 +70,11 @@ pybind11::array_t<T> array_of(const T* from, int64_t n) {
 // loss, f_scale, x_scale, lower, upper, last_jacobian.
 template <class T>
 nlls::Options<T> options_of(const pybind11::tuple& given) {
-  const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(given[i]); };
-  const auto number = [&](size_t i) { return pybind11::cast<double>(given[i]); };
+  const auto item = [&](size_t i) {
+    return pybind11::handle(PyTuple_GET_ITEM(given.ptr(), static_cast<Py_ssize_t>(i)));
+  };
+  const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(item(i)); };
+  const auto number = [&](size_t i) { return pybind11::cast<double>(item(i)); };
   using linalg::LinearSolver;
   using nlls::Loss;
   using nlls::Method;
@@ -78,17 +97,22 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
                          {"given", Loss::given}});
   o.damping = number(2);
   o.tolerances = {number(3), number(4), number(5)};
-  o.max_nfev = pybind11::cast<int64_t>(given[6]);
+  o.max_nfev = pybind11::cast<int64_t>(item(6));
   o.f_scale = number(8);
-  o.x_scale = vector_or_none<T>(given[9]);
-  o.lower = vector_or_none<T>(given[10]);
-  o.upper = vector_or_none<T>(given[11]);
-  o.last_jacobian = pybind11::cast<bool>(given[12]);
+  o.x_scale = vector_or_none<T>(item(9));
+  o.lower = vector_or_none<T>(item(10));
+  o.upper = vector_or_none<T>(item(11));
+  o.last_jacobian = pybind11::cast<bool>(item(12));
   return o;
 }
 
+// x0 may come as the user gave it, a view with gaps, say.
 template <class T>
-std::vector<T> start_of(const pybind11::array_t<T>& x0) {
+using Start = pybind11::array_t<T, pybind11::array::c_style | pybind11::array::forcecast |
+                                       pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_>;
+
+template <class T>
+std::vector<T> start_of(const Start<T>& x0) {
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
@@ -126,8 +150,8 @@ class Busy {
 template <class Core>
 pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind11::object& weight) {
   const int64_t n = c.n();
-  std::vector<int64_t> mask;
-  for (int64_t j = 0; j < n; ++j) mask.push_back(c.side(j));
+  std::vector<int64_t> mask(static_cast<size_t>(n));
+  for (int64_t j = 0; j < n; ++j) mask[static_cast<size_t>(j)] = c.side(j);
   return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n),
                               array_of(mask.data(), n), weight, c.cost(), c.optimality(), c.nfev(),
                               c.njev(), c.nit(), static_cast<int>(c.status()), c.lambda());

@@ -28,7 +28,6 @@ class Operator {
       rows_.jac_weight = jac_weight_.data();
       rows_.res_weight = res_weight_.data();
     }
-    Jv_.resize(static_cast<size_t>(rows.m));
   }
   void clear() { rows_ = Rows<T>{}; }
   bool empty() const { return rows_.m == 0; }
@@ -58,6 +57,7 @@ class Operator {
 
   // out = (weighted J)ᵀ (weighted J) v
   void product(const T* v, T* out, HostSpace<T>&) {
+    Jv_.resize(static_cast<size_t>(rows_.m));
     gemv(false, v, Jv_.data());
     weighted_transpose(Jv_.data(), out);
   }

@@ -124,7 +124,7 @@ class Cholesky {
   void gather(const NormalEquations<T>& normal, const std::vector<int64_t>& free) {
     const size_t n = free.size();
     for (size_t a = 0; a < n; ++a) {
-      const T* row = normal.H.data() + free[a] * normal.n;
+      const T* row = normal.H() + free[a] * normal.n;
       T* to = L_.data() + a * n;
       for (size_t b = 0; b < a; ++b) to[b] = row[free[b]] * scale_[a] * scale_[b];
       to[a] = 1;

@@ -32,15 +32,10 @@ class NormalEquations {
   // Without the matrix it is the gradient alone.
   NormalEquations(int64_t size, bool with_matrix, HostSpace<T>&)
       : n(size),
-        H(static_cast<size_t>(with_matrix ? n * n : 0)),
-        g_(static_cast<size_t>(n)),
-        norms2_(static_cast<size_t>(n)) {}
+        matrix_size_(with_matrix ? n * n : 0),
+        values_(static_cast<size_t>(matrix_size_ + 2 * n)) {}
 
-  void clear(HostSpace<T>&) {
-    std::fill(H.begin(), H.end(), T(0));
-    std::fill(g_.begin(), g_.end(), T(0));
-    std::fill(norms2_.begin(), norms2_.end(), T(0));
-  }
+  void clear(HostSpace<T>&) { std::fill(values_.begin(), values_.end(), T(0)); }
 
   void add(const Rows<T>& rows, HostSpace<T>& space) {
     if (n <= own_gram_n || rows.m * n * n <= own_gram_work) {
@@ -65,44 +60,48 @@ class NormalEquations {
   void add_gradient(const Rows<T>& rows, HostSpace<T>& space) {
     each_chunk(rows, own_chunk, space, [this](const T* J, int64_t ld, const T* f, int64_t m) {
       for (int64_t i = 0; i < m; ++i) {
-        for (int64_t j = 0; j < n; ++j) g_[static_cast<size_t>(j)] += f[i] * J[i * ld + j];
+        for (int64_t j = 0; j < n; ++j) g()[j] += f[i] * J[i * ld + j];
       }
     });
   }
 
   // The squared norms of the columns, before weights: from the rows, or from a diagonal that has
   // none.
-  void add_norms2(const Rows<T>& rows, HostSpace<T>&) { add_column_norms2(rows, norms2_.data()); }
+  void add_norms2(const Rows<T>& rows, HostSpace<T>&) { add_column_norms2(rows, norms2()); }
   void take_norms2(HostSpace<T>&) {
-    for (int64_t j = 0; j < n; ++j) norms2_[static_cast<size_t>(j)] = diagonal(j);
+    for (int64_t j = 0; j < n; ++j) norms2()[j] = diagonal(j);
   }
 
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set(const T* JtJ, const T* Jtf, HostSpace<T>& space) {
-    for (int64_t j = 0; j < n; ++j) std::copy_n(JtJ + j * n, j + 1, H.data() + j * n);
-    std::copy_n(Jtf, n, g_.data());
+    for (int64_t j = 0; j < n; ++j) std::copy_n(JtJ + j * n, j + 1, H() + j * n);
+    std::copy_n(Jtf, n, g());
     take_norms2(space);
   }
 
   // What the solver reads on the host is there already.
   void fetch(HostSpace<T>&) {}
-  const T* g() const { return g_.data(); }
-  T* g() { return g_.data(); }
-  const T* norms2() const { return norms2_.data(); }
+  // Lower triangle by rows (to LAPACK: upper triangle by columns).
+  const T* H() const { return values_.data(); }
+  T* H() { return values_.data(); }
+  const T* g() const { return values_.data() + matrix_size_; }
+  T* g() { return values_.data() + matrix_size_; }
+  const T* norms2() const { return g() + n; }
+  T* norms2() { return g() + n; }
 
-  std::vector<T> matrix(HostSpace<T>&) const { return H; }
+  std::vector<T> matrix(HostSpace<T>&) const { return {H(), H() + matrix_size_}; }
 
   // out = H v
   void product(const T* v, T* out, HostSpace<T>&) const {
     if (n > own_product_n) {
       int size = blas_int(n), one = 1;
       T unit = 1, zero = 0;
-      lapack<T>().symv(upper(), &size, &unit, const_cast<T*>(H.data()), &size, const_cast<T*>(v),
-                       &one, &zero, out, &one);
+      lapack<T>().symv(upper(), &size, &unit, const_cast<T*>(H()), &size, const_cast<T*>(v), &one,
+                       &zero, out, &one);
       return;
     }
     for (int64_t j = 0; j < n; ++j) {
-      const T* row = H.data() + j * n;
+      const T* row = H() + j * n;
       T sum = row[j] * v[j];
       for (int64_t k = 0; k < j; ++k) {
         sum += row[k] * v[k];
@@ -112,7 +111,7 @@ class NormalEquations {
     }
   }
 
-  T diagonal(int64_t j) const { return H[static_cast<size_t>(j * n + j)]; }
+  T diagonal(int64_t j) const { return H()[j * n + j]; }
 
   static char* upper() {
     static char letter = 'U';
@@ -120,14 +119,13 @@ class NormalEquations {
   }
 
   int64_t n;
-  std::vector<T> H;  // lower triangle by rows (to LAPACK: upper triangle by columns)
 
  private:
   // Columns J, J + ld, ...
   void add_own(const T* J, int64_t ld, const T* f, int64_t m) {
     for (int64_t j = 0; j < n; ++j) {
-      g_[static_cast<size_t>(j)] += dot(J + j * ld, f, m);
-      T* h = H.data() + j * n;
+      g()[j] += dot(J + j * ld, f, m);
+      T* h = H() + j * n;
       for (int64_t k = 0; k <= j; ++k) h[k] += dot(J + j * ld, J + k * ld, m);
     }
   }
@@ -150,13 +148,14 @@ class NormalEquations {
     T unit = 1;
     T *matrix = const_cast<T*>(J), *residual = const_cast<T*>(f);
     const OneBlasThread limit(n < threaded_gram_n);
-    lapack<T>().syrk(upper(), &trans, &size, &rows, &unit, matrix, &stride, &unit, H.data(), &size);
+    lapack<T>().syrk(upper(), &trans, &size, &rows, &unit, matrix, &stride, &unit, H(), &size);
     int *first = row_major ? &size : &rows, *second = row_major ? &rows : &size;
-    lapack<T>().gemv(&trans, first, second, &unit, matrix, &stride, residual, &one, &unit,
-                     g_.data(), &one);
+    lapack<T>().gemv(&trans, first, second, &unit, matrix, &stride, residual, &one, &unit, g(),
+                     &one);
   }
 
-  std::vector<T> g_, norms2_;
+  int64_t matrix_size_;
+  std::vector<T> values_;  // H, g and norms2 in one piece: a small fit allocates once
 };
 
 }  // namespace steepest::linalg

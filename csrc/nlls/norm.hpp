@@ -6,19 +6,21 @@
 
 namespace steepest::nlls {
 
-// |(scale_j v_j)|, in double; squares that overflow or vanish are avoided where they would.
+// |(scale_j v_j)|, in double, scale 1 where it is null; squares that overflow or vanish are avoided
+// where they would.
 template <class T>
-double norm(const std::vector<T>& v, const T* scale) {
+double norm(const std::vector<T>& v, const T* scale = nullptr) {
+  const auto part = [&](size_t j) {
+    return (scale ? static_cast<double>(scale[j]) : 1.0) * static_cast<double>(v[j]);
+  };
   double sum = 0;
   for (size_t j = 0; j < v.size(); ++j) {
-    const double part = static_cast<double>(scale[j]) * static_cast<double>(v[j]);
-    sum += part * part;
+    const double p = part(j);
+    sum += p * p;
   }
   if (sum > 1e-250 && sum < 1e250) return std::sqrt(sum);
   sum = 0;
-  for (size_t j = 0; j < v.size(); ++j) {
-    sum = std::hypot(sum, static_cast<double>(scale[j]) * static_cast<double>(v[j]));
-  }
+  for (size_t j = 0; j < v.size(); ++j) sum = std::hypot(sum, part(j));
   return sum;
 }
 

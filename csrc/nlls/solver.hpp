@@ -54,8 +54,7 @@ class Solver {
         trial_(std::move(x0)),
         D_(x_.size(), T(1)),
         column_scale_(x_.size()),
-        product_(x_.size()),
-        ones_(x_.size(), T(1)) {
+        product_(x_.size()) {
     for (size_t j = 0; j < options.x_scale.size(); ++j) D_[j] = 1 / options.x_scale[j];
   }
 
@@ -413,9 +412,9 @@ class Solver {
     const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
     judged_.length = shrink_ * norm(step, unit.data());
     judged_.x_norm = norm(x_, unit.data());
-    judged_.unit_norm = norm(unit, ones_.data());
-    judged_.plain_length = shrink_ * norm(step, ones_.data());
-    judged_.plain_x_norm = norm(x_, ones_.data());
+    judged_.unit_norm = norm(unit);
+    judged_.plain_length = shrink_ * norm(step);
+    judged_.plain_x_norm = norm(x_);
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
     // A step below the resolution of x is as short as xtol can ask for.
@@ -441,7 +440,7 @@ class Solver {
   StoppingRule stopping_;
   StepFinder<Backend> finder_;
   Radius radius_;
-  std::vector<T> x_, trial_, D_, column_scale_, product_, ones_;
+  std::vector<T> x_, trial_, D_, column_scale_, product_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
   Stationarity stationarity_{};

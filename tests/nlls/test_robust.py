@@ -149,6 +149,23 @@ def test_complex_residuals_and_jacobians():
         st.least_squares(lambda x: np.abs(x) - 1, [3.0], "cs")
 
 
+@pytest.mark.parametrize("form", ["strided", "unaligned", "swapped", "read-only"])
+def test_a_start_in_another_form(form):
+    plain = np.array([2.0, -1.0, 0.5])
+    x0 = plain.copy()
+    if form == "strided":
+        x0 = np.repeat(plain, 2)[::2]
+    elif form == "unaligned":
+        x0 = np.frombuffer(b"_" + plain.tobytes(), offset=1)
+    elif form == "swapped":
+        x0 = plain.astype(plain.dtype.newbyteorder())
+    else:
+        x0.flags.writeable = False
+    got, want = (st.least_squares(lambda x: np.sinh(x) - 0.1, start) for start in (x0, plain))
+    assert got.x.tobytes() == want.x.tobytes()
+    assert (x0 == plain).all()
+
+
 def test_integer_start():
     np.testing.assert_allclose(st.least_squares(ROSENBROCK.residual, [-1, 1]).x, 1)
 

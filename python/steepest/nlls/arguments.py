@@ -24,9 +24,10 @@ Loss = str | Callable[[Array], Any]
 
 
 def start(x0: Any) -> Array:
-    """The starting point: a new 1-D array of float32 (only if x0 is) or float64, on the host."""
+    """The starting point: a 1-D array of float32 (only if x0 is) or float64, on the host. It may be
+    x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
-        return x0.copy()
+        return x0
     x = np.atleast_1d(np.array(arrays.host(x0)))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
@@ -75,8 +76,6 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
 
 def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
     """The scale of each parameter; None where the solver takes its own."""
-    if x_scale is None:
-        return None
     if isinstance(x_scale, str) and x_scale == "jac":
         if method == "levenberg":
             raise ValueError(
@@ -150,7 +149,7 @@ def make_solver(
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
     if damping != 1e-3:
         damping = check.number("damping", damping, above=0)
-    scales = scale(x_scale, x0, method)
+    scales = None if x_scale is None else scale(x_scale, x0, method)
     if loss != "linear" and not callable(loss):
         check.choice("loss", loss, LOSSES)
     if f_scale != 1.0:

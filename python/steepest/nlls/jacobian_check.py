@@ -71,7 +71,7 @@ def check_jacobian(
     >>> print(check)
     worst entry: J[1, 1] is 6 by jac, 4 by differences (relative error 3.3e-01)
     """
-    point, further, device = start(x), kwargs or {}, device_of(x)
+    point, further, device = start(x).copy(), kwargs or {}, device_of(x)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device)
     raw = fun(point.copy(), *args, **further)

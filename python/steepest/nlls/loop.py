@@ -227,11 +227,12 @@ def run(
     """Tell the solver what fun and jac give until it is done; the solver that it ended with, the
     last accepted Jacobian."""
     J: Array | None = None
-    steps = None if callable(jac) else relative_steps(diff_step, solver.n)
-    if callable(loss) or jac == "cs" or isinstance(solver, DeviceSolver):
+    exact = callable(jac)
+    steps = None if exact else relative_steps(diff_step, solver.n)
+    if callable(loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
     else:  # the loop below, in C++
-        if callable(jac):
+        if exact:
             J, f = solver.run_exact(fun, jac, watch)
         else:
             J, f = solver.run_differences(fun, jac == "3-point", steps, lower, upper, watch)
@@ -240,7 +241,7 @@ def run(
     solver = settle(solver, f)
     if watch is not None:
         watch.solver = solver
-    differences = None if callable(jac) else Differences(fun, jac, steps, lower, upper)
+    differences = None if exact else Differences(fun, jac, steps, lower, upper)
     seen = -1
     while True:
         if tell_residual(solver, f, loss, f_scale) == RESIDUAL:
