@@ -28,8 +28,8 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const Start<T>& x0, py::tuple given)
-      : given_(std::move(given)), core_(start_of(x0), options_of<T>(given_)) {}
+  Solver(const py::object& x0, py::tuple given)
+      : given_(std::move(given)), core_(start_of<T>(x0), options_of<T>(given_)) {}
   const py::tuple& options() const { return given_; }
 
   int tell_residual(const py::object& f, const py::object& rho) {
@@ -175,7 +175,7 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = Solver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init<const Start<T>&, py::tuple>());
+  c.def(py::init<const py::object&, py::tuple>());
   c.def_property_readonly("options", &S::options);
   c.def("tell_residual", &S::tell_residual, py::arg("f"), py::arg("rho") = py::none());
   c.def("tell_jacobian", &S::tell_jacobian);

@@ -56,7 +56,7 @@ class CudaSolver {
   using Core = nlls::Solver<linalg::DenseCuda<T>>;
 
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
-  CudaSolver(int device, py::function stream, py::function allocate, const Start<T>& x0,
+  CudaSolver(int device, py::function stream, py::function allocate, const py::object& x0,
              const nlls::Options<T>& options)
       : device_(device), streams_(device, std::move(stream)) {
     const cuda::OnDevice on(device_);
@@ -64,7 +64,7 @@ class CudaSolver {
       return allocated(allocate, bytes);
     });
     space.use(streams_.current());
-    core_ = std::make_unique<Core>(start_of(x0), options, std::move(space));
+    core_ = std::make_unique<Core>(start_of<T>(x0), options, std::move(space));
   }
 
   int tell_residual(const py::object& f, const py::object& rho) {
@@ -189,7 +189,7 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = CudaSolver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init([](int device, py::function stream, py::function allocate, const Start<T>& x0,
+  c.def(py::init([](int device, py::function stream, py::function allocate, const py::object& x0,
                     const py::tuple& options) {
     return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
                                options_of<T>(options));

@@ -106,13 +106,13 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
   return o;
 }
 
-// x0 may come as the user gave it, a view with gaps, say.
+// x0 may come as the user gave it, a view with gaps, say. (As an argument of type array_t it would
+// have pybind11 make an empty array first.)
 template <class T>
-using Start = pybind11::array_t<T, pybind11::array::c_style | pybind11::array::forcecast |
-                                       pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_>;
-
-template <class T>
-std::vector<T> start_of(const Start<T>& x0) {
+std::vector<T> start_of(const pybind11::object& given) {
+  namespace py = pybind11;
+  constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+  const py::array_t<T, py::array::c_style | py::array::forcecast | aligned> x0(given);
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
