@@ -126,3 +126,19 @@ def test_an_error_leaves_the_solver_as_it_was():
     while not s.done:
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
     np.testing.assert_allclose(s.x, 1, rtol=1e-7)
+
+
+def test_its_repr_says_how_far_it_is():
+    s = st.LeastSquares([3.0])
+    seen = [repr(s)]
+
+    def jac(x):
+        seen.append(repr(s))
+        return [[1.0]]
+
+    while not s.done:
+        s.tell(s.x - 1, jac)
+    assert seen[0] == "LeastSquares(1 parameter, waits for the residuals at x)"
+    assert seen[1] == "LeastSquares(1 parameter, waits for the Jacobian at x)"
+    assert seen[2].endswith("waits for the Jacobian at x, iteration 0, cost 2)")
+    assert repr(s) == f"LeastSquares(1 parameter, done, iteration {s.nit}, cost {s.cost:.6g})"

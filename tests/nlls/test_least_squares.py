@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
@@ -151,6 +153,17 @@ def test_summary_names_what_a_reader_asks_for(capsys):
         assert text in printed
     with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
         fit.summary(["a"])
+
+
+@pytest.mark.parametrize("m", [1, 2])
+def test_the_summary_of_a_fit_without_spare_residuals_does_not_warn(m, capsys):
+    fit = st.least_squares(lambda x: (x - 1)[:m], [0.0, 0.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit.summary()
+    assert capsys.readouterr().out.count("(error indeterminate)") == 2
+    with pytest.warns(OptimizeWarning, match="could not be estimated"):
+        assert np.isinf(fit.stderr()).all()
 
 
 def test_check_jacobian_names_the_worst_entry():

@@ -14,6 +14,8 @@ from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
 from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import LeastSquaresResult
 
+WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}
+
 
 class LeastSquares:
     """`least_squares` inside out: it asks for one point after another, the loop is yours.
@@ -82,6 +84,15 @@ class LeastSquares:
             max_nfev=max_nfev,
             device=self._device,
         )
+
+    def __repr__(self) -> str:
+        solver = self._solver
+        n, phase = solver.n, solver.phase
+        parameters = f"{n} parameter{'s' * (n > 1)}"
+        state = "done" if phase == DONE else f"waits for the {WANTED[phase]} at x"
+        accepted = solver.nfev > (phase == JACOBIAN)  # x0 is only once its Jacobian is told
+        so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if accepted else ""
+        return f"LeastSquares({parameters}, {state}{so_far})"
 
     @property
     def x(self) -> Array:

@@ -95,7 +95,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
-    covariance = host(result.covariance(absolute_sigma=m == 0))
+    covariance = result._estimate(absolute_sigma=m == 0)
     stderr = np.sqrt(np.diag(covariance))
     width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
@@ -105,9 +105,9 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     lines.append("")
     for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
         bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
-        relative = f" ({abs(error / x):.2%})" if x != 0 and np.isfinite(error) else ""
-        note = bounds.get(int(mask[j]), "")
-        lines.append(f"{name:{width}} = {x: .9g} ± {error:.3g}{relative}{note}")
+        relative = f" ({abs(error / x):.2%})" if x != 0 else ""
+        known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
+        lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
     if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
         lines += ["", "correlations"]
         correlation = covariance / np.outer(stderr, stderr)

@@ -43,6 +43,17 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def _covariance(self, absolute_sigma: bool) -> Array:
         """The same on the host."""
+        covariance = self._estimate(absolute_sigma)
+        if not absolute_sigma and not np.isfinite(covariance).any():
+            warn(
+                "Covariance of the parameters could not be estimated",
+                category=OptimizeWarning,
+                stacklevel=3,
+            )
+        return covariance
+
+    def _estimate(self, absolute_sigma: bool) -> Array:
+        """The same without a warning."""
         inverse = self._inverse()
         if absolute_sigma:
             return inverse
@@ -53,11 +64,6 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
                 "absolute_sigma=True and multiply by 2 cost / (m - n)"
             )
         if m <= n or not np.isfinite(inverse).all():
-            warn(
-                "Covariance of the parameters could not be estimated",
-                category=OptimizeWarning,
-                stacklevel=3,
-            )
             return np.full((n, n), np.inf)
         scaled: Array = inverse * (2 * self["cost"] / (m - n))
         return scaled
