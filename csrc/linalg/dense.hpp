@@ -102,6 +102,8 @@ class Dense {
 
   const T* gradient() const { return current_.normal.g(); }
   const T* pending_gradient() const { return pending_.normal.g(); }
+  const T* pending_norms2() const { return pending_.normal.norms2(); }
+  const Rows<T>& pending_rows() const { return pending_.J.rows(); }  // none where none were kept
   const T* norms2() const { return current_.normal.norms2(); }
   bool by_qr() const { return current_.by_qr; }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 
+#include "linalg/rows.hpp"
 #include "linalg/space.hpp"
 #include "nlls/loss.hpp"
 
@@ -62,6 +63,22 @@ struct WeighRows {
     const RowWeights<T> w = row_weights<T>(r.first, r.second, trial.z(i));
     jacobian[i] = w.jacobian;
     residual[i] = w.residual;
+  }
+};
+
+// 1 for a residual that is not zero, and 1 for a row of J that is not.
+template <class T>
+struct NonZero {
+  const T *f, *J;
+  int64_t n, down, across;
+
+  static NonZero in(const linalg::Rows<T>& rows) {
+    return {rows.f, rows.data, rows.n, rows.row_major ? rows.ld : 1, rows.row_major ? 1 : rows.ld};
+  }
+  STEEPEST_HD linalg::Sums operator()(int64_t i) const {
+    bool any = false;
+    for (int64_t j = 0; j < n; ++j) any = any || J[i * down + j * across] != 0;
+    return {f[i] != 0 ? 1.0 : 0.0, any ? 1.0 : 0.0};
   }
 };
 

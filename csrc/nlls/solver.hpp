@@ -33,6 +33,7 @@
 #include "nlls/residuals.hpp"
 #include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
+#include "nlls/underflow.hpp"
 
 namespace steepest::nlls {
 
@@ -302,6 +303,7 @@ class Solver {
                   "jac: not finite at x0, or its columns' squared norms are not; a start with a "
                   "finite Jacobian is needed, or a scale");
     }
+    if (!have_point_) check_underflow(backend_);
     backend_.commit();
     accept_residuals();
     if (have_point_ && !again_) {

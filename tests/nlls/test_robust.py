@@ -149,6 +149,26 @@ def test_complex_residuals_and_jacobians():
         st.least_squares(lambda x: np.abs(x) - 1, [3.0], "cs")
 
 
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+@pytest.mark.parametrize("dtype, unit", [(np.float64, 1e-170), (np.float32, 1e-25)])
+def test_squares_that_underflow_at_the_start_are_named(dtype, unit, linear_solver):
+    unit, x0 = dtype(unit), ROSENBROCK.start.astype(dtype)
+
+    def fit(unit_of_f, unit_of_jac):
+        return st.least_squares(
+            lambda x: unit_of_f * ROSENBROCK.residual(x).astype(dtype),
+            x0,
+            lambda x: unit_of_jac * ROSENBROCK.jacobian(x).astype(dtype),
+            linear_solver=linear_solver,
+        )
+
+    with pytest.raises(ValueError, match="jac: the squares of its entries underflow at x0"):
+        fit(unit, unit)
+    for nothing in (fit(dtype(0), unit), fit(unit, dtype(0))):  # a minimum, whatever its unit
+        assert nothing.success and nothing.nit == 0
+    assert fit(unit, dtype(1)).success
+
+
 @pytest.mark.parametrize("form", ["strided", "unaligned", "swapped", "read-only"])
 def test_a_start_in_another_form(form):
     plain = np.array([2.0, -1.0, 0.5])

@@ -5,6 +5,7 @@
 
 namespace steepest::linalg {
 
+using nlls::NonZero;
 using nlls::RobustCosts;
 using nlls::SquaredCosts;
 using nlls::WeighRows;
@@ -18,5 +19,7 @@ template void launch_sum(const RobustCosts<float>&, int64_t, Sums*, int64_t, cud
 template void launch_sum(const RobustCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const WeightPowers<float>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const WeightPowers<double>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const NonZero<float>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const NonZero<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 
 }  // namespace steepest::linalg

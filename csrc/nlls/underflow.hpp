@@ -1,0 +1,31 @@
+// A start whose squares underflow is refused: without them its gradient is zero, its cost too, and
+// it would pass for a minimum.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "core/error.hpp"
+#include "nlls/loss_terms.hpp"
+
+namespace steepest::nlls {
+
+// Of the pending linearization at x0. An f or a J of zeros has nothing to lose.
+template <class Backend>
+void check_underflow(Backend& backend) {
+  using T = typename Backend::Scalar;
+  using limits = std::numeric_limits<T>;
+  const T* norms2 = backend.pending_norms2();
+  const T half_the_digits = limits::min() * std::sqrt(limits::epsilon());
+  if (*std::max_element(norms2, norms2 + backend.size()) >= half_the_digits) return;
+  const auto& rows = backend.pending_rows();
+  const linalg::Sums nonzero = backend.space().sum(rows.m, NonZero<T>::in(rows));
+  if (nonzero.first > 0 && nonzero.second > 0) {
+    throw Error(ErrorKind::value,
+                "jac: the squares of its entries underflow at x0; scale the residuals, by a power "
+                "of two say");
+  }
+}
+
+}  // namespace steepest::nlls
