@@ -147,6 +147,19 @@ def test_a_damped_step_in_a_box(linear_solver, seed):
     assert want.active_mask.any() and not want.active_mask.all()
 
 
+@pytest.mark.parametrize("n", (690, 710))
+def test_many_columns(n):
+    """JᵀJ by gemm and by syrk, of which the solver reads one triangle."""
+    A, b = np.random.default_rng(n).standard_normal((4, n)), np.arange(4.0)
+    options = {"damping": 0.1, "max_nfev": 2}
+    want = st.least_squares(lambda x: A @ x - b, np.zeros(n), lambda x: A, **options)
+    got = st.least_squares(
+        there(lambda x: A @ x - b), up(np.zeros(n)), there(lambda x: A), **options
+    )
+    assert want.nit == 1
+    np.testing.assert_allclose(down(got.x), want.x, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("linear_solver", ("auto", "cholesky", "qr", "cg"))
 def test_rank_deficient(linear_solver):
     A, b = np.outer(np.arange(1.0, 7.0), [1, 2, 3]), np.arange(6.0)
@@ -398,7 +411,7 @@ def test_a_failure_of_a_library_carries_its_code_and_text(libraries):
 
         return jacobian
 
-    words = r"cublas syrk: cuBLAS error 13 \(CUBLAS_STATUS_FAKE\): what the library says"
+    words = r"cublas gemm: cuBLAS error 13 \(CUBLAS_STATUS_FAKE\): what the library says"
     with pytest.raises(st.BackendError, match=words):
         st.least_squares(there(fun), up(x0), failing("libcublas.so.13", 13))
     words = r"cusolverDnXpotrf_bufferSize: cuSOLVER error 7 \(CUSOLVER_STATUS_INTERNAL_ERROR\)"

@@ -41,6 +41,24 @@ int syrk(void* handle, int uplo, int trans, int64_t n, int64_t k, const T* alpha
 }
 
 template <class T>
+int gemm(void* handle, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k, const T* alpha,
+         const T* a, int64_t lda, const T* b, int64_t ldb, const T* beta, T* c, int64_t ldc) {
+  const bool valid = lda >= (trans_a ? k : m) && ldb >= (trans_b ? n : k) && ldc >= m;
+  if (int s = begin(handle, 1, valid)) return s;
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t i = 0; i < m; ++i) {
+      T sum = 0;
+      for (int64_t l = 0; l < k; ++l) {
+        sum += a[trans_a ? i * lda + l : l * lda + i] * b[trans_b ? l * ldb + j : j * ldb + l];
+      }
+      T& to = c[j * ldc + i];
+      to = *alpha * sum + (*beta == 0 ? T(0) : *beta * to);
+    }
+  }
+  return 0;
+}
+
+template <class T>
 int gemv(void* handle, int trans, int64_t m, int64_t n, const T* alpha, const T* a, int64_t lda,
          const T* x, int64_t incx, const T* beta, T* y, int64_t incy) {
   if (int s = begin(handle, 1, m >= 0 && n >= 0 && lda >= std::max<int64_t>(m, 1))) return s;
@@ -168,6 +186,16 @@ int cublasSsyrk_v2_64(void* h, int u, int t, int64_t n, int64_t k, const float* 
 int cublasDsyrk_v2_64(void* h, int u, int t, int64_t n, int64_t k, const double* alpha,
                       const double* a, int64_t lda, const double* beta, double* c, int64_t ldc) {
   return syrk(h, u, t, n, k, alpha, a, lda, beta, c, ldc);
+}
+int cublasSgemm_v2_64(void* h, int t, int u, int64_t m, int64_t n, int64_t k, const float* alpha,
+                      const float* a, int64_t lda, const float* b, int64_t ldb, const float* beta,
+                      float* c, int64_t ldc) {
+  return gemm(h, t, u, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+int cublasDgemm_v2_64(void* h, int t, int u, int64_t m, int64_t n, int64_t k, const double* alpha,
+                      const double* a, int64_t lda, const double* b, int64_t ldb,
+                      const double* beta, double* c, int64_t ldc) {
+  return gemm(h, t, u, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 int cublasSgemv_v2_64(void* h, int t, int64_t m, int64_t n, const float* alpha, const float* a,
                       int64_t lda, const float* x, int64_t incx, const float* beta, float* y,

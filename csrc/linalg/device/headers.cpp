@@ -41,6 +41,8 @@ static_assert(same<decltype(L::cublas_status_name), decltype(cublasGetStatusName
 static_assert(same<decltype(L::cublas_status_string), decltype(cublasGetStatusString)>);
 static_assert(same<decltype(L::blas32.syrk), decltype(cublasSsyrk_v2_64)>);
 static_assert(same<decltype(L::blas64.syrk), decltype(cublasDsyrk_v2_64)>);
+static_assert(same<decltype(L::blas32.gemm), decltype(cublasSgemm_v2_64)>);
+static_assert(same<decltype(L::blas64.gemm), decltype(cublasDgemm_v2_64)>);
 static_assert(same<decltype(L::blas32.gemv), decltype(cublasSgemv_v2_64)>);
 static_assert(same<decltype(L::blas64.gemv), decltype(cublasDgemv_v2_64)>);
 static_assert(same<decltype(L::blas32.symv), decltype(cublasSsymv_v2_64)>);

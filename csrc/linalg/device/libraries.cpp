@@ -58,6 +58,8 @@ void take_cublas(Library& from, Libraries& into) {
   from.take(into.cublas_status_string, "cublasGetStatusString");
   from.take(into.blas32.syrk, "cublasSsyrk_v2_64");
   from.take(into.blas64.syrk, "cublasDsyrk_v2_64");
+  from.take(into.blas32.gemm, "cublasSgemm_v2_64");
+  from.take(into.blas64.gemm, "cublasDgemm_v2_64");
   from.take(into.blas32.gemv, "cublasSgemv_v2_64");
   from.take(into.blas64.gemv, "cublasDgemv_v2_64");
   from.take(into.blas32.symv, "cublasSsymv_v2_64");

@@ -14,6 +14,9 @@ template <class T>
 struct DeviceBlas {
   int (*syrk)(void* handle, int uplo, int trans, int64_t n, int64_t k, const T* alpha, const T* a,
               int64_t lda, const T* beta, T* c, int64_t ldc);
+  int (*gemm)(void* handle, int trans_a, int trans_b, int64_t m, int64_t n, int64_t k,
+              const T* alpha, const T* a, int64_t lda, const T* b, int64_t ldb, const T* beta, T* c,
+              int64_t ldc);
   int (*gemv)(void* handle, int trans, int64_t m, int64_t n, const T* alpha, const T* a,
               int64_t lda, const T* x, int64_t incx, const T* beta, T* y, int64_t incy);
   int (*symv)(void* handle, int uplo, int64_t n, const T* alpha, const T* a, int64_t lda,

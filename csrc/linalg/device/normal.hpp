@@ -1,4 +1,4 @@
-// Normal equations on the device: H = JᵀJ by syrk, g = Jᵀf by gemv.
+// Normal equations on the device: H = JᵀJ by gemm or syrk, g = Jᵀf by gemv.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -71,14 +71,14 @@ class DeviceNormal {
  public:
   using Space = DeviceSpace<T>;
 
-  DeviceNormal(int64_t size, bool with_matrix, Space& space) : n(size), with_matrix_(with_matrix) {
+  DeviceNormal(int64_t size, bool with_matrix, Space& space) : n(size) {
     if (with_matrix) space.resize(H_, n * n);
     space.resize(small_, 6 * n + 1);
     host_.resize(static_cast<size_t>(6 * n + 1));
   }
 
   void clear(Space& space) {
-    space.clear(H_);
+    empty_ = true;
     space.clear(small_);
     last.step.clear();
     foreseen = false;
@@ -86,11 +86,10 @@ class DeviceNormal {
 
   void add(const Rows<T>& rows, Space& space) {
     if (!rows.jac_weight) {
-      space.syrk(rows.row_major ? as_it_is : transposed, n, rows.m, rows.data, rows.ld, H_.data());
+      add_gram(rows.row_major ? as_it_is : transposed, rows.m, rows.data, rows.ld, space);
     } else {
-      each_packed(rows, space, [&](const T* packed, int64_t m) {
-        space.syrk(as_it_is, n, m, packed, n, H_.data());
-      });
+      each_packed(rows, space,
+                  [&](const T* packed, int64_t m) { add_gram(as_it_is, m, packed, n, space); });
     }
     add_gradient(rows, space);
   }
@@ -115,6 +114,7 @@ class DeviceNormal {
 
   void set(const T* JtJ, const T* Jtf, Space& space) {
     space.copy(JtJ, n * n, H_);
+    empty_ = false;
     space.clear(small_);
     space.copy_to(small_.data(), Jtf, n);
     take_norms2(space);
@@ -123,7 +123,7 @@ class DeviceNormal {
 
   // Gradient, norms and diagonal come to the host in one transfer, and with them what was foreseen.
   void fetch(Space& space) {
-    if (with_matrix_) space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + 2 * n});
+    if (!empty_) space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + 2 * n});
     space.download(host_.data(), small_.data(), foreseen ? 6 * n + 1 : 3 * n);
   }
   // Of DeviceCholesky: its answer to λ = 0, on the device and then on the host.
@@ -156,6 +156,11 @@ class DeviceNormal {
   bool foreseen = false;  // whether there is an answer to λ = 0
 
  private:
+  void add_gram(int trans, int64_t m, const T* A, int64_t ld, Space& space) {
+    space.gram(trans, n, m, A, ld, T(empty_ ? 0 : 1), H_.data());
+    empty_ = false;
+  }
+
   // body(rows, count) over chunks of weighted rows, row-major without gaps.
   template <class Body>
   void each_packed(const Rows<T>& rows, Space& space, const Body& body) {
@@ -170,7 +175,7 @@ class DeviceNormal {
     }
   }
 
-  bool with_matrix_;
+  bool empty_ = true;      // nothing is in H
   DeviceVector<T> H_;      // the lower triangle by rows
   DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer to λ = 0
   std::vector<T> host_;    // the same

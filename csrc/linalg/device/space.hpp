@@ -122,11 +122,17 @@ class DeviceSpace {
 
   // --- cuBLAS. Row-major (n, k) is, read by columns, its transpose.
 
-  // C += A Aᵀ, or AᵀA: the upper triangle of n x n.
-  void syrk(int trans, int64_t n, int64_t k, const T* A, int64_t lda, T* C) {
+  // C = A Aᵀ or AᵀA, + beta C: n x n, of which only the upper triangle has a meaning.
+  void gram(int trans, int64_t n, int64_t k, const T* A, int64_t lda, T beta, T* C) {
     const T one = 1;
-    check_cublas(blas().syrk(cublas(), upper_triangle, trans, n, k, &one, A, lda, &one, C, n),
-                 "cublas syrk");
+    if (n < syrk_from) {
+      check_cublas(blas().gemm(cublas(), trans, trans == as_it_is ? transposed : as_it_is, n, n, k,
+                               &one, A, lda, A, lda, &beta, C, n),
+                   "cublas gemm");
+    } else {
+      check_cublas(blas().syrk(cublas(), upper_triangle, trans, n, k, &one, A, lda, &beta, C, n),
+                   "cublas syrk");
+    }
   }
   // y = op(A) x + beta y, A m x n
   void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, int64_t incx,
@@ -195,6 +201,10 @@ class DeviceSpace {
 
  private:
   static constexpr int64_t item = sizeof(T);
+  // cuBLAS's syrk does half of gemm's work, but does not share rows out among blocks. On an H200
+  // gemm took of its time, in float64: 1,000,000 x 20 0.01, 20,000 x 500 0.8, 20,000 x 1,000 1.3;
+  // in float32: 20,000 x 500 0.13, 20,000 x 1,000 0.5, 20,000 x 2,000 1.5.
+  static constexpr int64_t syrk_from = item == 8 ? 700 : 1400;
 
   static const DeviceBlas<T>& blas() { return libraries().template blas<T>(); }
   void* cublas() const { return (*handles_)->cublas; }
