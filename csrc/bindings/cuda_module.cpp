@@ -1,5 +1,6 @@
 // The module _cuda: the device's plans, and what there is of a device.
 #include <pybind11/functional.h>
+#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include <mutex>
@@ -316,6 +317,11 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   translate_errors();
   m.def("device_count", &cuda::device_count);
   m.def("runtime_version", &cuda::runtime_version);
+  // The current device's memory is at `to`.
+  m.def("write", [](uintptr_t to, const py::array& from, uintptr_t stream) {
+    cuda::write(reinterpret_cast<void*>(to), from.data(), from.nbytes(),
+                reinterpret_cast<Stream>(stream));
+  });
   m.def("find_overlap", &find_overlap);
   // What was asked of the devices so far: launches, copies, waits.
   m.def("calls", [] {

@@ -108,13 +108,10 @@ class CudaSolver {
     return ask([&] { return core_->end_blocks(whole); });
   }
 
-  // Into arrays of m; the weights' false where there are none.
+  // Into arrays of m.
   void read_fun(const py::object& out) { read(out, core_->fun()); }
-  bool read_weight(const py::object& out) {
-    if (!core_->jac_weight()) return false;
-    read(out, core_->jac_weight());
-    return true;
-  }
+  void read_weight(const py::object& out) { read(out, core_->jac_weight()); }
+  bool weighted() const { return core_->jac_weight() != nullptr; }
   py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
   py::tuple gram() {
     const Busy busy(busy_);
@@ -202,6 +199,7 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("end_blocks", &S::end_blocks);
   c.def("read_fun", &S::read_fun);
   c.def("read_weight", &S::read_weight);
+  c.def_property_readonly("weighted", &S::weighted);
   c.def("state", &S::state);
   c.def("gram", &S::gram);
   c.def("set_look_ahead", &S::set_look_ahead);
@@ -214,6 +212,7 @@ void bind_solver(py::module_& m, const char* name) {
 
 void bind_nlls_cuda(py::module_& m) {
   m.def("load_libraries", &linalg::load_libraries);
+  m.def("libraries_loaded", &linalg::libraries_loaded);
   bind_solver<double>(m, "Solver64");
   bind_solver<float>(m, "Solver32");
 }

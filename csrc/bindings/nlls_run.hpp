@@ -30,7 +30,7 @@ inline bool sole(const pybind11::object& value) {
   PyObject* a = value.ptr();
   if (Py_TYPE(a) == pybind11::detail::npy_api::get().PyArray_Type_) {
     if (pybind11::detail::array_proxy(a)->base) return false;
-  } else if (!pybind11::hasattr(value, "__cuda_array_interface__") ||
+  } else if (!pybind11::hasattr(pybind11::type::of(value), "__cuda_array_interface__") ||
              !pybind11::getattr(value, "base", pybind11::int_(0)).is_none()) {
     return false;
   }

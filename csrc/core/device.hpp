@@ -4,6 +4,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 namespace steepest::cuda {
 
@@ -43,6 +44,21 @@ static_assert(sizeof(ManyWords) <= 32764);
 
 void launch_write(const FewWords& words, Stream stream);
 void launch_write(const ManyWords& words, Stream stream);
+
+// Bytes of the host's likewise; at `to` there is room for whole words.
+inline void write(void* to, const void* from, int64_t bytes, Stream stream) {
+  const auto* next = static_cast<const char*>(from);
+  ManyWords words;
+  for (words.to = static_cast<uint64_t*>(to); bytes > 0; words.to += words.n) {
+    const int64_t now = bytes < int64_t{sizeof words.words} ? bytes : int64_t{sizeof words.words};
+    words.n = (now + 7) / 8;
+    words.words[words.n - 1] = 0;
+    std::memcpy(words.words, next, static_cast<size_t>(now));
+    launch_write(words, stream);
+    next += now;
+    bytes -= now;
+  }
+}
 
 // In stream order, without waiting: within the device, and zeros.
 void copy_across(void* to, const void* from, int64_t bytes, Stream stream);

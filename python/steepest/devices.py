@@ -7,7 +7,7 @@ the module ``_cuda``. An optimizer has one backend, picked by its first array.
 from __future__ import annotations
 
 import functools
-import importlib
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,6 +72,17 @@ class Cuda:
                 return self.cupy.cuda.alloc(n)
 
         return functools.partial(self.cupy.cuda.get_current_stream, device), allocate
+
+    def copy_of(self, values: Any) -> Any:
+        """A copy of a few of NumPy's numbers, in one piece, on the device.
+
+        They go as arguments of a launch; of the host's time CuPy's own copy took 29 µs.
+        """
+        cupy = self.cupy
+        with cupy.cuda.Device(self.device):
+            memory = cupy.cuda.alloc(-(-values.nbytes // 8) * 8)  # it is written by words
+            self.module.write(memory.ptr, values, cupy.cuda.get_current_stream().ptr)
+            return cupy.ndarray(values.shape, dtype=values.dtype, memptr=memory)
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """Allocates the plan's tables for what will be added, so that none is added in vain."""
@@ -170,9 +181,15 @@ def usable_cupy(what: str) -> Any:
     return _cupy(what)
 
 
+def _imported(name: str) -> Any:
+    """As importlib.import_module, which takes 3 µs where the module is there already."""
+    __import__(name)
+    return sys.modules[name]
+
+
 def _cuda(what: str = "an array lives on a GPU") -> Any:
     try:
-        return importlib.import_module("steepest._cuda")
+        return _imported("steepest._cuda")
     except ImportError as error:
         raise BackendError(
             f"{what}, and this build of steepest has no CUDA module: move it to the host, or build "
@@ -182,7 +199,7 @@ def _cuda(what: str = "an array lives on a GPU") -> Any:
 
 def _cupy(what: str = "an array lives on a GPU") -> Any:
     try:
-        return importlib.import_module("cupy")
+        return _imported("cupy")
     except ImportError as error:
         raise BackendError(
             f"{what}, and CuPy cannot be imported ({error}): pip install 'steepest[cuda13]'"
@@ -192,7 +209,7 @@ def _cupy(what: str = "an array lives on a GPU") -> Any:
 def cuda_status() -> str:
     """What there is of CUDA, or why it is not usable, in words."""
     try:
-        module = importlib.import_module("steepest._cuda")
+        module = _imported("steepest._cuda")
     except ImportError as error:
         missing = getattr(error, "name", None) == "steepest._cuda"
         return "not built" if missing else f"built, but not loaded: {error}"

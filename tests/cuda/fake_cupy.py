@@ -6,6 +6,7 @@ It is as strict as CuPy: nothing of it turns into a NumPy array unasked.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from types import SimpleNamespace
 
@@ -23,7 +24,10 @@ __version__ = "0"
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
-    def __init__(self, held, device=0, base=None):
+    def __init__(self, held, device=0, base=None, *, dtype=None, memptr=None):
+        if memptr is not None:  # CuPy's own arguments: a shape, and memory for it
+            count, device = math.prod(held), Device.current
+            held = np.frombuffer(memptr.memory, dtype, count).reshape(held)
         self.held, self.device, self.base = held, Device(device), base
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <atomic>
 #include <mutex>
 
 #include "core/error.hpp"
@@ -14,7 +15,7 @@ constexpr const char* cublas_name = "libcublas.so.13";
 constexpr const char* cusolver_name = "libcusolver.so.12";
 
 Libraries table{};
-bool loaded = false;
+std::atomic<bool> loaded{false};
 std::vector<std::string> files;
 
 struct Library {
@@ -105,6 +106,8 @@ const char* cusolver_status_name(int status) {
 }
 
 }  // namespace
+
+bool libraries_loaded() { return loaded; }
 
 std::vector<std::string> load_libraries(const std::vector<std::string>& folders) {
   static std::mutex once;

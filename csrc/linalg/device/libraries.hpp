@@ -60,6 +60,7 @@ struct Libraries {
   }
 };
 
+bool libraries_loaded();
 // Opens both, once; the files that they came from. Error(backend) names what is missing.
 std::vector<std::string> load_libraries(const std::vector<std::string>& folders);
 

@@ -82,21 +82,10 @@ class DeviceSpace {
     cuda::copy_across(to, from, bytes, stream_);
   }
 
-  // n elements of the host's to `to`, as arguments of launches.
+  // n elements of the host's.
   template <class U>
   void upload(U* to, const U* from, int64_t n) {
-    const auto* bytes = reinterpret_cast<const char*>(from);
-    int64_t left = n * int64_t{sizeof(U)};
-    cuda::ManyWords words;
-    for (words.to = reinterpret_cast<uint64_t*>(to); left > 0; words.to += words.n) {
-      const int64_t now = std::min(left, int64_t{sizeof words.words});
-      words.n = (now + 7) / 8;
-      words.words[words.n - 1] = 0;
-      std::memcpy(words.words, bytes, static_cast<size_t>(now));
-      cuda::launch_write(words, stream_);
-      bytes += now;
-      left -= now;
-    }
+    cuda::write(to, from, n * int64_t{sizeof(U)}, stream_);
   }
   void download(T* to, const T* from, int64_t n) { cuda::copy_out(to, from, n * item, stream_); }
 

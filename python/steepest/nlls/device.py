@@ -8,6 +8,7 @@ x as the kind of array that x0 is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +29,13 @@ class DeviceSolver:
         backend = devices.Cuda(device)
         self.device, self._cupy = device, backend.cupy
         self.array_type = self._cupy.ndarray
-        load_libraries(backend.module, backend.cupy)
+        if not backend.module.libraries_loaded():
+            load_libraries(backend.module, backend.cupy)
         kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
-        self._core = kind(device, *backend.streams_and_memory(), x0, options)
-        self._dtype = x0.dtype
+        # The core has the device current where it allocates.
+        current = functools.partial(backend.cupy.cuda.get_current_stream, device)
+        self._core = kind(device, current, backend.cupy.cuda.alloc, x0, options)
+        self._dtype, self.to_device, self.point = x0.dtype, backend.copy_of, self._core.point
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -39,7 +43,7 @@ class DeviceSolver:
     def tell_residual(self, f: Any, rho: Any = None) -> int:
         if rho is not None:
             rho = self._here("loss", rho)
-        phase: int = self._core.tell_residual(residual(self._here("fun", f), self._dtype), rho)
+        phase: int = self._core.tell_residual(self._vector("fun", f), rho)
         return phase
 
     def tell_jacobian(self, J: Any) -> int:
@@ -48,13 +52,12 @@ class DeviceSolver:
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> int:
         H = self._cupy.ascontiguousarray(self._matrix("JtJ", JtJ))
-        g = residual(self._here("Jtf", Jtf), self._dtype)
+        g = self._vector("Jtf", Jtf)
         phase: int = self._core.tell_normal(cost, H, g)
         return phase
 
     def add_block(self, f: Any, J: Any) -> bool:
-        f = residual(self._here("fun", f), self._dtype)
-        return bool(self._core.add_block(f, self._matrix("jac", J)))
+        return bool(self._core.add_block(self._vector("fun", f), self._matrix("jac", J)))
 
     def x(self) -> Any:
         """The accepted point."""
@@ -69,15 +72,11 @@ class DeviceSolver:
     def state(self, with_fun: bool) -> tuple[Any, ...]:
         """As the host's, its arrays CuPy's."""
         x, _, grad, mask, _, *numbers = self._core.state()
-        weight = self._empty() if self._core.m and with_fun else None
-        if weight is not None and not self._core.read_weight(weight):
-            weight = None
+        weight = self._empty() if with_fun and self._core.weighted else None
+        if weight is not None:
+            self._core.read_weight(weight)
         x, grad, mask = map(self.to_device, (x, grad, mask))
         return (x, self.fun() if with_fun else None, grad, mask, weight, *numbers)
-
-    def to_device(self, values: Array) -> Any:
-        with self._cupy.cuda.Device(self.device):
-            return self._cupy.asarray(values)
 
     def _empty(self) -> Any:
         with self._cupy.cuda.Device(self.device):
@@ -85,6 +84,8 @@ class DeviceSolver:
 
     def _here(self, name: str, value: Any) -> Any:
         """`value`, which must live on the solver's device."""
+        if type(value) is self.array_type and value.device.id == self.device:
+            return value
         device = device_of(value)
         if device is None:
             raise TypeError(
@@ -96,6 +97,13 @@ class DeviceSolver:
                 f"{name}: lives on CUDA device {device}, the problem on CUDA device {self.device}"
             )
         return devices.cuda_view(name, value)
+
+    def _vector(self, name: str, value: Any) -> Any:
+        """One without gaps."""
+        f = self._here(name, value)
+        if f.ndim == 1 and f.dtype == self._dtype and f.size and f.flags.c_contiguous:
+            return f
+        return residual(f, self._dtype)
 
     def _matrix(self, name: str, value: Any) -> Any:
         """One whose rows or columns lie without gaps."""
@@ -120,11 +128,11 @@ def settle(solver: Any, f: Any) -> Any:
 
 def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
     """fun, handed its x as an array of CuPy."""
-    cupy = devices.Cuda(device).cupy
+    backend = devices.Cuda(device)
 
     def on_device(x: Array, *args: Any, **kwargs: Any) -> Any:
-        with cupy.cuda.Device(device):
-            return fun(cupy.asarray(x), *args, **kwargs)
+        with backend.cupy.cuda.Device(device):
+            return fun(backend.copy_of(x), *args, **kwargs)
 
     return on_device
 

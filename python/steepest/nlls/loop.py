@@ -244,22 +244,20 @@ def run(
     differences = None if exact else Differences(fun, jac, steps, lower, upper)
     seen = -1
     while True:
-        if tell_residual(solver, f, loss, f_scale) == RESIDUAL:
-            f = fun(solver.point())
-            continue
-        if solver.phase == DONE:
-            return solver, J
-        if differences is not None:
-            told = differences.jacobian(solver, f)
-        else:
-            told = _cpu.owned_call(jac, solver.point())
-        solver.tell_jacobian(told)
-        if not solver.refused:  # else the last one stands
-            J = told
-            if watch is not None and solver.nit != seen:  # else a better one of the same point
-                watch()
-            seen = solver.nit
-        if solver.phase == DONE:
+        phase = tell_residual(solver, f, loss, f_scale)
+        if phase == JACOBIAN:
+            if differences is not None:
+                told = differences.jacobian(solver, f)
+            else:
+                told = _cpu.owned_call(jac, solver.point())
+            phase = solver.tell_jacobian(told)
+            if not solver.refused:  # else the last one stands
+                J = told
+                if watch is not None and solver.nit != seen:  # else a better one of the same point
+                    seen = solver.nit
+                    watch()
+                    phase = solver.phase
+        if phase == DONE:
             return solver, J
         f = fun(solver.point())
 
