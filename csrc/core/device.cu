@@ -105,6 +105,12 @@ void copy_out(void* host, const void* device, int64_t bytes, Stream stream) {
   wait(stream);
 }
 
+void* shared_memory(int64_t bytes) {
+  void* memory = nullptr;
+  check(cudaHostAlloc(&memory, static_cast<size_t>(bytes), cudaHostAllocDefault), "cudaHostAlloc");
+  return memory;
+}
+
 bool capturing(Stream stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(raw(stream), &status), "cudaStreamIsCapturing");

@@ -70,6 +70,8 @@ void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
 void wait(Stream stream);
 
+// Memory of the host's that the device reads and writes, never given back.
+void* shared_memory(int64_t bytes);
 bool capturing(Stream stream);  // into a CUDA graph
 // Devices there are; throws the runtime's own text where there is none.
 int device_count();

@@ -1,6 +1,7 @@
 // Where residual-sized vectors live, and loops over them: here the host. A device has the same
 // members over its memory, DeviceSpace.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -35,6 +36,13 @@ struct HostSpace {
     for (; i < m; ++i) add(lanes[0], i);
     return {(lanes[0].first + lanes[1].first) + (lanes[2].first + lanes[3].first),
             (lanes[0].second + lanes[1].second) + (lanes[2].second + lanes[3].second)};
+  }
+
+  // The same after m elements were copied.
+  template <class Term>
+  Sums copy_and_sum(const T* from, int64_t m, T* to, const Term& term) {
+    std::copy_n(from, m, to);
+    return sum(m, term);
   }
 
   template <class Body>

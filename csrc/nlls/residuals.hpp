@@ -23,17 +23,21 @@ class Residuals {
     if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
   }
 
-  // The trial's cost; with `decrease` also the accepted point's less that of the trial, summed so
-  // that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
+  // The same, and the trial's cost; with `decrease` also the accepted point's less that of the
+  // trial, summed so that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
   struct Costs {
     double trial, decrease;
   };
-  Costs costs(Space& space, bool decrease) const {
+  Costs costs(Space& space, const T* f, int64_t m, const T* given, bool decrease) {
+    space.resize(trial_, m);
+    if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
     const T* before = decrease ? f_.data() : nullptr;
+    const auto sum = [&](const auto& term) {
+      return space.copy_and_sum(f, m, trial_.data(), term);
+    };
     const linalg::Sums sums =
-        robust() ? space.sum(size(),
-                             RobustCosts<T>{scaled(trial_, given_), before, scaled(f_, f_given_)})
-                 : space.sum(size(), SquaredCosts<T>{trial_.data(), before});
+        robust() ? sum(RobustCosts<T>{scaled(trial_, given_), before, scaled(f_, f_given_)})
+                 : sum(SquaredCosts<T>{trial_.data(), before});
     const double half = 0.5 * (robust() ? f_scale_ * f_scale_ : 1);
     return {half * sums.first, half * sums.second};
   }

@@ -65,9 +65,11 @@ class Solver {
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
     expect(phase_, Phase::residual, "tell_residual");
     check_size(m, m_);
-    residuals_.set_trial(backend_.space(), f, m, given_rho);
-    if (ahead_) return correct();
-    const auto costs = residuals_.costs(backend_.space(), have_point_);
+    if (ahead_) {
+      residuals_.set_trial(backend_.space(), f, m, given_rho);
+      return correct();
+    }
+    const auto costs = residuals_.costs(backend_.space(), f, m, given_rho, have_point_);
     trial_cost_ = costs.trial;
     if (have_point_) return judge(costs.decrease);
     check_start(trial_cost_);
@@ -120,8 +122,7 @@ class Solver {
   // False: the cost is already above the accepted point's, the rest need not be told.
   bool add_block(const Rows& rows) {
     Residuals<Backend>& block = residuals_;
-    block.set_trial(backend_.space(), rows.f, rows.m, nullptr);
-    block_cost_ += block.costs(backend_.space(), false).trial;
+    block_cost_ += block.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;

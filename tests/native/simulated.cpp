@@ -127,6 +127,11 @@ void wait(Stream stream) {
   settings.streams.insert(stream);
   ++calls.waits;
 }
+void* shared_memory(int64_t bytes) {
+  static std::vector<std::unique_ptr<char[]>> kept;
+  kept.push_back(std::make_unique<char[]>(static_cast<size_t>(bytes)));
+  return kept.back().get();
+}
 bool capturing(Stream stream) {
   settings.streams.insert(stream);
   return settings.capturing;

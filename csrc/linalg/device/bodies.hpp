@@ -87,17 +87,28 @@ struct SquareWeights {
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
 };
 
-// What makes H's diagonal a unit one, and -g in those units; 0 for a column of zeros.
+// The lower triangle by rows of H, scaled to a unit diagonal; the scales, 0 for a column of zeros;
+// H's diagonal; and -g in those units.
 template <class T>
 struct ScaleUndamped {
   const T *H, *g;
   int64_t n;
-  T *scale, *right;
+  T *to, *scale, *diagonal, *right;
 
-  STEEPEST_HD void operator()(int64_t j) const {
-    const T diagonal = H[j * n + j];
-    scale[j] = diagonal > 0 ? 1 / std::sqrt(diagonal) : T(0);
-    right[j] = -g[j] * scale[j];
+  STEEPEST_HD T scale_of(int64_t j) const {
+    const T norm2 = H[j * n + j];
+    return norm2 > 0 ? 1 / std::sqrt(norm2) : T(0);
+  }
+  STEEPEST_HD void operator()(int64_t e) const {
+    const int64_t a = e / n, b = e % n;
+    if (b < a) {
+      to[e] = H[e] * scale_of(a) * scale_of(b);
+    } else if (b == a) {
+      to[e] = T(1);
+      scale[a] = scale_of(a);
+      diagonal[a] = H[e];
+      right[a] = -g[a] * scale[a];
+    }
   }
 };
 
@@ -125,6 +136,21 @@ struct ScatterStep {
   T sign;
   T* to;
   STEEPEST_HD void operator()(int64_t a) const { to[free[a]] = sign * from[a] * scale[a]; }
+};
+
+// The same, with the factor's diagonal and potrf's info behind it.
+template <class T>
+struct TakeAnswer {
+  ScatterStep<T> step;
+  const T* L;
+  int64_t n;
+  const int* info;
+  T* roots;
+  STEEPEST_HD void operator()(int64_t a) const {
+    step(a);
+    roots[a] = L[a * n + a];
+    if (a == 0) *reinterpret_cast<int*>(roots + n) = *info;
+  }
 };
 
 // The upper triangle of the first rows, zeros below it; both column-major.

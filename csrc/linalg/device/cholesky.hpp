@@ -25,7 +25,9 @@ class DeviceCholesky {
     const int64_t n = normal.n;
     make_room(n, n, space);
     free_ = {nullptr, n};
-    space.each(n, ScaleUndamped<T>{normal.H(), normal.device_gradient(), n, scale(), right()});
+    normal.complete(space);
+    space.each(n * n, ScaleUndamped<T>{normal.H(), normal.device_gradient(), n, L_.data(), scale(),
+                                       normal.device_diagonal(), right()});
     factor_and_solve(normal, normal.device_answer(), space);
     normal.foreseen = true;
   }
@@ -47,6 +49,7 @@ class DeviceCholesky {
                           std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
     if (foreseen) return take(normal, normal.answer(), free, d);
     send(free, normal.n, space);
+    space.each(n * n, GatherScaled<T>{normal.H(), normal.n, free_, scale(), L_.data()});
     factor_and_solve(normal, down_.data(), space);
     host_.resize(at(2 * normal.n + n + 1));
     space.download(host_.data(), down_.data(), 2 * normal.n + n + 1);
@@ -58,7 +61,9 @@ class DeviceCholesky {
     const int64_t n = free_.count;
     for (int64_t a = 0; a < n; ++a) up_[at(behind_ + a)] = -r[free[at(a)]] * up_[at(a)];
     space.upload(right(), up_.data() + behind_, n);
-    substitute(down_.data(), space);
+    space.potrs(n, L_.data(), right());
+    if (free_.list) space.clear_to(down_.data(), n_);
+    space.each(n, scatter(down_.data()));
     space.download(host_.data(), down_.data(), n_);
     for (const int64_t j : free) d[j] = host_[at(j)];
   }
@@ -90,19 +95,14 @@ class DeviceCholesky {
   // answer: step, product, the factor's diagonal, and potrf's info in the place of one number.
   void factor_and_solve(DeviceNormal<T>& normal, T* answer, Space& space) {
     const int64_t n = free_.count;
-    space.each(n * n, GatherScaled<T>{normal.H(), normal.n, free_, scale(), L_.data()});
     space.potrf(n, L_.data());
-    substitute(answer, space);
-    space.symv(normal.n, normal.H(), answer, answer + normal.n);
-    space.each(n, TakeDiagonal<T>{L_.data(), n, answer + 2 * normal.n});
-    space.copy_bytes(answer + 2 * normal.n + n, space.info(), sizeof(int));
+    space.potrs(n, L_.data(), right());
+    if (free_.list) space.clear_to(answer, n_);
+    space.each(n, TakeAnswer<T>{scatter(answer), L_.data(), n, space.info(), answer + 2 * n_});
+    space.symv(n_, normal.H(), answer, answer + n_);
   }
 
-  void substitute(T* step, Space& space) {
-    space.potrs(free_.count, L_.data(), right());
-    if (free_.list) space.clear_to(step, n_);
-    space.each(free_.count, ScatterStep<T>{right(), scale(), free_, T(1), step});
-  }
+  ScatterStep<T> scatter(T* step) { return {right(), scale(), free_, T(1), step}; }
 
   // The answer, on the host, unless the matrix is too ill-conditioned.
   bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free,

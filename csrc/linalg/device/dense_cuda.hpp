@@ -28,17 +28,17 @@ class DeviceOperator {
       rows_.jac_weight = jac_weight_.data();
       rows_.res_weight = res_weight_.data();
     }
-    space.resize(Jv_, rows.m);
-    space.resize(small_, 2 * rows.n);
   }
   void clear() { rows_ = Rows<T>{}; }
   bool empty() const { return rows_.m == 0; }
   const Rows<T>& rows() const { return rows_; }
 
   void gradient(DeviceNormal<T>& out, Space& space) {
-    if (!rows_.jac_weight) return transpose(rows_.f, out.device_gradient(), space);
+    T* g = out.new_gradient();
+    if (!rows_.jac_weight) return transpose(rows_.f, g, space);
+    space.resize(Jv_, rows_.m);
     space.each(rows_.m, WeighResidual<T>{rows_.jac_weight, rows_.res_weight, rows_.f, Jv_.data()});
-    transpose(Jv_.data(), out.device_gradient(), space);
+    transpose(Jv_.data(), g, space);
   }
 
   void product(const T* v, T* out, Space& space) {
@@ -56,6 +56,8 @@ class DeviceOperator {
  private:
   // Jv_ = J v
   void multiply(const T* v, Space& space) {
+    space.resize(Jv_, rows_.m);
+    space.resize(small_, 2 * rows_.n);
     space.upload(small_.data(), v, rows_.n);
     if (rows_.row_major) {
       space.gemv(transposed, rows_.n, rows_.m, rows_.data, rows_.ld, small_.data(), 1, T(0),

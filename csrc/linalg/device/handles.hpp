@@ -1,17 +1,22 @@
-// Handles of cuBLAS and cuSOLVER. To make them takes milliseconds and memory: a solver borrows a
-// set, which the next one takes over. They live as long as the process.
+// Handles of cuBLAS and cuSOLVER, and memory that host and device share. To make them takes
+// milliseconds and memory: a solver borrows a set, which the next one takes over. They live as long
+// as the process.
 #pragma once
 #include <map>
 #include <mutex>
 #include <utility>
 #include <vector>
 
+#include "core/device.hpp"
 #include "linalg/device/libraries.hpp"
 
 namespace steepest::linalg {
 
 struct Handles {
+  static constexpr int64_t shared_bytes = 1 << 16;
+
   void *cublas = nullptr, *cusolver = nullptr, *params = nullptr;
+  void* shared = nullptr;  // the host's and the device's
 
   void set_stream(void* stream) const {
     check_cublas(libraries().cublas_set_stream(cublas, stream), "cublasSetStream");
@@ -33,6 +38,7 @@ class BorrowedHandles {
       }
     }
     const Libraries& l = libraries();
+    handles_.shared = cuda::shared_memory(Handles::shared_bytes);
     check_cublas(l.cublas_create(&handles_.cublas), "cublasCreate");
     check_cusolver(l.cusolver_create(&handles_.cusolver), "cusolverDnCreate");
     check_cusolver(l.cusolver_create_params(&handles_.params), "cusolverDnCreateParams");

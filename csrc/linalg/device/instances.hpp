@@ -23,6 +23,8 @@ template void launch_each(const GatherScaled<float>&, int64_t, cuda::Stream);
 template void launch_each(const GatherScaled<double>&, int64_t, cuda::Stream);
 template void launch_each(const ScatterStep<float>&, int64_t, cuda::Stream);
 template void launch_each(const ScatterStep<double>&, int64_t, cuda::Stream);
+template void launch_each(const TakeAnswer<float>&, int64_t, cuda::Stream);
+template void launch_each(const TakeAnswer<double>&, int64_t, cuda::Stream);
 template void launch_each(const CopyUpper<float>&, int64_t, cuda::Stream);
 template void launch_each(const CopyUpper<double>&, int64_t, cuda::Stream);
 template void launch_each(const StackDamping<float>&, int64_t, cuda::Stream);

@@ -19,6 +19,18 @@ void launch_each(const Body& body, int64_t n, cuda::Stream stream);
 template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream);
 
+// Of an element that is copied first.
+template <class T, class Term>
+struct CopyFirst {
+  const T* from;
+  T* to;
+  Term term;
+  STEEPEST_HD Sums operator()(int64_t i) const {
+    to[i] = from[i];
+    return term(i);
+  }
+};
+
 struct SumShared {
   Sums of[cuda::threads];
 };

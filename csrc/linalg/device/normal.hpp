@@ -60,10 +60,10 @@ void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool ad
   space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
 }
 
-// out[j] += the square of column j's norm, without weights.
+// out[j] = (out[j] +) the square of column j's norm, without weights.
 template <class T>
-void add_column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, T* out) {
-  sum_rows<T>(space, rows, Term::square, nullptr, true, out);
+void column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, bool add, T* out) {
+  sum_rows<T>(space, rows, Term::square, nullptr, add, out);
 }
 
 template <class T>
@@ -77,11 +77,19 @@ class DeviceNormal {
     host_.resize(static_cast<size_t>(6 * n + 1));
   }
 
-  void clear(Space& space) {
+  // Nothing is written: what comes first replaces what there was.
+  void clear(Space&) {
     empty_ = true;
-    space.clear(small_);
+    has_matrix_ = plain_ = foreseen = false;
     last.step.clear();
-    foreseen = false;
+  }
+  // No more comes; zeros, if nothing has.
+  void complete(Space& space) {
+    if (!empty_) return;
+    space.clear(H_);
+    space.clear(small_);
+    empty_ = false;
+    has_matrix_ = H_.size() > 0;
   }
 
   void add(const Rows<T>& rows, Space& space) {
@@ -102,38 +110,44 @@ class DeviceNormal {
       space.each(rows.m,
                  WeighResidual<T>{rows.jac_weight, rows.res_weight, rows.f, space.scratch.data()});
     }
-    add_product(space, rows, f, true, small_.data());
+    add_product(space, rows, f, !empty_, small_.data());
+    empty_ = false;
   }
 
   void add_norms2(const Rows<T>& rows, Space& space) {
-    add_column_norms2(space, rows, small_.data() + n);
+    column_norms2(space, rows, !empty_, small_.data() + n);
   }
-  void take_norms2(Space& space) {
-    space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + n});
-  }
+  void take_norms2(Space&) { plain_ = true; }
 
   void set(const T* JtJ, const T* Jtf, Space& space) {
     space.copy(JtJ, n * n, H_);
-    empty_ = false;
-    space.clear(small_);
     space.copy_to(small_.data(), Jtf, n);
-    take_norms2(space);
-    foreseen = false;
+    empty_ = false;
+    has_matrix_ = plain_ = true;
   }
 
   // Gradient, norms and diagonal come to the host in one transfer, and with them what was foreseen.
   void fetch(Space& space) {
-    if (!empty_) space.each(n, TakeDiagonal<T>{H_.data(), n, small_.data() + 2 * n});
+    complete(space);
+    if (has_matrix_ && !foreseen) {
+      space.each(n, TakeDiagonal<T>{H_.data(), n, device_diagonal()});
+    }
     space.download(host_.data(), small_.data(), foreseen ? 6 * n + 1 : 3 * n);
   }
-  // Of DeviceCholesky: its answer to λ = 0, on the device and then on the host.
+  // Of DeviceCholesky: the diagonal, which comes with the answer, and its answer to λ = 0, on the
+  // device and then on the host.
+  T* device_diagonal() { return small_.data() + 2 * n; }
   T* device_answer() { return small_.data() + 3 * n; }
   const T* answer() const { return host_.data() + 3 * n; }
   const T* g() const { return host_.data(); }
-  const T* norms2() const { return host_.data() + n; }
+  const T* norms2() const { return host_.data() + (plain_ ? 2 : 1) * n; }
   T diagonal(int64_t j) const { return host_[static_cast<size_t>(2 * n + j)]; }
 
-  T* device_gradient() { return small_.data(); }
+  const T* device_gradient() const { return small_.data(); }
+  T* new_gradient() {
+    empty_ = false;
+    return small_.data();
+  }
   const T* H() const { return H_.data(); }
 
   std::vector<T> matrix(Space& space) const {
@@ -157,8 +171,8 @@ class DeviceNormal {
 
  private:
   void add_gram(int trans, int64_t m, const T* A, int64_t ld, Space& space) {
-    space.gram(trans, n, m, A, ld, T(empty_ ? 0 : 1), H_.data());
-    empty_ = false;
+    space.gram(trans, n, m, A, ld, T(has_matrix_ ? 1 : 0), H_.data());
+    has_matrix_ = true;
   }
 
   // body(rows, count) over chunks of weighted rows, row-major without gaps.
@@ -175,7 +189,9 @@ class DeviceNormal {
     }
   }
 
-  bool empty_ = true;      // nothing is in H
+  bool empty_ = true;  // nothing was added
+  bool has_matrix_ = false;
+  bool plain_ = false;     // the norms are H's diagonal
   DeviceVector<T> H_;      // the lower triangle by rows
   DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer to λ = 0
   std::vector<T> host_;    // the same

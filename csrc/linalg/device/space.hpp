@@ -50,7 +50,8 @@ class DeviceSpace {
 
   // What is asked from here on goes to this stream, after all that was asked before.
   void use(cuda::Stream stream) {
-    if (started_ && stream != stream_) cuda::wait(stream_);
+    if (started_ && stream == stream_) return;
+    if (started_) cuda::wait(stream_);
     stream_ = stream;
     started_ = true;
     (*handles_)->set_stream(stream);
@@ -87,26 +88,38 @@ class DeviceSpace {
   void upload(U* to, const U* from, int64_t n) {
     cuda::write(to, from, n * int64_t{sizeof(U)}, stream_);
   }
-  void download(T* to, const T* from, int64_t n) { cuda::copy_out(to, from, n * item, stream_); }
+  // By way of the shared memory where there is room, as a copy to other memory takes the host twice
+  // the time.
+  void download(T* to, const T* from, int64_t n) {
+    const int64_t bytes = n * item;
+    const bool fits = bytes <= Handles::shared_bytes;
+    cuda::copy_out(fits ? shared() : to, from, bytes, stream_);
+    if (fits) std::memcpy(to, shared(), static_cast<size_t>(bytes));
+  }
 
   template <class Body>
   void each(int64_t n, const Body& body) {
     launch_each(body, n, stream_);
   }
 
-  // Σ term(i) of both, with one wait.
+  // Σ term(i) of both, with one wait. The blocks write theirs to the shared memory.
   template <class Term>
   Sums sum(int64_t m, const Term& term) {
     const int64_t blocks = std::min(sum_blocks, (m + cuda::threads - 1) / cuda::threads);
-    resize(partial_, blocks);
-    launch_sum(term, m, partial_.data(), blocks, stream_);
-    Sums host[sum_blocks], total{0, 0};
-    cuda::copy_out(host, partial_.data(), blocks * int64_t{sizeof(Sums)}, stream_);
+    auto* partial = static_cast<Sums*>(shared());
+    launch_sum(term, m, partial, blocks, stream_);
+    cuda::wait(stream_);
+    Sums total{0, 0};
     for (int64_t b = 0; b < blocks; ++b) {
-      total.first += host[b].first;
-      total.second += host[b].second;
+      total.first += partial[b].first;
+      total.second += partial[b].second;
     }
     return total;
+  }
+  // The same after m elements were copied, in one launch.
+  template <class Term>
+  Sums copy_and_sum(const T* from, int64_t m, T* to, const Term& term) {
+    return sum(m, CopyFirst<T, Term>{from, to, term});
   }
 
   // --- cuBLAS. Row-major (n, k) is, read by columns, its transpose.
@@ -146,14 +159,17 @@ class DeviceSpace {
   // The upper triangle of A by columns becomes its factor. *info() tells success, on the device.
   void potrf(int64_t n, T* A) {
     constexpr int type = cuda_type<T>;
-    size_t device = 0, host = 0;
     const Libraries& l = libraries();
-    check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, n, type,
-                                       &device, &host),
-                   "cusolverDnXpotrf_bufferSize");
-    make_room(device, host);
+    if (n != potrf_.n || A != potrf_.A) {
+      potrf_.n = 0;
+      check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, n, type,
+                                         &potrf_.device, &potrf_.host),
+                     "cusolverDnXpotrf_bufferSize");
+      potrf_ = {n, A, potrf_.device, potrf_.host};
+    }
+    make_room(potrf_.device, potrf_.host);
     check_cusolver(l.potrf(cusolver(), params(), upper_triangle, n, type, A, n, type, work_.data(),
-                           device, host_work_.data(), host, info()),
+                           potrf_.device, host_work_.data(), potrf_.host, info()),
                    "cusolverDnXpotrf");
   }
   void potrs(int64_t n, const T* L, T* b) {
@@ -195,6 +211,9 @@ class DeviceSpace {
   // in float32: 20,000 x 500 0.13, 20,000 x 1,000 0.5, 20,000 x 2,000 1.5.
   static constexpr int64_t syrk_from = item == 8 ? 700 : 1400;
 
+  static_assert(sum_blocks * int64_t{sizeof(Sums)} <= Handles::shared_bytes);
+  void* shared() const { return (*handles_)->shared; }
+
   static const DeviceBlas<T>& blas() { return libraries().template blas<T>(); }
   void* cublas() const { return (*handles_)->cublas; }
   void* cusolver() const { return (*handles_)->cusolver; }
@@ -207,15 +226,22 @@ class DeviceSpace {
     host_work_.resize(host);
   }
 
+  // What the last potrf asked for.
+  struct Buffers {
+    int64_t n;
+    const T* A;
+    size_t device, host;
+  };
+
   Allocator allocate_;
   std::unique_ptr<BorrowedHandles> handles_;
   cuda::Stream stream_ = nullptr;
   bool started_ = false;
-  DeviceVector<Sums> partial_;
   DeviceVector<T> tau_;
   DeviceVector<char> work_;
   DeviceVector<int> info_;
   std::vector<char> host_work_;
+  Buffers potrf_{};
 };
 
 }  // namespace steepest::linalg

@@ -40,8 +40,7 @@ class DeviceTriangle {
       space.geqrf(height, n + 1, W_.data());
       space.each(n * (n + 1), CopyUpper<T>{W_.data(), height, n, R_.data(), n});
     }
-    space.clear(norms2_);
-    add_column_norms2(space, Rows<T>{R_.data(), n, n, n, false, nullptr}, norms2_.data());
+    column_norms2(space, Rows<T>{R_.data(), n, n, n, false, nullptr}, false, norms2_.data());
   }
 
   // out = RᵀR v

@@ -13,10 +13,14 @@ using nlls::WeightPowers;
 
 template void launch_each(const WeighRows<float>&, int64_t, cuda::Stream);
 template void launch_each(const WeighRows<double>&, int64_t, cuda::Stream);
-template void launch_sum(const SquaredCosts<float>&, int64_t, Sums*, int64_t, cuda::Stream);
-template void launch_sum(const SquaredCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
-template void launch_sum(const RobustCosts<float>&, int64_t, Sums*, int64_t, cuda::Stream);
-template void launch_sum(const RobustCosts<double>&, int64_t, Sums*, int64_t, cuda::Stream);
+template void launch_sum(const CopyFirst<float, SquaredCosts<float>>&, int64_t, Sums*, int64_t,
+                         cuda::Stream);
+template void launch_sum(const CopyFirst<double, SquaredCosts<double>>&, int64_t, Sums*, int64_t,
+                         cuda::Stream);
+template void launch_sum(const CopyFirst<float, RobustCosts<float>>&, int64_t, Sums*, int64_t,
+                         cuda::Stream);
+template void launch_sum(const CopyFirst<double, RobustCosts<double>>&, int64_t, Sums*, int64_t,
+                         cuda::Stream);
 template void launch_sum(const WeightPowers<float>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const WeightPowers<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const NonZero<float>&, int64_t, Sums*, int64_t, cuda::Stream);
