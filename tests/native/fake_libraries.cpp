@@ -240,19 +240,6 @@ int cusolverDnXpotrf(void* h, void* params, int uplo, int64_t n, int type_a, voi
             : potrf(n, static_cast<float*>(a), lda, info);
   return 0;
 }
-int cusolverDnXpotrs(void* h, void* params, int uplo, int64_t n, int64_t nrhs, int type_a,
-                     const void* a, int64_t lda, int type_b, void* b, int64_t ldb, int* info) {
-  const bool valid = params && uplo == 1 && nrhs == 1 && lda >= n && ldb >= n && type_a == type_b;
-  if (int s = begin(h, 2, valid)) return s;
-  const auto solve = [&](auto* L, auto* x) {
-    solve_upper(1, n, L, lda, x);
-    solve_upper(0, n, L, lda, x);
-  };
-  type_a == 1 ? solve(static_cast<const double*>(a), static_cast<double*>(b))
-              : solve(static_cast<const float*>(a), static_cast<float*>(b));
-  *info = 0;
-  return 0;
-}
 int cusolverDnXgeqrf_bufferSize(void* h, void* params, int64_t m, int64_t n, int type_a,
                                 const void* a, int64_t lda, int, const void* tau, int type,
                                 size_t* device, size_t* host) {

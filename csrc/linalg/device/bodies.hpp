@@ -3,6 +3,7 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "core/team.hpp"
 
@@ -87,44 +88,63 @@ struct SquareWeights {
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
 };
 
-// The lower triangle by rows of H, scaled to a unit diagonal; the scales, 0 for a column of zeros;
-// H's diagonal; and -g in those units.
+// The upper triangle by columns of a system Ax = b, with b as one more column: of A = UᵀU and what
+// is below b, U's last column is then U⁻ᵀb. What is below b is so large that it changes nothing.
+template <class T>
+struct Bordered {
+  T* to;
+  int64_t ld, n;
+  static constexpr T corner = std::numeric_limits<T>::max() / 4;
+
+  STEEPEST_HD T* right() const { return to + n * ld; }
+  STEEPEST_HD void set_right(int64_t b, T value) const {
+    right()[b] = value;
+    if (b == 0) right()[n] = corner;
+  }
+};
+
+// H scaled to a unit diagonal, and -g in those units; the scales, 0 for a column of zeros; H's
+// diagonal. For e below n (n + 1).
 template <class T>
 struct ScaleUndamped {
   const T *H, *g;
-  int64_t n;
-  T *to, *scale, *diagonal, *right;
+  Bordered<T> system;
+  T *scale, *diagonal;
 
   STEEPEST_HD T scale_of(int64_t j) const {
-    const T norm2 = H[j * n + j];
+    const T norm2 = H[j * system.n + j];
     return norm2 > 0 ? 1 / std::sqrt(norm2) : T(0);
   }
   STEEPEST_HD void operator()(int64_t e) const {
-    const int64_t a = e / n, b = e % n;
-    if (b < a) {
-      to[e] = H[e] * scale_of(a) * scale_of(b);
+    const int64_t a = e / system.n, b = e % system.n;
+    if (a == system.n) {
+      system.set_right(b, -g[b] * scale_of(b));
+    } else if (b < a) {
+      system.to[a * system.ld + b] = H[e] * scale_of(a) * scale_of(b);
     } else if (b == a) {
-      to[e] = T(1);
+      system.to[a * system.ld + a] = T(1);
       scale[a] = scale_of(a);
       diagonal[a] = H[e];
-      right[a] = -g[a] * scale[a];
     }
   }
 };
 
-// The lower triangle by rows of H on the free variables, scaled to a unit diagonal.
+// The same of the free variables, with scales and right-hand side that are given.
 template <class T>
 struct GatherScaled {
   const T* H;
   int64_t n;
   Free free;
-  const T* scale;
-  T* to;
+  const T *scale, *right;
+  Bordered<T> system;
 
   STEEPEST_HD void operator()(int64_t e) const {
     const int64_t a = e / free.count, b = e % free.count;
-    if (b > a) return;
-    to[e] = b == a ? T(1) : H[free[a] * n + free[b]] * scale[a] * scale[b];
+    if (a == free.count) {
+      system.set_right(b, right[b]);
+    } else if (b <= a) {
+      system.to[a * system.ld + b] = b == a ? T(1) : H[free[a] * n + free[b]] * scale[a] * scale[b];
+    }
   }
 };
 
@@ -142,14 +162,13 @@ struct ScatterStep {
 template <class T>
 struct TakeAnswer {
   ScatterStep<T> step;
-  const T* L;
-  int64_t n;
+  Bordered<T> system;
   const int* info;
   T* roots;
   STEEPEST_HD void operator()(int64_t a) const {
     step(a);
-    roots[a] = L[a * n + a];
-    if (a == 0) *reinterpret_cast<int*>(roots + n) = *info;
+    roots[a] = system.to[a * system.ld + a];
+    if (a == 0) *reinterpret_cast<int*>(roots + system.n) = *info;
   }
 };
 

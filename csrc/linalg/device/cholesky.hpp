@@ -1,7 +1,8 @@
 // The damped normal equations by cuSOLVER's Cholesky: as in linalg/cholesky.hpp, scaled to a unit
 // diagonal. Scales are found on the host from the diagonal that is there; step, its product with
 // JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The step without damping,
-// which is asked for first, is foreseen: it comes with the linearization.
+// which is asked for first, is foreseen: it comes with the linearization. The right-hand side is
+// one more column of the matrix, so that one triangular solve is left.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -26,8 +27,8 @@ class DeviceCholesky {
     make_room(n, n, space);
     free_ = {nullptr, n};
     normal.complete(space);
-    space.each(n * n, ScaleUndamped<T>{normal.H(), normal.device_gradient(), n, L_.data(), scale(),
-                                       normal.device_diagonal(), right()});
+    space.each(n * (n + 1), ScaleUndamped<T>{normal.H(), normal.device_gradient(), system(),
+                                             scale(), normal.device_diagonal()});
     factor_and_solve(normal, normal.device_answer(), space);
     normal.foreseen = true;
   }
@@ -49,7 +50,8 @@ class DeviceCholesky {
                           std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
     if (foreseen) return take(normal, normal.answer(), free, d);
     send(free, normal.n, space);
-    space.each(n * n, GatherScaled<T>{normal.H(), normal.n, free_, scale(), L_.data()});
+    space.each(n * (n + 1),
+               GatherScaled<T>{normal.H(), normal.n, free_, scale(), scale() + behind_, system()});
     factor_and_solve(normal, down_.data(), space);
     host_.resize(at(2 * normal.n + n + 1));
     space.download(host_.data(), down_.data(), 2 * normal.n + n + 1);
@@ -60,8 +62,10 @@ class DeviceCholesky {
   void resolve(const std::vector<int64_t>& free, const T* r, T* d, Space& space) {
     const int64_t n = free_.count;
     for (int64_t a = 0; a < n; ++a) up_[at(behind_ + a)] = -r[free[at(a)]] * up_[at(a)];
-    space.upload(right(), up_.data() + behind_, n);
-    space.potrs(n, L_.data(), right());
+    T* right = system().right();
+    space.upload(right, up_.data() + behind_, n);
+    space.trsv(transposed, n, L_.data(), ld_, right);
+    space.trsv(as_it_is, n, L_.data(), ld_, right);
     if (free_.list) space.clear_to(down_.data(), n_);
     space.each(n, scatter(down_.data()));
     space.download(host_.data(), down_.data(), n_);
@@ -71,13 +75,14 @@ class DeviceCholesky {
  private:
   static size_t at(int64_t j) { return static_cast<size_t>(j); }
   T* scale() { return scale_.data(); }
-  T* right() { return scale_.data() + behind_; }
+  Bordered<T> system() { return {L_.data(), ld_, free_.count}; }
 
   void make_room(int64_t n, int64_t count, Space& space) {
     n_ = n;
     behind_ = count + count % 2;  // uploads are by words of 8 bytes
     space.resize(scale_, 2 * behind_);
-    space.resize(L_, count * count);
+    ld_ = (count + 4) / 4 * 4;  // count + 1 and the rest of an aligned column
+    space.resize(L_, ld_ * (count + 1));
     space.resize(down_, 2 * n + count + 1);
   }
 
@@ -95,14 +100,14 @@ class DeviceCholesky {
   // answer: step, product, the factor's diagonal, and potrf's info in the place of one number.
   void factor_and_solve(DeviceNormal<T>& normal, T* answer, Space& space) {
     const int64_t n = free_.count;
-    space.potrf(n, L_.data());
-    space.potrs(n, L_.data(), right());
+    space.potrf(n + 1, L_.data(), ld_);
+    space.trsv(as_it_is, n, L_.data(), ld_, system().right());
     if (free_.list) space.clear_to(answer, n_);
-    space.each(n, TakeAnswer<T>{scatter(answer), L_.data(), n, space.info(), answer + 2 * n_});
+    space.each(n, TakeAnswer<T>{scatter(answer), system(), space.info(), answer + 2 * n_});
     space.symv(n_, normal.H(), answer, answer + n_);
   }
 
-  ScatterStep<T> scatter(T* step) { return {right(), scale(), free_, T(1), step}; }
+  ScatterStep<T> scatter(T* step) { return {system().right(), scale(), free_, T(1), step}; }
 
   // The answer, on the host, unless the matrix is too ill-conditioned.
   bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free,
@@ -129,11 +134,11 @@ class DeviceCholesky {
     return info == 0;
   }
 
-  DeviceVector<T> L_, scale_, down_;  // scale_: scales, then right-hand side and solution
+  DeviceVector<T> L_, scale_, down_;  // scale_: scales, then a right-hand side
   DeviceVector<int64_t> list_;
   std::vector<T> up_, host_;
   Free free_{};
-  int64_t n_ = 0, behind_ = 0;
+  int64_t n_ = 0, behind_ = 0, ld_ = 0;
 };
 
 }  // namespace steepest::linalg

@@ -54,7 +54,6 @@ static_assert(same<decltype(L::cusolver_set_stream), decltype(cusolverDnSetStrea
 static_assert(same<decltype(L::cusolver_create_params), decltype(cusolverDnCreateParams)>);
 static_assert(same<decltype(L::potrf_buffer_size), decltype(cusolverDnXpotrf_bufferSize)>);
 static_assert(same<decltype(L::potrf), decltype(cusolverDnXpotrf)>);
-static_assert(same<decltype(L::potrs), decltype(cusolverDnXpotrs)>);
 static_assert(same<decltype(L::geqrf_buffer_size), decltype(cusolverDnXgeqrf_bufferSize)>);
 static_assert(same<decltype(L::geqrf), decltype(cusolverDnXgeqrf)>);
 

@@ -75,7 +75,6 @@ void take_cusolver(Library& from, Libraries& into) {
   from.take(into.cusolver_create_params, "cusolverDnCreateParams");
   from.take(into.potrf_buffer_size, "cusolverDnXpotrf_bufferSize");
   from.take(into.potrf, "cusolverDnXpotrf");
-  from.take(into.potrs, "cusolverDnXpotrs");
   from.take(into.geqrf_buffer_size, "cusolverDnXgeqrf_bufferSize");
   from.take(into.geqrf, "cusolverDnXgeqrf");
 }

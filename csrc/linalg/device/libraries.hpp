@@ -41,8 +41,6 @@ struct Libraries {
   int (*potrf)(void* handle, void* params, int uplo, int64_t n, int type_a, void* a, int64_t lda,
                int type, void* device, size_t device_bytes, void* host, size_t host_bytes,
                int* info);
-  int (*potrs)(void* handle, void* params, int uplo, int64_t n, int64_t nrhs, int type_a,
-               const void* a, int64_t lda, int type_b, void* b, int64_t ldb, int* info);
   int (*geqrf_buffer_size)(void* handle, void* params, int64_t m, int64_t n, int type_a,
                            const void* a, int64_t lda, int type_tau, const void* tau, int type,
                            size_t* device, size_t* host);

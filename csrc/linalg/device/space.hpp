@@ -157,26 +157,20 @@ class DeviceSpace {
   // --- cuSOLVER
 
   // The upper triangle of A by columns becomes its factor. *info() tells success, on the device.
-  void potrf(int64_t n, T* A) {
+  void potrf(int64_t n, T* A, int64_t ld) {
     constexpr int type = cuda_type<T>;
     const Libraries& l = libraries();
     if (n != potrf_.n || A != potrf_.A) {
       potrf_.n = 0;
-      check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, n, type,
+      check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, ld, type,
                                          &potrf_.device, &potrf_.host),
                      "cusolverDnXpotrf_bufferSize");
       potrf_ = {n, A, potrf_.device, potrf_.host};
     }
     make_room(potrf_.device, potrf_.host);
-    check_cusolver(l.potrf(cusolver(), params(), upper_triangle, n, type, A, n, type, work_.data(),
+    check_cusolver(l.potrf(cusolver(), params(), upper_triangle, n, type, A, ld, type, work_.data(),
                            potrf_.device, host_work_.data(), potrf_.host, info()),
                    "cusolverDnXpotrf");
-  }
-  void potrs(int64_t n, const T* L, T* b) {
-    constexpr int type = cuda_type<T>;
-    check_cusolver(libraries().potrs(cusolver(), params(), upper_triangle, n, 1, type, L, n, type,
-                                     b, n, info() + 1),
-                   "cusolverDnXpotrs");
   }
   // Householder triangularization of the column-major W (rows x columns, columns <= rows).
   void geqrf(int64_t rows, int64_t columns, T* W) {
@@ -193,9 +187,9 @@ class DeviceSpace {
                    "cusolverDnXgeqrf");
   }
 
-  // Two numbers on the device: of the last potrf or geqrf, and of the last potrs.
+  // On the device: of the last potrf or geqrf.
   int* info() {
-    resize(info_, 2);
+    resize(info_, 1);
     return info_.data();
   }
 
