@@ -36,19 +36,23 @@ class DeviceCholesky {
   bool solve(DeviceNormal<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
              const T* r, T* d, Space& space) {
     const int64_t n = static_cast<int64_t>(free.size());
+    if (damping.lambda == 0) {
+      for (const int64_t j : free) {
+        if (!(normal.diagonal(j) > 0)) return false;
+      }
+      const bool foreseen =
+          normal.foreseen && n == normal.n && std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
+      if (foreseen) return take(normal, normal.answer(), free, d);
+    }
     make_room(normal.n, n, space);
     up_.resize(at(2 * behind_));
     for (int64_t a = 0; a < n; ++a) {
       const int64_t j = free[at(a)];
       const T root = std::sqrt(damping.lambda) * damping.D[j];
       const T diagonal = normal.diagonal(j) + root * root;
-      if (!(diagonal > 0) && damping.lambda == 0) return false;
       up_[at(a)] = diagonal > 0 ? 1 / std::sqrt(diagonal) : T(0);
       up_[at(behind_ + a)] = -r[j] * up_[at(a)];
     }
-    const bool foreseen = normal.foreseen && damping.lambda == 0 && n == normal.n &&
-                          std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
-    if (foreseen) return take(normal, normal.answer(), free, d);
     send(free, normal.n, space);
     space.each(n * (n + 1),
                GatherScaled<T>{normal.H(), normal.n, free_, scale(), scale() + behind_, system()});
