@@ -177,7 +177,8 @@ class CudaPlan {
   }
 
   // Gradients that are to be zeroed must be apart from each other.
-  Trouble cannot_zero() const {
+  Trouble cannot_zero() {
+    if (apart_ == plan_.gradient_changes()) return {};
     Intervals seen;
     for (int64_t i = 0; i < plan_.size(); ++i) {
       const Tensor& tensor = plan_.tensor(i);
@@ -185,6 +186,7 @@ class CudaPlan {
     }
     const auto pair = seen.sort();
     if (pair.first >= 0) return {{"shared", pair.second}};
+    apart_ = plan_.gradient_changes();
     return {};
   }
 
@@ -208,6 +210,7 @@ class CudaPlan {
   std::vector<void*> bound_;
   py::tuple bound_grads_;
   bool bound_loaded_ = false;
+  int64_t apart_ = -1;    // the gradients' changes after which they were found apart
   StreamsInUse streams_;  // the last: it goes before the memory above
 };
 

@@ -23,6 +23,10 @@ struct DeviceTeam {
     f(static_cast<int>(threadIdx.x));
     __syncthreads();
   }
+  // The next number, of one thread.
+  __device__ __forceinline__ int64_t take(uint64_t& counter) const {
+    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(&counter), 1ull));
+  }
 };
 #endif
 

@@ -39,6 +39,7 @@ void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   tensors_.push_back(tensor);
   clocks_.push_back({t, scalar});
   tiles_ += tiles_of(tensor.n);
+  elements_ += tensor.n;
   empty_ += tensor.n == 0;
   placed_ = false;
 }
@@ -131,13 +132,16 @@ void Plan::place(void* memory, Stream stream) {
             n_groups,
             size(),
             tiles_,
-            tiles_ + empty_};
+            tiles_ + empty_,
+            1};
   rule_ = groups_.empty() ? any_rule : groups_[0].rule;
   for (const Group& group : groups_)
     if (group.rule != rule_) rule_ = any_rule;
   blocks_ = resident_blocks(rule_);
+  if (elements_ < tiles_ * tile_size / 2 && tiles_ > blocks_ * most_at_once)
+    table_.at_once = most_at_once;
   measure_blocks_ = resident_measure_blocks();
-  written_.clear();
+  written_ = -1;
   placed_ = true;
 }
 
@@ -180,18 +184,17 @@ void Plan::set_lr(int i, double lr, Stream stream) {
 // Pointers that do not fit into a launch's arguments. A graph that is captured must bring its own
 // back at each replay, and after it the table may be another than the host knows.
 void Plan::write_gradients(bool captured, Stream stream) {
-  std::vector<void*> now(index(size()));
-  for (int64_t i = 0; i < size(); ++i) now[index(i)] = tensors_[index(i)].grad;
-  if (!captured && !captured_ && now == written_) return;
+  if (written_ == gradient_changes_ && !captured && !captured_) return;
   ManyWords words;
   constexpr int64_t capacity = sizeof(words.words) / 8;
   for (int64_t first = 0; first < size(); first += capacity) {
     words.to = reinterpret_cast<uint64_t*>(table_.grads + first);
     words.n = std::min(capacity, size() - first);
-    std::memcpy(words.words, now.data() + first, index(words.n * 8));
+    for (int64_t i = 0; i < words.n; ++i)
+      words.words[i] = reinterpret_cast<uintptr_t>(tensors_[index(first + i)].grad);
     launch_write(words, stream);
   }
-  written_ = std::move(now);
+  written_ = gradient_changes_;
 }
 
 StepArgs Plan::arguments(const StepOptions& options, Stream stream) {
@@ -231,7 +234,7 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     const int64_t bad = control(stream).bad;
     if (bad >= 0) return bad;
   }
-  launch_update(rule_, args, grid(tiles_ + empty_, blocks_), stream);
+  launch_update(rule_, args, grid((tiles_ + empty_ - 1) / table_.at_once + 1, blocks_), stream);
   ++calls_;
   return -1;
 }

@@ -22,7 +22,12 @@ class Plan {
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
   // A tensor without elements has a gradient where the pointer is not null.
-  void set_gradient(int64_t i, void* grad) { tensors_[static_cast<size_t>(i)].grad = grad; }
+  void set_gradient(int64_t i, void* grad) {
+    void*& held = tensors_[static_cast<size_t>(i)].grad;
+    gradient_changes_ += held != grad;
+    held = grad;
+  }
+  int64_t gradient_changes() const { return gradient_changes_; }
 
   // After groups or tensors were added: the memory that the plan needs on the device, which the
   // caller allocates and keeps, and its filling, with everything so far brought along.
@@ -73,12 +78,14 @@ class Plan {
   std::vector<std::vector<double>> last_given_;
   std::vector<Tensor> tensors_;
   std::vector<Clock> clocks_;  // as of the last time they were read back
-  Control control_{0, 0, -1, 1, 0, -1, none_bad, 0};
+  Control control_{0, 0, -1, 1, 0, -1, none_bad, 0, 0};
   int64_t tiles_ = 0, empty_ = 0;  // of tensors with elements; tensors without
+  int64_t elements_ = 0;
   int64_t calls_ = 0;
   bool placed_ = false;
-  bool captured_ = false;       // some step was, which may be replayed
-  std::vector<void*> written_;  // the gradients' table on the device
+  bool captured_ = false;  // some step was, which may be replayed
+  int64_t gradient_changes_ = 0;
+  int64_t written_ = -1;  // the changes that the device's table of gradients has seen
   Table table_{};
   int rule_ = any_rule;
   int blocks_ = 0, measure_blocks_ = 0;  // that are resident

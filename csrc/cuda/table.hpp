@@ -16,6 +16,7 @@ namespace steepest::cuda {
 
 constexpr int64_t tile_size = norm_block;
 constexpr int max_given = 8;
+constexpr int most_at_once = 4;  // tiles that a block takes
 
 struct Entry {  // a tensor
   void* theta;
@@ -47,6 +48,7 @@ struct Control {
   int64_t bad;         // first tensor with a gradient that is not finite, or -1
   int64_t lowest_bad;  // the same while blocks look; none_bad
   uint64_t ticket;     // blocks that have finished
+  uint64_t taken;      // tiles that blocks have taken, beyond each block's first
 };
 constexpr int64_t none_bad = INT64_MAX;
 
@@ -61,6 +63,7 @@ struct Table {  // all pointers go into the plan's block
   double* partial;           // sums of squares by tile
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
+  int at_once;                    // tiles that a block takes: more where they are short
 };
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.

@@ -24,7 +24,9 @@ struct Tile {
   bool aligned;  // to 16 bytes, all of them
 };
 
-struct UpdateShared {
+// A tile and its constants.
+struct Work {
+  int64_t number;  // of the tile; past the last: none
   Record record;
   Tile tile;
   // What the record was made for, and its outcome.
@@ -32,6 +34,10 @@ struct UpdateShared {
   int32_t group;  // -1: none yet
   DType dtype;
   double scalar_after;
+};
+
+struct UpdateShared {
+  Work work[2][most_at_once];  // one row is done while the next is taken
   bool last;
 };
 
@@ -47,12 +53,12 @@ STEEPEST_HD void visit_rule(List<Rules...>, int rule, F&& f) {
 }
 
 template <class Rules>
-STEEPEST_APART void make_record(const StepArgs& a, const Entry& e, const Clock& now,
-                                UpdateShared& s) {
-  const DeviceGroup& group = a.table.groups[e.group];
+STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, Clock now,
+                                Work& s) {
+  const DeviceGroup& group = a.table.groups[number];
   s.made_for = now;
-  s.group = e.group;
-  s.dtype = e.dtype;
+  s.group = number;
+  s.dtype = dtype;
   s.scalar_after = now.scalar;
   visit_rule(Rules{}, static_cast<int>(group.rule), [&](auto rule) {
     using Rule = decltype(rule);
@@ -64,7 +70,7 @@ STEEPEST_APART void make_record(const StepArgs& a, const Entry& e, const Clock& 
       *reinterpret_cast<Hyper*>(s.record.hyper) =
           base::fold<Rule, T>(given, now.t + 1, s.scalar_after);
     };
-    e.dtype == DType::float32 ? make(float{}) : make(double{});
+    dtype == DType::float32 ? make(float{}) : make(double{});
   });
   const double factor = a.measured ? a.table.control->factor : 1 / a.grad_scale;
   s.record.factor = group.maximize ? -factor : factor;
@@ -73,7 +79,7 @@ STEEPEST_APART void make_record(const StepArgs& a, const Entry& e, const Clock& 
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Rules>
-STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, UpdateShared& s) {
+STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
   const Table& table = a.table;
   const int64_t i = table.tensor_of[number];
   const Entry e = table.entries[i];
@@ -100,7 +106,7 @@ STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, UpdateShar
   if (tile.grad) {
     const bool fits = s.group == e.group && s.dtype == e.dtype && s.made_for.t == now.t &&
                       s.made_for.scalar == now.scalar;
-    if (!fits) make_record<Rules>(a, e, now, s);
+    if (!fits) make_record<Rules>(a, e.group, e.dtype, now, s);
     next = {now.t + 1, s.scalar_after};
   }
   if (number == e.first_tile) table.clocks[(1 - row) * table.n_tensors + i] = next;
@@ -150,7 +156,7 @@ struct Registers {
 template <class Rule, class T>
 struct Stages {
   typename Rule::template Hyper<T> hyper;
-  T factor, decay, one_minus_ema;
+  T factor, decay;
   bool decays;
 
   template <int width>
@@ -164,18 +170,20 @@ struct Stages {
       for (int i = 0; i < Rule::n_states; ++i) r.states[i].at[j] = s[i];
     }
   }
-  template <int width>
-  STEEPEST_HD void average(const Pack<T, width>& theta, void* ema, int k) const {
-    Pack<T, width> e = load<T, width>(ema, k);
-    for (int j = 0; j < width; ++j) e.at[j] += one_minus_ema * (theta.at[j] - e.at[j]);
-    store(ema, k, e);
-  }
 };
+
+template <class T, int width>
+STEEPEST_HD void average(const Pack<T, width>& theta, const Work& s, int k) {
+  const T rest = static_cast<T>(s.record.one_minus_ema);
+  Pack<T, width> e = load<T, width>(s.tile.ema, k);
+  for (int j = 0; j < width; ++j) e.at[j] += rest * (theta.at[j] - e.at[j]);
+  store(s.tile.ema, k, e);
+}
 
 // Packs [begin, end) of a tile, by this thread's part; `unroll` packs of each array in flight.
 template <int width, int unroll, class Rule, class T>
-STEEPEST_HD void sweep(const Tile& tile, const Stages<Rule, T>& stages, int begin, int end,
-                       int thread, bool zero_grad) {
+STEEPEST_HD void sweep(const Work& s, const Tile& tile, const Stages<Rule, T>& stages, int begin,
+                       int end, int thread, bool zero_grad) {
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
@@ -187,27 +195,26 @@ STEEPEST_HD void sweep(const Tile& tile, const Stages<Rule, T>& stages, int begi
       if (k + u * threads < end) {
         stages.update(r[u]);
         r[u].store_to(tile, k + u * threads, zero_grad);
-        if (tile.ema) stages.average(r[u].theta, tile.ema, k + u * threads);
+        if (s.tile.ema) average(r[u].theta, s, k + u * threads);
       }
   }
 }
 
 template <class Rule, class T>
-STEEPEST_HD void apply_rule(const UpdateShared& s, int thread, bool zero_grad) {
+STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
   const Tile tile = s.tile;
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
-      static_cast<T>(s.record.factor), static_cast<T>(s.record.decay),
-      static_cast<T>(s.record.one_minus_ema), s.record.decay != 0};
+      static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T), unroll = Rule::n_states < 1 ? 2 : 1;
   const int packs = tile.aligned ? tile.n / width : 0;
-  sweep<width, unroll>(tile, stages, 0, packs, thread, zero_grad);
-  sweep<1, 1>(tile, stages, packs * width, tile.n, thread, zero_grad);
+  sweep<width, unroll>(s, tile, stages, 0, packs, thread, zero_grad);
+  sweep<1, 1>(s, tile, stages, packs * width, tile.n, thread, zero_grad);
 }
 
 // A tensor without a gradient still averages.
 template <class T>
-STEEPEST_HD void apply_ema(const UpdateShared& s, int thread) {
+STEEPEST_HD void apply_ema(const Work& s, int thread) {
   const T* theta = static_cast<const T*>(s.tile.theta);
   T* ema = static_cast<T*>(s.tile.ema);
   const T rest = static_cast<T>(s.record.one_minus_ema);
@@ -215,7 +222,7 @@ STEEPEST_HD void apply_ema(const UpdateShared& s, int thread) {
 }
 
 template <class Rules>
-STEEPEST_HD void apply(const StepArgs& a, const UpdateShared& s, int thread) {
+STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
   const bool single = s.tile.dtype == DType::float32;
   if (!s.tile.grad) {
     if (s.tile.ema) single ? apply_ema<float>(s, thread) : apply_ema<double>(s, thread);
@@ -228,30 +235,64 @@ STEEPEST_HD void apply(const StepArgs& a, const UpdateShared& s, int thread) {
   });
 }
 
+constexpr int64_t none = INT64_MAX;  // no tile
+
+// Work of one thread: a slot's next tile. Blocks take tiles in their order, when they are ready for
+// one, so that all read near each other: memory is faster then. Where few are left, one by one.
+template <class Rules, class Team>
+STEEPEST_HD void take(const StepArgs& a, const Team& team, int round, int slot, const Work* now,
+                      Work& next) {
+  const int64_t row = a.table.control->step_count % 2, before = team.blocks * a.table.at_once;
+  if (round == 0) {
+    next.number = team.block * a.table.at_once + slot;
+  } else if (slot == 0 || now->number + before < a.table.n_tiles) {
+    next.number = before + team.take(a.table.control->taken);
+  } else {
+    next.number = none;
+  }
+  if (next.number < a.table.n_tiles) pick<Rules>(a, next.number, row, next);
+}
+
+STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
+  for (int k = 0; k < a.table.at_once; ++k)
+    if (work[k].number < a.table.n_tiles) return true;
+  return false;
+}
+
 template <class Rules, class Team>
 STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
   Control& control = *a.table.control;
   const bool skip = a.measured && control.skip;
-  const int64_t row = control.step_count % 2;
   team.phase([&](int thread) {
-    if (thread == 0) s.group = -1;
+    if (thread >= a.table.at_once) return;
+    s.work[0][thread].group = s.work[1][thread].group = -1;
+    s.work[0][thread].number = none;
   });
-  const int64_t end = skip ? 0 : a.table.n_tiles;
+  if (!skip) {
+    int round = 0;
+    do {
+      Work *now = s.work[round % 2], *next = s.work[(round + 1) % 2];
+      team.phase([&](int thread) {
+        const int slot = thread - (threads - a.table.at_once);
+        if (slot >= 0) take<Rules>(a, team, round, slot, now, next[slot]);
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-  for (int64_t number = team.block; number < end; number += team.blocks) {
-    team.phase([&](int thread) {
-      if (thread == 0) pick<Rules>(a, number, row, s);
-    });
-    team.phase([&](int thread) { apply<Rules>(a, s, thread); });
+        for (int k = 0; k < a.table.at_once; ++k)
+          if (now[k].number < a.table.n_tiles) apply<Rules>(a, now[k], thread);
+      });
+      ++round;
+    } while (any_left(s.work[round % 2], a));
   }
   team.phase([&](int thread) {
     if (thread == 0) s.last = last_to_finish(control.ticket, team.blocks);
   });
   if (!s.last) return;
   team.phase([&](int thread) {
-    if (thread == 0) ++(skip ? control.skipped : control.step_count);
+    if (thread == 0) {
+      ++(skip ? control.skipped : control.step_count);
+      control.taken = 0;
+    }
     for (int64_t i = thread; !skip && i < a.table.n_groups * max_given; i += threads)
       a.table.last_given[i] = a.table.groups[i / max_given].given[i % max_given];
   });

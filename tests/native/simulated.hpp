@@ -1,7 +1,8 @@
 // A device that is not there: the kernels' bodies over a simulated grid on host memory.
 //
 // Blocks run one after another in random order, and the threads of a block in random order within
-// each phase. A graph records launches and runs them again.
+// each phase. Of numbers that blocks take from each other, each but the last to run leaves some, at
+// random. A graph records launches and runs them again.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -35,21 +36,27 @@ std::vector<int> shuffled(int n);
 
 struct Team {
   int64_t block, blocks;
+  bool last;  // to run
   template <class F>
   void phase(const F& f) const {
     for (int thread : shuffled(threads)) f(thread);
+  }
+  int64_t take(uint64_t& counter) const {
+    constexpr int64_t none = int64_t{1} << 60;
+    return last || shuffled(4)[0] ? static_cast<int64_t>(counter++) : none;
   }
 };
 
 // body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
 template <class Shared, class F>
 void run_grid(int blocks, const F& body) {
-  for (int block : shuffled(blocks)) {
+  const std::vector<int> order = shuffled(blocks);
+  for (int block : order) {
     const auto& only = settings.only_blocks;
     if (!only.empty() && std::find(only.begin(), only.end(), block) == only.end()) continue;
     auto shared = std::make_unique<Shared>();
     std::memset(static_cast<void*>(shared.get()), 0xA5, sizeof(Shared));
-    body(Team{block, blocks}, *shared);
+    body(Team{block, blocks, block == order.back()}, *shared);
   }
 }
 
