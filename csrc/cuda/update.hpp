@@ -20,7 +20,6 @@ struct Tile {
   void* ema;
   int32_t n;
   DType dtype;
-  int32_t rule;
   bool aligned;  // to 16 bytes, all of them
 };
 
@@ -33,11 +32,19 @@ struct Work {
   Clock made_for;
   int32_t group;  // -1: none yet
   DType dtype;
+  int32_t rule;
   double scalar_after;
 };
 
+// A tile and its tensor, and the tile after it: found while there is time, as each is a wait.
+struct Ahead {
+  int64_t number, tensor, after;
+  int64_t row;  // of the clocks
+};
+
 struct UpdateShared {
-  Work work[2][most_at_once];  // one row is done while the next is taken
+  Work work[2][most_at_once];  // one row is done while the other is picked
+  Ahead ahead[most_at_once];
   bool last;
 };
 
@@ -59,6 +66,7 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
   s.made_for = now;
   s.group = number;
   s.dtype = dtype;
+  s.rule = static_cast<int32_t>(group.rule);
   s.scalar_after = now.scalar;
   visit_rule(Rules{}, static_cast<int>(group.rule), [&](auto rule) {
     using Rule = decltype(rule);
@@ -75,13 +83,13 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
   const double factor = a.measured ? a.table.control->factor : 1 / a.grad_scale;
   s.record.factor = group.maximize ? -factor : factor;
   s.record.decay = group.decay;
+  s.record.one_minus_ema = group.one_minus_ema;
 }
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Rules>
-STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
+STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t i, int64_t row, Work& s) {
   const Table& table = a.table;
-  const int64_t i = table.tensor_of[number];
   const Entry e = table.entries[i];
   const Clock now = table.clocks[row * table.n_tensors + i];
   const int64_t start = (number - e.first_tile) * tile_size;
@@ -100,14 +108,15 @@ STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
   tile.aligned = bits % 16 == 0;
   tile.n = static_cast<int32_t>(e.n - start < tile_size ? e.n - start : tile_size);
   tile.dtype = e.dtype;
-  tile.rule = static_cast<int32_t>(table.groups[e.group].rule);
-  s.record.one_minus_ema = table.groups[e.group].one_minus_ema;
   Clock next = now;
   if (tile.grad) {
     const bool fits = s.group == e.group && s.dtype == e.dtype && s.made_for.t == now.t &&
                       s.made_for.scalar == now.scalar;
     if (!fits) make_record<Rules>(a, e.group, e.dtype, now, s);
     next = {now.t + 1, s.scalar_after};
+  } else if (tile.ema) {
+    s.record.one_minus_ema = table.groups[e.group].one_minus_ema;
+    s.group = -1;  // the record is another's
   }
   if (number == e.first_tile) table.clocks[(1 - row) * table.n_tensors + i] = next;
 }
@@ -228,7 +237,7 @@ STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
     if (s.tile.ema) single ? apply_ema<float>(s, thread) : apply_ema<double>(s, thread);
     return;
   }
-  visit_rule(Rules{}, s.tile.rule, [&](auto rule) {
+  visit_rule(Rules{}, s.rule, [&](auto rule) {
     using Rule = decltype(rule);
     single ? apply_rule<Rule, float>(s, thread, a.zero_grad)
            : apply_rule<Rule, double>(s, thread, a.zero_grad);
@@ -237,20 +246,31 @@ STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
 
 constexpr int64_t none = INT64_MAX;  // no tile
 
-// Work of one thread: a slot's next tile. Blocks take tiles in their order, when they are ready for
-// one, so that all read near each other: memory is faster then. Where few are left, one by one.
+// Work of one thread: a slot's next tile is picked, the tensor of the one after it is looked up,
+// and a third is taken. Blocks take tiles in their order, when they are ready for one, so that all
+// read near each other: memory is faster then. Where few are left, they are taken one by one.
 template <class Rules, class Team>
-STEEPEST_HD void take(const StepArgs& a, const Team& team, int round, int slot, const Work* now,
-                      Work& next) {
-  const int64_t row = a.table.control->step_count % 2, before = team.blocks * a.table.at_once;
+STEEPEST_HD void pick_ahead(const StepArgs& a, const Team& team, int round, int slot, Ahead& ahead,
+                            Work& next) {
+  const Table& table = a.table;
+  const int64_t stride = team.blocks * table.at_once;
+  const auto tensor_of = [&](int64_t tile) {
+    return tile < table.n_tiles ? int64_t{table.tensor_of[tile]} : 0;
+  };
   if (round == 0) {
-    next.number = team.block * a.table.at_once + slot;
-  } else if (slot == 0 || now->number + before < a.table.n_tiles) {
-    next.number = before + team.take(a.table.control->taken);
-  } else {
-    next.number = none;
+    const int64_t first = team.block * table.at_once + slot;
+    next.number = first;
+    const int64_t row = table.control->step_count % 2;
+    ahead = {first + stride, tensor_of(first + stride), first + 2 * stride, row};
+    if (first < table.n_tiles) pick<Rules>(a, first, tensor_of(first), row, next);
+    return;
   }
-  if (next.number < a.table.n_tiles) pick<Rules>(a, next.number, row, next);
+  const bool takes = slot == 0 || ahead.after + stride < table.n_tiles;
+  const int64_t taken = takes ? 3 * stride + team.take(table.control->taken) : none;
+  const int64_t tensor = tensor_of(ahead.after);
+  next.number = ahead.number;
+  if (next.number < table.n_tiles) pick<Rules>(a, next.number, ahead.tensor, ahead.row, next);
+  ahead = {ahead.after, tensor, taken, ahead.row};
 }
 
 STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
@@ -268,13 +288,12 @@ STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
     s.work[0][thread].group = s.work[1][thread].group = -1;
     s.work[0][thread].number = none;
   });
-  if (!skip) {
-    int round = 0;
-    do {
-      Work *now = s.work[round % 2], *next = s.work[(round + 1) % 2];
+  int round = 0;
+  if (!skip) do {
       team.phase([&](int thread) {
+        Work *now = s.work[round % 2], *next = s.work[(round + 1) % 2];
         const int slot = thread - (threads - a.table.at_once);
-        if (slot >= 0) take<Rules>(a, team, round, slot, now, next[slot]);
+        if (slot >= 0) pick_ahead<Rules>(a, team, round, slot, s.ahead[slot], next[slot]);
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
@@ -283,7 +302,6 @@ STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
       });
       ++round;
     } while (any_left(s.work[round % 2], a));
-  }
   team.phase([&](int thread) {
     if (thread == 0) s.last = last_to_finish(control.ticket, team.blocks);
   });
