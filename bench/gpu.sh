@@ -2,7 +2,7 @@
 # Everything that needs a GPU, in one command: bench/gpu.sh FOLDER [PYTHON [ARCHITECTURE]].
 # Builds without network and ends within eight minutes. FOLDER gets, as it goes: tests.txt,
 # bench.json (Adam and the pipeline at all sizes), rules.json (every rule, large), peers.json (the
-# same beside its peers), least_squares.txt, code.txt, and log.txt with all that was said besides.
+# same beside its peers), least_squares.txt, and log.txt with all that was said besides.
 # A stage that fails or comes to its limit does not stop the next; one whose modules this Python
 # lacks is left out, and says so: what has not run has not passed. GPU_SECONDS=n: another limit than
 # 470 seconds in all, in whose proportion the stages' own limits are.
@@ -70,6 +70,8 @@ export XLA_PYTHON_CLIENT_PREALLOCATE=false  # JAX leaves memory to the others
 # not tested.
 pytest=("$python" -m pytest -v --tb=short -W default -p no:cacheprovider -m gpu)
 testing="pytest numpy scipy pybind11 cupy"
+workers=()
+[ -z "$(missing xdist)" ] && workers=(-n 6)
 
 # One architecture, that of the device at hand unless another is named.
 step build 150 log.txt "pip scikit_build_core pybind11" \
@@ -79,11 +81,12 @@ step info 10 log.txt "numpy" "$python" -c \
   'import steepest; print(*map(": ".join, ((k, str(v)) for k, v in steepest.info().items())), sep="\n")'
 step device 10 log.txt "numpy" "$python" -c \
   'import steepest._cuda as c; print("devices that are usable:", c.device_count())'
-step rules_tested 80 tests.txt "$testing" "${pytest[@]}" tests/cuda/test_gpu.py
+step rules_tested 80 tests.txt "$testing" "${pytest[@]}" "${workers[@]}" \
+  tests/cuda/test_gpu.py
 lacking=$(missing array_api_compat) && [ -n "$lacking" ] &&
   say "== test_gpu_solve.py skips itself, there is no $lacking"
 step fits_tested 60 tests.txt "$testing" \
-  "${pytest[@]}" tests/cuda/test_gpu_least_squares.py tests/cuda/test_gpu_solve.py
+  "${pytest[@]}" "${workers[@]}" tests/cuda/test_gpu_least_squares.py tests/cuda/test_gpu_solve.py
 seconds=$(limit 60)
 step bench 60 bench.json "rich numpy cupy" "$python" -m steepest bench --device cuda --json \
   --rules adam,pipeline --within $((seconds > 20 ? seconds - 15 : 5))
@@ -96,16 +99,15 @@ if command -v compute-sanitizer >/dev/null; then
   export STEEPEST_TESTS_WITHOUT_POOL=1
   step memcheck 50 tests.txt "$testing" compute-sanitizer --error-exitcode 1 \
     "${pytest[@]}" tests/cuda/test_gpu.py tests/cuda/test_gpu_least_squares.py \
-    -k "Adam-betas or graph or more_tensors or stream_of_ones_own"
+    -k "Adam-betas or graph or more_tensors or short_tensors or stream_of_ones_own"
   step racecheck 30 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
-    "${pytest[@]}" tests/cuda/test_gpu.py -k "graph or more_tensors"
+    "${pytest[@]}" tests/cuda/test_gpu.py -k "graph or more_tensors or short_tensors"
 else
   say "== memcheck, racecheck: left out, there is no compute-sanitizer"
 fi
 seconds=$(limit 60)
 step peers 60 peers.json "rich numpy cupy" "$python" -m steepest bench --device cuda --json \
   --sizes 1x256M --seconds 0.1 --within $((seconds > 20 ? seconds - 10 : 5))
-step code 20 code.txt "numpy" "$python" bench/asm.py cuda "${arch/native/90}"
 if [ $failed = 0 ]; then say "no stage failed"; else
   say "stages failed or were left out: see above and $out"
 fi

@@ -23,6 +23,9 @@ struct DeviceTeam {
     f(static_cast<int>(threadIdx.x));
     __syncthreads();
   }
+  // After what a few threads of a warp did: all of it go on together. The compiler does not see to
+  // it, and a warp that has fallen apart reads and writes in two goes until the next barrier.
+  __device__ __forceinline__ void converge() const { __syncwarp(); }
   // The next number, of one thread.
   __device__ __forceinline__ int64_t take(uint64_t& counter) const {
     return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(&counter), 1ull));

@@ -7,8 +7,8 @@
 namespace steepest::cuda {
 namespace {
 
-// Blocks a multiprocessor: 3 leave a thread 80 registers, which hold a rule of up to two states and
-// seven constants without a spill; from Blackwell on the compiler takes more.
+// Blocks a multiprocessor: 3 leave a thread 80 registers, which hold a rule of up to two states
+// without a spill; from Blackwell on the compiler takes more.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 constexpr int of_one_rule = 2;
 #else
@@ -17,10 +17,7 @@ constexpr int of_one_rule = 3;
 template <class Rules>
 constexpr int resident = 1;
 template <class Rule>
-constexpr int resident<List<Rule>> =
-    Rule::n_states < 3 && sizeof(typename Rule::template Hyper<double>) <= 7 * sizeof(double)
-        ? of_one_rule
-        : 2;
+constexpr int resident<List<Rule>> = Rule::n_states < 3 ? of_one_rule : 2;
 
 template <class Rules>
 __global__ void __launch_bounds__(threads, resident<Rules>)

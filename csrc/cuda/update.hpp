@@ -36,15 +36,9 @@ struct Work {
   double scalar_after;
 };
 
-// A tile and its tensor, and the tile after it: found while there is time, as each is a wait.
-struct Ahead {
-  int64_t number, tensor, after;
-  int64_t row;  // of the clocks
-};
-
 struct UpdateShared {
   Work work[2][most_at_once];  // one row is done while the other is picked
-  Ahead ahead[most_at_once];
+  int64_t row;                 // of the clocks
   bool last;
 };
 
@@ -88,8 +82,9 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Rules>
-STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t i, int64_t row, Work& s) {
+STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
   const Table& table = a.table;
+  const int64_t i = table.tensor_of[number];
   const Entry e = table.entries[i];
   const Clock now = table.clocks[row * table.n_tensors + i];
   const int64_t start = (number - e.first_tile) * tile_size;
@@ -177,6 +172,9 @@ struct Stages {
       if (decays) g = g + decay * r.theta.at[j];
       Rule::update(r.theta.at[j], g, s, hyper);
       for (int i = 0; i < Rule::n_states; ++i) r.states[i].at[j] = s[i];
+#ifdef __CUDA_ARCH__
+      if (sizeof(T) == 8) asm volatile("" ::: "memory");  // one after the other: fewer registers
+#endif
     }
   }
 };
@@ -216,9 +214,9 @@ STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T), unroll = Rule::n_states < 1 ? 2 : 1;
-  const int packs = tile.aligned ? tile.n / width : 0;
-  sweep<width, unroll>(s, tile, stages, 0, packs, thread, zero_grad);
-  sweep<1, 1>(s, tile, stages, packs * width, tile.n, thread, zero_grad);
+  const auto packs = [&s] { return s.tile.aligned ? s.tile.n / width : 0; };
+  sweep<width, unroll>(s, tile, stages, 0, packs(), thread, zero_grad);
+  sweep<1, 1>(s, tile, stages, packs() * width, s.tile.n, thread, zero_grad);
 }
 
 // A tensor without a gradient still averages.
@@ -244,33 +242,11 @@ STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
   });
 }
 
-constexpr int64_t none = INT64_MAX;  // no tile
-
-// Work of one thread: a slot's next tile is picked, the tensor of the one after it is looked up,
-// and a third is taken. Blocks take tiles in their order, when they are ready for one, so that all
-// read near each other: memory is faster then. Where few are left, they are taken one by one.
-template <class Rules, class Team>
-STEEPEST_HD void pick_ahead(const StepArgs& a, const Team& team, int round, int slot, Ahead& ahead,
-                            Work& next) {
-  const Table& table = a.table;
-  const int64_t stride = team.blocks * table.at_once;
-  const auto tensor_of = [&](int64_t tile) {
-    return tile < table.n_tiles ? int64_t{table.tensor_of[tile]} : 0;
-  };
-  if (round == 0) {
-    const int64_t first = team.block * table.at_once + slot;
-    next.number = first;
-    const int64_t row = table.control->step_count % 2;
-    ahead = {first + stride, tensor_of(first + stride), first + 2 * stride, row};
-    if (first < table.n_tiles) pick<Rules>(a, first, tensor_of(first), row, next);
-    return;
-  }
-  const bool takes = slot == 0 || ahead.after + stride < table.n_tiles;
-  const int64_t taken = takes ? 3 * stride + team.take(table.control->taken) : none;
-  const int64_t tensor = tensor_of(ahead.after);
-  next.number = ahead.number;
-  if (next.number < table.n_tiles) pick<Rules>(a, next.number, ahead.tensor, ahead.row, next);
-  ahead = {ahead.after, tensor, taken, ahead.row};
+// Work of one thread: the tile of this number, if there is one.
+template <class Rules>
+STEEPEST_HD void take(const StepArgs& a, int64_t number, int64_t row, Work& work) {
+  work.number = number;
+  if (number < a.table.n_tiles) pick<Rules>(a, number, row, work);
 }
 
 STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
@@ -279,29 +255,42 @@ STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
   return false;
 }
 
+// Blocks take tiles in their order, when they are ready for one, so that all read near each other:
+// memory is faster then.
+template <class Rules, class Team>
+STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) {
+  Control& control = *a.table.control;
+  team.phase([&](int thread) {
+    if (thread >= a.table.at_once) return;
+    s.work[0][thread].group = s.work[1][thread].group = -1;
+    const int64_t row = control.step_count % 2;
+    if (thread == 0) s.row = row;
+    take<Rules>(a, team.block * a.table.at_once + thread, row, s.work[0][thread]);
+  });
+#ifdef __CUDA_ARCH__
+#pragma unroll 1
+#endif
+  for (int now = 0; any_left(s.work[now], a); now = 1 - now)
+    team.phase([&](int thread) {
+      const int slot = thread - (threads - a.table.at_once);
+      if (slot >= 0) {
+        const int64_t number = team.blocks * a.table.at_once + team.take(control.taken);
+        take<Rules>(a, number, s.row, s.work[1 - now][slot]);
+      }
+      team.converge();
+#ifdef __CUDA_ARCH__
+#pragma unroll 1
+#endif
+      for (int k = 0; k < a.table.at_once; ++k)
+        if (s.work[now][k].number < a.table.n_tiles) apply<Rules>(a, s.work[now][k], thread);
+    });
+}
+
 template <class Rules, class Team>
 STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
   Control& control = *a.table.control;
   const bool skip = a.measured && control.skip;
-  team.phase([&](int thread) {
-    if (thread >= a.table.at_once) return;
-    s.work[0][thread].group = s.work[1][thread].group = -1;
-    s.work[0][thread].number = none;
-  });
-  int round = 0;
-  if (!skip) do {
-      team.phase([&](int thread) {
-        Work *now = s.work[round % 2], *next = s.work[(round + 1) % 2];
-        const int slot = thread - (threads - a.table.at_once);
-        if (slot >= 0) pick_ahead<Rules>(a, team, round, slot, s.ahead[slot], next[slot]);
-#ifdef __CUDA_ARCH__
-#pragma unroll 1
-#endif
-        for (int k = 0; k < a.table.at_once; ++k)
-          if (now[k].number < a.table.n_tiles) apply<Rules>(a, now[k], thread);
-      });
-      ++round;
-    } while (any_left(s.work[round % 2], a));
+  if (!skip) take_all<Rules>(a, team, s);
   team.phase([&](int thread) {
     if (thread == 0) s.last = last_to_finish(control.ticket, team.blocks);
   });

@@ -79,6 +79,20 @@ def test_more_tensors_than_arguments_hold(cupy):
         assert x.tobytes() == cupy.asnumpy(y).tobytes()
 
 
+@pytest.mark.parametrize("clip", (False, True))
+def test_many_short_tensors(cupy, clip):
+    """So many that a block takes several at once."""
+    rng = np.random.default_rng(0)
+    host = [rng.standard_normal(n) for n in rng.integers(1, 1500, 2500)]
+    grads = [rng.standard_normal(x.size) for x in host]
+    there, grads_there = [cupy.asarray(x) for x in host], [cupy.asarray(g) for g in grads]
+    a, b = st.Adam(host), st.Adam(there)
+    for _ in range(3):
+        a.step(grads, max_norm=1.0 if clip else None)
+        b.step(grads_there, max_norm=1.0 if clip else None)
+    assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
+
+
 @pytest.mark.parametrize("n", (3, 1000))
 def test_the_first_step_may_be_the_captured_one(cupy, n):
     """Pointers and kernels are loaded then; more tensors than arguments hold have a table."""

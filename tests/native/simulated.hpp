@@ -41,10 +41,13 @@ struct Team {
   void phase(const F& f) const {
     for (int thread : shuffled(threads)) f(thread);
   }
+  void converge() const {}
   int64_t take(uint64_t& counter) const {
     constexpr int64_t none = int64_t{1} << 60;
-    return last || shuffled(4)[0] ? static_cast<int64_t>(counter++) : none;
+    if (!last && shuffled(4)[0] == 0) others_took_the_rest = true;
+    return others_took_the_rest ? none : static_cast<int64_t>(counter++);
   }
+  mutable bool others_took_the_rest = false;
 };
 
 // body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
