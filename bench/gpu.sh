@@ -29,6 +29,11 @@ print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None)
 PYTHON
 }
 added() { tail -c "+$(($2 + 1))" "$1" | tail -n "$3" | cut -c 1-160; }  # to FILE since BYTES
+backtrace() {  # of a command that crashed
+  local debugger
+  debugger=$(command -v gdb || command -v cuda-gdb) || return 0
+  timeout -k 5 20 "$debugger" -batch -ex run -ex backtrace --args "$@" 2>&1 | tail -n 25
+}
 step() {  # step NAME SECONDS FILE "MODULES" COMMAND...: its output is added to FILE
   local name=$1 seconds file="$out/$3" lacking began=$SECONDS status=0 before before_log
   seconds=$(limit "$2")
@@ -58,6 +63,7 @@ step() {  # step NAME SECONDS FILE "MODULES" COMMAND...: its output is added to 
     if [ $status = 124 ] || [ $status = 137 ]; then say "   came to its limit"; else
       say "   failed, status $status"
     fi
+    if [ $status = 139 ]; then backtrace "$@" | tee -a "$out/log.txt"; fi
   fi
   say "   $((SECONDS - began)) s"
 }
@@ -73,6 +79,7 @@ testing="pytest numpy scipy pybind11 cupy"
 workers=()
 [ -z "$(missing xdist)" ] && workers=(-n 6)
 
+say "$(c++ --version 2>&1 | head -n 1), $("$python" -m pip list 2>/dev/null | grep -i -E '^(pybind11|scikit.build.core|cmake) ' | tr -s ' \n' ' ')"
 # One architecture, that of the device at hand unless another is named.
 step build 150 log.txt "pip scikit_build_core pybind11" \
   "$python" -m pip install -q --no-build-isolation --no-deps --no-index --target "$site" . \
