@@ -96,9 +96,9 @@ def integer(
 
 
 def limit(name: str, value: Any, *, at_least: int) -> int:
-    """The most of something: a whole number, also as 1e4 or as inf for no limit."""
-    if isinstance(value, float) and (value.is_integer() or value == math.inf):
-        value = int(min(value, 2.0**62))
+    """The most of something: any number, as SciPy takes them; inf for no limit."""
+    if isinstance(value, float) and value >= at_least:
+        value = math.floor(min(value, 2.0**62))
     return integer(name, value, at_least=at_least)
 
 

@@ -265,7 +265,7 @@ def test_it_is_a_method_of_scipys_minimize(options):
 
 
 def test_limits():
-    r = st.minimize(rosen, START, jac=rosen_der, maxiter=2.0)  # as SciPy's users write 1e4
+    r = st.minimize(rosen, START, jac=rosen_der, maxiter=2.9)  # as SciPy's users write 1e4
     assert st.minimize(rosen, START, jac=rosen_der, maxiter=np.inf, max_nfev=1e6).success
     assert r.nit == 2 and r.status == 1 and r.message == "maxiter 2 iterations are done"
     r = st.minimize(rosen, START, jac=rosen_der, max_nfev=5)
@@ -467,7 +467,7 @@ def no(x):
         (START, {"line_search": "best"}, ValueError, "line_search: 'best' is not allowed"),
         (START, {"gtol": -1}, ValueError, "gtol: -1.0 is not allowed"),
         (START, {"ftol": np.nan}, ValueError, "ftol: nan is not allowed"),
-        (START, {"maxiter": 1.5}, TypeError, "maxiter: 1.5 is a float; allowed is a whole number"),
+        (START, {"maxiter": np.nan}, TypeError, "maxiter: nan is a float; allowed is"),
         (START, {"max_nfev": 0}, ValueError, "max_nfev: 0 is not allowed; .* at least 1"),
         (START, {"callback": 3}, TypeError, "callback: 3 is a int; allowed is a callable"),
         (START, {"constraints": [{}]}, ValueError, "constraints: not supported; allowed are bound"),
