@@ -214,6 +214,7 @@ STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T), unroll = Rule::n_states < 1 ? 2 : 1;
+  // Asked for twice, not kept: registers are short.
   const auto packs = [&s] { return s.tile.aligned ? s.tile.n / width : 0; };
   sweep<width, unroll>(s, tile, stages, 0, packs(), thread, zero_grad);
   sweep<1, 1>(s, tile, stages, packs() * width, s.tile.n, thread, zero_grad);
