@@ -257,6 +257,7 @@ def test_an_x_that_is_kept_through_another_object_stays_as_it_is(keep):
     assert [tuple(np.asarray(x).ravel()) for x in kept] == seen
 
 
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")  # from NumPy 2.5 on
 @pytest.mark.parametrize(
     "spoil",
     [
