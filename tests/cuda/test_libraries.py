@@ -15,6 +15,7 @@ from steepest.nlls.device import library_folders
 
 LOAD = """
 import importlib.util, sys
+import steepest  # for its errors: looked for first when one is thrown, they wait for a lock
 spec = importlib.util.spec_from_file_location("_cuda", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
