@@ -23,7 +23,7 @@ struct DeviceTeam {
     f(static_cast<int>(threadIdx.x));
     __syncthreads();
   }
-  // After what a few threads of a warp did: all of it go on together. The compiler does not see to
+  // After what a few threads of a warp did: all of it go on together. The compiler need not see to
   // it, and a warp that has fallen apart reads and writes in two goes until the next barrier.
   __device__ __forceinline__ void converge() const { __syncwarp(); }
   // The next number, of one thread.

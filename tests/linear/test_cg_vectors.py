@@ -12,17 +12,6 @@ SIZES = [1, 7, 1003, 40_001]  # lanes and tails, one block and several
 KRYLOV = [name for name in ITERATIVE if "cg" in name]
 
 
-@pytest.fixture
-def settings():
-    """Threads for the smallest vectors; everything back to normal afterwards."""
-    bytes_per_thread, level = _cpu.bytes_per_thread(), _cpu.simd_level()
-    _cpu.set_bytes_per_thread(1)
-    yield
-    _cpu.set_bytes_per_thread(bytes_per_thread)
-    _cpu.set_simd_level(level)
-    _cpu.set_num_threads(0)
-
-
 def vectors(n, dtype):
     """The workspace x, r, p, and z and A p with r.z and p.A p positive."""
     w = np.random.default_rng(0).standard_normal((3, n)).astype(dtype)

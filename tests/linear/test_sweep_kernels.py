@@ -7,17 +7,6 @@ from linear_systems import definite, right_hand_side
 from steepest import _cpu
 
 
-@pytest.fixture
-def settings():
-    """Threads for the smallest matrices; everything back to normal afterwards."""
-    bytes_per_thread, level = _cpu.bytes_per_thread(), _cpu.simd_level()
-    _cpu.set_bytes_per_thread(1)
-    yield
-    _cpu.set_bytes_per_thread(bytes_per_thread)
-    _cpu.set_simd_level(level)
-    _cpu.set_num_threads(0)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("backward", [False, True])
 @pytest.mark.parametrize("n", [1, 7, 64, 200])
