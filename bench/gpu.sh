@@ -79,7 +79,7 @@ testing="pytest numpy scipy pybind11 cupy"
 workers=()
 [ -z "$(missing xdist)" ] && workers=(-n 6)
 
-say "$(c++ --version 2>&1 | head -n 1), $("$python" -m pip list 2>/dev/null | grep -i -E '^(pybind11|scikit.build.core|cmake) ' | tr -s ' \n' ' ')"
+say "$(${CXX:-c++} --version 2>&1 | head -n 1), $("$python" -m pip list 2>/dev/null | grep -i -E '^(pybind11|scikit.build.core|cmake) ' | tr -s ' \n' ' ')"
 # One architecture, that of the device at hand unless another is named.
 step build 150 log.txt "pip scikit_build_core pybind11" \
   "$python" -m pip install -q --no-build-isolation --no-deps --no-index --target "$site" . \

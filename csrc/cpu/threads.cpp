@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <mutex>
-#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -64,25 +64,37 @@ int affinity() {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
+// A file's text, empty where it cannot be read. Not by std::ifstream: where the C++ library is
+// linked into this module, its streams find the facets of NumPy's, and reading a number crashes.
+std::string text_of(const std::string& path) {
+  std::string text;
+  std::FILE* file = std::fopen(path.c_str(), "r");
+  if (!file) return text;
+  char part[1024];
+  for (size_t n; (n = std::fread(part, 1, sizeof part, file)) > 0;) text.append(part, n);
+  std::fclose(file);
+  return text;
+}
+
 // Processors that one control group allows, by version 2 or 1; 0 without a quota.
 double quota_of(const std::string& group) {
-  std::string quota = "max";
-  double period = 0;
-  std::ifstream(group + "/cpu.max") >> quota >> period;
+  double quota = 0, period = 0;
+  std::sscanf(text_of(group + "/cpu.max").c_str(), "%lf %lf", &quota, &period);  // or "max ..."
   if (period <= 0) {
-    std::ifstream(group + "/cpu.cfs_quota_us") >> quota;
-    std::ifstream(group + "/cpu.cfs_period_us") >> period;
+    quota = std::atof(text_of(group + "/cpu.cfs_quota_us").c_str());  // without one -1
+    period = std::atof(text_of(group + "/cpu.cfs_period_us").c_str());
   }
-  const double allowed = std::atof(quota.c_str());  // "max" is 0, version 1's "-1" negative
-  return allowed > 0 && period > 0 ? allowed / period : 0;
+  return quota > 0 && period > 0 ? quota / period : 0;
 }
 
 }  // namespace
 
 int cgroup_quota(const std::string& root) {
   double least = 0;
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {  // number:controllers:path
+  const std::string groups = text_of(root + "/proc/self/cgroup");
+  for (size_t at = 0, end; at < groups.size(); at = end + 1) {  // number:controllers:path
+    end = std::min(groups.find('\n', at), groups.size());
+    const std::string line = groups.substr(at, end - at);
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);

@@ -49,6 +49,7 @@ pybind11_add_module(_cuda MODULE NO_EXTRAS
                     csrc/linalg/device/headers.cpp csrc/linalg/device/libraries.cpp
                     csrc/linalg/device/kernels.cu csrc/nlls/device/kernels.cu)
 target_link_libraries(_cuda PRIVATE ${CMAKE_DL_LIBS})
+steepest_hide_libraries(_cuda)
 # cuBLAS's and cuSOLVER's headers, where the toolkit has them: the file checks prototypes.
 foreach(folder IN LISTS CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES)
   set_property(SOURCE csrc/linalg/device/headers.cpp APPEND PROPERTY COMPILE_OPTIONS
