@@ -87,22 +87,25 @@ int symv(void* handle, int uplo, int64_t n, const T* alpha, const T* a, int64_t 
   return 0;
 }
 
+// Of an upper triangle, or transposed of a lower one, from the last row on.
 template <class T>
-void solve_upper(int trans, int64_t n, const T* a, int64_t lda, T* x) {
+void solve_triangle(bool upper, bool trans, int64_t n, const T* a, int64_t lda, T* x,
+                    int64_t incx) {
+  const bool from_last = upper != trans;
   for (int64_t step = 0; step < n; ++step) {
-    const int64_t i = trans ? step : n - 1 - step;
-    for (int64_t l = trans ? 0 : i + 1; l < (trans ? i : n); ++l) {
-      x[i] -= (trans ? a[i * lda + l] : a[l * lda + i]) * x[l];
+    const int64_t i = from_last ? n - 1 - step : step;
+    for (int64_t l = from_last ? i + 1 : 0; l < (from_last ? n : i); ++l) {
+      x[i * incx] -= (trans ? a[i * lda + l] : a[l * lda + i]) * x[l * incx];
     }
-    x[i] /= a[i * lda + i];
+    x[i * incx] /= a[i * lda + i];
   }
 }
 
 template <class T>
 int trsv(void* handle, int uplo, int trans, int diag, int64_t n, const T* a, int64_t lda, T* x,
          int64_t incx) {
-  if (int s = begin(handle, 1, uplo == 1 && diag == 0 && lda >= n && incx == 1)) return s;
-  solve_upper(trans, n, a, lda, x);
+  if (int s = begin(handle, 1, diag == 0 && lda >= n && incx >= 1)) return s;
+  solve_triangle(uplo == 1, trans == 1, n, a, lda, x, incx);
   return 0;
 }
 
@@ -111,10 +114,10 @@ void potrf(int64_t n, T* a, int64_t lda, int* info) {
   *info = 0;
   for (int64_t j = 0; j < n; ++j) {
     for (int64_t i = 0; i <= j; ++i) {
-      T sum = a[j * lda + i];
-      for (int64_t l = 0; l < i; ++l) sum -= a[i * lda + l] * a[j * lda + l];
+      T sum = a[i * lda + j];
+      for (int64_t l = 0; l < i; ++l) sum -= a[l * lda + i] * a[l * lda + j];
       if (i < j) {
-        a[j * lda + i] = sum / a[i * lda + i];
+        a[i * lda + j] = sum / a[i * lda + i];
       } else if (sum > 0) {
         a[j * lda + j] = std::sqrt(sum);
       } else {
@@ -227,14 +230,14 @@ int cublasDtrsv_v2_64(void* h, int u, int t, int d, int64_t n, const double* a, 
 int cusolverDnXpotrf_bufferSize(void* h, void* params, int uplo, int64_t n, int type_a,
                                 const void* a, int64_t lda, int type, size_t* device,
                                 size_t* host) {
-  if (int s = begin(h, 2, params && uplo == 1 && a && lda >= n && type == type_a)) return s;
+  if (int s = begin(h, 2, params && uplo == 0 && a && lda >= n && type == type_a)) return s;
   *device = device_bytes;
   *host = host_bytes;
   return 0;
 }
 int cusolverDnXpotrf(void* h, void* params, int uplo, int64_t n, int type_a, void* a, int64_t lda,
                      int type, void* device, size_t d, void* host, size_t e, int* info) {
-  const bool valid = params && uplo == 1 && lda >= n && type == type_a && room(d, device, e, host);
+  const bool valid = params && uplo == 0 && lda >= n && type == type_a && room(d, device, e, host);
   if (int s = begin(h, 2, valid)) return s;
   type == 1 ? potrf(n, static_cast<double*>(a), lda, info)
             : potrf(n, static_cast<float*>(a), lda, info);

@@ -88,18 +88,19 @@ struct SquareWeights {
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
 };
 
-// The upper triangle by columns of a system Ax = b, with b as one more column: of A = UᵀU and what
-// is below b, U's last column is then U⁻ᵀb. What is below b is so large that it changes nothing.
+// The lower triangle by columns of a system Ax = b, with b as one more row: of A = LLᵀ and what is
+// right of b, L's last row is then L⁻¹b. What is right of b is so large that it changes nothing.
 template <class T>
 struct Bordered {
   T* to;
   int64_t ld, n;
   static constexpr T corner = std::numeric_limits<T>::max() / 4;
 
-  STEEPEST_HD T* right() const { return to + n * ld; }
-  STEEPEST_HD void set_right(int64_t b, T value) const {
-    right()[b] = value;
-    if (b == 0) right()[n] = corner;
+  STEEPEST_HD T& at(int64_t i, int64_t j) const { return to[j * ld + i]; }
+  STEEPEST_HD T* right() const { return &at(n, 0); }  // every ld-th number
+  STEEPEST_HD void set_right(int64_t j, T value) const {
+    at(n, j) = value;
+    if (j == 0) at(n, n) = corner;
   }
 };
 
@@ -120,9 +121,9 @@ struct ScaleUndamped {
     if (a == system.n) {
       system.set_right(b, -g[b] * scale_of(b));
     } else if (b < a) {
-      system.to[a * system.ld + b] = H[e] * scale_of(a) * scale_of(b);
+      system.at(a, b) = H[e] * scale_of(a) * scale_of(b);
     } else if (b == a) {
-      system.to[a * system.ld + a] = T(1);
+      system.at(a, a) = T(1);
       scale[a] = scale_of(a);
       diagonal[a] = H[e];
     }
@@ -143,7 +144,7 @@ struct GatherScaled {
     if (a == free.count) {
       system.set_right(b, right[b]);
     } else if (b <= a) {
-      system.to[a * system.ld + b] = b == a ? T(1) : H[free[a] * n + free[b]] * scale[a] * scale[b];
+      system.at(a, b) = b == a ? T(1) : H[free[a] * n + free[b]] * scale[a] * scale[b];
     }
   }
 };
@@ -151,11 +152,13 @@ struct GatherScaled {
 // d on the free variables, from what was solved in scaled ones.
 template <class T>
 struct ScatterStep {
-  const T *from, *scale;
+  const T* from;
+  int64_t stride;
+  const T* scale;
   Free free;
   T sign;
   T* to;
-  STEEPEST_HD void operator()(int64_t a) const { to[free[a]] = sign * from[a] * scale[a]; }
+  STEEPEST_HD void operator()(int64_t a) const { to[free[a]] = sign * from[a * stride] * scale[a]; }
 };
 
 // The same, with the factor's diagonal and potrf's info behind it.
@@ -167,7 +170,7 @@ struct TakeAnswer {
   T* roots;
   STEEPEST_HD void operator()(int64_t a) const {
     step(a);
-    roots[a] = system.to[a * system.ld + a];
+    roots[a] = system.at(a, a);
     if (a == 0) *reinterpret_cast<int*>(roots + system.n) = *info;
   }
 };

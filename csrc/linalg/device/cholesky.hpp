@@ -2,7 +2,7 @@
 // diagonal. Scales are found on the host from the diagonal that is there; step, its product with
 // JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The step without damping,
 // which is asked for first, is foreseen: it comes with the linearization. The right-hand side is
-// one more column of the matrix, so that one triangular solve is left.
+// one more row of the matrix, so that one triangular solve is left.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -66,12 +66,12 @@ class DeviceCholesky {
   void resolve(const std::vector<int64_t>& free, const T* r, T* d, Space& space) {
     const int64_t n = free_.count;
     for (int64_t a = 0; a < n; ++a) up_[at(behind_ + a)] = -r[free[at(a)]] * up_[at(a)];
-    T* right = system().right();
+    T* right = scale() + behind_;
     space.upload(right, up_.data() + behind_, n);
-    space.trsv(transposed, n, L_.data(), ld_, right);
-    space.trsv(as_it_is, n, L_.data(), ld_, right);
+    space.trsv(lower_triangle, as_it_is, n, L_.data(), ld_, right);
+    space.trsv(lower_triangle, transposed, n, L_.data(), ld_, right);
     if (free_.list) space.clear_to(down_.data(), n_);
-    space.each(n, scatter(down_.data()));
+    space.each(n, ScatterStep<T>{right, 1, scale(), free_, T(1), down_.data()});
     space.download(host_.data(), down_.data(), n_);
     for (const int64_t j : free) d[j] = host_[at(j)];
   }
@@ -105,13 +105,12 @@ class DeviceCholesky {
   void factor_and_solve(DeviceNormal<T>& normal, T* answer, Space& space) {
     const int64_t n = free_.count;
     space.potrf(n + 1, L_.data(), ld_);
-    space.trsv(as_it_is, n, L_.data(), ld_, system().right());
+    space.trsv(lower_triangle, transposed, n, L_.data(), ld_, system().right(), ld_);
     if (free_.list) space.clear_to(answer, n_);
-    space.each(n, TakeAnswer<T>{scatter(answer), system(), space.info(), answer + 2 * n_});
+    const ScatterStep<T> step{system().right(), ld_, scale(), free_, T(1), answer};
+    space.each(n, TakeAnswer<T>{step, system(), space.info(), answer + 2 * n_});
     space.symv(n_, normal.H(), answer, answer + n_);
   }
-
-  ScatterStep<T> scatter(T* step) { return {system().right(), scale(), free_, T(1), step}; }
 
   // The answer, on the host, unless the matrix is too ill-conditioned.
   bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free,

@@ -57,7 +57,8 @@ static_assert(same<decltype(L::potrf), decltype(cusolverDnXpotrf)>);
 static_assert(same<decltype(L::geqrf_buffer_size), decltype(cusolverDnXgeqrf_bufferSize)>);
 static_assert(same<decltype(L::geqrf), decltype(cusolverDnXgeqrf)>);
 
-static_assert(upper_triangle == CUBLAS_FILL_MODE_UPPER && as_it_is == CUBLAS_OP_N);
+static_assert(lower_triangle == CUBLAS_FILL_MODE_LOWER &&
+              upper_triangle == CUBLAS_FILL_MODE_UPPER && as_it_is == CUBLAS_OP_N);
 static_assert(transposed == CUBLAS_OP_T && any_diagonal == CUBLAS_DIAG_NON_UNIT);
 static_assert(cuda_type<float> == CUDA_R_32F && cuda_type<double> == CUDA_R_64F);
 static_assert(CUBLAS_STATUS_SUCCESS == 0 && CUSOLVER_STATUS_SUCCESS == 0);

@@ -148,27 +148,28 @@ class DeviceSpace {
     check_cublas(blas().symv(cublas(), upper_triangle, n, &one, A, n, x, 1, &zero, y, 1),
                  "cublas symv");
   }
-  // x = op(R)⁻¹ x
-  void trsv(int trans, int64_t n, const T* R, int64_t ld, T* x) {
-    check_cublas(blas().trsv(cublas(), upper_triangle, trans, any_diagonal, n, R, ld, x, 1),
+  // x = op(A)⁻¹ x, of a triangle by columns; x has every incx-th number.
+  void trsv(int triangle, int trans, int64_t n, const T* A, int64_t ld, T* x, int64_t incx = 1) {
+    check_cublas(blas().trsv(cublas(), triangle, trans, any_diagonal, n, A, ld, x, incx),
                  "cublas trsv");
   }
 
   // --- cuSOLVER
 
-  // The upper triangle of A by columns becomes its factor. *info() tells success, on the device.
+  // The lower triangle of A by columns becomes its factor: on an H200 in half the time that the
+  // upper takes (n = 501, float64: 0.20 and 0.43 ms). *info() tells success, on the device.
   void potrf(int64_t n, T* A, int64_t ld) {
     constexpr int type = cuda_type<T>;
     const Libraries& l = libraries();
     if (n != potrf_.n || A != potrf_.A) {
       potrf_.n = 0;
-      check_cusolver(l.potrf_buffer_size(cusolver(), params(), upper_triangle, n, type, A, ld, type,
+      check_cusolver(l.potrf_buffer_size(cusolver(), params(), lower_triangle, n, type, A, ld, type,
                                          &potrf_.device, &potrf_.host),
                      "cusolverDnXpotrf_bufferSize");
       potrf_ = {n, A, potrf_.device, potrf_.host};
     }
     make_room(potrf_.device, potrf_.host);
-    check_cusolver(l.potrf(cusolver(), params(), upper_triangle, n, type, A, ld, type, work_.data(),
+    check_cusolver(l.potrf(cusolver(), params(), lower_triangle, n, type, A, ld, type, work_.data(),
                            potrf_.device, host_work_.data(), potrf_.host, info()),
                    "cusolverDnXpotrf");
   }

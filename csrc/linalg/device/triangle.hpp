@@ -67,7 +67,7 @@ class DeviceTriangle {
       space.gemv(as_it_is, n, n, R_.data(), n, D + n, 1, T(1), W_.data() + columns * height);
     }
     space.geqrf(height, columns + 1, W_.data());
-    space.trsv(as_it_is, columns, W_.data(), height, W_.data() + columns * height);
+    space.trsv(upper_triangle, as_it_is, columns, W_.data(), height, W_.data() + columns * height);
     scatter(space);
     multiply(space);
     space.each(columns, TakeDiagonal<T>{W_.data(), height, down_.data() + 3 * n});
@@ -89,8 +89,8 @@ class DeviceTriangle {
     T* rhs = W_.data() + columns * height;
     space.upload(up_.data(), r, n);
     space.each(columns, GatherRight<T>{up_.data(), scale_.data(), free_, rhs});
-    space.trsv(transposed, columns, W_.data(), height, rhs);
-    space.trsv(as_it_is, columns, W_.data(), height, rhs);
+    space.trsv(upper_triangle, transposed, columns, W_.data(), height, rhs);
+    space.trsv(upper_triangle, as_it_is, columns, W_.data(), height, rhs);
     scatter(space);
     space.download(host_.data(), down_.data(), n);
     for (const int64_t j : free) d[j] = host_[at(j)];
@@ -124,7 +124,7 @@ class DeviceTriangle {
   void scatter(Space& space) {
     const T* rhs = W_.data() + free_.count * (n + free_.count + 1);
     if (free_.list) space.clear_to(down_.data(), n);
-    space.each(free_.count, ScatterStep<T>{rhs, scale_.data(), free_, T(-1), down_.data()});
+    space.each(free_.count, ScatterStep<T>{rhs, 1, scale_.data(), free_, T(-1), down_.data()});
   }
 
   // Of the vector at the start of down_, RᵀR times it behind it.
