@@ -73,6 +73,30 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
   ++calls.launches;
 }
 
+void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads,
+                  Stream stream) {
+  static thread_local int asked = -1, major = 0;
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  if (device != asked) {
+    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
+          "cudaDeviceGetAttribute");
+    asked = device;
+  }
+  if (major < 9) return launch(kernel, arguments, blocks, threads, stream);
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.stream = raw(stream);
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelExC(&config, kernel, arguments), "cudaLaunchKernelExC");
+  ++calls.launches;
+}
+
 int resident(const void* kernel, int threads) {
   int device = 0, processors = 0, each = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");

@@ -1,29 +1,34 @@
-// The kernels: the bodies over a real grid. One update kernel a rule, which has both types, and one
-// of all rules for lists that mix them.
+// The kernels: the bodies over a real grid. One update kernel a rule and type, and one of all for
+// lists that mix them.
 #include "cuda/kernels.hpp"
+#include "cuda/kinds.hpp"
 #include "cuda/norm.hpp"
 #include "cuda/update.hpp"
 
 namespace steepest::cuda {
 namespace {
 
-// Blocks a multiprocessor: 3 leave a thread 80 registers, which hold a rule of up to two states
-// without a spill; from Blackwell on the compiler takes more.
+// Blocks a multiprocessor, by the rule's states: 4 leave a thread 64 registers, 3 leave 80, which
+// is enough without a spill.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
-constexpr int of_one_rule = 2;
+constexpr int of_floats[] = {4, 4, 3, 3, 3};
 #else
-constexpr int of_one_rule = 3;
+constexpr int of_floats[] = {4, 4, 4, 3, 3};
 #endif
-template <class Rules>
+constexpr int of_doubles[] = {3, 4, 3, 2, 2};
+
+template <class Kinds>
 constexpr int resident = 1;
 template <class Rule>
-constexpr int resident<List<Rule>> = Rule::n_states < 3 ? of_one_rule : 2;
+constexpr int resident<List<Kind<Rule, float>>> = of_floats[Rule::n_states];
+template <class Rule>
+constexpr int resident<List<Kind<Rule, double>>> = of_doubles[Rule::n_states];
 
-template <class Rules>
-__global__ void __launch_bounds__(threads, resident<Rules>)
+template <class Kinds>
+__global__ void __launch_bounds__(threads, resident<Kinds>)
     update_kernel(const __grid_constant__ StepArgs args) {
   __shared__ UpdateShared shared;
-  update<Rules>(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
+  update<Kinds>(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
 __global__ void __launch_bounds__(threads, 4)
@@ -32,18 +37,18 @@ __global__ void __launch_bounds__(threads, 4)
   measure(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
-template <class... Rules>
-const void* update_kernel_of(List<Rules...>, int rule) {
+template <class... Kinds>
+const void* update_kernel_of(List<Kinds...>, int kind) {
   static const void* const table[] = {
-      reinterpret_cast<const void*>(&update_kernel<List<Rules>>)...};
-  return table[rule];
+      reinterpret_cast<const void*>(&update_kernel<List<Kinds>>)...};
+  return table[kind];
 }
 
 }  // namespace
 
-const void* update_kernel_of(int rule) {
-  if (rule == any_rule) return reinterpret_cast<const void*>(&update_kernel<base::AllRules>);
-  return update_kernel_of(base::AllRules{}, rule);
+const void* update_kernel_of(int kind) {
+  if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<AllKinds>);
+  return update_kernel_of(AllKinds{}, kind);
 }
 const void* measure_kernel_address() { return reinterpret_cast<const void*>(&measure_kernel); }
 

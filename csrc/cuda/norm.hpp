@@ -80,6 +80,7 @@ STEEPEST_APART void conclude(const StepArgs& a, double squares) {
 
 template <class Team>
 STEEPEST_HD void measure(const StepArgs& a, const Team& team, NormShared& s) {
+  team.wait_for_earlier();
   const int64_t end = a.table.n_full_tiles;
   for (int64_t first = team.block * tiles_at_once; first < end;
        first += team.blocks * tiles_at_once) {

@@ -133,13 +133,15 @@ void Plan::place(void* memory, Stream stream) {
             size(),
             tiles_,
             tiles_ + empty_,
+            tiles_ == size() && empty_ == 0,
             1};
-  rule_ = groups_.empty() ? any_rule : groups_[0].rule;
-  for (const Group& group : groups_)
-    if (group.rule != rule_) rule_ = any_rule;
-  blocks_ = resident_blocks(rule_);
-  if (elements_ < tiles_ * tile_size / 2 && tiles_ > blocks_ * most_at_once)
-    table_.at_once = most_at_once;
+  const auto kind = [&](const Tensor& t) { return kind_of(groups_[index(t.group)].rule, t.dtype); };
+  kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
+  for (const Tensor& tensor : tensors_)
+    if (kind(tensor) != kind_) kind_ = any_kind;
+  blocks_ = resident_blocks(kind_);
+  if (elements_ < tiles_ * tile_size / 2)
+    table_.at_once = static_cast<int>(std::clamp<int64_t>(tiles_ / blocks_, 1, most_at_once));
   measure_blocks_ = resident_measure_blocks();
   written_ = -1;
   placed_ = true;
@@ -234,7 +236,7 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     const int64_t bad = control(stream).bad;
     if (bad >= 0) return bad;
   }
-  launch_update(rule_, args, grid((tiles_ + empty_ - 1) / table_.at_once + 1, blocks_), stream);
+  launch_update(kind_, args, grid((tiles_ + empty_ - 1) / table_.at_once + 1, blocks_), stream);
   ++calls_;
   return -1;
 }

@@ -87,7 +87,7 @@ class Plan {
   int64_t gradient_changes_ = 0;
   int64_t written_ = -1;  // the changes that the device's table of gradients has seen
   Table table_{};
-  int rule_ = any_rule;
+  int kind_ = any_kind;
   int blocks_ = 0, measure_blocks_ = 0;  // that are resident
 };
 

@@ -5,16 +5,16 @@ namespace {
 
 void launch_step(const void* kernel, const StepArgs& args, int blocks, Stream stream) {
   void* arguments[] = {const_cast<StepArgs*>(&args)};
-  launch(kernel, arguments, blocks, threads, stream);
+  launch_early(kernel, arguments, blocks, threads, stream);
 }
 
 }  // namespace
 
-int resident_blocks(int rule) { return resident(update_kernel_of(rule), threads); }
+int resident_blocks(int kind) { return resident(update_kernel_of(kind), threads); }
 int resident_measure_blocks() { return resident(measure_kernel_address(), threads); }
 
-void launch_update(int rule, const StepArgs& args, int blocks, Stream stream) {
-  launch_step(update_kernel_of(rule), args, blocks, stream);
+void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
+  launch_step(update_kernel_of(kind), args, blocks, stream);
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
   launch_step(measure_kernel_address(), args, blocks, stream);

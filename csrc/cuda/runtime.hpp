@@ -3,14 +3,15 @@
 #pragma once
 #include "core/device.hpp"
 #include "cuda/kernels.hpp"
+#include "cuda/kinds.hpp"
 #include "cuda/table.hpp"
 
 namespace steepest::cuda {
 
-// rule: its number in AllRules, or any_rule where tensors have several.
-int resident_blocks(int rule);  // that the device runs at a time
+// kind: its number in AllKinds, or any_kind.
+int resident_blocks(int kind);  // that the device runs at a time
 int resident_measure_blocks();
-void launch_update(int rule, const StepArgs& args, int blocks, Stream stream);
+void launch_update(int kind, const StepArgs& args, int blocks, Stream stream);
 void launch_measure(const StepArgs& args, int blocks, Stream stream);
 
 }  // namespace steepest::cuda

@@ -16,7 +16,10 @@ namespace steepest::cuda {
 
 constexpr int64_t tile_size = norm_block;
 constexpr int max_given = 8;
-constexpr int most_at_once = 4;  // tiles that a block takes
+#ifndef VAT
+#define VAT 3
+#endif
+constexpr int most_at_once = VAT;  // tiles that a block takes
 
 struct Entry {  // a tensor
   void* theta;
@@ -48,7 +51,7 @@ struct Control {
   int64_t bad;         // first tensor with a gradient that is not finite, or -1
   int64_t lowest_bad;  // the same while blocks look; none_bad
   uint64_t ticket;     // blocks that have finished
-  uint64_t taken;      // tiles that blocks have taken, beyond each block's first
+  uint64_t taken;      // tiles that blocks have taken, beyond the first of each
 };
 constexpr int64_t none_bad = INT64_MAX;
 
@@ -63,7 +66,8 @@ struct Table {  // all pointers go into the plan's block
   double* partial;           // sums of squares by tile
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
-  int at_once;                    // tiles that a block takes: more where they are short
+  int a_tile_each;                // tile and tensor have the same number
+  int at_once;                    // tiles that a block takes at most: more where they are short
 };
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.
@@ -102,6 +106,19 @@ STEEPEST_HD bool last_to_finish(uint64_t& ticket, int64_t blocks) {
   __threadfence();
   const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
   __threadfence();
+#else
+  const uint64_t before = ticket++;
+#endif
+  const bool last = before + 1 == static_cast<uint64_t>(blocks);
+  if (last) ticket = 0;
+  return last;
+}
+
+// The same where a block leaves nothing for the last one to read: what the last one will change,
+// the others have read and used. No fence, which would wait for all that was written.
+STEEPEST_HD bool last_to_leave(uint64_t& ticket, int64_t blocks) {
+#ifdef __CUDA_ARCH__
+  const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
 #else
   const uint64_t before = ticket++;
 #endif

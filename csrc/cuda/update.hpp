@@ -3,14 +3,12 @@
 // A block folds a record of constants when it meets a tensor whose group, type, step or scalar
 // differ from those of its last one; tiles of equal tensors share it. Nothing that a block reads is
 // changed by another: clocks are written to the row of the next step, and only the last block to
-// finish advances the count.
+// leave advances the count.
 #pragma once
+#include "cuda/kinds.hpp"
 #include "cuda/table.hpp"
-#include "rules/list.hpp"
 
 namespace steepest::cuda {
-
-using base::List;
 
 // What a block does with a tile: pointers to its elements.
 struct Tile {
@@ -32,47 +30,44 @@ struct Work {
   Clock made_for;
   int32_t group;  // -1: none yet
   DType dtype;
-  int32_t rule;
+  int32_t kind;
   double scalar_after;
 };
 
 struct UpdateShared {
   Work work[2][most_at_once];  // one row is done while the other is picked
+  int64_t taken[2];            // for the row that is picked next, and for the one after it
   int64_t row;                 // of the clocks
-  bool last;
 };
 
-// f(Rule{}) with the rule of this number, which is one of AllRules unless Rules is a single one.
-template <class F, class Rule>
-STEEPEST_HD void visit_rule(List<Rule>, int, F&& f) {
-  f(Rule{});
+// f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
+template <class F, class Kind>
+STEEPEST_HD void visit(List<Kind>, int, F&& f) {
+  f(Kind{});
 }
-template <class F, class... Rules>
-STEEPEST_HD void visit_rule(List<Rules...>, int rule, F&& f) {
+template <class F, class... Kinds>
+STEEPEST_HD void visit(List<Kinds...>, int kind, F&& f) {
   int i = 0;
-  ((rule == i++ ? f(Rules{}) : void()), ...);
+  ((kind == i++ ? f(Kinds{}) : void()), ...);
 }
 
-template <class Rules>
+template <class Kinds>
 STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, Clock now,
                                 Work& s) {
   const DeviceGroup& group = a.table.groups[number];
   s.made_for = now;
   s.group = number;
   s.dtype = dtype;
-  s.rule = static_cast<int32_t>(group.rule);
+  s.kind = kind_of(static_cast<int>(group.rule), dtype);
   s.scalar_after = now.scalar;
-  visit_rule(Rules{}, static_cast<int>(group.rule), [&](auto rule) {
-    using Rule = decltype(rule);
+  visit(Kinds{}, s.kind, [&](auto kind) {
+    using Rule = typename decltype(kind)::Rule;
+    using T = typename decltype(kind)::T;
+    using Hyper = typename Rule::template Hyper<T>;
+    static_assert(sizeof(Hyper) <= Record::hyper_size);
     const auto& given = *reinterpret_cast<const typename Rule::Given*>(group.given);
-    const auto make = [&](auto zero) {
-      using T = decltype(zero);
-      using Hyper = typename Rule::template Hyper<T>;
-      static_assert(sizeof(Hyper) <= Record::hyper_size);
-      *reinterpret_cast<Hyper*>(s.record.hyper) =
-          base::fold<Rule, T>(given, now.t + 1, s.scalar_after);
-    };
-    dtype == DType::float32 ? make(float{}) : make(double{});
+    *reinterpret_cast<Hyper*>(s.record.hyper) =
+        base::fold<Rule, T>(given, now.t + 1, s.scalar_after);
   });
   const double factor = a.measured ? a.table.control->factor : 1 / a.grad_scale;
   s.record.factor = group.maximize ? -factor : factor;
@@ -81,10 +76,10 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
 }
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
-template <class Rules>
+template <class Kinds>
 STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
   const Table& table = a.table;
-  const int64_t i = table.tensor_of[number];
+  const int64_t i = table.a_tile_each ? number : table.tensor_of[number];
   const Entry e = table.entries[i];
   const Clock now = table.clocks[row * table.n_tensors + i];
   const int64_t start = (number - e.first_tile) * tile_size;
@@ -107,10 +102,12 @@ STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
   if (tile.grad) {
     const bool fits = s.group == e.group && s.dtype == e.dtype && s.made_for.t == now.t &&
                       s.made_for.scalar == now.scalar;
-    if (!fits) make_record<Rules>(a, e.group, e.dtype, now, s);
+    if (!fits) make_record<Kinds>(a, e.group, e.dtype, now, s);
     next = {now.t + 1, s.scalar_after};
   } else if (tile.ema) {
-    s.record.one_minus_ema = table.groups[e.group].one_minus_ema;
+    const DeviceGroup& group = table.groups[e.group];
+    s.record.one_minus_ema = group.one_minus_ema;
+    s.kind = kind_of(static_cast<int>(group.rule), e.dtype);
     s.group = -1;  // the record is another's
   }
   if (number == e.first_tile) table.clocks[(1 - row) * table.n_tensors + i] = next;
@@ -173,7 +170,8 @@ struct Stages {
       Rule::update(r.theta.at[j], g, s, hyper);
       for (int i = 0; i < Rule::n_states; ++i) r.states[i].at[j] = s[i];
 #ifdef __CUDA_ARCH__
-      if (sizeof(T) == 8) asm volatile("" ::: "memory");  // one after the other: fewer registers
+      // One after the other, two of float: fewer registers.
+      if (sizeof(T) == 8 || j % 2) asm volatile("" ::: "memory");
 #endif
     }
   }
@@ -209,7 +207,7 @@ STEEPEST_HD void sweep(const Work& s, const Tile& tile, const Stages<Rule, T>& s
 
 template <class Rule, class T>
 STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
-  const Tile tile = s.tile;
+  const Tile& tile = s.tile;  // not copied: registers are short
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
@@ -229,25 +227,21 @@ STEEPEST_HD void apply_ema(const Work& s, int thread) {
   for (int k = thread; k < s.tile.n; k += threads) ema[k] += rest * (theta[k] - ema[k]);
 }
 
-template <class Rules>
+template <class Kinds>
 STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
-  const bool single = s.tile.dtype == DType::float32;
-  if (!s.tile.grad) {
-    if (s.tile.ema) single ? apply_ema<float>(s, thread) : apply_ema<double>(s, thread);
-    return;
-  }
-  visit_rule(Rules{}, s.rule, [&](auto rule) {
-    using Rule = decltype(rule);
-    single ? apply_rule<Rule, float>(s, thread, a.zero_grad)
-           : apply_rule<Rule, double>(s, thread, a.zero_grad);
+  if (!s.tile.grad && !s.tile.ema) return;
+  visit(Kinds{}, s.kind, [&](auto kind) {
+    using Rule = typename decltype(kind)::Rule;
+    using T = typename decltype(kind)::T;
+    s.tile.grad ? apply_rule<Rule, T>(s, thread, a.zero_grad) : apply_ema<T>(s, thread);
   });
 }
 
 // Work of one thread: the tile of this number, if there is one.
-template <class Rules>
+template <class Kinds>
 STEEPEST_HD void take(const StepArgs& a, int64_t number, int64_t row, Work& work) {
   work.number = number;
-  if (number < a.table.n_tiles) pick<Rules>(a, number, row, work);
+  if (number < a.table.n_tiles) pick<Kinds>(a, number, row, work);
 }
 
 STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
@@ -256,52 +250,56 @@ STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
   return false;
 }
 
-// Blocks take tiles in their order, when they are ready for one, so that all read near each other:
-// memory is faster then.
-template <class Rules, class Team>
+// The first of at_once numbers, beyond those that blocks begin with.
+template <class Team>
+STEEPEST_HD int64_t take_numbers(const StepArgs& a, const Team& team) {
+  return team.blocks * a.table.at_once + team.take(a.table.control->taken, a.table.at_once);
+}
+
+// Blocks take tiles in their order, when they are ready for some, so that all read near each other:
+// memory is faster then. Numbers are taken two rounds ahead and tiles picked one ahead, as either
+// waits for memory.
+template <class Kinds, class Team>
 STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) {
-  Control& control = *a.table.control;
+  const int at_once = a.table.at_once;
   team.phase([&](int thread) {
-    if (thread >= a.table.at_once) return;
+    if (thread == threads - 1) s.taken[0] = take_numbers(a, team);
+    if (thread >= at_once) return;
     s.work[0][thread].group = s.work[1][thread].group = -1;
-    const int64_t row = control.step_count % 2;
+    const int64_t row = a.table.control->step_count % 2;
     if (thread == 0) s.row = row;
-    take<Rules>(a, team.block * a.table.at_once + thread, row, s.work[0][thread]);
+    take<Kinds>(a, team.block * at_once + thread, row, s.work[0][thread]);
   });
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
   for (int now = 0; any_left(s.work[now], a); now = 1 - now)
     team.phase([&](int thread) {
-      const int slot = thread - (threads - a.table.at_once);
-      if (slot >= 0) {
-        const int64_t number = team.blocks * a.table.at_once + team.take(control.taken);
-        take<Rules>(a, number, s.row, s.work[1 - now][slot]);
-      }
+      const int slot = threads - 1 - thread;
+      if (thread == 0) s.taken[1 - now] = take_numbers(a, team);
+      if (slot < at_once) take<Kinds>(a, s.taken[now] + slot, s.row, s.work[1 - now][slot]);
       team.converge();
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-      for (int k = 0; k < a.table.at_once; ++k)
-        if (s.work[now][k].number < a.table.n_tiles) apply<Rules>(a, s.work[now][k], thread);
+      for (int k = 0; k < at_once; ++k)
+        if (s.work[now][k].number < a.table.n_tiles) apply<Kinds>(a, s.work[now][k], thread);
     });
 }
 
-template <class Rules, class Team>
+template <class Kinds, class Team>
 STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
+  team.wait_for_earlier();
   Control& control = *a.table.control;
   const bool skip = a.measured && control.skip;
-  if (!skip) take_all<Rules>(a, team, s);
+  if (!skip) take_all<Kinds>(a, team, s);
   team.phase([&](int thread) {
-    if (thread == 0) s.last = last_to_finish(control.ticket, team.blocks);
-  });
-  if (!s.last) return;
-  team.phase([&](int thread) {
-    if (thread == 0) {
+    if (thread == 0 && last_to_leave(control.ticket, team.blocks)) {
       ++(skip ? control.skipped : control.step_count);
       control.taken = 0;
     }
-    for (int64_t i = thread; !skip && i < a.table.n_groups * max_given; i += threads)
+    if (skip || team.block != 0) return;
+    for (int64_t i = thread; i < a.table.n_groups * max_given; i += threads)
       a.table.last_given[i] = a.table.groups[i / max_given].given[i % max_given];
   });
 }

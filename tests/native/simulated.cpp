@@ -49,22 +49,18 @@ using simulated::launch;
 using simulated::run_grid;
 using simulated::Team;
 
-template <class... Rules>
-void run_update(List<Rules...>, int rule, const StepArgs& a, int blocks) {
-  const auto all = [&](const Team& team, UpdateShared& s) {
-    s.last = false;
-    update<List<Rules...>>(a, team, s);
-  };
-  if (rule == any_rule) return run_grid<UpdateShared>(blocks, all);
+template <class... Kinds>
+void run_update(List<Kinds...>, int kind, const StepArgs& a, int blocks) {
+  const auto all = [&](const Team& team, UpdateShared& s) { update<List<Kinds...>>(a, team, s); };
+  if (kind == any_kind) return run_grid<UpdateShared>(blocks, all);
   int i = 0;
   const auto one = [&](auto only) {
-    if (rule != i++) return;
+    if (kind != i++) return;
     run_grid<UpdateShared>(blocks, [&](const Team& team, UpdateShared& s) {
-      s.last = false;
       update<List<decltype(only)>>(a, team, s);
     });
   };
-  (one(Rules{}), ...);
+  (one(Kinds{}), ...);
 }
 
 template <int capacity>
@@ -93,10 +89,10 @@ OnDevice::~OnDevice() {}
 int resident_blocks(int) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
-void launch_update(int rule, const StepArgs& args, int blocks, Stream stream) {
+void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
   settings.streams.insert(stream);
   const auto kept = std::make_shared<StepArgs>(args);
-  launch([=] { run_update(base::AllRules{}, rule, *kept, blocks); });
+  launch([=] { run_update(AllKinds{}, kind, *kept, blocks); });
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
   settings.streams.insert(stream);
