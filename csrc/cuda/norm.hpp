@@ -10,9 +10,11 @@ namespace steepest::cuda {
 
 constexpr int lanes = 16;
 constexpr int tiles_at_once = threads / lanes;  // by a block
+constexpr int64_t few = 1024;                   // sums that are joined in shared memory
 
 struct NormShared {
   double lane[threads];
+  double sums[few];
   bool last;
 };
 
@@ -47,19 +49,20 @@ STEEPEST_HD double sum_lane(const StepArgs& a, int64_t number, int lane) {
   return sum;
 }
 
-// partial[i] += partial[i + half] for i < n, by this thread's part. A single block does it, so that
-// reads must be in flight at the same time: for 2^28 elements there are 2^15 additions.
-STEEPEST_HD void fold(double* partial, int64_t n, int64_t half, int thread) {
+// to[i] = from[i] + from[i + half] where there is one, for i < half, by this thread's part. A
+// single block does it, so that reads must be in flight at the same time: for 2^28 elements there
+// are 2^15 additions.
+STEEPEST_HD void fold(const double* from, double* to, int64_t n, int64_t half, int thread) {
   constexpr int in_flight = 8;
-  for (int64_t first = thread; first < n; first += in_flight * threads) {
+  for (int64_t first = thread; first < half; first += in_flight * threads) {
     double sum[in_flight];
     for (int k = 0; k < in_flight; ++k) {
       const int64_t i = first + k * threads;
-      if (i < n) sum[k] = partial[i] + partial[i + half];
+      if (i < half) sum[k] = i + half < n ? from[i] + from[i + half] : from[i];
     }
     for (int k = 0; k < in_flight; ++k) {
       const int64_t i = first + k * threads;
-      if (i < n) partial[i] = sum[k];
+      if (i < half) to[i] = sum[k];
     }
   }
 }
@@ -100,13 +103,15 @@ STEEPEST_HD void measure(const StepArgs& a, const Team& team, NormShared& s) {
     if (thread == 0) s.last = last_to_finish(a.table.control->ticket, team.blocks);
   });
   if (!s.last) return;
-  double* partial = a.table.partial;
+  double* from = a.table.partial;
   for (int64_t n = end, half; n > 1; n = half) {
     half = (n + 1) / 2;
-    team.phase([&](int thread) { fold(partial, n - half, half, thread); });
+    double* to = half <= few ? s.sums : from;
+    team.phase([&](int thread) { fold(from, to, n, half, thread); });
+    from = to;
   }
   team.phase([&](int thread) {
-    if (thread == 0) conclude(a, end > 0 ? partial[0] : 0.0);
+    if (thread == 0) conclude(a, end > 0 ? from[0] : 0.0);
   });
 }
 
