@@ -97,14 +97,14 @@ void launch_early(const void* kernel, void** arguments, int64_t blocks, int thre
   ++calls.launches;
 }
 
-int resident(const void* kernel, int threads) {
+int resident(const void* kernel, int threads, int most) {
   int device = 0, processors = 0, each = 0;
   check(cudaGetDevice(&device), "cudaGetDevice");
   check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
         "cudaDeviceGetAttribute");
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, 0),
         "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
-  return processors * each;
+  return processors * std::min(each, most);
 }
 
 void launch_write(const FewWords& words, Stream stream) { write(words, stream); }

@@ -32,7 +32,8 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
 // The same of a kernel that waits for earlier ones itself (wait_for_earlier, core/team.hpp):
 // devices that can start it while the last of these ends, which saves a step 1 to 2 us.
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
-int resident(const void* kernel, int threads);  // blocks that the device runs at a time
+// Blocks that the device runs at a time, by at most so many a multiprocessor.
+int resident(const void* kernel, int threads, int most);
 
 // Words to be written to device memory in stream order, without a copy that might wait.
 template <int capacity>

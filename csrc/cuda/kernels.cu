@@ -24,6 +24,13 @@ constexpr int resident<List<Kind<Rule, float>>> = of_floats[Rule::n_states];
 template <class Rule>
 constexpr int resident<List<Kind<Rule, double>>> = of_doubles[Rule::n_states];
 
+// Where tensors are long, as many blocks as have about 48 KB of reads in flight: more read farther
+// from each other, and memory is slower. On an H200 Adam reaches 0.99 of a copy by 3, 0.98 by 4,
+// AMSGrad 0.965 by 2, 0.95 by 3. Short tensors are faster by more blocks.
+template <class Rule>
+constexpr int for_long_tensors =
+    (48 << 10) / (threads * 16 * (2 + Rule::n_states) * packs_in_flight<Rule>);
+
 template <class Kinds>
 __global__ void __launch_bounds__(threads, resident<Kinds>)
     update_kernel(const __grid_constant__ StepArgs args) {
@@ -44,11 +51,20 @@ const void* update_kernel_of(List<Kinds...>, int kind) {
   return table[kind];
 }
 
+template <class... Kinds>
+int blocks_for_long_tensors(List<Kinds...>, int kind) {
+  static constexpr int table[] = {for_long_tensors<typename Kinds::Rule>...};
+  return table[kind];
+}
+
 }  // namespace
 
 const void* update_kernel_of(int kind) {
   if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<AllKinds>);
   return update_kernel_of(AllKinds{}, kind);
+}
+int blocks_for_long_tensors(int kind) {
+  return kind == any_kind ? 1 : blocks_for_long_tensors(AllKinds{}, kind);
 }
 const void* measure_kernel_address() { return reinterpret_cast<const void*>(&measure_kernel); }
 

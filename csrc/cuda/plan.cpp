@@ -139,8 +139,9 @@ void Plan::place(void* memory, Stream stream) {
   kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
   for (const Tensor& tensor : tensors_)
     if (kind(tensor) != kind_) kind_ = any_kind;
-  blocks_ = resident_blocks(kind_);
-  if (elements_ < tiles_ * tile_size / 2)
+  const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
+  blocks_ = resident_blocks(kind_, long_tensors);
+  if (!long_tensors)
     table_.at_once = static_cast<int>(std::clamp<int64_t>(tiles_ / blocks_, 1, most_at_once));
   measure_blocks_ = resident_measure_blocks();
   written_ = -1;

@@ -10,8 +10,11 @@ void launch_step(const void* kernel, const StepArgs& args, int blocks, Stream st
 
 }  // namespace
 
-int resident_blocks(int kind) { return resident(update_kernel_of(kind), threads); }
-int resident_measure_blocks() { return resident(measure_kernel_address(), threads); }
+int resident_blocks(int kind, bool long_tensors) {
+  const int most = long_tensors ? blocks_for_long_tensors(kind) : threads;
+  return resident(update_kernel_of(kind), threads, most);
+}
+int resident_measure_blocks() { return resident(measure_kernel_address(), threads, threads); }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
   launch_step(update_kernel_of(kind), args, blocks, stream);

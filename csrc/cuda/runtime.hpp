@@ -9,7 +9,8 @@
 namespace steepest::cuda {
 
 // kind: its number in AllKinds, or any_kind.
-int resident_blocks(int kind);  // that the device runs at a time
+// Blocks that the device is to run at a time.
+int resident_blocks(int kind, bool long_tensors);
 int resident_measure_blocks();
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream);
 void launch_measure(const StepArgs& args, int blocks, Stream stream);

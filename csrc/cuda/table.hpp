@@ -16,10 +16,7 @@ namespace steepest::cuda {
 
 constexpr int64_t tile_size = norm_block;
 constexpr int max_given = 8;
-#ifndef VAT
-#define VAT 3
-#endif
-constexpr int most_at_once = VAT;  // tiles that a block takes
+constexpr int most_at_once = 2;  // tiles that a block takes
 
 struct Entry {  // a tensor
   void* theta;

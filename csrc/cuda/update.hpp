@@ -185,6 +185,10 @@ STEEPEST_HD void average(const Pack<T, width>& theta, const Work& s, int k) {
   store(s.tile.ema, k, e);
 }
 
+// Packs of each array that a thread reads before it writes any.
+template <class Rule>
+constexpr int packs_in_flight = Rule::n_states < 1 ? 2 : 1;
+
 // Packs [begin, end) of a tile, by this thread's part; `unroll` packs of each array in flight.
 template <int width, int unroll, class Rule, class T>
 STEEPEST_HD void sweep(const Work& s, const Tile& tile, const Stages<Rule, T>& stages, int begin,
@@ -211,10 +215,10 @@ STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
-  constexpr int width = 16 / sizeof(T), unroll = Rule::n_states < 1 ? 2 : 1;
+  constexpr int width = 16 / sizeof(T);
   // Asked for twice, not kept: registers are short.
   const auto packs = [&s] { return s.tile.aligned ? s.tile.n / width : 0; };
-  sweep<width, unroll>(s, tile, stages, 0, packs(), thread, zero_grad);
+  sweep<width, packs_in_flight<Rule>>(s, tile, stages, 0, packs(), thread, zero_grad);
   sweep<1, 1>(s, tile, stages, packs() * width, s.tile.n, thread, zero_grad);
 }
 

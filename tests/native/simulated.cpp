@@ -86,7 +86,7 @@ void simulated::replay() {
 OnDevice::OnDevice(int device) : before_(device), device_(device) {}
 OnDevice::~OnDevice() {}
 
-int resident_blocks(int) { return settings.resident; }
+int resident_blocks(int, bool) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
