@@ -1,9 +1,8 @@
 // What the kernels see of a plan: one block of device memory, built once, and a step's arguments.
 //
 // Tensors are cut into tiles of tile_size elements, counted from each tensor's start; a tile is
-// both what a block updates at a time and what a partial sum of squares covers. Blocks take tiles
-// b, b + blocks, ..., so that they read near each other. Empty tensors have a tile, after all
-// others, as their clocks tick too.
+// both what a block updates at a time and what a partial sum of squares covers. Empty tensors have
+// a tile, after all others, as their clocks tick too.
 #pragma once
 #include <cstdint>
 
@@ -16,7 +15,7 @@ namespace steepest::cuda {
 
 constexpr int64_t tile_size = norm_block;
 constexpr int max_given = 8;
-constexpr int most_at_once = 2;  // tiles that a block takes
+constexpr int most_at_once = 2;  // tiles that a block takes where they are short
 
 struct Entry {  // a tensor
   void* theta;
@@ -64,7 +63,7 @@ struct Table {  // all pointers go into the plan's block
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
   int a_tile_each;                // tile and tensor have the same number
-  int at_once;                    // tiles that a block takes at most: more where they are short
+  int at_once;                    // tiles that a block takes: up to most_at_once
 };
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.
