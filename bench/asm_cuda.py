@@ -109,7 +109,8 @@ def faults(codes: dict[Kind, Code], n_states: dict[str, int]) -> list[str]:
     for (rule, dtype), code in codes.items():
         if code.spilled:
             found.append(f"{rule}, {dtype}: spills {code.spilled} bytes")
-        due = n_states[rule] + 3  # loads: theta, gradient, EMA; stores: these, the gradient zeros
+        # Loads: theta, gradient, EMA; stores: these, the gradient zeros; twice in flight for SGD.
+        due = (n_states[rule] + 3) * (1 if n_states[rule] else 2)
         for place, seen in (("the PTX", (code.loads, code.stores)), ("machine code", code.sass)):
             if seen is not None and min(seen) < due:
                 found.append(

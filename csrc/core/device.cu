@@ -50,6 +50,22 @@ bool write_as(const ManyWords& words, Stream stream) {
   return true;
 }
 
+// Whether kernels wait for earlier ones themselves: not in code that was made of PTX of before
+// compute_90, whatever the device. All kernels are compiled for the same architectures.
+bool wait_themselves(const void* kernel) {
+  static thread_local int asked = -1;
+  static thread_local bool found = false;
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  if (device != asked) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes");
+    found = attributes.ptxVersion >= 90;
+    asked = device;
+  }
+  return found;
+}
+
 }  // namespace
 
 void wait(Stream stream) {
@@ -75,15 +91,7 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
 
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads,
                   Stream stream) {
-  static thread_local int asked = -1, major = 0;
-  int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  if (device != asked) {
-    check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
-          "cudaDeviceGetAttribute");
-    asked = device;
-  }
-  if (major < 9) return launch(kernel, arguments, blocks, threads, stream);
+  if (!wait_themselves(kernel)) return launch(kernel, arguments, blocks, threads, stream);
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
