@@ -25,7 +25,7 @@ template <class Rule>
 constexpr int resident<List<Kind<Rule, double>>> = of_doubles[Rule::n_states];
 
 // Where tensors are long, as many blocks as have about 48 KB of reads in flight: more read farther
-// from each other, and memory is slower. On an H200 Adam reaches 0.99 of a copy by 3, 0.98 by 4,
+// from each other, and memory is slower. On an H200 Adam reached 0.99 of a copy by 3, 0.98 by 4,
 // AMSGrad 0.965 by 2, 0.95 by 3. Short tensors are faster by more blocks.
 template <class Rule>
 constexpr int for_long_tensors =

@@ -95,23 +95,9 @@ STEEPEST_HD void* shifted(void* p, int64_t bytes) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes));
 }
 
-// Of one thread of a block, all of whose writes are behind a barrier: whether the block is the last
-// of its grid to finish. The last finds the ticket at 0 for the next launch.
-STEEPEST_HD bool last_to_finish(uint64_t& ticket, int64_t blocks) {
-#ifdef __CUDA_ARCH__
-  __threadfence();
-  const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
-  __threadfence();
-#else
-  const uint64_t before = ticket++;
-#endif
-  const bool last = before + 1 == static_cast<uint64_t>(blocks);
-  if (last) ticket = 0;
-  return last;
-}
-
-// The same where a block leaves nothing for the last one to read: what the last one will change,
-// the others have read and used. No fence, which would wait for all that was written.
+// Of one thread of a block that leaves nothing for the last one to read: whether the block is the
+// last of its grid. What the last one will change, the others have read and used. No fence, which
+// would wait for all that was written. The last finds the ticket at 0 for the next launch.
 STEEPEST_HD bool last_to_leave(uint64_t& ticket, int64_t blocks) {
 #ifdef __CUDA_ARCH__
   const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
@@ -120,6 +106,20 @@ STEEPEST_HD bool last_to_leave(uint64_t& ticket, int64_t blocks) {
 #endif
   const bool last = before + 1 == static_cast<uint64_t>(blocks);
   if (last) ticket = 0;
+  return last;
+}
+
+STEEPEST_HD void fence() {
+#ifdef __CUDA_ARCH__
+  __threadfence();
+#endif
+}
+
+// The same where the last one reads what the others wrote before a barrier.
+STEEPEST_HD bool last_to_finish(uint64_t& ticket, int64_t blocks) {
+  fence();
+  const bool last = last_to_leave(ticket, blocks);
+  fence();
   return last;
 }
 

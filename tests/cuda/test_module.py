@@ -83,6 +83,22 @@ def test_every_rule_loads_and_stores_16_bytes_at_once(compiled):
     assert asm_cuda.faults(codes, n_states) == []
 
 
+def test_kernels_of_a_step_wait_for_earlier_ones_before_they_read(compiled):
+    """What csrc/core/device.cu asks a kernel's PTX version for, as it launches it early."""
+    ptx, _, _ = compiled
+    arch = int(re.search(r"^\.target sm_(\d+)", ptx, re.M)[1])
+    bodies = re.findall(r"\.entry \S+(?:update|measure)_kernel\S*?\((.*?)^}", ptx, re.M | re.S)
+    assert len(bodies) >= 50
+    for body in bodies:
+        wait = body.find("griddepcontrol.wait")
+        if arch < 90:
+            assert wait < 0
+        else:
+            assert (
+                0 <= wait < re.search(r"\b(?:ld|st|atom|red)\.(?:\w+\.)*global|call", body).start()
+            )
+
+
 def test_a_rule_with_narrow_stores_is_a_fault():
     code = asm_cuda.Code(registers=40, spilled=8, loads=4, stores=3, sass=(4, 4))
     assert asm_cuda.faults({("lion", "float32"): code}, {"lion": 1}) == [

@@ -156,8 +156,9 @@ class DeviceSpace {
 
   // --- cuSOLVER
 
-  // The lower triangle of A by columns becomes its factor: on an H200 in half the time that the
-  // upper takes (n = 501, float64: 0.20 and 0.43 ms). *info() tells success, on the device.
+  // The lower triangle of A by columns becomes its factor: on an H200 in little more than half the
+  // time that the upper takes (n = 501, float64: 0.25 and 0.45 ms). *info() tells success, on the
+  // device.
   void potrf(int64_t n, T* A, int64_t ld) {
     constexpr int type = cuda_type<T>;
     const Libraries& l = libraries();
