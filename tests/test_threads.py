@@ -288,6 +288,56 @@ def test_optimizer_goes_on_in_the_child_and_in_the_parent():
     assert run(code) == ["1", "2", "2"]
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_waits_for_a_step_of_another_thread():
+    """The child steps the same optimizer, and finds every element after the same step."""
+    code = FORK.replace("team()", "whole()") + textwrap.dedent("""
+    import threading
+    import numpy as np
+    p, g = np.zeros(1 << 21), np.ones(1 << 21)
+    opt = st.SGD(p, lr=1.0)
+    stop = threading.Event()
+    def work():
+        while not stop.is_set():
+            opt.step(g)
+    def whole():
+        opt.step(g)
+        return int(p.min() == p.max() == -opt.step_count)
+    worker = threading.Thread(target=work)
+    worker.start()
+    codes = {forked() for _ in range(50)}
+    stop.set()
+    worker.join()
+    print(*codes)
+    """)
+    assert run(code) == ["1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_by_a_thread_that_holds_the_optimizer():
+    """As a schedule that forks does: the lock is still held in the child, and let go there."""
+    code = FORK.replace("team()", "child_of_a_schedule()") + textwrap.dedent("""
+    import threading
+    import numpy as np
+    p, g, codes = np.zeros(3), np.ones(3), []
+    def child_of_a_schedule():
+        other = threading.Thread(target=lambda: opt.step(g), daemon=True)
+        other.start()
+        other.join(0.2)
+        return int(other.is_alive())
+    def schedule(t):
+        if not codes:
+            codes.append(None)
+            codes[0] = forked()
+        return 1.0
+    opt = st.SGD(p, lr=schedule)
+    opt.step(g)
+    opt.step(g)
+    print(*codes, opt.step_count, forked())
+    """)
+    assert run(code) == ["1", "2", "0"]
+
+
 # --- denormals and the floating-point mode ---
 
 

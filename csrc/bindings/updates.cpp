@@ -4,6 +4,7 @@
 
 #include <array>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -165,9 +166,20 @@ class PyPlan {
   // The plan as a lock, for Python between calls; see Hold.
   void acquire() {
     Hold hold(mutex_);
+    ++held_;
     hold.keep();
   }
-  void release() { mutex_.unlock(); }
+  void release() {
+    --held_;
+    mutex_.unlock();
+  }
+  // In the child of a fork, by the thread that acquired before it: a mutex knows its owner by a
+  // thread's number, which is another there.
+  void renew_lock() {
+    new (&mutex_) std::recursive_mutex;
+    --held_;
+    for (int i = 0; i < held_; ++i) mutex_.lock();
+  }
 
   // f(plan), while nobody else has it.
   template <class F>
@@ -236,6 +248,7 @@ class PyPlan {
   static constexpr int64_t gil_bytes = 1 << 18;
 
   std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
+  int held_ = 0;                // acquired so often, and not released
   Plan plan_;
   std::vector<Layout> layouts_;
   std::vector<Owned> owned_;
@@ -304,6 +317,7 @@ void bind_plan(py::module_& m) {
                         double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
       .def("__enter__", &PyPlan::acquire)
       .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
+      .def("renew_lock", &PyPlan::renew_lock)
       .def("add_tensor", &PyPlan::add_tensor)
       .def("watch", &PyPlan::watch)
       .def("bind", &PyPlan::bind)

@@ -1,0 +1,53 @@
+"""A fork waits for the steps of other threads: the child gets whole copies that nobody holds.
+
+Without that a child would find an optimizer halfway through a step, and its lock held by a thread
+that the child does not have.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+
+from steepest import _cpu
+
+__all__ = ["watch"]
+
+_guard = threading.Lock()  # of these two; also held across a fork
+_plans: weakref.WeakSet[_cpu.Plan] = weakref.WeakSet()
+_held: list[_cpu.Plan] = []  # by the thread that is forking
+
+
+def watch(plan: _cpu.Plan) -> _cpu.Plan:
+    """The plan, which forks hold from now on."""
+    with _guard:
+        _plans.add(plan)
+    return plan
+
+
+def _before() -> None:
+    with _guard:
+        plans = sorted(_plans, key=id)  # two threads that fork wait in the same order
+    for plan in plans:  # without the guard: a schedule, in its step, may make an optimizer
+        plan.__enter__()
+    _guard.acquire()
+    _held.extend(plans)
+
+
+def _in_parent() -> None:
+    for plan in _held:
+        plan.__exit__()
+    _held.clear()
+    _guard.release()
+
+
+def _in_child() -> None:
+    for plan in _held:
+        plan.renew_lock()
+    _held.clear()
+    _guard.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
