@@ -2,8 +2,10 @@
 //
 // Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
 // container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
-// nested teams would only wait for each other; one below an amount of traffic.
+// nested teams would only wait for each other; one below an amount of traffic, and one where teams
+// lately waited longer for their threads than this one would gain.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <string>
 #ifdef _OPENMP
@@ -38,6 +40,11 @@ int threads_for(int64_t bytes);
 int64_t bytes_per_thread();
 void set_bytes_per_thread(int64_t bytes);
 
+// How long, in seconds, the calling thread of a team waited for the others at its end.
+void note_wait(double seconds);
+// What a team has to expect of it: the lesser of the last two waits, less after each refusal.
+double expected_wait();
+
 // A child forked after a region would wait forever for the threads it has not: called once.
 void make_forks_safe();
 
@@ -64,11 +71,15 @@ template <class F>
 void in_parallel([[maybe_unused]] int threads, const F& f) {
 #ifdef _OPENMP
   if (threads > 1) {
+    using Clock = std::chrono::steady_clock;
+    Clock::time_point done;  // by the calling thread
 #pragma omp parallel num_threads(threads)
     {
       const FloatMode mode;
       f(omp_get_thread_num(), omp_get_num_threads());
+      if (omp_get_thread_num() == 0) done = Clock::now();
     }
+    note_wait(std::chrono::duration<double>(Clock::now() - done).count());
     return;
   }
 #endif
