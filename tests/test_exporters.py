@@ -197,21 +197,35 @@ def test_hyperparameters_of_pytorch():
             st.SGD(np.ones(1), lr=value)
 
 
-def test_a_tensor_that_is_given_other_memory():
-    """What a tensor had is not freed under the optimizer, and the change is found where a step is
-    given tensors as gradients."""
+def give_other(torch, tensor):
+    tensor.data = torch.zeros(3)
+
+
+def share(torch, tensor):
+    """As it is to go to another process: its memory is freed."""
+    tensor.share_memory_()
+
+
+@pytest.mark.parametrize("move", [give_other, share])
+def test_a_tensor_that_is_given_other_memory(move):
     torch = pytest.importorskip("torch")
     p, g = torch.zeros(1 << 20), torch.ones(1 << 20)  # large: its memory goes back to the system
-    opt = st.SGD(p, lr=1.0, ema_decay=0.0)
+    opt = st.SGD(p, lr=1.0)
     opt.bind_grads(g)
-    p.data, g.data = torch.zeros(3), torch.zeros(3)
     opt.step()
-    assert not p.any() and (opt.ema == -1).all()
+    move(torch, g)
+    with says(ValueError, "grads: its memory has moved since it was bound; bind it again"):
+        opt.step()
+    opt.step(np.ones(1 << 20, np.float32))  # they are not read
+    move(torch, p)
     message = "params: its memory has moved or shrunk since the optimizer was made"
-    for call in (opt.step, opt.bind_grads):
+    calls = [opt.step, lambda: opt.step(max_norm=1.0)]
+    for given in (torch.ones(1 << 20), np.ones(1 << 20, np.float32)):
+        calls += [lambda g=given: opt.step(g), lambda g=given: opt.bind_grads(g)]
+    for call in calls:
         with says(ValueError, message):
-            call(torch.ones(1 << 20))
-    assert opt.step_count == 1
+            call()
+    assert opt.step_count == 2
 
 
 def test_a_transposed_tensor_takes_gradients_laid_out_alike():

@@ -158,11 +158,43 @@ def test_a_copy_of_a_group_is_a_dict_that_changes_no_optimizer(again):
 
 def test_param_groups_is_a_view_of_hyperparameters_only():
     opt = st.SGD(np.ones(2), lr=0.5)
-    opt.param_groups.append("nothing")
-    assert len(opt.param_groups) == 1
-    group = opt.param_groups[0]
+    with pytest.raises(AttributeError):
+        opt.param_groups.append("nothing")
+    (group,) = opt.param_groups
     assert set(group) == {"params", "param_names", *opt.checks} and len(group) == len(set(group))
     assert repr(group).startswith("ParamGroup(1 array, lr=0.5, ")
+
+
+def test_structures_that_a_group_shows_are_copies():
+    """Of the same arrays; what a caller puts into them reaches neither the optimizer nor copies."""
+    p = {"w": np.zeros(2), "b": [np.zeros(1)]}
+    opt = st.Nesterov([{"params": p, "lr": 1.0}], momentum=0.5)
+    (group,) = opt.param_groups
+    assert group["params"]["w"] is p["w"] and group["params"]["b"][0] is p["b"][0]
+    group["params"]["w"] = np.full(2, 5.0)
+    group["params"]["b"].append(np.ones(1))
+    group["param_names"].append("c")
+    assert group["params"]["w"] is p["w"] and group["param_names"] == ["w", "b/0"]
+    other = copy.deepcopy(opt)
+    for each in (opt, other):
+        each.step([{"w": np.ones(2), "b": [np.ones(1)]}])
+        assert (each.iterates()[0]["w"] == -1).all()
+        assert (each.param_groups[0]["params"]["b"][0] == p["b"][0]).all()
+
+
+def test_each_group_may_have_the_rate_that_has_no_default():
+    p, q = np.zeros(1), np.zeros(1)
+    opt = st.SGD([{"params": p, "lr": 1.0}, {"params": q, "lr": 2.0}])
+    opt.step([np.ones(1), np.ones(1)])
+    assert (p, q) == (-1, -2)
+    for cls in (st.SGD, st.Momentum, st.Nesterov):
+        with pytest.raises(TypeError, match="^params: lr is missing, and has no default$"):
+            cls(np.zeros(1))
+        with pytest.raises(TypeError, match=r"^params\[1\]: lr is missing, and has no default$"):
+            cls([{"params": p, "lr": 1.0}, {"params": q}])
+    with pytest.raises(TypeError, match=r"^params\[2\]: lr is missing"):
+        opt.add_param_group({"params": np.zeros(1)})
+    pickle.loads(pickle.dumps(opt)).step([np.ones(1), np.ones(1)])
 
 
 # --- gradients ---

@@ -92,10 +92,10 @@ def _check_kind(path: str, array: Array) -> None:
     dtype = array.dtype
     if dtype not in _DTYPES:  # equality, so another byte order is not in it
         native = dtype.newbyteorder("=")
-        fix = f".astype({native.name!r})" if native in _DTYPES else ".astype('float32')"
+        to = native.name if native in _DTYPES else "float32"
+        fix = f" (a copy of that kind: .astype({to!r}))" if dtype.kind in "biuf" else ""
         raise TypeError(
-            f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order "
-            f"(a copy of that kind: {fix})"
+            f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order{fix}"
         )
     if not isinstance(array, np.ndarray):  # CuPy has no flag for it
         if array.data.ptr % array.itemsize:

@@ -41,7 +41,7 @@ def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
         groups, first = [], 0
         for k, (rule, group) in enumerate(zip(opt._rules, opt._groups, strict=True)):
             values = group.hyperparameters()
-            names = list(group["param_names"])
+            names = group["param_names"]
             if callable(values["lr"]):
                 values["lr"] = None
             indices = list(range(first, first + len(names)))

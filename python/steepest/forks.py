@@ -19,11 +19,10 @@ _plans: weakref.WeakSet[_cpu.Plan] = weakref.WeakSet()
 _held: list[_cpu.Plan] = []  # by the thread that is forking
 
 
-def watch(plan: _cpu.Plan) -> _cpu.Plan:
-    """The plan, which forks hold from now on."""
+def watch(plan: _cpu.Plan) -> None:
+    """Forks hold the plan from now on."""
     with _guard:
         _plans.add(plan)
-    return plan
 
 
 def _before() -> None:

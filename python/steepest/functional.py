@@ -59,8 +59,6 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
     defaults["ema_decay"] = None
     if "initial_accumulator_value" in cls.checks:
         defaults["initial_accumulator_value"] = 0.0
-    if cls.__name__ == "AMSGrad":
-        defaults["amsgrad"] = True
 
     def function(
         p: Any, g: Any, /, *states: Any, step: int, mu_product: Any = None, **hyper: Any
@@ -107,9 +105,10 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     function.__name__ = function.__qualname__ = name
     function.__module__ = __name__
     function.__signature__ = inspect.Signature([*front, step, *keywords, *carried])
+    states = ", ".join(RULES[name][2]) or "none"
     function.__doc__ = (
         f"One step of `steepest.{cls.__name__}` on p and its state arrays, in place; step 1 is "
-        f"the first.{returned}"
+        f"the first.{returned}\n\nstates, by the default options: {states}."
     )
 
 

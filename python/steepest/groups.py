@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from steepest import check
+from steepest import check, tree
 
 __all__ = ["ParamGroup"]
 
+_FIXED = ("params", "param_names")  # what a group shows beside its hyperparameters
+
 Check = Callable[[str, Any], Any]
 Rate = float | Callable[[int], float]
+MISSING: Any = inspect.Parameter.empty  # a learning rate that the groups may have instead
 
 
 def at_least_zero(name: str, value: Any) -> float:
@@ -47,14 +50,30 @@ COMMON: dict[str, Check] = {
 
 
 def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views: Any) -> None:
-    """Refuses a decay rate that the views' dtype cannot tell from 1: 1 - β would be 0."""
-    dtypes = {view.dtype for view in views}
-    for name in [name for name, test in checks.items() if test in (decay_rate, decay_rates)]:
-        for beta, dtype in product(np.atleast_1d(values[name]).tolist(), dtypes):
-            if dtype.type(beta) == 1:
+    """Refuses what the views' dtype cannot tell from a value that is not allowed.
+
+    A decay rate that rounds to 1, whose 1 - β would be 0; an ε that rounds to 0; what overflows.
+    """
+    for dtype in {view.dtype for view in views}:
+        one, limits = dtype.type(1), np.finfo(dtype)
+        most, below_one = float(limits.max), float(np.nextafter(one, dtype.type(0)))
+        least = float(limits.smallest_subnormal)
+        for name, test in checks.items():
+            given = values[name] if isinstance(values[name], tuple) else (values[name],)
+            for value in given:
+                if not isinstance(value, float):  # a flag, None, or a callable
+                    continue
+                if value > most:
+                    trouble = f"is infinite in {dtype.name}", f"at most {most!r}"
+                elif test in (decay_rate, decay_rates) and dtype.type(value) == one:
+                    trouble = f"rounds to 1 in {dtype.name}", f"at most {below_one!r}"
+                elif name == "eps" and 0 < value and dtype.type(value) == 0:
+                    trouble = f"rounds to 0 in {dtype.name}", f"0, or at least {least!r}"
+                else:
+                    continue
+                what, allowed = trouble
                 raise ValueError(
-                    f"{name}: {beta!r} rounds to 1 in {dtype.name}, the type of its parameters; "
-                    f"allowed is at most {float(np.nextafter(dtype.type(1), dtype.type(0)))!r}"
+                    f"{name}: {value!r} {what}, the type of its parameters; allowed is {allowed}"
                 )
 
 
@@ -65,7 +84,8 @@ def counted(n: int, noun: str) -> str:
 class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
-    Setting a hyperparameter checks it and takes effect at the next step. Copied or pickled, it is
+    Setting a hyperparameter checks it and takes effect at the next step; the structure of arrays
+    under ``params`` is a copy of the optimizer's, of the same arrays. Copied or pickled, a group is
     a dict, which belongs to no optimizer.
 
     Raises
@@ -85,11 +105,14 @@ class ParamGroup(MutableMapping[str, Any]):
         changed: Callable[[dict[str, Any]], None],
     ) -> None:
         self._values = values
-        self._fixed = {"params": params, "param_names": param_names}
+        self.params, self.param_names = params, param_names  # the optimizer's own
         self._checked, self._changed = checked, changed
 
     def __getitem__(self, name: str) -> Any:
-        return self._fixed[name] if name in self._fixed else self._values[name]
+        if name == "params":
+            leaves = (leaf for _, leaf in tree.flatten(self.params))
+            return tree.rebuild(self.params, leaves.__next__)
+        return list(self.param_names) if name == "param_names" else self._values[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.change({name: value})
@@ -97,7 +120,7 @@ class ParamGroup(MutableMapping[str, Any]):
     def change(self, new: dict[str, Any]) -> None:
         """Set several hyperparameters, all or none."""
         for name in new:
-            if name in self._fixed:
+            if name in _FIXED:
                 raise ValueError(f"{name}: the arrays of a group stay as they are")
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
@@ -113,11 +136,11 @@ class ParamGroup(MutableMapping[str, Any]):
         raise TypeError(f"{name!r} cannot be deleted from a parameter group")
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._fixed
+        yield from _FIXED
         yield from self._values
 
     def __len__(self) -> int:
-        return len(self._fixed) + len(self._values)
+        return len(_FIXED) + len(self._values)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters alone, as a dict of their own."""
@@ -128,4 +151,4 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
-        return f"ParamGroup({counted(len(self._fixed['param_names']), 'array')}, {values})"
+        return f"ParamGroup({counted(len(self.param_names), 'array')}, {values})"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from steepest import arrays, check, checkpoint, tree
-from steepest.groups import counted
+from steepest.groups import MISSING, counted
 from steepest.parameters import Parameters
 
 __all__ = ["Optimizer"]
@@ -34,7 +35,7 @@ class Optimizer(Parameters):
 
     Attributes
     ----------
-    param_groups : list of ParamGroup
+    param_groups : tuple of ParamGroup
         Hyperparameters by group; setting one takes effect at the next step.
     step_count : int
         Steps taken, skipped ones not counted.
@@ -47,7 +48,7 @@ class Optimizer(Parameters):
     """
 
     def __init__(self, params: Any, **hyperparameters: Any) -> None:
-        self._setup(hyperparameters)
+        self._setup({k: value for k, value in hyperparameters.items() if value is not MISSING})
         grouped = (
             isinstance(params, (list, tuple))
             and len(params) > 0
@@ -68,7 +69,7 @@ class Optimizer(Parameters):
             if self._plain_list and isinstance(grads, (list, tuple)):
                 if len(grads) == len(self._views):
                     return tuple(grads)  # a branch among them is found by the engine
-            return tuple(tree.flatten_like(self._groups[0]["params"], grads, "grads"))
+            return tuple(tree.flatten_like(self._groups[0].params, grads, "grads"))
         if not isinstance(grads, (list, tuple)):
             kind = type(grads).__name__
             raise TypeError(f"grads: a {kind} where a list with an entry for each group is due")
@@ -80,7 +81,7 @@ class Optimizer(Parameters):
         for i, (group, mine) in enumerate(zip(self._groups, grads, strict=True)):
             if isinstance(mine, Mapping) and "params" in mine:
                 mine = mine["params"]
-            flat.extend(tree.flatten_like(group["params"], mine, f"grads[{i}]"))
+            flat.extend(tree.flatten_like(group.params, mine, f"grads[{i}]"))
         return tuple(flat)
 
     def _name(self, i: int) -> str:
@@ -89,13 +90,16 @@ class Optimizer(Parameters):
 
     def _converted(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The gradients as the engine takes them, or the error that says which is not one."""
-        for i, tensor, memory in self._tensors:  # beside their gradients' conversion, this is cheap
-            if tensor.data_ptr() != memory:
-                self._refuse("moved", i)
         return tuple(
             None if g is None else arrays.as_gradient(self._name(i), g, self._views[i])
             for i, g in enumerate(grads)
         )
+
+    def _check_memory(self, grads: Any) -> None:
+        """Refuses tensors of PyTorch that were given other memory."""
+        for kind, i, tensor, memory in self._tensors:
+            if tensor.data_ptr() != memory and (grads is None or kind == "moved"):
+                self._refuse(kind, i)
 
     def _refuse(self, kind: str, i: int) -> None:
         name = self._name(i)
@@ -108,6 +112,7 @@ class Optimizer(Parameters):
             {
                 "frozen": f"{param}: read-only since the optimizer was made; no step was taken",
                 "moved": f"{param}: its memory has moved or shrunk since the optimizer was made",
+                "moved gradient": f"{name}: its memory has moved since it was bound; bind it again",
                 "overlap": f"{name}: shares memory with a parameter or state; pass a copy",
                 "shared": f"{name}: shares memory with another gradient; zero_grad cannot zero it",
                 "readonly": f"{name}: read-only, so zero_grad cannot zero it",
@@ -125,6 +130,7 @@ class Optimizer(Parameters):
         grads : structure of arrays
             As ``params``; ``None`` in the place of an array leaves it alone.
         """
+        self._check_memory(grads)
         flat = self._flat(grads)
         trouble = self._plan.bind(flat)
         if trouble is not None and trouble[0] == "mismatch":
@@ -132,6 +138,7 @@ class Optimizer(Parameters):
         if trouble is not None:
             self._refuse(*trouble)
         self._bound = True
+        self._watch_bound(flat)
 
     # Steps ------------------------------------------------------------------------------------
 
@@ -161,7 +168,8 @@ class Optimizer(Parameters):
             What to do when a gradient has a NaN or an infinity: go on, leave everything as it is
             and count in ``skipped``, or raise FloatingPointError.
         zero_grad : bool
-            Set the gradients to zero once they are read.
+            Set the gradients to zero once they are read. A skipped step leaves them too: zero them
+            yourself where you add to them, or the NaN stays for good.
 
         Raises
         ------
@@ -170,10 +178,10 @@ class Optimizer(Parameters):
         FloatingPointError
             Under ``nonfinite="raise"``, naming the first array that is not finite.
         """
+        if self._tensors:
+            self._check_memory(grads)
         if self._callables:
-            with self._lock:
-                self._ask_schedules()
-                return self._step(grads, grad_scale, max_norm, nonfinite, zero_grad)
+            return self._step_by_schedule(grads, grad_scale, max_norm, nonfinite, zero_grad)
         if (
             grads is None
             and self._bound
@@ -210,14 +218,20 @@ class Optimizer(Parameters):
     def _callable_rates(self) -> list[tuple[int, Any]]:
         return [(i, self._groups[i]["lr"]) for i in self._callables]
 
-    def _ask_schedules(self) -> None:
-        """Sets what each callable lr gives after the calls so far, once all have been asked."""
-        calls, rates = self._plan.calls(), None
-        while rates != (now := self._callable_rates()):  # again where one of them has set another
-            rates = now
+    def _step_by_schedule(self, *arguments: Any) -> None:
+        """A step by what each callable lr gives after the calls so far.
+
+        They are asked without the lock, as they may wait for a thread that waits for it; again
+        where one of them has set another, or another thread has stepped.
+        """
+        while True:
+            calls, rates = self._plan.calls(), self._callable_rates()
             asked = [check.number(f"lr({calls})", rate(calls), at_least=0) for _, rate in rates]
-        for (i, _), lr in zip(now, asked, strict=True):
-            self._plan.set_lr(i, lr)
+            with self._lock:
+                if (calls, rates) == (self._plan.calls(), self._callable_rates()):
+                    for (i, _), lr in zip(rates, asked, strict=True):
+                        self._plan.set_lr(i, lr)
+                    return self._step(*arguments)
 
     # What a run has come to -------------------------------------------------------------------
 
@@ -242,13 +256,14 @@ class Optimizer(Parameters):
     @property
     def ema(self) -> Any:
         """The running means, e ← e + (1−d)(θ−e), in the structure of ``params``."""
-        if True in self._lack_ema():
-            raise AttributeError("ema: kept only with ema_decay; pass it at construction")
-        return self._structured(iter(self._emas))
+        with self._lock:
+            if True in self._lack_ema():
+                raise AttributeError("ema: kept only with ema_decay; pass it at construction")
+            return self._structured(iter(self._emas))
 
     def _structured(self, leaves: Iterator[Any]) -> Any:
         """The structure of ``params`` with these arrays; a list by group where there are groups."""
-        trees = [tree.rebuild(group["params"], lambda: next(leaves)) for group in self._groups]
+        trees = [tree.rebuild(group.params, lambda: next(leaves)) for group in self._groups]
         return trees if self._grouped else trees[0]
 
     # Checkpoints ------------------------------------------------------------------------------
@@ -256,7 +271,8 @@ class Optimizer(Parameters):
     def state_dict(self) -> dict[str, Any]:
         """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``, ``step_count``.
 
-        A callable ``lr`` is left out (None): it stays with the optimizer that loads.
+        The parameters are not in it: they are yours to keep. A callable ``lr`` is left out (None):
+        it stays with the optimizer that loads.
         """
         return checkpoint.state_dict(self)
 
@@ -271,17 +287,23 @@ class Optimizer(Parameters):
         checkpoint.load_state_dict(self, state_dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``state_dict()`` to one ``.npz`` file, without pickle."""
+        """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle."""
         checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read what ``save`` wrote, as ``load_state_dict`` does; ValueError for any other file."""
         checkpoint.load(self, path)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
+        with self._lock:  # between two steps; a pickle is of whatever the arrays hold meanwhile
+            new = memo[id(self)] = object.__new__(type(self))
+            new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return new
+
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             return {
-                "groups": [{**g.hyperparameters(), "params": g["params"]} for g in self._groups],
+                "groups": [{**g.hyperparameters(), "params": g.params} for g in self._groups],
                 "grouped": self._grouped,
                 "defaults": self._defaults,
                 "state": checkpoint.state_dict(self, copy=False),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from steepest import arrays, devices, tree
+from steepest import arrays, devices, forks, tree
 from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding
 from steepest.rule_list import RULES, group_arguments
 
@@ -68,6 +68,8 @@ class Parameters:
     def _use(self, backend: devices.Host | devices.Cuda) -> None:
         self._backend = backend
         self._plan = backend.plan()
+        if backend is devices.HOST:
+            forks.watch(self._plan)
         self._lock = self._plan  # held where a step needs Python between foreign calls
 
     def _setup(self, defaults: dict[str, Any]) -> None:
@@ -76,7 +78,9 @@ class Parameters:
         self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
         self._emas: list[Any] = []
-        self._tensors: list[tuple[int, Any, int]] = []  # of PyTorch: index, tensor, its memory
+        # PyTorch's, parameters and bound gradients: what to say where its memory has moved, index,
+        # tensor, its memory.
+        self._tensors: list[tuple[str, int, Any, int]] = []
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
         self._callables: list[int] = []  # groups whose lr is asked at each step
@@ -95,9 +99,11 @@ class Parameters:
         """
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError("param_group: a dict with the key 'params' is due")
-        self._add([group], [f'params[{len(self._groups)}]["params"]'])
-        self._grouped = True
-        self._bound = False
+        with self._lock:
+            self._add([group], [f'params[{len(self._groups)}]["params"]'])
+            self._grouped = True
+            self._bound = False
+            self._watch_bound(())
 
     def _add(self, groups: Any, roots: list[str]) -> None:
         """Checks everything, makes the state, and only then adds it."""
@@ -118,16 +124,27 @@ class Parameters:
         for new, states in zip(news, made, strict=True):
             self._append(new, states)
         self._backend.ready(self._plan)
-        first = self._groups[0]["params"]
+        first = self._groups[0].params
         self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
+
+    def _watch_bound(self, grads: Sequence[Any]) -> None:
+        """Each step looks whether bound gradients of PyTorch still have their memory."""
+        bound = [
+            ("moved gradient", i, grad, grad.data_ptr())
+            for i, grad in enumerate(grads)
+            if hasattr(grad, "data_ptr")
+        ]
+        self._tensors = [row for row in self._tensors if row[0] == "moved"] + bound
 
     def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
         """A group as given; errors name its structure as ``root``."""
         values = {name: value for name, value in group.items() if name != "params"}
+        where = root.removesuffix('["params"]')
         for name in values:
-            if name not in self._defaults:
-                where, known = root.removesuffix('["params"]'), sorted(self._defaults)
-                raise TypeError(f"{where}: {name!r} is not one of {known}")
+            if name not in self.checks:
+                raise TypeError(f"{where}: {name!r} is not one of {sorted(self.checks)}")
+        if missing := self.checks.keys() - self._defaults.keys() - values.keys():
+            raise TypeError(f"{where}: {', '.join(missing)} is missing, and has no default")
         values = self._check({**self._defaults, **values})
         leaves = list(tree.flatten(group["params"]))
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
@@ -190,7 +207,7 @@ class Parameters:
             self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
             self._backend.watch(self._plan, array)
             if hasattr(array, "data_ptr"):
-                self._tensors.append((len(self._views), array, array.data_ptr()))
+                self._tensors.append(("moved", len(self._views), array, array.data_ptr()))
             self._views.append(view)
             self._states.append(states)
             self._emas.append(ema)
@@ -199,9 +216,9 @@ class Parameters:
             self._callables.append(i)
 
     @property
-    def param_groups(self) -> list[ParamGroup]:
+    def param_groups(self) -> tuple[ParamGroup, ...]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
-        return list(self._groups)
+        return tuple(self._groups)
 
 
 def check_apart(backend: Any, views: list[Any], names: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from steepest import check
 from steepest.groups import Rate, at_least_zero, decay_rates
@@ -59,7 +59,7 @@ class Adam(Optimizer):
         "bias_correction": check.flag,
         "amsgrad": check.flag,
     }
-    structural = ("amsgrad",)
+    structural: ClassVar[tuple[str, ...]] = ("amsgrad",)
 
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> str:
@@ -125,6 +125,15 @@ class AMSGrad(Adam):
     array([0.9])
     """
 
+    amsgrad = True  # of Adam's hyperparameters it is none here
+
+    checks = {name: test for name, test in Adam.checks.items() if name != "amsgrad"}
+    structural: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def variant(cls, values: Mapping[str, Any]) -> str:
+        return "amsgrad"
+
     def __init__(
         self,
         params: Any,
@@ -137,14 +146,14 @@ class AMSGrad(Adam):
         maximize: bool = False,
         ema_decay: float | None = None,
     ) -> None:
-        super().__init__(
+        Optimizer.__init__(
+            self,
             params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
             bias_correction=bias_correction,
-            amsgrad=True,
             maximize=maximize,
             ema_decay=ema_decay,
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steepest import check
-from steepest.groups import Rate, at_least_zero, decay_rates
+from steepest.groups import MISSING, Rate, at_least_zero, decay_rates
 from steepest.optimizer import Optimizer
 
 __all__ = ["SGD", "Momentum", "Nesterov", "Lion"]
@@ -20,7 +20,7 @@ class SGD(Optimizer):
     params : array, structure of arrays, or list of dicts
         Float32 or float64, updated in place.
     lr : float or callable(step) -> float
-        Learning rate α, at least 0.
+        Learning rate α, at least 0. It has no default, but each group may have its own.
     weight_decay : float
         Coupled decay λ: g ← g + λθ.
     maximize : bool
@@ -58,7 +58,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: Rate,
+        lr: Rate = MISSING,
         weight_decay: float = 0.0,
         *,
         maximize: bool = False,
@@ -115,7 +115,7 @@ class Momentum(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: Rate,
+        lr: Rate = MISSING,
         momentum: float = 0.9,
         lr_in_velocity: bool = True,
         weight_decay: float = 0.0,
@@ -175,7 +175,7 @@ class Nesterov(Momentum):
     def __init__(
         self,
         params: Any,
-        lr: Rate,
+        lr: Rate = MISSING,
         momentum: float = 0.9,
         lr_in_velocity: bool = True,
         weight_decay: float = 0.0,
@@ -194,7 +194,10 @@ class Nesterov(Momentum):
         )
 
     def iterates(self) -> Any:
-        """The points θ themselves, by the last step's β and α, in the structure of ``params``.
+        """The points θ themselves, in the structure of ``params``.
+
+        By the β and α of the group's last step: where they have changed since an array was stepped,
+        as its gradients were None, its θ moves with them.
 
         Returns
         -------
@@ -209,7 +212,7 @@ class Nesterov(Momentum):
                 lr, momentum = self._plan.given_of_last_step(group)
                 scale = momentum if self._groups[group]["lr_in_velocity"] else -lr * momentum
                 found.append(theta - theta.dtype.type(scale) * state["velocity"])
-        return self._structured(iter(found))
+            return self._structured(iter(found))
 
 
 class Lion(Optimizer):
