@@ -29,29 +29,28 @@ def microseconds(opt: st.Adam, seconds: float) -> list[float]:
 
 
 def after_products() -> None:
-    """One thread and two, back to back and each after a product."""
+    """One thread, two, and as many as the package takes, back to back and each after a product."""
     table = Table(title="Adam, bound, median ms a step (mean)")
     for heading in ("elements", "threads", "quiet", "after a product by BLAS"):
         table.add_column(heading, justify="right")
-    factor = np.full((600, 600), 0.5)
-    _cpu.set_bytes_per_thread(1 << 16)  # two threads at any of these sizes
-    for n in (1 << 18, 1 << 19, 1 << 20, 1 << 22):
+    factor, grain = np.full((600, 600), 0.5), _cpu.bytes_per_thread()
+    for n in (1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22, 1 << 23):
         opt = st.Adam(np.zeros(n, np.float32))
         opt.bind_grads(np.ones(n, np.float32))
-        for threads in (1, 2):
+        for threads in (1, 2, None):
             st.set_num_threads(threads)
+            _cpu.set_bytes_per_thread(1 << 16 if threads else grain)  # two at any of these sizes
             cells = []
             for product in (False, True):
                 seen = []
-                for _ in range(30):
+                for _ in range(100):
                     if product:
                         factor @ factor
                     start = time.perf_counter_ns()
                     opt.step()
                     seen.append((time.perf_counter_ns() - start) / 1e6)
                 cells.append(f"{median(seen):.2f} ({np.mean(seen):.2f})")
-            table.add_row(f"{n >> 10} K", str(threads), *cells)
-    st.set_num_threads(None)
+            table.add_row(f"{n >> 10} K", str(threads or "chosen"), *cells)
     Console().print(table)
 
 

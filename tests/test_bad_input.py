@@ -103,7 +103,11 @@ NO_ARRAY = [
     (1j, "a complex where an array is due"),
     (np.float64(1), "a float64 where an array is due; NumPy gives a scalar for an expression of 0"),
     (object(), "a object where an array is due: one of NumPy, or what exports DLPack or"),
-    ({1.0}, "a set where an array is due: one of NumPy"),
+    (
+        {"w": np.ones(2)}.values(),
+        "a dict_values where an array is due: one of NumPy, or what exports DLPack or "
+        "__array_interface__; of several arrays pass a list",
+    ),
     (np.ndarray, "the class ndarray where an array is due"),
     (iter([np.ones(2)]), "a list_iterator, which is read only once; pass a list"),
     ((np.ones(1) for _ in range(2)), "a generator, which is read only once; pass a list"),

@@ -68,9 +68,10 @@ def view(path: str, value: Any) -> Array:
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
+    several = "; of several arrays pass a list" if hasattr(type(value), "__iter__") else ""
     raise TypeError(
         f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
-        "DLPack or __array_interface__"
+        f"DLPack or __array_interface__{several}"
     )
 
 
