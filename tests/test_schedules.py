@@ -130,6 +130,20 @@ def test_one_cycle_is_continuous_and_peaks_once():
     assert schedules.one_cycle(1.0, steps=1)(0) == pytest.approx(1 / 25e4)
 
 
+@pytest.mark.parametrize("lr", [1.7e308, np.finfo(float).max, 0.3, 1e-3, 5e-324])
+def test_cosines_have_exact_ends_and_no_overflow(lr):
+    for low in (0.0, lr / 3, lr):
+        down = schedules.cosine(lr, 10, low)
+        rates = [down(k) for k in range(12)]
+        assert rates[0] == lr and rates[10] == rates[11] == low
+        assert max(rates) <= lr and min(rates) >= low
+        assert rates == sorted(rates, reverse=True)
+    cycle = schedules.one_cycle(lr, 10)
+    rates = [cycle(k) for k in range(10)]
+    assert rates[0] == lr / 25 and rates[2] == lr and rates[9] == lr / 25 / 1e4
+    assert max(rates) == lr
+
+
 @pytest.mark.parametrize(
     "name, torch_name, args, torch_args",
     [
@@ -165,6 +179,11 @@ def test_agrees_with_torch(name, torch_name, args, torch_args):
         (lambda: schedules.cosine(0.1, 0), ValueError, "steps: 0 is not allowed"),
         (lambda: schedules.cosine(0.1, 9, 0.2), ValueError, r"lr_min: 0\.2 .* at most 0\.1"),
         (lambda: schedules.linear_warmup(None, 3), TypeError, "after: None is a NoneType"),
+        (
+            lambda: schedules.linear_warmup(schedules.cosine, 5),
+            TypeError,
+            r"after: cosine is a class; allowed is a schedule, such as cosine\(\.\.\.\)",
+        ),
         (lambda: schedules.linear_warmup(0.1, -1), ValueError, "steps: -1 is not allowed"),
         (lambda: schedules.linear_warmup(0.1, 3, 2), ValueError, r"start: 2\.0 .* at most 1"),
         (lambda: schedules.one_cycle(0.1, 9, 1), ValueError, r"pct_start: 1\.0 .* below 1"),

@@ -319,6 +319,9 @@ class linear_warmup(Schedule):
     start: float = 0.0
 
     def __post_init__(self) -> None:
+        if isinstance(self.after, type):
+            name = self.after.__name__
+            raise TypeError(f"after: {name} is a class; allowed is a schedule, such as {name}(...)")
         self._set(
             after=self.after if callable(self.after) else constant(_rate("after", self.after)),
             steps=_count("steps", self.steps, 0),
@@ -393,6 +396,8 @@ class one_cycle(Schedule):
 
 def _cosine_between(start: float, end: float, share: float) -> float:
     """Half a cosine from start (share 0) to end (share 1 and above)."""
+    if share <= 0:
+        return start
     if share >= 1:
         return end
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+    return end + (start - end) * ((1 + math.cos(math.pi * share)) / 2)
