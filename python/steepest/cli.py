@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
 from steepest import _cpu
+from steepest.errors import BackendError
 
-# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status
+# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status; what
+# main raises of FAILURES is told here
 COMMANDS: dict[str, str] = {
     "demo": "steepest.apps.demo",
     "bench": "steepest.apps.bench",
@@ -19,10 +22,13 @@ COMMANDS: dict[str, str] = {
     "advise": "steepest.apps.advise",
 }
 DESCRIPTION = "Fused optimizer steps, least squares and full-batch methods on arrays."
+FAILURES = (ValueError, OSError, ImportError, MemoryError, BackendError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run one command; returns the exit status: 2 for what cannot be, told in a line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it may have no µ: nothing is lost but that
+        sys.stdout.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog="steepest", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"steepest {_cpu.version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -31,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sub = commands.add_parser(name, help=app.HELP, description=app.HELP)
         app.add_arguments(sub)
         sub.set_defaults(run=app.main)
-    args = parser.parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args([f" {word}" if is_negative(word) else word for word in given])
     try:
         _cpu.simd_level()
     except ValueError as error:  # of STEEPEST_SIMD
@@ -42,3 +49,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except FAILURES as error:
+        print(f"steepest {args.command}: {explained(error)}", file=sys.stderr)
+        return 1 if isinstance(error, BackendError) else 2
+
+
+def is_negative(word: str) -> bool:
+    """A negative number, of which argparse takes -1e-3 for an option; after a space it does not."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return word.startswith("-")
+
+
+def explained(error: Exception) -> str:
+    """What went wrong, and on which file or for want of which package."""
+    if isinstance(error, ImportError):
+        return f"{error}; pip install 'steepest[demo]'"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,8 +159,26 @@ def test_bad_arguments(capsys, option, value, least):
 def test_a_folder_that_cannot_be_is_said_before_the_work(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(demo, "train_all", lambda *_: pytest.fail("trained"))
-    assert main(["demo", "--output", str(tmp_path / "file" / "pictures")]) == 1
-    assert capsys.readouterr().err.startswith("demo: --output: ")
+    folder = tmp_path / "file" / "pictures"
+    assert main(["demo", "--output", str(folder)]) == 2
+    assert capsys.readouterr().err == f"steepest demo: {folder}: Not a directory\n"
+
+
+@pytest.mark.parametrize("name", demo.PICTURES)
+def test_a_picture_that_cannot_be_is_said_before_the_work(name, tmp_path, capsys, monkeypatch):
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(demo, "train_all", lambda *_: pytest.fail("trained"))
+    assert main(["demo", "--output", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"steepest demo: {tmp_path / name}: Is a directory\n"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no folder without files to make")
+def test_a_folder_that_takes_no_files_is_said_before_the_work(capsys, monkeypatch):
+    monkeypatch.setattr(demo, "train_all", lambda *_: pytest.fail("trained"))
+    assert main(["demo", "--output", "/proc/self"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("steepest demo: /proc/self/losses.png: ") and said.count("\n") == 1
 
 
 def test_runs_without_torch(monkeypatch):
@@ -174,13 +193,14 @@ def test_runs_without_torch(monkeypatch):
     assert list(table.columns[-1].cells) == ["–"]
 
 
-def test_says_what_is_missing(monkeypatch, capsys):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "sklearn" else find(name)
-    )
-    assert main(["demo"]) == 1
-    assert capsys.readouterr().err == "demo: needs sklearn: pip install 'steepest[demo]'\n"
+@pytest.mark.parametrize("package", ["matplotlib", "sklearn", "sympy"])
+def test_says_what_is_missing(package, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["demo", "--output", str(tmp_path / "new")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"steepest demo: import of {package} halted")
+    assert said.endswith("; pip install 'steepest[demo]'\n") and said.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_command_line_stays_light():

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -76,6 +77,56 @@ def test_paths_are_those_of_the_optimizers():
         np.testing.assert_array_equal(point, x)
 
 
+@pytest.mark.parametrize(
+    "formula", ["abs(x) + y**2", "sqrt(x**2) + y**2", "abs(abs(x))*abs(exp(y) + x**2)"]
+)
+def test_derivatives_of_abs_are_those_almost_everywhere(formula):
+    surface = find_surface(formula)
+    at, h = np.array([-0.7, -0.4]), 1e-6
+    for i, e in enumerate(np.eye(2) * h):
+        slope = (surface.value(at + e) - surface.value(at - e)) / (2 * h)
+        assert surface.gradient(at)[i] == pytest.approx(slope, rel=1e-6)
+        curve = (surface.gradient(at + e) - surface.gradient(at - e)) / (2 * h)
+        np.testing.assert_allclose(surface.hessian(at)[i], curve, rtol=1e-6, atol=1e-6)
+
+
+def test_abs_is_flat_where_it_is_least():
+    surface = find_surface("abs(x) + y**2")
+    np.testing.assert_array_equal(surface.gradient(np.zeros(2)), [0, 0])
+    np.testing.assert_array_equal(surface.hessian(np.zeros(2)), [[0, 0], [0, 2]])
+
+
+def test_abs_is_raced_by_the_default_entries(tmp_path, capsys):
+    assert main(["race", "abs(x)+y**2", "--steps", "20", "--out", str(tmp_path / "a.png")]) == 0
+    assert "Newton" in capsys.readouterr().out
+
+
+def test_whole_numbers_and_every_option_of_a_minimizer_can_be_given():
+    surface = find_surface("rosenbrock")
+    for name in SECOND_ORDER:
+        loose, strict = (
+            run(parse_entry(f"{name}:gtol={gtol}"), surface, 200) for gtol in ("1", "1e-10")
+        )
+        assert loose.spent[-1] < strict.spent[-1]
+    assert parse_entry("l-bfgs:history=5").options == {"history": 5}
+    short, default = (run(parse_entry(f"l-bfgs:history={n}"), surface, 200) for n in (1, 10))
+    assert not np.array_equal(short.points[:9], default.points[:9])
+
+
+@pytest.mark.parametrize("view", ["contour", "surface"])
+def test_a_formula_of_whole_numbers_is_drawn_at_its_start(view, tmp_path, capsys):
+    """3**-4 of integers is an error in NumPy."""
+    args = ["race", "y**x", "-o", "adam", "--steps", "5", "--view", view]
+    assert main([*args, "--out", str(tmp_path / "a.png")]) == 0
+
+
+def test_negative_numbers_with_an_exponent_are_no_options(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "a.png")]
+    args = ["--x", "-1e-3", "2", "--y", "-.5e1", "+3", "--start", "-1E-03", "2"]
+    assert main(["race", "bowl", "-o", "sgd:lr=0", "--steps", "1", *args, *out]) == 0
+    assert "-0.001, 2" in capsys.readouterr().out
+
+
 def test_divergence_ends_a_path_and_is_told():
     path = run(parse_entry("sgd:lr=1"), find_surface("valley"), 500)
     assert path.label == "SGD (lr=1) diverged" and path.ended == "diverged"
@@ -134,24 +185,65 @@ def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
         (["x^2"], '"^" is not a power'),
         (["x + z"], "'z': a formula here is of x and y"),
         (["__import__('os')"], "no function '__import__'"),
-        (["log(x)"], "start (-4, 3): the function or its gradient has no finite value"),
+        (["log(x)"], "start (-4.0, 3.0): the function or its gradient has no finite value"),
+        (
+            ["log(x)", "--start", "1", "1", "--x", "-5", "-1", "-o", "sgd"],
+            "log(x): no finite value in the picture; see --x and --y",
+        ),
+        (["1e300*x**2+y**2"], "start (-4.0, 3.0): the function or its gradient has no finite "),
         (["bowl", "--x", "3", "1"], "x from 3.0 to 1.0: the first must be the smaller"),
+        (["bowl", "--y", "-1e308", "1e308"], "y from -1e+308 to 1e+308: the first must be "),
         (["bowl", "-o", "adma"], "no optimizer 'adma'; there are sgd"),
         (["bowl", "-o", "sgd:beta=1"], "'beta=1' is no option of sgd; there are lr"),
         (["bowl", "-o", "sgd:lr=-1"], "lr: -1.0 is not allowed"),
         (["bowl", "-o", "sgd:lr=?"], "'?' is neither a number nor a word"),
         (["bowl", "-o", "gd:line_search=up"], "line_search: 'up' is not allowed"),
         (["bowl", "--out", "race.pdf"], "allowed are files that end in .png, .gif, .html"),
-        (["bowl", "--out", "nowhere/race.png"], "there is no folder nowhere"),
+        (["bowl", "--out", "nowhere/race.png"], "nowhere/race.png: No such file or directory"),
+        (["bowl", "-o", "l-bfgs:history=-5"], "history: -5 is not allowed; allowed is a whole"),
+        (["bowl", "-o", "l-bfgs:history=2.5"], "history: 2.5 is a float; allowed is a whole"),
         (["bowl", "--steps", "0"], "--steps 0: allowed are 1 to 100000"),
-        (["bowl", "--fps", "0"], "--fps 0: allowed is above 0"),
+        (["bowl", "--fps", "1e-3"], "--fps 0.001: allowed are 0.01 to 50"),
     ],
 )
 def test_what_is_refused(args, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["race", *args]) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("steepest race: ") and message in said
+    assert said.count("\n") == (3 if ", character " in said else 1)  # a formula is shown below
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["png", "gif", "html"])
+def test_a_file_that_cannot_be_written_is_told_before_the_race(kind, tmp_path, capsys, monkeypatch):
+    from steepest.apps.races import race_paths
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(race_paths, "run", lambda *_: pytest.fail("raced"))
+    (tmp_path / f"folder.{kind}").mkdir()
+    assert main(["race", "bowl", "--out", f"folder.{kind}"]) == 2
+    assert capsys.readouterr().err == f"steepest race: folder.{kind}: Is a directory\n"
+
+
+def test_a_race_that_fails_leaves_files_as_they_were(tmp_path, capsys):
+    old, new = tmp_path / "old.png", tmp_path / "new.png"
+    old.write_bytes(b"before")
+    for out in (old, new):
+        assert main(["race", "bowl", "-o", "sgd:lr=-1", "--out", str(out)]) == 2
+    assert old.read_bytes() == b"before" and not new.exists()
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "sympy"])
+def test_a_missing_package_is_named_before_the_race(package, capsys, monkeypatch):
+    from steepest.apps.races import race_paths
+
+    monkeypatch.setattr(race_paths, "run", lambda *_: pytest.fail("raced"))
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["race", "bowl"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"steepest race: import of {package} halted")
+    assert said.endswith("; pip install 'steepest[demo]'\n") and said.count("\n") == 1
 
 
 def test_list(capsys):

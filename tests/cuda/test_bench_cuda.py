@@ -79,7 +79,10 @@ def test_alone_and_within_limits(capsys):
     assert cli.main([*alone, "--within", "1e-9"]) == 0
     assert "adam 1x100: not begun in time" in capsys.readouterr().out
     assert cli.main([*alone, "--within", "0"]) == 2
-    assert capsys.readouterr().err == "--within: 0.0 is not allowed; allowed is above 0\n"
+    assert (
+        capsys.readouterr().err
+        == "steepest bench: --within: 0.0 is not allowed; allowed is above 0\n"
+    )
 
 
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
@@ -118,7 +121,10 @@ def test_without_a_device_it_says_why(capsys, monkeypatch, device, hooks):
     words = "cudaGetDeviceCount: CUDA error 100 (cudaErrorNoDevice): no CUDA-capable device"
     hooks.simulated_no_device(words.encode())
     assert cli.main(QUICK) == 1
-    why = "--device cuda: arrays are to live on a GPU, and no device is usable: " + words
+    why = (
+        "steepest bench: --device cuda: arrays are to live on a GPU, and no device is usable: "
+        + words
+    )
     assert capsys.readouterr().err.strip() == why
     hooks.simulated_no_device(b"")
     monkeypatch.setitem(sys.modules, "cupy", None)

@@ -37,6 +37,7 @@ CASES = {
     ),
     "y = log10(a*z) + erf(b*x)": lambda x, z, a, b: np.log10(a * z) + erf(b * x),
     "y = abs(x - a)**1.5*b": lambda x, z, a, b: np.abs(x - a) ** 1.5 * b,
+    "y = abs(log(a*x))*abs(b)": lambda x, z, a, b: np.abs(np.log(a * x)) * abs(b),
     "y = a*cos(2*pi*b*x)": lambda x, z, a, b: a * np.cos(2 * np.pi * b * x),
     "y = -a**2**0.5 + +b": lambda x, z, a, b: -(a ** (2**0.5)) + b + 0 * x,
     "y = x**a*b**z": lambda x, z, a, b: x**a * b**z,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +111,7 @@ def ask(args: argparse.Namespace) -> Problem:
             continue
         if given is not None:
             try:
-                known[name] = check(given)
+                known[name] = check(given.strip())
             except ValueError as error:
                 raise ValueError(f"--{name}: {error}") from None
         while name not in known:
@@ -127,13 +126,8 @@ def ask(args: argparse.Namespace) -> Problem:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Ask, and print the answer; returns 2 for answers that cannot be."""
-    try:
-        answer = advise(ask(args))
-    except ValueError as error:
-        print(f"steepest advise: {error}", file=sys.stderr)
-        return 2
-    show(answer)
+    """Ask, and print the answer."""
+    show(advise(ask(args)))
     return 0
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import re
-import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,21 +58,13 @@ def main(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from steepest.apps import bench_table
-    from steepest.errors import BackendError
 
-    try:
-        rows, limits = rows_asked(args), _limits(args)
-        if args.device == "cuda":
-            found = run_cuda(rows, limits, copy_elements=1 << (25 if args.quick else 28))
-        else:
-            _set_threads(args.threads)
-            found = run(rows, limits, triad_elements=1 << (22 if args.quick else 25))
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except BackendError as error:
-        print(error, file=sys.stderr)
-        return 1
+    rows, limits = rows_asked(args), _limits(args)
+    if args.device == "cuda":
+        found = run_cuda(rows, limits, copy_elements=1 << (25 if args.quick else 28))
+    else:
+        _set_threads(args.threads)
+        found = run(rows, limits, triad_elements=1 << (22 if args.quick else 25))
     if args.json:
         print(json.dumps(found, indent=1))
     else:
@@ -91,6 +82,9 @@ def rows_asked(args: argparse.Namespace) -> list[Row]:
     names = _names(args, bench_work.known_rules())
     written = _split(args.sizes, args.quick, QUICK_SIZES, CUDA_SIZES if on_device else SIZES)
     sizes = [parse_size(size) for size in written]
+    if not on_device:
+        for text, size in zip(written, sizes, strict=True):
+            _check_memory(text, *size)
     every = not on_device or args.quick or args.rules is not None or args.sizes is not None
     return [
         (name, *size)
@@ -111,7 +105,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 
 def _split(given: str | None, quick: bool, short: str, full: str) -> list[str]:
-    return (given if given is not None else short if quick else full).split(",")
+    return (given.strip() if given is not None else short if quick else full).split(",")
 
 
 def _names(args: argparse.Namespace, known: list[str]) -> list[str]:
@@ -129,6 +123,16 @@ def parse_size(text: str) -> tuple[int, int]:
         raise ValueError(f"--sizes: {text!r} is not allowed; allowed is 10x1000, 1x64K or 1x32M")
     unit = {"": 1, "K": 1 << 10, "M": 1 << 20}[match[3]]
     return int(match[1]), int(match[2]) * unit
+
+
+def _check_memory(text: str, tensors: int, elements: int) -> None:
+    """Ask for the memory of parameters and gradients, which is not touched, and let it go."""
+    import numpy as np
+
+    try:
+        np.empty((2 * tensors, elements), np.float32)
+    except (MemoryError, ValueError) as error:
+        raise ValueError(f"--sizes: {text!r}: {error}") from None
 
 
 def _set_threads(n: int | None) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +15,8 @@ if TYPE_CHECKING:
     from steepest.apps.demo_train import Run, UpdateTimes
 
 HELP = "train a network on handwritten digits by five rules, fit two data sets; with pictures"
-NEEDS = ("matplotlib", "sklearn")
+NEEDS = ("matplotlib", "sklearn", "sympy")
+PICTURES = ("losses.png", "paths.png")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,15 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Train, print the table, write the pictures."""
-    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
-    if missing:
-        print(f"demo: needs {', '.join(missing)}: pip install 'steepest[demo]'", file=sys.stderr)
-        return 1
-    try:  # before the work, not after it
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        print(f"demo: --output: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
+    from steepest.apps.beforehand import check_packages, check_writable
+
+    check_packages(*NEEDS)
+    args.output.mkdir(parents=True, exist_ok=True)
+    files = [args.output / name for name in PICTURES]
+    for file in files:
+        check_writable(file)
     import matplotlib
     from rich.console import Console
 
@@ -61,10 +58,10 @@ def main(args: argparse.Namespace) -> int:
     console.print(results(runs, times))
     fit_nist(console)
     with console.status("drawing"):
-        demo_pictures.draw_losses(args.output / "losses.png", runs)
-        demo_pictures.draw_paths(args.output / "paths.png")
-    for name in ("losses.png", "paths.png"):
-        console.print(f"wrote {args.output / name}", highlight=False)
+        demo_pictures.draw_losses(files[0], runs)
+        demo_pictures.draw_paths(files[1])
+    for file in files:
+        console.print(f"wrote {file}", highlight=False)
     console.print(f"{time.perf_counter() - start:.0f} s in all", highlight=False)
     return 0
 

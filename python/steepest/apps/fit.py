@@ -35,20 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Fit, report, plot; returns the exit status."""
-    try:
-        return run(args)
-    except ImportError as error:
-        print(f"steepest fit: {error}; pip install 'steepest[demo]'", file=sys.stderr)
-    except OSError as error:
-        print(f"steepest fit: {error.filename}: {error.strerror}", file=sys.stderr)
-    except ValueError as error:  # of the table, the formula or the options
-        print(f"steepest fit: {error}", file=sys.stderr)
-    return 2
-
-
-def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from steepest.apps.beforehand import check_packages, check_writable
     from steepest.apps.fits.fit_plot import save_plot
     from steepest.apps.fits.fit_report import print_summary, record
     from steepest.apps.fits.fitting import Request, fit_table, ones
@@ -57,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.absolute_sigma and args.sigma is None:
         raise ValueError("--absolute-sigma: needs --sigma")
+    check_packages("matplotlib", "sympy")
     formula, table = parse(args.formula), read_table(args.data)
     request = Request(
         formula=formula,
@@ -67,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
     )
-    fitted = fit_table(table, request)
     picture = f"{args.output or Path(args.data).stem + '_fit'}.png"
+    check_writable(Path(picture))
+    fitted = fit_table(table, request)
     save_plot(fitted, picture)
     if args.json:
         print(json.dumps(record(fitted, picture), indent=2, allow_nan=False))

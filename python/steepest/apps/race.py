@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the race; returns 2 for arguments that cannot be."""
+    """Run the race, draw it, tell where everyone got to."""
     if args.list:
         return show_list()
     out = FilePath(args.out)
-    try:
-        surface, paths = run_race(args, out)
-    except (ValueError, TypeError) as error:
-        print(f"steepest race: {error}", file=sys.stderr)
-        return 2
+    surface, paths = run_race(args, out)
     save(surface, paths, args.view, out, args.fps)
     show_results(surface, paths)
     print(f"wrote {out}")
@@ -64,22 +59,28 @@ def main(args: argparse.Namespace) -> int:
 
 def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Path]]:
     """Check everything, then run every entry."""
+    import numpy as np
+
+    from steepest.apps.beforehand import check_packages, check_writable
+    from steepest.apps.races.race_draw import grid
     from steepest.apps.races.race_paths import parse_entry, run
     from steepest.apps.races.surfaces import NAMED, find_surface
 
     if out.suffix.lower() not in KINDS:
         raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
-    if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: there is no folder {out.parent}")
     if not 1 <= args.steps <= 100_000:
         raise ValueError(f"--steps {args.steps}: allowed are 1 to 100000")
-    if not 0 < args.fps <= 50:
-        raise ValueError(f"--fps {args.fps:g}: allowed is above 0, at most 50")
+    if not 0.01 <= args.fps <= 50:
+        raise ValueError(f"--fps {args.fps:g}: allowed are 0.01 to 50")
     if args.optimizers[-1] in NAMED:
         raise ValueError(f"-o: {args.optimizers[-1]!r} is a surface; it stands before -o")
     entries = [parse_entry(text) for text in args.optimizers]
     pairs = (tuple(pair) if pair else None for pair in (args.x_limits, args.y_limits, args.start))
+    check_packages("matplotlib", "sympy")
     surface = find_surface(args.surface, *pairs)
+    if np.isnan(grid(surface)[2]).all():
+        raise ValueError(f"{args.surface}: no finite value in the picture; see --x and --y")
+    check_writable(out)
     paths = []
     for text, entry in zip(args.optimizers, entries, strict=True):
         try:

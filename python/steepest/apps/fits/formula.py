@@ -7,6 +7,7 @@ text is ever executed. SymPy differentiates.
 from __future__ import annotations
 
 import ast
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FUNCTIONS", "Formula", "FormulaError", "Model", "compile_model", "parse"]
+__all__ = [
+    "FUNCTIONS",
+    "Formula",
+    "FormulaError",
+    "Model",
+    "compile_model",
+    "derivative",
+    "parse",
+    "to_sympy",
+]
 
 # name in a formula -> SymPy's name of the function
 FUNCTIONS = {
@@ -172,7 +182,7 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
     symbols = dict(zip((*variables, *parameters), (*columns, *coefficients), strict=True))
     symbols.setdefault("pi", sympy.pi)
     expression = to_sympy(formula, formula.tree, symbols)
-    derivatives = [expression.diff(p) for p in coefficients]
+    derivatives = [derivative(expression, p) for p in coefficients]
     arguments, modules = [columns, coefficients], ["scipy", "numpy"]
     value = sympy.lambdify(arguments, expression, modules)
     slopes = sympy.lambdify(arguments, derivatives, modules, cse=True)
@@ -189,6 +199,29 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
         return jac
 
     return Model(tuple(variables), tuple(parameters), evaluate, jacobian)
+
+
+def derivative(expression: Any, symbol: Any) -> Any:
+    """The derivative where there is one; that of abs(u) is sign(u), whose own is 0."""
+    import sympy
+
+    return expression.replace(sympy.Abs, real_abs()).diff(symbol)
+
+
+@functools.cache
+def real_abs() -> Any:
+    """abs of what is real: SymPy's own has complex slopes, and a DiracDelta in the curvature."""
+    import sympy
+
+    class sign(sympy.Function):  # type: ignore[misc]
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.S.Zero
+
+    class Abs(sympy.Function):  # type: ignore[misc]
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sign(self.args[0])
+
+    return Abs
 
 
 def to_sympy(formula: Formula, node: ast.expr, symbols: dict[str, Any]) -> Any:

@@ -93,11 +93,13 @@ def parse_entry(text: str) -> Entry:
 
 
 def parse_value(text: str, value: str) -> float | bool | tuple[float, ...] | str:
-    """0.9, 0.9/0.999 for a pair, true, false, or a word."""
+    """5, 0.9, 0.9/0.999 for a pair, true, false, or a word."""
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     try:
-        numbers = tuple(float(part) for part in value.split("/"))
+        numbers = tuple(
+            int(part) if part.lstrip("-").isdecimal() else float(part) for part in value.split("/")
+        )
     except ValueError:
         if not value.isidentifier():
             raise ValueError(f"{text!r}: {value!r} is neither a number nor a word") from None
@@ -160,7 +162,7 @@ def run_rule(entry: Entry, surface: Surface, steps: int) -> Path:
 def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
     """A full-batch method: an iterate may take several evaluations."""
     solver = optimizer_class(entry.name)(
-        np.array(surface.start, float), max_nfev=steps, gtol=1e-10, **entry.options
+        np.array(surface.start, float), max_nfev=steps, **{"gtol": 1e-10, **entry.options}
     )
     points, spent = [solver.best_x], [0]
     while not solver.done:

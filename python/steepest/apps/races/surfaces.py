@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.fits.formula import FUNCTIONS, parse, to_sympy
+from steepest.apps.fits.formula import FUNCTIONS, derivative, parse, to_sympy
 
 __all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
 
 Floats = NDArray[np.float64]
 Limits = tuple[float, float]
+LARGEST = 1e100  # a value beyond counts as none: pictures and their scales overflow
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,11 @@ def find_surface(
     """
     named = NAMED.get(text)
     if named is None:
-        named = Named(text, text, (-5, 5), (-5, 5), (-4, 3), "")
+        named = Named(text, text, (-5, 5), (-5, 5), (-4.0, 3.0), "")
     for name, limits in (("x", x_limits), ("y", y_limits)):
-        if limits is not None and not (np.isfinite(limits).all() and limits[0] < limits[1]):
-            raise ValueError(
-                f"{name} from {limits[0]} to {limits[1]}: the first must be the smaller"
-            )
+        if limits is not None and not -LARGEST <= limits[0] < limits[1] <= LARGEST:
+            what = f"the first must be the smaller, and neither beyond {LARGEST:g}"
+            raise ValueError(f"{name} from {limits[0]} to {limits[1]}: {what}")
     surface = compile_surface(
         named.title,
         named.formula,
@@ -140,7 +140,8 @@ def find_surface(
     here = np.array(surface.start, float)
     if not np.isfinite(surface.value(here)) or not np.isfinite(surface.gradient(here)).all():
         raise ValueError(
-            f"start {surface.start}: the function or its gradient has no finite value there"
+            f"start {surface.start}: the function or its gradient has no finite value there, "
+            f"or one beyond {LARGEST:g}"
         )
     return surface
 
@@ -159,8 +160,8 @@ def compile_surface(
             what = f"{node.id!r}: a formula here is of x and y; named surfaces: {', '.join(NAMED)}"
             raise checked.error(node, what)
     expression = to_sympy(checked, checked.tree, symbols)
-    slopes = [expression.diff(v) for v in (x, y)]
-    curvatures = [[slope.diff(v) for v in (x, y)] for slope in slopes]
+    slopes = [derivative(expression, v) for v in (x, y)]
+    curvatures = [[derivative(slope, v) for v in (x, y)] for slope in slopes]
     modules = ["scipy", "numpy"]
     f, g, h = (sympy.lambdify((x, y), e, modules) for e in (expression, slopes, curvatures))
 
@@ -168,13 +169,17 @@ def compile_surface(
         with np.errstate(all="ignore"):  # a path may run off to where nothing is finite
             return np.asarray(function(*at), dtype=float)
 
+    def values(u: Floats, v: Floats) -> Floats:
+        found = quietly(f, u, v) + np.zeros(np.broadcast(u, v).shape)
+        return np.where(np.abs(found) <= LARGEST, found, np.nan)
+
     return Surface(
         title,
         formula,
         x_limits,
         y_limits,
         start,
-        values=lambda u, v: quietly(f, u, v) + np.zeros(np.broadcast(u, v).shape),
+        values=values,
         gradient=lambda p: quietly(g, p[0], p[1]),
         hessian=lambda p: quietly(h, p[0], p[1]),
     )
