@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -156,10 +157,15 @@ def _reason(limits: dict[str, int]) -> str:
     if limits["set"]:
         return "set_num_threads"
     words = {
-        "openmp": "OMP_NUM_THREADS" if "OMP_NUM_THREADS" in os.environ else "OpenMP",
         "quota": "the container's CPU quota",
         "affinity": "the processors this process may run on",
     }
+    # a list of counts, one for each level of nesting; OpenMP ignores anything else
+    count = r"\s*\+?0*[1-9]\d{0,8}\s*"
+    if re.fullmatch(f"{count}(,{count})*", os.environ.get("OMP_NUM_THREADS", "")):
+        words = {"openmp": "OMP_NUM_THREADS", **words}
+    else:
+        words = {**words, "openmp": "OpenMP"}
     return next(word for name, word in words.items() if limits[name] == n)
 
 

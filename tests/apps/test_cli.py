@@ -1,0 +1,110 @@
+"""What all commands share: how failures are told, numbers taken, and text printed anywhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from steepest import _cpu, cli, system
+from steepest.apps import info
+
+ASCII = {
+    "stream": {"PYTHONIOENCODING": "ascii"},
+    "locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+}
+
+
+def steepest(*arguments, **more):
+    """The command in a process of its own, its streams as bytes."""
+    unset = {"PYTHONIOENCODING", "PYTHONUTF8", "OMP_NUM_THREADS"}
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    env |= {"PYTHONPATH": os.pathsep.join(sys.path), **more.pop("env", {})}
+    command = [sys.executable, "-m", "steepest", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, **more)
+
+
+@pytest.mark.parametrize("env", ASCII.values(), ids=ASCII)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "info",
+        "bench --quick --rules sgd --sizes 1x10 --seconds 1e-4 --alone",
+        "race bowl -o adam --steps 5",
+        "race --list",
+        "fit data.csv y=a*x",
+        "advise --kind loss --parameters 50 --condition bad --batch full --hessian yes",
+        "advise --kind linear --parameters 50 --condition bad --matrix spd",
+    ],
+)
+def test_output_that_has_no_unicode_loses_single_characters(env, arguments, tmp_path):
+    if arguments.startswith(("race bowl", "fit")):
+        pytest.importorskip("matplotlib")
+        pytest.importorskip("sympy")
+    (tmp_path / "data.csv").write_text("x [\u00b5s],y\n1,2\n2,3\n3,5\n", encoding="utf-8")
+    done = steepest(*arguments.split(), env=env, cwd=tmp_path)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr
+    assert done.stdout.isascii() and len(done.stdout) > 200
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError("a: 1 is not allowed"), "a: 1 is not allowed"),
+        (FileNotFoundError(2, "No such file", "a.png"), "a.png: No such file"),
+        (OSError("no space"), "no space"),
+        (ModuleNotFoundError("No module named 'a'"), "No module named 'a'; pip install 'steep"),
+        (MemoryError("Unable to allocate 8 EiB"), "Unable to allocate 8 EiB"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_failures_are_a_line_and_exit_status_two(error, message, capsys, monkeypatch):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(info, "main", fail)
+    assert cli.main(["info"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"steepest info: {message}") and said.count("\n") == 1
+
+
+def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
+    def fail(args):
+        raise KeyError("a")
+
+    monkeypatch.setattr(info, "main", fail)
+    with pytest.raises(KeyError):
+        cli.main(["info"])
+
+
+@pytest.mark.parametrize("word", ["-1", "-1e-3", "-1E+3", "-.5", "-5.", "-inf"])
+def test_what_is_a_negative_number(word):
+    assert cli.is_negative(word)
+
+
+@pytest.mark.parametrize("word", ["1e-3", "-o", "--x", "-", "--", "-1e", "-x**2", ""])
+def test_what_is_none(word):
+    assert not cli.is_negative(word)
+
+
+@pytest.mark.parametrize("count", ["abc", "", "0", "-1", "1,x", "1 1", "99999999999999999999"])
+def test_what_openmp_ignores_is_not_why_there_are_so_many_threads(count, monkeypatch):
+    limits = {"threads": 2, "set": 0, "affinity": 2, "quota": 0, "openmp": 2}
+    monkeypatch.setenv("OMP_NUM_THREADS", count)
+    assert system._reason(limits) == "the processors this process may run on"
+    assert system._reason({**limits, "affinity": 3}) == "OpenMP"
+
+
+@pytest.mark.parametrize("count", ["2", " 2 ", "+2", "02", "2,1"])
+def test_what_openmp_takes_is(count, monkeypatch):
+    limits = {"threads": 2, "set": 0, "affinity": 2, "quota": 0, "openmp": 2}
+    monkeypatch.setenv("OMP_NUM_THREADS", count)
+    assert system._reason(limits) == "OMP_NUM_THREADS"
+
+
+@pytest.mark.skipif(not _cpu.openmp, reason="built without OpenMP")
+def test_info_says_so():
+    assert b"OMP_NUM_THREADS" in steepest("info", env={"OMP_NUM_THREADS": "1"}).stdout
+    assert b"OMP_NUM_THREADS" not in steepest("info", env={"OMP_NUM_THREADS": "abc"}).stdout
