@@ -227,11 +227,13 @@ def test_a_file_that_cannot_be_written_is_told_before_the_race(kind, tmp_path, c
 
 
 def test_a_race_that_fails_leaves_files_as_they_were(tmp_path, capsys):
-    old, new = tmp_path / "old.png", tmp_path / "new.png"
+    old, new, link = (tmp_path / f"{name}.png" for name in ("old", "new", "link"))
     old.write_bytes(b"before")
-    for out in (old, new):
+    link.symlink_to(tmp_path / "target.png")
+    for out in (old, new, link):
         assert main(["race", "bowl", "-o", "sgd:lr=-1", "--out", str(out)]) == 2
-    assert old.read_bytes() == b"before" and not new.exists()
+    assert old.read_bytes() == b"before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.png", "old.png"]
 
 
 @pytest.mark.parametrize("package", ["matplotlib", "sympy"])

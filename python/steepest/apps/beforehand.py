@@ -20,4 +20,4 @@ def check_writable(path: Path) -> None:
     with path.open("ab"):
         pass
     if not there:
-        path.unlink()
+        path.resolve().unlink()  # what a link leads to, not the link
