@@ -641,6 +641,8 @@ def test_decay_rate_that_rounds_to_one():
 def test_unknown_hyperparameters():
     with pytest.raises(TypeError, match="unexpected keyword argument 'betas'"):
         st.SGD(np.ones(1), lr=0.1, betas=(0.9, 0.9))
+    with says(TypeError, "lr: the class cosine; allowed is a number or a schedule"):
+        st.Adam(np.ones(1), lr=st.schedules.cosine)
     with says(TypeError, "params[0]: 'amsgrad' is not one of ['betas', 'bias_correction', 'ema_"):
         st.AMSGrad([{"params": np.ones(1), "amsgrad": False}])
     with says(TypeError, "params[1]: 'learning_rate' is not one of ['ema_decay', 'lr', 'maximize'"):

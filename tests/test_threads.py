@@ -116,17 +116,17 @@ def test_no_team_where_the_last_ones_waited_longer_than_it_gains():
     grain = _cpu.bytes_per_thread()
     _cpu.note_wait(0.0)
     _cpu.note_wait(1.0)  # one alone may be chance
-    assert _cpu.expected_wait() == 0 and _cpu.threads_for(20 * grain) == 2
+    assert _cpu.expected_wait() == 0 and _cpu.threads_now(20 * grain) == 2
     _cpu.note_wait(1.0)
     assert _cpu.expected_wait() == 1
-    assert _cpu.threads_for(BIG) == 2  # seconds of work gain more
-    teams = [_cpu.threads_for(20 * grain) for _ in range(200)]
+    assert _cpu.threads_now(BIG) == 2  # seconds of work gain more
+    teams = [_cpu.threads_now(20 * grain) for _ in range(200)]
     first = teams.index(2)  # tried again after some time
     assert 10 < first and set(teams[:first]) == {1} and set(teams[first:]) == {2}
     _cpu.note_wait(1.0)
-    assert _cpu.threads_for(20 * grain) == 2
+    assert _cpu.threads_now(20 * grain) == 2
     _cpu.note_wait(1.0)
-    assert _cpu.threads_for(20 * grain) == 1
+    assert _cpu.threads_now(20 * grain) == 1
 
 
 @openmp

@@ -63,6 +63,7 @@ void bind_threads(py::module_& m) {
   m.def("set_num_threads", &set_num_threads, py::arg("n"));
   m.def("thread_limits", &limits_as_dict, py::arg("root") = "");
   m.def("threads_for", &threads_for, py::arg("bytes"));
+  m.def("threads_now", &threads_now, py::arg("bytes"));
   m.def("note_wait", &note_wait, py::arg("seconds"));
   m.def("expected_wait", &expected_wait);
   m.def("bytes_per_thread", &bytes_per_thread);

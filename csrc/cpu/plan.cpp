@@ -71,7 +71,7 @@ void Plan::parallel(int64_t length, const F& f) const {
     }
     return f(begin, length);
   }
-  in_parallel(threads_for(bytes_), [&](int thread, int threads) {
+  in_parallel(threads_now(bytes_), [&](int thread, int threads) {
     // The remainder apart: length * thread may overflow.
     const int64_t part = length / threads, rest = length % threads;
     const int64_t begin = part * thread + std::min<int64_t>(thread, rest);

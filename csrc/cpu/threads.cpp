@@ -34,7 +34,7 @@ std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 // size, but wait milliseconds for a core that others keep busy, as NumPy's BLAS threads do a while
 // after a product: below 12 MiB that costs more than a team gains (bench/contention.py).
 constexpr int64_t worth_a_team = 12;
-// Above, by what a team gains and how long the last ones waited. One long wait may be chance.
+// Above, by what a team gains and how long the last ones waited; one long wait may be chance.
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 std::atomic<double> last_wait{0}, wait_before{0};
 
@@ -147,15 +147,20 @@ int threads_for([[maybe_unused]] int64_t bytes) {
 #ifdef _OPENMP
   const int64_t worth = bytes / bytes_per_thread();
   if (worth < worth_a_team || omp_in_parallel()) return 1;
-  const auto n = static_cast<int>(std::min<int64_t>(worth, get_num_threads()));
-  const double gain = static_cast<double>(worth) * seconds_a_thread * (1 - 1.0 / n);
+  return static_cast<int>(std::min<int64_t>(worth, get_num_threads()));
+#else
+  return 1;
+#endif
+}
+
+int threads_now(int64_t bytes) {
+  const int n = threads_for(bytes);
+  const double worth = static_cast<double>(bytes / bytes_per_thread());
+  const double gain = worth * seconds_a_thread * (1 - 1.0 / n);
   if (n == 1 || expected_wait() <= gain) return n;
   for (auto* wait : {&last_wait, &wait_before})  // so that another team is tried after some time
     wait->store(0.9 * wait->load(std::memory_order_relaxed), std::memory_order_relaxed);
   return 1;
-#else
-  return 1;
-#endif
 }
 
 void note_wait(double seconds) {

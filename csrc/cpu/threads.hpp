@@ -2,8 +2,7 @@
 //
 // Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
 // container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
-// nested teams would only wait for each other; one below an amount of traffic, and one where teams
-// lately waited longer for their threads than this one would gain.
+// nested teams would only wait for each other; one below an amount of traffic.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -36,6 +35,8 @@ constexpr int max_threads = 1024;  // libgomp ends the process where the system 
 
 // Threads for a region that moves so many bytes through memory.
 int threads_for(int64_t bytes);
+// The same, but one where the last teams waited longer for their threads than this one would gain.
+int threads_now(int64_t bytes);
 // Least traffic that is worth a thread, where any but the first is; settable for tests.
 int64_t bytes_per_thread();
 void set_bytes_per_thread(int64_t bytes);

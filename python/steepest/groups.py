@@ -33,6 +33,8 @@ def decay_rates(name: str, value: Any) -> tuple[float, float]:
 
 def rate(name: str, value: Any) -> Any:
     """A learning rate, or a callable that is asked for one at each step."""
+    if isinstance(value, type):
+        raise TypeError(f"{name}: the class {value.__name__}; allowed is a number or a schedule")
     return value if callable(value) else at_least_zero(name, value)
 
 
