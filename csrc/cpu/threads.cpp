@@ -36,7 +36,7 @@ std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 constexpr int64_t worth_a_team = 12;
 // Above, by what a team gains and how long the last ones waited; one long wait may be chance.
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
-std::atomic<double> last_wait{0}, wait_before{0};
+std::atomic<double> last_wait{0}, wait_before{0}, patience{1};
 
 #ifdef _OPENMP
 // Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
@@ -158,20 +158,16 @@ int threads_now(int64_t bytes) {
   const double worth = static_cast<double>(bytes / bytes_per_thread());
   const double gain = worth * seconds_a_thread * (1 - 1.0 / n);
   if (n == 1 || expected_wait() <= gain) return n;
-  for (auto* wait : {&last_wait, &wait_before})  // so that another team is tried after some time
-    wait->store(0.9 * wait->load(std::memory_order_relaxed), std::memory_order_relaxed);
+  patience = 0.9 * patience;  // so that another team is tried after some time
   return 1;
 }
 
 void note_wait(double seconds) {
-  wait_before.store(last_wait.exchange(seconds, std::memory_order_relaxed),
-                    std::memory_order_relaxed);
+  wait_before = last_wait.exchange(seconds);
+  patience = 1;
 }
 
-double expected_wait() {
-  return std::min(last_wait.load(std::memory_order_relaxed),
-                  wait_before.load(std::memory_order_relaxed));
-}
+double expected_wait() { return patience * std::min(last_wait.load(), wait_before.load()); }
 
 int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
 
