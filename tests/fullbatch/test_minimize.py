@@ -12,6 +12,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
 
 import steepest as st
 from problems.mgh import PROBLEMS
+from steepest.fullbatch.factor import solve_shifted
 
 START = np.array([-1.2, 1.0, -0.5, 0.8])
 NEWTON = {"method": "newton", "hess": rosen_hess}
@@ -91,6 +92,62 @@ def test_newton_leaves_a_region_of_negative_curvature(kind):
     )
     assert r.success
     np.testing.assert_allclose(r.x, [1, 0], atol=1e-5)
+
+
+def in_units(unit):
+    """Rosenbrock's function of x/unit: value, gradient, Hessian."""
+    return (
+        lambda x: rosen(x / unit),
+        lambda x: rosen_der(x / unit) / unit,
+        lambda x: rosen_hess(x / unit) / np.outer(unit, unit),
+    )
+
+
+def test_newton_takes_the_same_way_in_any_units():
+    """Powers of two, so to the last bit; the Hessian is indefinite on the way."""
+
+    def way(unit):
+        points, (fun, jac, hess) = [], in_units(unit)
+        x0 = np.array([1.5, -1.0, 2.0, -0.3]) * unit
+        st.minimize(fun, x0, jac=jac, hess=hess, method="newton", gtol=0, maxiter=15,
+                    callback=lambda x: points.append(x / unit))  # fmt: skip
+        assert (np.linalg.eigvalsh(rosen_hess(points[0])) < 0).any()
+        return points
+
+    np.testing.assert_array_equal(way(2.0 ** np.array([-13, 12, 3, -20])), way(np.ones(4)))
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("unit", [[2.8e-2, 8.7e-4, 9.4e3], [1e4, 1, 1e-4], [1e-3, 1e3, 1]])
+def test_newton_ends_where_variables_differ_in_units(unit, bounded):
+    unit = np.array(unit)
+    fun, jac, hess = in_units(unit)
+    x0 = np.array([1.5, -1.0, 2.0]) * unit
+    bounds = [(-1.1 * u, 2.2 * u) for u in unit] if bounded else None
+    r = st.minimize(fun, x0, jac=jac, hess=hess, method="newton", bounds=bounds,
+                    gtol=1e-6 / unit.max(), maxiter=100)  # fmt: skip
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x / unit, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("xp", [np, strict])
+@pytest.mark.parametrize("h", [[[0, 1], [1, 0]], [[0, 0], [0, -2]], [[1e-9, 3], [3, 2]]])
+def test_the_shifted_system_is_one_of_descent(xp, h):
+    h, b = np.array(h, dtype=float), np.array([1.0, 2.0])
+    x, shift = solve_shifted(xp.asarray(h), xp.asarray(b))
+    x = np.asarray(np.from_dlpack(x))
+    size = np.abs(np.diag(h))
+    d = np.diag(np.where(size > 0, size, np.abs(h).max()))
+    assert shift > 0 and x @ b > 0
+    np.testing.assert_allclose((h + shift * d) @ x, b, rtol=1e-6)
+
+
+def test_a_shift_beyond_the_range_ends():
+    h = np.array([[1e-13, 1], [1, 1e-13]], dtype=np.float32) * np.float32(3.3e38)
+    b = strict.ones(2, dtype=strict.float32)
+    with np.errstate(all="ignore"):
+        x, shift = solve_shifted(strict.asarray(h), b)
+    assert shift == np.inf and x is b
 
 
 def test_bfgs_keeps_the_inverse_hessian():

@@ -1,35 +1,42 @@
-"""Cholesky of H + τI, τ raised until it is positive definite."""
+"""Cholesky of H + τD, τ raised until it is positive definite."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array, namespace
 
 __all__ = ["solve_shifted"]
 
-FIRST_SHIFT = 1e-3  # of the largest |h_ij|
+FIRST_SHIFT = 1e-3  # of |h_ii|
 
 
 def solve_shifted(h: Array, b: Array) -> tuple[Array, float]:
-    """(H + τI)⁻¹ b and τ, for a symmetric H that need not be positive definite.
+    """(H + τD)⁻¹ b and τ, for a symmetric H that need not be positive definite.
 
-    Nocedal & Wright (2006), algorithm 3.3: τ = 0 where the diagonal allows it, else as much as
-    makes the diagonal positive; doubled until the Cholesky factorization exists.
+    Nocedal & Wright (2006), algorithm 3.3, with D = |diag H| in the place of I: in other units of
+    the variables x is the same. τ = 0 where the diagonal allows it, else as much as makes the
+    diagonal positive; doubled until the Cholesky factorization exists. Where h_ii is 0 beside the
+    largest |h_ij|, the latter stands in D.
     """
     xp = namespace(h)
-    n = h.shape[0]
-    identity = xp.eye(n, dtype=h.dtype)
-    diagonal = float(xp.min(xp.sum(h * identity, axis=0)))
-    size = float(xp.max(xp.abs(h)))
-    if size == 0:
+    diagonal = xp.linalg.diagonal(h)
+    sizes, size = xp.abs(diagonal), xp.max(xp.abs(h))
+    if float(size) == 0:
         return b, 1.0  # H = 0: steepest descent
-    shift = 0.0 if diagonal > 0 else FIRST_SHIFT * size - diagonal
-    while True:
-        x = cholesky_solve(h + shift * identity if shift else h, b)
+    sizes = xp.where(sizes > float(xp.finfo(h.dtype).eps) ** 2 * size, sizes, size)
+    lowest = float(xp.min(diagonal / sizes))
+    shift = 0.0 if lowest > 0 else FIRST_SHIFT - lowest
+    identity = xp.eye(h.shape[0], dtype=h.dtype, device=device(h))
+    while math.isfinite(shift):
+        x = cholesky_solve(h + identity * (shift * sizes) if shift else h, b)
         if x is not None:
             return x, shift
-        shift = max(2 * shift, FIRST_SHIFT * size)
+        shift = max(2 * shift, FIRST_SHIFT)
+    return b, shift  # τD leaves the range of the dtype
 
 
 def cholesky_solve(a: Array, b: Array) -> Array | None:

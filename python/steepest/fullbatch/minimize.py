@@ -74,6 +74,7 @@ def minimize(
         show a way down, central ones.
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,).
+        The units of the variables matter with hessp, not with hess (see `Newton`).
     bounds : scipy.optimize.Bounds or n pairs (low, high)
         Not with "bfgs". A start outside is moved to the nearest point inside.
     line_search : {"wolfe", "armijo", "exact"} or None
