@@ -63,6 +63,32 @@ def test_jacobian_is_a_central_difference(text):
     np.testing.assert_allclose(values(text)[1], np.transpose(want), rtol=2e-7, atol=2e-8)
 
 
+POWERS = {  # at x = 0: the slopes by a and b
+    "y = a*x**b": (0, 0),
+    "y = a*x**b/(2**b + x**b)": (0, 0),
+    "y = a*exp(-(x/2)**b)": (1, 0),
+    "y = 2*exp(-(x/a)**b)": (0, 0),
+    "y = a*x*log(b*x)": (0, 0),
+}
+
+
+@pytest.mark.parametrize("text", POWERS)
+def test_a_slope_whose_formula_is_0_times_infinity_is_its_limit(text):
+    model = compile_model(parse(text), ["x", "z"], ["a", "b"])
+    x = np.array([[0, 0.3, 0], [1, 1, 1]])
+    got = model.jacobian(x, P)
+    if "log" in text:  # the value is NaN too, and has no slope
+        assert np.isnan(got[0]).any()
+    else:
+        np.testing.assert_allclose(got[[0, 2]], [POWERS[text]] * 2, atol=1e-15)
+    np.testing.assert_array_equal(got[1], model.jacobian(x[:, 1:2], P)[0])  # exact beside it
+
+
+def test_a_slope_that_is_infinite_stays_so():
+    model = compile_model(parse("y = sqrt(a)*x"), ["x"], ["a"])
+    assert not np.isfinite(model.jacobian(np.ones((1, 1)), np.zeros(1))).any()
+
+
 def test_every_function_is_tried():
     tried = " ".join(CASES)
     missing = [name for name in FUNCTIONS if f"{name}(" not in tried and name != "exp"]

@@ -160,7 +160,9 @@ def check(formula: Formula, node: ast.expr) -> None:
 class Model:
     """A compiled formula: `value(x, p)` of shape (m,), `jacobian(x, p)` by p of shape (m, n).
 
-    x has the variables' columns, (k, m), p the n parameters.
+    x has the variables' columns, (k, m), p the n parameters. The derivatives are exact, but where
+    their formula is not finite: there the Jacobian has central differences. So x**n at x = 0, where
+    x**n*log(x) is 0 times -inf.
     """
 
     variables: tuple[str, ...]
@@ -170,7 +172,7 @@ class Model:
 
 
 def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequence[str]) -> Model:
-    """NumPy functions of a formula and of its exact derivatives by the parameters.
+    """NumPy functions of a formula and of its derivatives by the parameters.
 
     Raises `FormulaError` at a name that is neither, nor `pi`.
     """
@@ -196,7 +198,17 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
         with np.errstate(all="ignore"):
             for j, slope in enumerate(slopes(x, p)):
                 jac[:, j] = slope
+        for j, bad in enumerate(~np.isfinite(jac.T)):
+            if bad.any():
+                jac[bad, j] = central_difference(x[:, bad], p, j)
         return jac
+
+    def central_difference(x: NDArray[Any], p: NDArray[Any], j: int) -> NDArray[Any]:
+        h = np.zeros_like(p)
+        h[j] = np.cbrt(np.finfo(float).eps) * (abs(p[j]) or 1.0)
+        with np.errstate(invalid="ignore"):  # inf - inf, where there is no derivative
+            slope: NDArray[Any] = (evaluate(x, p + h) - evaluate(x, p - h)) / (2 * h[j])
+        return slope
 
     return Model(tuple(variables), tuple(parameters), evaluate, jacobian)
 
