@@ -82,23 +82,46 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         """The number of residuals; 0 where normal equations do not tell it."""
         return int(self["_rows"] if self["fun"] is None else self["fun"].size)
 
+    def _triangle(self) -> Array:
+        """A triangle of J, or J itself where it is wide."""
+        factor = self["_factor"] if self["jac"] is None else arrays.factor(self["jac"])
+        if factor.shape[0] > self["x"].size:
+            factor = np.linalg.qr(factor, mode="r")
+        return np.asarray(factor)
+
+    def _cut(self, s: Array) -> float:
+        """The singular value up to which there is only rounding."""
+        return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
+
     def _inverse(self) -> Array:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
-        factor = self["_factor"] if self["jac"] is None else arrays.factor(self["jac"])
-        columns = self["x"].size
-        if factor.shape[0] > columns:
-            factor = np.linalg.qr(factor, mode="r")
+        factor, columns = self._triangle(), self["x"].size
         if not np.isfinite(factor).all():
             return np.full((columns, columns), np.inf)
-        norms = np.linalg.norm(factor, axis=0)
-        scale = np.where(norms > 0, norms, 1.0)
-        _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
-        cut = np.finfo(factor.dtype).eps * max(self._m(), columns)
-        if s.size == columns and s[-1] > cut * s[0]:
+        scale, s, V = unit_columns(factor)
+        if self._full_rank(s):
             V /= scale
-        else:  # no full rank: the pseudo-inverse is that of the columns as they are
+        else:  # the pseudo-inverse is that of the columns as they are
             _, s, V = np.linalg.svd(factor, full_matrices=False)
-            keep = s > cut * s[0]
+            keep = s > self._cut(s)
             s, V = s[keep], V[keep]
         inverse: Array = (V.T / s**2) @ V
         return inverse
+
+    def _full_rank(self, s: Array) -> bool:
+        """Whether no singular value of J with unit columns is zero but for rounding."""
+        return s.size == self["x"].size and bool(s[-1] > self._cut(s))
+
+
+def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
+    """The norms of the columns (1 for 0), and s and V of the matrix divided by them."""
+    norms = np.linalg.norm(factor, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)
+    _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
+    return scale, s, V
+
+
+def full_rank(result: LeastSquaresResult) -> bool:
+    """Whether the residuals determine every parameter, as `covariance` decides: in any units."""
+    factor = result._triangle()
+    return bool(np.isfinite(factor).all()) and result._full_rank(unit_columns(factor)[1])

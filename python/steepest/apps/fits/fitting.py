@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
+from steepest.nlls.result import full_rank
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
 
@@ -161,7 +162,7 @@ def sigma_column(table: Table, name: str) -> Array:
 def estimate_covariance(result: Any, absolute_sigma: bool) -> Array:
     """The covariance of the estimate, inf where it is indeterminate."""
     m, n = result.jac.shape
-    if (m == n and not absolute_sigma) or np.linalg.matrix_rank(result.jac) < n:
+    if (m == n and not absolute_sigma) or not full_rank(result):
         return np.full((n, n), np.inf)
     covariance: Array = result.covariance(absolute_sigma=absolute_sigma)
     return covariance
