@@ -11,6 +11,7 @@ from scipy.optimize import curve_fit
 
 import steepest as st
 from problems import nist
+from steepest.apps.fits.formula import compile_model, parse
 from steepest.cli import main
 
 FORMULA = "y = a*exp(-b*x) + c"
@@ -150,6 +151,48 @@ def test_a_picture_is_written(here, capsys, formula, start, more):
     assert pixels.shape[0] > 900 and pixels.shape[1] > 1000
     black, white = (np.abs(pixels - level).max(axis=2) < 0.02 for level in (0, 1))
     assert black.mean() > 0.001 and 0.3 < white.mean() < 0.99
+
+
+@pytest.mark.parametrize(
+    ("formula", "true"),
+    [
+        ("y = a*x**n", {"a": 2.0, "n": 0.7}),
+        ("y = v*x**n/(k**n + x**n)", {"v": 3.0, "n": 2.0, "k": 1.5}),
+        ("y = a*exp(-(x/t)**n)", {"a": 2.0, "t": 1.5, "n": 1.3}),
+    ],
+)
+def test_powers_are_fitted_through_a_row_at_zero(here, capsys, formula, true):
+    curve = compile_model(parse(formula), ["x"], list(true)).value(X[None], [*true.values()])
+    y = curve + 0.01 * np.cos(9 * X)
+    lines = [f"{a!r},{b!r}" for a, b in zip(X.tolist(), y.tolist(), strict=True)]
+    (here / "data.csv").write_text("x,y\n" + "\n".join(lines))
+    assert X[0] == 0
+    record = as_json(capsys, formula, "--output", "picture")
+    found = {row["name"]: (row["value"], row["stderr"]) for row in record["parameters"]}
+    for name, value in true.items():
+        assert abs(found[name][0] - value) < 0.1 and 0 < found[name][1] < 0.1
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_errors_are_known_in_any_unit(here, capsys, unit):
+    x = np.linspace(1e4, 2e5, 30)
+    y = 1 + 2e-4 * x + 3e-9 * x**2 + 1e-14 * x**3 + 0.1 * np.cos(x)
+    lines = [f"{a!r},{b!r}" for a, b in zip((x * unit).tolist(), y.tolist(), strict=True)]
+    (here / "data.csv").write_text("x,y\n" + "\n".join(lines))
+    got = estimates(as_json(capsys, "y = a + b*x + c*x**2 + d*x**3"))[1]
+    g = np.vander(x / 1e5, 4, increasing=True)
+    rest = y - g @ np.linalg.lstsq(g, y, rcond=None)[0]
+    want = np.sqrt(np.diag(np.linalg.inv(g.T @ g)) * (rest @ rest) / 26)
+    np.testing.assert_allclose(got, want / (1e5 * unit) ** np.arange(4), rtol=1e-4)
+
+
+def test_a_curve_through_every_point_has_no_correlation(here, capsys):
+    (here / "data.csv").write_text("x,y\n1,2\n2,5\n3,1\n")
+    assert fit("x = a*y + b*x") == 0
+    captured = capsys.readouterr()
+    assert "nan" not in captured.out + captured.err and "Correlation" not in captured.out
+    record = as_json(capsys, "x = a*y + b*x")
+    assert record["correlation"] is None and record["parameters"][0]["stderr"] == 0
 
 
 def test_an_indeterminate_covariance_is_said(here, capsys):

@@ -63,6 +63,8 @@ FIELDS = [
     ("", "an empty field is not a number"),
     ("  ", "an empty field is not a number"),
     ("1 000", "'1 000' is not a number"),
+    ("1_000", "'1_000' is not a number"),
+    ("1_", "'1_' is not a number"),
     ("nan", "nan is not finite"),
     ("-inf", "-inf is not finite"),
 ]

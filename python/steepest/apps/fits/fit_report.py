@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from steepest.apps.fits.fitting import LEVEL, Fitted
+from steepest.apps.fits.fitting import LEVEL, Array, Fitted
 from steepest.nlls.bands import quantile
 
 __all__ = ["print_summary", "record"]
@@ -20,8 +20,8 @@ def print_summary(fitted: Fitted, console: Console) -> None:
     result, m = fitted.result, fitted.y.size
     console.print(fitted.request.formula.text, style="bold", highlight=False, markup=False)
     console.print(parameter_table(fitted))
-    if fitted.free.sum() > 1 and fitted.has_bands:
-        console.print(correlation_table(fitted))
+    if fitted.free.sum() > 1 and (matrix := correlation(fitted)) is not None:
+        console.print(correlation_table(free_names(fitted), matrix))
     unit = fitted.table.units[fitted.request.formula.response]
     of_sigma = "sigma" if fitted.sigma is not None else unit
     facts = {
@@ -71,9 +71,12 @@ def parameter_rows(fitted: Fitted) -> list[dict[str, Any]]:
     ]
 
 
-def correlation(fitted: Fitted) -> np.ndarray[Any, Any]:
-    errors = np.sqrt(np.diag(fitted.covariance))
-    matrix: np.ndarray[Any, Any] = fitted.covariance / np.outer(errors, errors)
+def correlation(fitted: Fitted) -> Array | None:
+    """None where a variance is infinite, or 0, as all are of a curve through every point."""
+    errors = fitted.stderr[fitted.free]
+    if not fitted.has_bands or not (errors > 0).all():
+        return None
+    matrix: Array = fitted.covariance / np.outer(errors, errors)
     return matrix
 
 
@@ -81,10 +84,9 @@ def free_names(fitted: Fitted) -> list[str]:
     return [name for name, free in zip(fitted.request.start, fitted.free, strict=True) if free]
 
 
-def correlation_table(fitted: Fitted) -> RichTable:
-    names = free_names(fitted)
+def correlation_table(names: list[str], matrix: Array) -> RichTable:
     table = RichTable("", *names, title="Correlation", title_justify="left")
-    for i, row in enumerate(correlation(fitted)):
+    for i, row in enumerate(matrix):
         table.add_row(names[i], *(f"{value:+.3f}" for value in row[: i + 1]))
     return table
 
@@ -97,6 +99,7 @@ def sum_of_squares(fitted: Fitted) -> float:
 def record(fitted: Fitted, plot: str | None) -> dict[str, Any]:
     """Everything of the summary, in plain types; what is not finite is None."""
     result, request = fitted.result, fitted.request
+    matrix = correlation(fitted)
     return {
         "formula": request.formula.text,
         "data": fitted.table.path,
@@ -105,7 +108,7 @@ def record(fitted: Fitted, plot: str | None) -> dict[str, Any]:
         "parameters": [finite(row) for row in parameter_rows(fitted)],
         "free": free_names(fitted),
         "covariance": finite(fitted.covariance.tolist()),
-        "correlation": finite(correlation(fitted).tolist()) if fitted.has_bands else None,
+        "correlation": None if matrix is None else finite(matrix.tolist()),
         "sum_of_squares": sum_of_squares(fitted),
         "residual_std": finite(fitted.scale),
         "loss": request.loss,

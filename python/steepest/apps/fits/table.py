@@ -46,6 +46,8 @@ class Table:
 
     def number(self, line: int, name: str, text: str) -> float:
         try:
+            if "_" in text:
+                raise ValueError  # 1_000 is a number to Python alone
             value = float(text)
         except ValueError:
             seen = repr(text.strip()) if text.strip() else "an empty field"
