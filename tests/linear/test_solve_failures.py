@@ -13,6 +13,7 @@ import steepest as st
 EYE, ONES = np.eye(3), np.ones(3)
 ZERO_DIAGONAL = np.array([[1.0, 2.0], [2.0, 0.0]])
 SKEW = np.array([[1.0, 2.0], [2.5, 9.0]])
+HALF = np.array([[1e17, 0, 0], [0, 1, 0.5], [0, 0, 1]])  # as a triangle filled on one side
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
 
 CASES = [
@@ -59,6 +60,8 @@ CASES = [
     (np.full((3, 3), np.inf), ONES, {}, ValueError, "A: holds inf or NaN"),
     (np.full((3, 3), np.nan), ONES, {}, ValueError, "A: holds inf or NaN"),
     (EYE, ONES * 1e-200, {"method": "cg"}, LinAlgError, r"rᵀr = 0 in iteration 1: out of the ran"),
+    (EYE, ONES * 1e-200, {"method": "pcg"}, LinAlgError, r"rᵀM⁻¹r = 0 in iteration 1: out of the"),
+    (EYE * 1e-200, ONES * 1e-99, {"method": "cg"}, LinAlgError, r"pᵀAp = 0 in .* out of the range"),
     (EYE * 1e200, ONES * 1e100, {"method": "cg"}, LinAlgError, "pᵀAp = inf .* range of float64"),
     (np.full((3, 3), np.nan), ONES, {"method": "cg"}, ValueError, "A: holds inf or NaN"),
     (
@@ -69,6 +72,23 @@ CASES = [
         r"A is not symmetric: A\[., .\] and A\[., .\] differ by 0.5",
     ),
     (SKEW, np.ones(2), {"method": "cg"}, LinAlgError, "A is not symmetric.*use method='lu'"),
+    # beside a large element, which hides nothing in other rows
+    (HALF, ONES, {}, LinAlgError, r"A\[1, 2\] and A\[2, 1\] differ by 0.5"),
+    (HALF, ONES, {"method": "cg"}, LinAlgError, r"A\[1, 2\] and A\[2, 1\] differ by 0.5"),
+    (  # a product of exactly 0 that is not lost to its size
+        lambda v: np.stack([v[1], -v[0]]),
+        np.ones(2),
+        {"method": "cg"},
+        LinAlgError,
+        "A is not positive definite: pᵀAp = 0 in iteration 1",
+    ),
+    (
+        EYE,
+        ONES,
+        {"method": "pcg", "preconditioner": lambda r: 0 * r},
+        LinAlgError,
+        "the preconditioner is not positive definite: rᵀM⁻¹r = 0 in iteration 1",
+    ),
     (-EYE, ONES, {}, LinAlgError, "not positive definite: its leading minor of order 1"),
     (-EYE, ONES, {"method": "cg"}, LinAlgError, r"A is not positive definite: pᵀAp = -3 in iter"),
     (-EYE, ONES, {"method": "pcg"}, LinAlgError, r"not positive definite: A\[0, 0\] = -1"),
@@ -217,6 +237,26 @@ def test_a_product_that_turns_nan_is_told():
         st.solve(decaying(), b, method="cg")
     with pytest.raises(st.ConvergenceError, match="the residual is no longer finite"):
         st.solve(decaying(), b, method="jacobi", diagonal=d)
+
+
+@pytest.mark.filterwarnings("ignore:solve. A is ill-conditioned")
+@pytest.mark.parametrize("spread", [0, 8])
+@pytest.mark.parametrize("kind", ["normal equations", "nearly orthogonal", "no diagonal"])
+def test_rounding_is_no_asymmetry_in_any_units(kind, spread):
+    rng = np.random.default_rng(3)
+    n = 60
+    g = rng.standard_normal((3 * n, n))
+    if kind == "nearly orthogonal":
+        g = np.linalg.qr(g)[0]
+    g *= 10 ** rng.uniform(-spread, spread, n)
+    a = (g.T * np.ones(3 * n)) @ (g + 0)  # a general product, symmetric but for rounding
+    if kind == "no diagonal":
+        a = a + a.T
+        np.fill_diagonal(a, 0)
+        with pytest.raises(LinAlgError, match="not positive definite"):
+            st.solve(a, np.ones(n))
+    else:
+        st.solve(a * (1 + np.finfo(float).eps * rng.integers(-2, 3, (n, n))), np.ones(n))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -57,18 +57,21 @@ def _descend_compiled(
     x, r, p = vectors
     times, plain = system.times, precondition is None
     who, formula = _between(precondition)
-    rho = _cpu.cg_turn(vectors, r if precondition is None else precondition(r), 0.0)
+    z = r if precondition is None else precondition(r)
+    rho = _cpu.cg_turn(vectors, z, 0.0)
     while True:
         if not 0 < rho < math.inf:
-            _refuse(system, progress, [rho], who, formula)
-        product, square = _cpu.cg_advance(vectors, times(p), rho, plain)
+            _refuse(system, progress, [rho], r, z, who, formula)
+        q = times(p)
+        product, square = _cpu.cg_advance(vectors, q, rho, plain)
         if not 0 < product < math.inf:
-            _refuse(system, progress, [product], "A", "pᵀAp")
+            _refuse(system, progress, [product], p, q, "A", "pᵀAp")
         ordinary = progress.record_ordinary(square)
         over = not ordinary and progress.record(progress.norms(r, [square]))
         if progress.call(x) or over:
             return x.copy()
-        rho = square if precondition is None else _cpu.cg_turn(vectors, precondition(r), rho)
+        z = r if precondition is None else precondition(r)
+        rho = square if precondition is None else _cpu.cg_turn(vectors, z, rho)
 
 
 def _descend_generic(
@@ -102,21 +105,33 @@ def _positive(
     """uᵀv of each column, which is positive where the operator between them is definite."""
     with np.errstate(over="ignore", invalid="ignore"):
         product = system.xp.vecdot(u, v, axis=-u.ndim)
-    _refuse(system, progress, progress.columns(product), who, formula)
+    _refuse(system, progress, progress.columns(product), u, v, who, formula)
     return product
 
 
 def _refuse(
-    system: System, progress: Progress, products: list[float], who: str, formula: str
+    system: System,
+    progress: Progress,
+    products: list[float],
+    u: Array,
+    v: Array,
+    who: str,
+    formula: str,
 ) -> None:
-    """An error where the product of a column that iterates is not positive, or not finite."""
-    for value, active in zip(products, progress.active, strict=True):
+    """An error where the product uᵀv of a column that iterates is not positive, or not finite."""
+    for k, (value, active) in enumerate(zip(products, progress.active, strict=True)):
         if not active or 0 < value < math.inf:
             continue
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
-        if who == "I" or value == math.inf:
+        if who == "I" or value == math.inf or (value == 0 and _underflows(progress, u, v, k)):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; use method='lu'")
+
+
+def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:
+    """Whether uᵀv is 0 for its size, not for what stands between u and v."""
+    a, b = progress.norms(u)[column], progress.norms(v)[column]
+    return a > 0 < b and a * b < progress.least_square
 
 
 def _ratio(system: System, progress: Progress, numerator: Array, denominator: Any) -> Array:
