@@ -34,9 +34,10 @@ std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 // size, but wait milliseconds for a core that others keep busy, as NumPy's BLAS threads do a while
 // after a product: below 12 MiB that costs more than a team gains (bench/contention.py).
 constexpr int64_t worth_a_team = 12;
-// Above, by what a team gains and how long the last ones waited; one long wait may be chance.
+// Above, by what a team gains and how long the last one waited. By 0.7 after each step alone: at
+// 0.9 one chance wait of 4 ms costs 24 steps of 1 M elements, at 0.7 seven (bench/contention.py).
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
-std::atomic<double> last_wait{0}, wait_before{0}, patience{1};
+std::atomic<double> last_wait{0}, patience{1};
 
 #ifdef _OPENMP
 // Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
@@ -158,16 +159,16 @@ int threads_now(int64_t bytes) {
   const double worth = static_cast<double>(bytes / bytes_per_thread());
   const double gain = worth * seconds_a_thread * (1 - 1.0 / n);
   if (n == 1 || expected_wait() <= gain) return n;
-  patience = 0.9 * patience;  // so that another team is tried after some time
+  patience = 0.7 * patience;  // so that another team is tried after some time
   return 1;
 }
 
 void note_wait(double seconds) {
-  wait_before = last_wait.exchange(seconds);
+  last_wait = seconds;
   patience = 1;
 }
 
-double expected_wait() { return patience * std::min(last_wait.load(), wait_before.load()); }
+double expected_wait() { return patience * last_wait; }
 
 int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
 

@@ -35,7 +35,7 @@ constexpr int max_threads = 1024;  // libgomp ends the process where the system 
 
 // Threads for a region that moves so many bytes through memory.
 int threads_for(int64_t bytes);
-// The same, but one where the last teams waited longer for their threads than this one would gain.
+// The same, but one where the last team waited longer for its threads than this one would gain.
 int threads_now(int64_t bytes);
 // Least traffic that is worth a thread, where any but the first is; settable for tests.
 int64_t bytes_per_thread();
@@ -43,7 +43,7 @@ void set_bytes_per_thread(int64_t bytes);
 
 // How long, in seconds, the calling thread of a team waited for the others at its end.
 void note_wait(double seconds);
-// What a team has to expect of it: the lesser of the last two waits, less after each refusal.
+// What a team has to expect of it: the last one, less after each team that was not made for it.
 double expected_wait();
 
 // A child forked after a region would wait forever for the threads it has not: called once.
