@@ -5,6 +5,9 @@
 // by Bertsekas' two-metric projection (SIAM J. Control Optim. 20 (1982) 221-246): variables on a
 // bound that the gradient pushes outwards rest; on the others, the free set, a Newton step, then a
 // projected line search. The search is on q, so it costs no evaluation of the residuals.
+//
+// Which bounds x + s is on is kept beside s: the sum, rounded, may miss them, and where JᵀJ is
+// nearly singular a Newton step leaves no room for what is one rounding away from a bound.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -27,6 +30,7 @@ class BoxModel {
     std::iota(all_.begin(), all_.end(), 0);
     if (!bounded()) return;
     for (auto* v : {&r_, &d_, &product_, &next_}) v->resize(all_.size());
+    for (auto* v : {&on_, &next_on_}) v->resize(all_.size());
   }
 
   bool bounded() const { return !lower_.empty(); }
@@ -52,30 +56,47 @@ class BoxModel {
   T lower(int64_t j) const { return lower_[static_cast<size_t>(j)]; }
   T upper(int64_t j) const { return upper_[static_cast<size_t>(j)]; }
 
+  // x + s of the last s that minimize gave.
+  T end(const T* x, const T* s, int64_t j) const { return clip(bounded() ? at(x, s, j) : x[j] + s[j], j); }
+
+  // Whether the last s is the minimum, as far as rounding tells.
+  bool solved() const { return solved_; }
+
   // The step s from x; false where the system is singular.
   bool minimize(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     const T* g = backend.gradient();
     std::fill_n(s, n_, T(0));
     if (!bounded()) return backend.solve(damping, all_, s, g, s);
     std::copy_n(g, n_, r_.data());
+    for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = side(x[j], j);
     std::vector<int64_t> free, before;
-    for (int64_t round = 0; round < 2 * n_ + 10; ++round) {
+    full_step_ = solved_ = false;
+    for (int64_t round = 0; !solved_ && round < 2 * n_ + 10; ++round) {
       before = std::move(free);
-      free = free_set(x, s);
-      if (free.empty() || (full_step_ && free == before)) break;
+      free = free_set();
+      solved_ = free.empty() || (full_step_ && free == before);
+      if (solved_) break;
       std::fill(d_.begin(), d_.end(), T(0));
       if (!backend.solve(damping, free, s, r_.data(), d_.data())) return false;
-      if (!search(backend, damping, x, s)) break;
+      solved_ = !search(backend, damping, x, s);
     }
-    full_step_ = false;
     return true;
   }
 
  private:
-  std::vector<int64_t> free_set(const T* x, const T* s) const {
+  T bound(int side, int64_t j) const { return side < 0 ? lower(j) : upper(j); }
+  int towards(int64_t j) const { return d_[static_cast<size_t>(j)] < 0 ? -1 : 1; }
+
+  T at(const T* x, const T* s, int64_t j) const {
+    const int side = on_[static_cast<size_t>(j)];
+    return side != 0 ? bound(side, j) : x[j] + s[j];
+  }
+
+  std::vector<int64_t> free_set() const {
     std::vector<int64_t> free;
     for (int64_t j = 0; j < n_; ++j) {
-      if (!rests(x[j] + s[j], r_[static_cast<size_t>(j)], j)) free.push_back(j);
+      const size_t i = static_cast<size_t>(j);
+      if (!(static_cast<T>(on_[i]) * r_[i] < 0)) free.push_back(j);
     }
     return free;
   }
@@ -87,14 +108,15 @@ class BoxModel {
     for (T alpha = 1; alpha > T(1e-6); alpha /= 2) {
       const Change q = change(backend, damping, x, s, alpha);
       if (!(q.slope < 0) || q.slope + q.curvature / 2 > 1e-4 * q.slope) continue;
-      take(T(1), s);
+      take(T(1), x, s);
       full_step_ = q.full;
       return true;
     }
-    const Change q = change(backend, damping, x, s, to_nearest_bound(x, s));
-    if (!(q.slope < 0)) return false;
+    const Nearest nearest = nearest_bound(x, s);
+    const Change q = change(backend, damping, x, s, nearest.alpha, nearest.j);
+    if (!(q.slope < 0) && nearest.alpha > 0) return false;
     const double lowest = q.curvature > 0 ? -q.slope / q.curvature : 1;
-    take(static_cast<T>(std::min(1.0, lowest)), s);
+    take(static_cast<T>(std::min(1.0, lowest)), x, s);
     full_step_ = false;
     return true;
   }
@@ -105,17 +127,21 @@ class BoxModel {
     bool full;  // no bound was met
   };
 
-  // Leaves the change of s in next_, that of r in product_.
-  Change change(Backend& backend, linalg::Damping<T> damping, const T* x, const T* s, T alpha) {
+  // Leaves the change of s in next_, that of r in product_, the bounds then met in next_on_, with
+  // that of variable `onto` among them.
+  Change change(Backend& backend, linalg::Damping<T> damping, const T* x, const T* s, T alpha,
+                int64_t onto = -1) {
     Change q{0, 0, alpha == 1};
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      const T wanted = x[j] + s[j] + alpha * d_[i];
-      const T at = clip(wanted, j);
-      q.full = q.full && at == wanted;
-      next_[i] = at == wanted ? alpha * d_[i] : at - x[j] - s[j];
+      const T step = alpha * d_[i];
+      const int to = step == 0 ? on_[i] : side(at(x, s, j) + step, j);
+      q.full = q.full && (to == 0 || step == 0);
+      next_[i] = to == 0 ? step : to == on_[i] ? T(0) : bound(to, j) - x[j] - s[j];
+      next_on_[i] = to;
       q.slope += static_cast<double>(r_[i]) * static_cast<double>(next_[i]);
     }
+    if (onto >= 0) next_on_[static_cast<size_t>(onto)] = towards(onto);
     backend.product(next_.data(), product_.data());
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
@@ -125,29 +151,38 @@ class BoxModel {
     return q;
   }
 
-  void take(T share, T* s) {
+  void take(T share, const T* x, T* s) {
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       s[j] += share * next_[i];
       r_[i] += share * product_[i];
+      on_[i] = share == 1 || next_on_[i] == on_[i] ? next_on_[i] : 0;
+      if (on_[i] != 0) s[j] = bound(on_[i], j) - x[j];
     }
   }
 
-  // The largest α for which s + αd meets no bound but those that s is on.
-  T to_nearest_bound(const T* x, const T* s) const {
-    T alpha = 1;
+  // The bound that is met first on the way along d, but for those that s is on.
+  struct Nearest {
+    T alpha;
+    int64_t j;  // -1: none before s + d
+  };
+
+  Nearest nearest_bound(const T* x, const T* s) const {
+    Nearest out{1, -1};
     for (int64_t j = 0; j < n_; ++j) {
-      const T d = d_[static_cast<size_t>(j)], at = x[j] + s[j];
-      const T room = d > 0 ? upper(j) - at : at - lower(j);
-      if (room > 0) alpha = std::min(alpha, room / std::abs(d));
+      const size_t i = static_cast<size_t>(j);
+      if (d_[i] == 0 || towards(j) == on_[i]) continue;
+      const T room = std::abs(bound(towards(j), j) - at(x, s, j));
+      if (room <= out.alpha * std::abs(d_[i])) out = {room / std::abs(d_[i]), j};
     }
-    return alpha;
+    return out;
   }
 
   std::vector<T> lower_, upper_, r_, d_, product_, next_;
+  std::vector<int> on_, next_on_;  // -1 where x + s is on the lower bound, 1 on the upper
   std::vector<int64_t> all_;
   int64_t n_;
-  bool full_step_ = false;
+  bool full_step_ = false, solved_ = true;
 };
 
 }  // namespace steepest::nlls

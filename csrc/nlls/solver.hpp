@@ -409,7 +409,8 @@ class Solver {
     bool moved = false;
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      trial_[i] = box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
+      trial_[i] = shrink_ == 1 ? box_.end(x_.data(), step.data(), j)
+                               : box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
       moved = moved || trial_[i] != x_[i];
     }
     const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
