@@ -57,9 +57,11 @@ class BoxModel {
   T upper(int64_t j) const { return upper_[static_cast<size_t>(j)]; }
 
   // x + s of the last s that minimize gave.
-  T end(const T* x, const T* s, int64_t j) const { return clip(bounded() ? at(x, s, j) : x[j] + s[j], j); }
+  T end(const T* x, const T* s, int64_t j) const {
+    return clip(bounded() ? at(x, s, j) : x[j] + s[j], j);
+  }
 
-  // Whether the last s is the minimum, as far as rounding tells.
+  // Whether the last s is the minimum; where rounding hides it, λ > 0 says that it is.
   bool solved() const { return solved_; }
 
   // The step s from x; false where the system is singular.
@@ -71,14 +73,17 @@ class BoxModel {
     for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = side(x[j], j);
     std::vector<int64_t> free, before;
     full_step_ = solved_ = false;
-    for (int64_t round = 0; !solved_ && round < 2 * n_ + 10; ++round) {
+    for (int64_t round = 0; round < 2 * n_ + 10; ++round) {
       before = std::move(free);
       free = free_set();
       solved_ = free.empty() || (full_step_ && free == before);
       if (solved_) break;
       std::fill(d_.begin(), d_.end(), T(0));
       if (!backend.solve(damping, free, s, r_.data(), d_.data())) return false;
-      solved_ = !search(backend, damping, x, s);
+      if (!search(backend, damping, x, s)) {
+        solved_ = damping.lambda > 0;
+        break;
+      }
     }
     return true;
   }
@@ -103,7 +108,7 @@ class BoxModel {
 
   // s <- P(s + αd) for the first α of 1, 1/2, 1/4, ... that lowers q enough; r follows. Where d is
   // so long that none does, the step to the nearest bound, or as far on the way as lowers q. False
-  // where that does not either, which is rounding: s is then the minimum as far as it can be told.
+  // where that does not either: d is rounding, at the minimum or of a singular JᵀJ.
   bool search(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     for (T alpha = 1; alpha > T(1e-6); alpha /= 2) {
       const Change q = change(backend, damping, x, s, alpha);

@@ -205,7 +205,9 @@ class Solver {
     ++finite_trials_;
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || trials_in_all_ > 1;
-    const bool ftol = stopping_.ftol(judged_), xtol = free && stopping_.xtol(judged_);
+    const bool solved = gauss_newton() || box_.solved();
+    const bool ftol = stopping_.ftol(judged_) && solved;
+    const bool xtol = stopping_.xtol(judged_) && solved && free;
     if (ftol || xtol) {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
@@ -351,7 +353,9 @@ class Solver {
       return finish(gtol ? Status::gtol : by_step);
     }
     propose();
-    if (gtol && !finder_.held_back() && stopping_.flat(judged_)) return finish(Status::gtol);
+    if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(judged_)) {
+      return finish(Status::gtol);
+    }
     return phase_;
   }
 

@@ -41,7 +41,7 @@ class StepFinder {
     double start = first ? std::max(initial_ * unit_, smallest) : 0;
     const double guess = std::exchange(lambda_, start);
     length_ = solve(backend, box, x, D, start);
-    if (std::isinf(length_) && start < smallest) {  // J has no full rank
+    if ((std::isinf(length_) || !box.solved()) && start < smallest) {  // J has no full rank
       lambda_ = start = smallest;
       length_ = solve(backend, box, x, D, start);
     }

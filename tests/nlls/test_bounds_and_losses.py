@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import Bounds
+from scipy.optimize import Bounds, lsq_linear
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
@@ -59,6 +59,47 @@ def test_rosenbrock_in_a_box(x0, bounds, jac):
     fit = st.least_squares(fun, x0, jac, bounds=bounds)
     want = scipy_least_squares(fun, x0, ROSENBROCK.jacobian, bounds=bounds)
     assert fit.success and fit.cost <= want.cost + 1e-9
+
+
+def test_nearly_equal_columns_in_a_box():
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        A, b = rng.standard_normal((6, 3)), 10 * rng.standard_normal(6)
+        A[:, 2] = A[:, 0] + 1e-8 * rng.standard_normal(6)
+        x0 = rng.standard_normal(3)
+        bounds = x0 - rng.uniform(0.1, 3, 3), x0 + rng.uniform(0.1, 3, 3)
+        fit = st.least_squares(lambda x, A=A, b=b: A @ x - b, x0, lambda x, A=A: A, bounds=bounds)
+        assert fit.cost <= lsq_linear(A, b, bounds, method="bvls").cost * (1 + 1e-6), seed
+
+
+# Without room on its way to the bounds a step of 1e8 once ended the fit at a cost of 23.2.
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+def test_a_variable_that_goes_to_its_bound_is_on_it(linear_solver):
+    A, b = np.array([[0, -1.3e-8], [-0.8, -0.8 - 7e-9]]), np.array([4.0, 6])
+    bounds = [-3.2, -0.3], [1.2, 3.3]
+    fit = st.least_squares(
+        lambda x: A @ x - b, [-0.2, 1.1], lambda x: A, bounds=bounds, linear_solver=linear_solver
+    )
+    assert fit.cost == pytest.approx(lsq_linear(A, b, bounds).cost, rel=1e-7)
+    np.testing.assert_array_equal(fit.active_mask, [-1, -1])
+    np.testing.assert_array_equal(fit.x, bounds[0])
+
+
+# A Newton step of rounding errors alone, of a singular JᵀJ, is no minimum.
+@pytest.mark.parametrize("seed", [759, 3776, 9724, 13814])
+def test_equal_columns_in_a_box(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((5, 1)).round(1), (10 * rng.standard_normal(5)).round()
+    c, x0 = (0.3 * rng.standard_normal((5, 1))).round(1), rng.standard_normal(2).round(1)
+    A, B = np.hstack([a, a]), np.hstack([c, c])
+    bounds = x0 - rng.uniform(1, 3, 2).round(1), x0 + rng.uniform(1, 3, 2).round(1)
+    fit = st.least_squares(
+        lambda x: A @ x + np.sin(B @ x) - b,
+        x0,
+        lambda x: A + np.cos(B @ x)[:, None] * B,
+        bounds=bounds,
+    )
+    assert fit.success and fit.optimality < 1e-3
 
 
 def test_scipys_bounds_object():
