@@ -56,7 +56,7 @@ class Solver {
         D_(x_.size(), T(1)),
         column_scale_(x_.size()),
         product_(x_.size()) {
-    for (size_t j = 0; j < options.x_scale.size(); ++j) D_[j] = 1 / options.x_scale[j];
+    take_scale(options.x_scale);
   }
 
   Phase phase() const { return phase_; }
@@ -164,7 +164,7 @@ class Solver {
   bool refused() const { return refused_; }  // the last Jacobian: its point was given up
   double cosine() const { return stationarity_.cosine; }
   double optimality() const { return stationarity_.optimality; }
-  double lambda() const { return finder_.lambda(); }
+  double lambda() const { return std::ldexp(finder_.lambda(), -2 * exponent_); }
   double step_norm() const { return judged_.length; }
   double actual() const { return judged_.actual; }
   bool by_qr() const { return backend_.by_qr(); }
@@ -176,6 +176,16 @@ class Solver {
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
+
+  // D = 2^-exponent / x_scale, so that neither D² nor 1/D² leaves the range: only ratios count, and
+  // λ counts in units of 4^exponent.
+  void take_scale(const std::vector<T>& x_scale) {
+    if (x_scale.empty()) return;
+    const auto [least, most] = std::minmax_element(x_scale.begin(), x_scale.end());
+    exponent_ = -(std::ilogb(*least) + std::ilogb(*most)) / 2;
+    for (size_t j = 0; j < D_.size(); ++j) D_[j] = 1 / std::ldexp(x_scale[j], exponent_);
+    finder_.set_unit(std::ldexp(1.0, 2 * exponent_));
+  }
 
   // No step will follow from the point whose Jacobian is told now.
   bool last_point() const { return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev; }
@@ -418,14 +428,16 @@ class Solver {
       moved = moved || trial_[i] != x_[i];
     }
     const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
-    judged_.length = shrink_ * norm(step, unit.data());
-    judged_.x_norm = norm(x_, unit.data());
-    judged_.unit_norm = norm(unit);
+    const double in_units = std::ldexp(1.0, exponent_);
+    judged_.length = in_units * shrink_ * norm(step, unit.data());
+    judged_.x_norm = in_units * norm(x_, unit.data());
+    judged_.unit_norm = in_units * norm(unit);
     judged_.plain_length = shrink_ * norm(step);
     judged_.plain_x_norm = norm(x_);
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
-    // A step below the resolution of x is as short as xtol can ask for.
+    // A step below the resolution of x is as short as xtol can ask for, but where λ₀ made it so.
+    if (!moved && !gauss_newton() && finder_.take_first()) return propose();
     if (!moved) return finish(too_short());
     return phase_ = Phase::residual;
   }
@@ -449,6 +461,7 @@ class Solver {
   StepFinder<Backend> finder_;
   Radius radius_;
   std::vector<T> x_, trial_, D_, column_scale_, product_;
+  int exponent_ = 0;  // of D's unit
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
   Stationarity stationarity_{};

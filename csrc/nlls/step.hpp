@@ -38,7 +38,8 @@ class StepFinder {
   void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius) {
     const double smallest = smallest_damping(backend, box, D);
     const bool first = std::exchange(first_, false);
-    double start = first ? std::max(initial_ * unit_, smallest) : 0;
+    double start = first ? std::min(std::max(initial_ * unit_, smallest), largest_damping) : 0;
+    first_is_last_ = first;
     const double guess = std::exchange(lambda_, start);
     length_ = solve(backend, box, x, D, start);
     if ((std::isinf(length_) || !box.solved()) && start < smallest) {  // J has no full rank
@@ -55,8 +56,8 @@ class StepFinder {
     }
     // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
     while (!((length_ = solve(backend, box, x, D, lambda_)) <= 1.1 * radius)) {
-      lambda_ *= 16;
-      if (!(lambda_ < std::numeric_limits<T>::max() / 64)) {
+      lambda_ = std::max(16 * lambda_, smallest);
+      if (!(lambda_ < largest_damping)) {
         throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
       }
     }
@@ -73,6 +74,9 @@ class StepFinder {
     for (size_t j = 0; j < step_.size(); ++j) step_[j] += a[j];
     return true;
   }
+
+  // True once, where the last step was the one with the λ that was asked for.
+  bool take_first() { return std::exchange(first_is_last_, false); }
 
   const std::vector<T>& step() const { return step_; }
   double length() const { return length_; }
@@ -104,7 +108,9 @@ class StepFinder {
       const double d = static_cast<double>(D[j]);
       largest = std::max(largest, static_cast<double>(backend.norms2()[j]) / d / d);
     }
-    return static_cast<double>(std::numeric_limits<T>::epsilon()) * (largest > 0 ? largest : unit_);
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    return std::clamp(eps * (largest > 0 ? largest : unit_),
+                      static_cast<double>(std::numeric_limits<T>::min()), largest_damping);
   }
 
   // |D⁻¹g|: over the radius, a λ whose step is no longer than it.
@@ -113,11 +119,13 @@ class StepFinder {
     for (const int64_t j : box.all()) {
       sum = std::hypot(sum, static_cast<double>(backend.gradient()[j]) / static_cast<double>(D[j]));
     }
-    return std::min(sum, static_cast<double>(std::numeric_limits<T>::max()) / 64);
+    return std::min(sum, largest_damping);
   }
 
+  static constexpr double largest_damping = static_cast<double>(std::numeric_limits<T>::max()) / 64;
+
   double initial_, unit_ = 1, lambda_ = 0, length_ = 0;
-  bool first_ = true;
+  bool first_ = true, first_is_last_ = false;
   std::vector<T> step_;
 };
 

@@ -62,7 +62,7 @@ def test_rosenbrock_in_a_box(x0, bounds, jac):
 
 
 def test_nearly_equal_columns_in_a_box():
-    for seed in range(100):
+    for seed in [*range(50), 223, 826, 873, 2168, 2319, 2511]:
         rng = np.random.default_rng(seed)
         A, b = rng.standard_normal((6, 3)), 10 * rng.standard_normal(6)
         A[:, 2] = A[:, 0] + 1e-8 * rng.standard_normal(6)

@@ -298,6 +298,7 @@ def test_wrong_shapes():
         (dict(f_scale=0), "f_scale: 0.0 is not allowed"),
         (dict(x_scale="auto"), "x_scale: 'auto'; allowed is 'jac' or positive numbers"),
         (dict(x_scale="jac", method="levenberg"), "x_scale: 'jac' with method 'levenberg'"),
+        (dict(x_scale=[1e-200, 1e200]), r"x_scale: 1e-200 to 1e\+200; allowed is a ratio up to"),
         (dict(max_nfev=0), "max_nfev: 0; allowed is None or a positive integer"),
         (dict(jac="oops"), "jac: 'oops'; allowed is one of"),
         (dict(verbose=3), "verbose: 3; allowed is 0, 1 or 2"),
@@ -336,3 +337,36 @@ def test_a_dead_column_does_not_slow_the_others():
             lambda x: np.stack([-i * np.exp(i * x[0]), -i * np.exp(i * x[1])], 1),
         )
     assert fit.success and fit.nfev < 100
+
+
+# D² and 1/D² left the range: fits ended where they began, or never.
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize(
+    ("dtype", "x_scale"),
+    [
+        (np.float64, [1e200, 1]),
+        (np.float64, [1e-200, 1]),
+        (np.float64, [1e200, 1e200]),
+        (np.float64, [1e-200, 1e-200]),
+        (np.float32, [1e30, 1]),
+        (np.float32, [1e-20, 1e-20]),
+    ],
+)
+def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
+    t = np.linspace(0, 4, 30)
+    y = 2.5 * np.exp(-1.3 * t) + 0.01 * np.cos(40 * t)
+    fit = st.least_squares(
+        lambda p: (p[0] * np.exp(-p[1] * t) - y).astype(dtype),
+        np.ones(2, dtype),
+        x_scale=x_scale,
+        method=method,
+    )
+    assert fit.success
+    np.testing.assert_allclose(fit.x, [2.5, 1.3], rtol=0.01)
+
+
+def test_bounds_of_none_are_named():
+    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
+        st.least_squares(lambda x: x - 1, [2.0], bounds=None)
+    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
+        st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=None)

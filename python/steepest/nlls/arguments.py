@@ -46,6 +46,8 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
         return None, None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
         bounds = (bounds.lb, bounds.ub)
+    if bounds is None:
+        raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
     if len(bounds) != 2:
         raise ValueError(f"bounds: {len(bounds)} elements; `bounds` must contain 2, (lower, upper)")
     lower, upper = (np.asarray(arrays.host(b), dtype=float) for b in bounds)
@@ -93,7 +95,15 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
         raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
-    return values.astype(x0.dtype)
+    narrow = values.astype(x0.dtype)
+    if not (np.isfinite(narrow).all() and (narrow > 0).all()):
+        raise ValueError(f"x_scale: {x_scale!r}; allowed is what {x0.dtype} holds")
+    if method != "gn" and values.max() / np.finfo(x0.dtype).max > values.min():
+        raise ValueError(
+            f"x_scale: {values.min():g} to {values.max():g}; allowed is a ratio up to "
+            f"{np.finfo(x0.dtype).max:g}, the largest {x0.dtype}"
+        )
+    return narrow
 
 
 def tolerance(name: str, value: Any, eps: float) -> float:

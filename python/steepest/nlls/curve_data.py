@@ -30,6 +30,8 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
+    elif bounds is None:
+        raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
     pair = [np.asarray(host(bound), dtype=float) for bound in bounds]
