@@ -9,7 +9,7 @@
 // What follows from them here is the same wherever they are:
 //   begin, add, set_normal, finite, commit    the linearization at a new point: summed into the
 //                                       pending system, which replaces the current one on commit
-//   gradient, norms2                    Jᵀf and the squared column norms (before weights)
+//   gradient, norms2, weighted_norms2   Jᵀf and the squared column norms, before and after weights
 //   solve, resolve, product             steps and JᵀJ products with the current system
 //   keep, curvature                     J itself, where its owner keeps it
 #pragma once
@@ -52,8 +52,10 @@ class Dense {
   }
 
   void add(const Rows<T>& rows) {
-    const bool plain = !rows.jac_weight && !pending_.by_qr && kind_ != LinearSolver::cg;
+    const bool gram = !pending_.by_qr && kind_ != LinearSolver::cg,
+               plain = gram && !rows.jac_weight;
     if (!plain) pending_.normal.add_norms2(rows, space_);
+    if (!gram && rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
     if (kind_ == LinearSolver::cg) {
       pending_.J.gradient(pending_.normal, space_);
     } else if (pending_.by_qr) {
@@ -63,11 +65,13 @@ class Dense {
       pending_.normal.add(rows, space_);
     }
     if (plain) pending_.normal.take_norms2(space_);
+    if (gram && rows.jac_weight) pending_.normal.take_weighted_norms2(space_);
   }
 
   // Of the last point only the gradient is wanted, and the columns' norms; keep() was called.
   void add_gradient_only(const Rows<T>& rows) {
     pending_.normal.add_norms2(rows, space_);
+    if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
     pending_.J.gradient(pending_.normal, space_);
   }
 
@@ -105,6 +109,7 @@ class Dense {
   const T* pending_norms2() const { return pending_.normal.norms2(); }
   const Rows<T>& pending_rows() const { return pending_.J.rows(); }  // none where none were kept
   const T* norms2() const { return current_.normal.norms2(); }
+  const T* weighted_norms2() const { return current_.normal.weighted_norms2(); }
   bool by_qr() const { return current_.by_qr; }
 
   // The step d on `free`, from s, of the damped quadratic; r is its gradient at s. False: singular.

@@ -33,9 +33,12 @@ class NormalEquations {
   NormalEquations(int64_t size, bool with_matrix, HostSpace<T>&)
       : n(size),
         matrix_size_(with_matrix ? n * n : 0),
-        values_(static_cast<size_t>(matrix_size_ + 2 * n)) {}
+        values_(static_cast<size_t>(matrix_size_ + 3 * n)) {}
 
-  void clear(HostSpace<T>&) { std::fill(values_.begin(), values_.end(), T(0)); }
+  void clear(HostSpace<T>&) {
+    std::fill(values_.begin(), values_.end(), T(0));
+    weighted_ = false;
+  }
 
   void add(const Rows<T>& rows, HostSpace<T>& space) {
     if (n <= own_gram_n || rows.m * n * n <= own_gram_work) {
@@ -72,6 +75,16 @@ class NormalEquations {
     for (int64_t j = 0; j < n; ++j) norms2()[j] = diagonal(j);
   }
 
+  // Those of the weighted columns, where there are weights: likewise.
+  void add_weighted_norms2(const Rows<T>& rows, HostSpace<T>&) {
+    linalg::add_weighted_norms2(rows, norms2() + n);
+    weighted_ = true;
+  }
+  void take_weighted_norms2(HostSpace<T>&) {
+    for (int64_t j = 0; j < n; ++j) norms2()[n + j] = diagonal(j);
+    weighted_ = true;
+  }
+
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set(const T* JtJ, const T* Jtf, HostSpace<T>& space) {
     for (int64_t j = 0; j < n; ++j) std::copy_n(JtJ + j * n, j + 1, H() + j * n);
@@ -88,6 +101,7 @@ class NormalEquations {
   T* g() { return values_.data() + matrix_size_; }
   const T* norms2() const { return g() + n; }
   T* norms2() { return g() + n; }
+  const T* weighted_norms2() const { return norms2() + (weighted_ ? n : 0); }
 
   std::vector<T> matrix(HostSpace<T>&) const { return {H(), H() + matrix_size_}; }
 
@@ -155,7 +169,8 @@ class NormalEquations {
   }
 
   int64_t matrix_size_;
-  std::vector<T> values_;  // H, g and norms2 in one piece: a small fit allocates once
+  std::vector<T> values_;  // H, g and both norms2 in one piece: a small fit allocates once
+  bool weighted_ = false;
 };
 
 }  // namespace steepest::linalg

@@ -102,4 +102,16 @@ void add_column_norms2(const Rows<T>& rows, T* out) {
   }
 }
 
+// The same of the weighted columns.
+template <class T>
+void add_weighted_norms2(const Rows<T>& rows, T* out) {
+  const int64_t across = rows.row_major ? 1 : rows.ld;
+  for (int64_t i = 0; i < rows.m; ++i) {
+    for (int64_t j = 0; j < rows.n; ++j) {
+      const T v = rows.jac_weight[i] * rows.at(i)[j * across];
+      out[j] += v * v;
+    }
+  }
+}
+
 }  // namespace steepest::linalg

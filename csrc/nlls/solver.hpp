@@ -355,7 +355,7 @@ class Solver {
 
   // Stops, or the next point.
   Phase next() {
-    stationarity_ = measure(box_, x_, backend_.gradient(), backend_.norms2(), cost_);
+    stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
     const Status by_step = std::exchange(pending_, Status::max_nfev);
     const bool gtol = stopping_.gtol(stationarity_.cosine);
     if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);

@@ -184,3 +184,23 @@ def test_tukey_is_its_formula_and_a_callable_may_say_it():
 def test_a_loss_of_the_wrong_shape():
     with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); wanted is \(3, 2\)"):
         st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)
+
+
+# With the columns' norms before weights a residual far out hid a gradient of 2e-4 from gtol.
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+@pytest.mark.parametrize("loss", ["soft_l1", "arctan"])
+def test_gtol_sees_the_weighted_jacobian(loss, linear_solver):
+    def fun(x):
+        return np.array([x[0] - 1, x[1] - 2, x[0] * x[1] - 1, 1e6 * (x[0] + x[1])])
+
+    def jac(x):
+        return np.array([[1, 0], [0, 1], [x[1], x[0]], [1e6, 1e6]])
+
+    fit = st.LeastSquares(np.array([0.4, 0.3]), loss=loss, linear_solver=linear_solver)
+    for _ in range(3):  # to the first Jacobian
+        fit.tell(fun(fit.x), jac)
+        if fit._solver.cosine:
+            break
+    at = fit.result()
+    norms = np.linalg.norm(at.jac, axis=0) * np.sqrt(2 * at.cost)
+    assert fit._solver.cosine == pytest.approx(np.abs(at.grad / norms).max(), rel=1e-9)

@@ -41,13 +41,13 @@ struct PackRows {
 };
 
 // Sums over `per` rows of a matrix each, a row of them for so many rows.
-enum class Term { element, square, weighted };
+enum class Term { element, square };
 template <class T>
 struct SumRows {
   const T* from;
   int64_t down, across, rows, columns, per;
   Term term;
-  const T* weight;    // a row's, where they are weighted
+  const T* weight;    // a row's; may be null
   bool columns_next;  // to each other in memory
   bool accumulate;
   T* to;
@@ -59,8 +59,8 @@ struct SumRows {
     const int64_t end = (c + 1) * per < rows ? (c + 1) * per : rows;
     T sum = accumulate ? to[c * columns + j] : T(0);
     for (int64_t i = c * per; i < end; ++i) {
-      const T v = from[i * down + j * across];
-      sum += term == Term::square ? v * v : term == Term::weighted ? v * weight[i] : v;
+      const T v = (weight ? weight[i] : T(1)) * from[i * down + j * across];
+      sum += term == Term::square ? v * v : v;
     }
     to[c * columns + j] = sum;
   }

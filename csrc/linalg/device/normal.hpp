@@ -56,7 +56,7 @@ void sum_rows(DeviceSpace<T>& space, const Rows<T>& rows, Term term, const T* we
 // thread a row, of which n are too few: rows as they lie are summed here.
 template <class T>
 void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool add, T* out) {
-  if (rows.row_major) return sum_rows(space, rows, Term::weighted, f, add, out);
+  if (rows.row_major) return sum_rows(space, rows, Term::element, f, add, out);
   space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
 }
 
@@ -80,7 +80,7 @@ class DeviceNormal {
   // Nothing is written: what comes first replaces what there was.
   void clear(Space&) {
     empty_ = true;
-    has_matrix_ = plain_ = foreseen = false;
+    has_matrix_ = plain_ = weighted_ = foreseen = false;
     last.step.clear();
   }
   // No more comes; zeros, if nothing has.
@@ -118,6 +118,12 @@ class DeviceNormal {
     column_norms2(space, rows, !empty_, small_.data() + n);
   }
   void take_norms2(Space&) { plain_ = true; }
+  // In the place of the diagonal that is the same.
+  void add_weighted_norms2(const Rows<T>& rows, Space& space) {
+    sum_rows(space, rows, Term::square, rows.jac_weight, !empty_, device_diagonal());
+    weighted_ = true;
+  }
+  void take_weighted_norms2(Space&) { weighted_ = true; }
 
   void set(const T* JtJ, const T* Jtf, Space& space) {
     space.copy(JtJ, n * n, H_);
@@ -141,6 +147,7 @@ class DeviceNormal {
   const T* answer() const { return host_.data() + 3 * n; }
   const T* g() const { return host_.data(); }
   const T* norms2() const { return host_.data() + (plain_ ? 2 : 1) * n; }
+  const T* weighted_norms2() const { return host_.data() + (plain_ || weighted_ ? 2 : 1) * n; }
   T diagonal(int64_t j) const { return host_[static_cast<size_t>(2 * n + j)]; }
 
   const T* device_gradient() const { return small_.data(); }
@@ -192,6 +199,7 @@ class DeviceNormal {
   bool empty_ = true;  // nothing was added
   bool has_matrix_ = false;
   bool plain_ = false;     // the norms are H's diagonal
+  bool weighted_ = false;  // those of the weighted columns are
   DeviceVector<T> H_;      // the lower triangle by rows
   DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer to λ = 0
   std::vector<T> host_;    // the same
