@@ -70,14 +70,16 @@ class NormalEquations {
 
   // The squared norms of the columns, before weights: from the rows, or from a diagonal that has
   // none.
-  void add_norms2(const Rows<T>& rows, HostSpace<T>&) { add_column_norms2(rows, norms2()); }
+  void add_norms2(const Rows<T>& rows, HostSpace<T>&) {
+    add_column_norms2<T>(rows, nullptr, norms2());
+  }
   void take_norms2(HostSpace<T>&) {
     for (int64_t j = 0; j < n; ++j) norms2()[j] = diagonal(j);
   }
 
   // Those of the weighted columns, where there are weights: likewise.
   void add_weighted_norms2(const Rows<T>& rows, HostSpace<T>&) {
-    linalg::add_weighted_norms2(rows, norms2() + n);
+    add_column_norms2(rows, rows.jac_weight, norms2() + n);
     weighted_ = true;
   }
   void take_weighted_norms2(HostSpace<T>&) {

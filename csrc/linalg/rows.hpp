@@ -84,33 +84,25 @@ void each_chunk_by_columns(const Rows<T>& rows, int64_t chunk, HostSpace<T>& spa
   }
 }
 
-// out[j] += the square of column j's norm, without weights.
+// out[j] += the square of column j's norm, with row i counted as weight[i] of itself.
 template <class T>
-void add_column_norms2(const Rows<T>& rows, T* out) {
+void add_column_norms2(const Rows<T>& rows, const T* weight, T* out) {
+  const auto square = [weight](T value, int64_t i) {
+    const T v = weight ? weight[i] * value : value;
+    return v * v;
+  };
   if (rows.row_major) {
     for (int64_t i = 0; i < rows.m; ++i) {
       const T* row = rows.at(i);
-      for (int64_t j = 0; j < rows.n; ++j) out[j] += row[j] * row[j];
+      for (int64_t j = 0; j < rows.n; ++j) out[j] += square(row[j], i);
     }
     return;
   }
   for (int64_t j = 0; j < rows.n; ++j) {
     const T* column = rows.data + j * rows.ld;
     T sum = 0;
-    for (int64_t i = 0; i < rows.m; ++i) sum += column[i] * column[i];
+    for (int64_t i = 0; i < rows.m; ++i) sum += square(column[i], i);
     out[j] += sum;
-  }
-}
-
-// The same of the weighted columns.
-template <class T>
-void add_weighted_norms2(const Rows<T>& rows, T* out) {
-  const int64_t across = rows.row_major ? 1 : rows.ld;
-  for (int64_t i = 0; i < rows.m; ++i) {
-    for (int64_t j = 0; j < rows.n; ++j) {
-      const T v = rows.jac_weight[i] * rows.at(i)[j * across];
-      out[j] += v * v;
-    }
   }
 }
 
