@@ -156,9 +156,10 @@ int threads_for([[maybe_unused]] int64_t bytes) {
 
 int threads_now(int64_t bytes) {
   const int n = threads_for(bytes);
+  if (n == 1) return 1;
   const double worth = static_cast<double>(bytes / bytes_per_thread());
   const double gain = worth * seconds_a_thread * (1 - 1.0 / n);
-  if (n == 1 || expected_wait() <= gain) return n;
+  if (expected_wait() <= gain) return n;
   patience = 0.7 * patience;  // so that another team is tried after some time
   return 1;
 }

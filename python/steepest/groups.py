@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
@@ -51,15 +52,20 @@ COMMON: dict[str, Check] = {
 }
 
 
+@functools.cache
+def _limits(dtype: Any) -> tuple[float, float, float]:
+    """The least number above 0, the largest below 1, and the largest."""
+    limits, one = np.finfo(dtype), dtype.type(1)
+    return float(limits.smallest_subnormal), float(one - limits.epsneg), float(limits.max)
+
+
 def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views: Any) -> None:
     """Refuses what the views' dtype cannot tell from a value that is not allowed.
 
     A decay rate that rounds to 1, whose 1 - β would be 0; an ε that rounds to 0; what overflows.
     """
     for dtype in {view.dtype for view in views}:
-        one, limits = dtype.type(1), np.finfo(dtype)
-        most, below_one = float(limits.max), float(np.nextafter(one, dtype.type(0)))
-        least = float(limits.smallest_subnormal)
+        least, below_one, most = _limits(dtype)
         for name, test in checks.items():
             given = values[name] if isinstance(values[name], tuple) else (values[name],)
             for value in given:
@@ -67,7 +73,7 @@ def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views
                     continue
                 if value > most:
                     trouble = f"is infinite in {dtype.name}", f"at most {most!r}"
-                elif test in (decay_rate, decay_rates) and dtype.type(value) == one:
+                elif test in (decay_rate, decay_rates) and dtype.type(value) == 1:
                     trouble = f"rounds to 1 in {dtype.name}", f"at most {below_one!r}"
                 elif name == "eps" and 0 < value and dtype.type(value) == 0:
                     trouble = f"rounds to 0 in {dtype.name}", f"0, or at least {least!r}"
