@@ -38,7 +38,7 @@ Stationarity measure(const BoxModel<Backend>& box, const std::vector<T>& x, cons
 // |D⁻¹g| over the variables that do not rest on a bound.
 template <class Backend, class T>
 double scaled_gradient(const BoxModel<Backend>& box, const std::vector<T>& x, const T* g,
-                       const std::vector<T>& D) {
+                       const T* D) {
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     if (box.rests(x[i], g[i], static_cast<int64_t>(i))) continue;

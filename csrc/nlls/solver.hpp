@@ -31,6 +31,7 @@
 #include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
+#include "nlls/scaling.hpp"
 #include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
 #include "nlls/underflow.hpp"
@@ -53,10 +54,9 @@ class Solver {
         finder_(options.damping, x0.size()),
         x_(x0),
         trial_(std::move(x0)),
-        D_(x_.size(), T(1)),
-        column_scale_(x_.size()),
+        scaling_(options.method, options.x_scale, x_.size()),
         product_(x_.size()) {
-    take_scale(options.x_scale);
+    finder_.set_unit(std::ldexp(1.0, 2 * scaling_.exponent()));
   }
 
   Phase phase() const { return phase_; }
@@ -164,7 +164,7 @@ class Solver {
   bool refused() const { return refused_; }  // the last Jacobian: its point was given up
   double cosine() const { return stationarity_.cosine; }
   double optimality() const { return stationarity_.optimality; }
-  double lambda() const { return std::ldexp(finder_.lambda(), -2 * exponent_); }
+  double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
   double step_norm() const { return judged_.length; }
   double actual() const { return judged_.actual; }
   bool by_qr() const { return backend_.by_qr(); }
@@ -176,16 +176,6 @@ class Solver {
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
-
-  // D = 2^-exponent / x_scale, so that neither D² nor 1/D² leaves the range: only ratios count, and
-  // λ counts in units of 4^exponent.
-  void take_scale(const std::vector<T>& x_scale) {
-    if (x_scale.empty()) return;
-    const auto [least, most] = std::minmax_element(x_scale.begin(), x_scale.end());
-    exponent_ = -(std::ilogb(*least) + std::ilogb(*most)) / 2;
-    for (size_t j = 0; j < D_.size(); ++j) D_[j] = 1 / std::ldexp(x_scale[j], exponent_);
-    finder_.set_unit(std::ldexp(1.0, 2 * exponent_));
-  }
 
   // No step will follow from the point whose Jacobian is told now.
   bool last_point() const { return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev; }
@@ -260,7 +250,7 @@ class Solver {
       return try_step();
     }
     if (in_noise_ && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
-      radius_.start(norm(x_, D_.data()));
+      radius_.start(norm(x_, scaling_.D()));
     } else {
       radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
     }
@@ -305,8 +295,8 @@ class Solver {
     const bool undamped_next = !last_point() && (gauss_newton() || have_point_);
     const bool finite = backend_.finite(undamped_next);
     if (have_point_ && in_noise_ && finite &&
-        !(scaled_gradient(box_, trial_, backend_.pending_gradient(), D_) <
-          0.9 * scaled_gradient(box_, x_, backend_.gradient(), D_))) {
+        !(scaled_gradient(box_, trial_, backend_.pending_gradient(), scaling_.D()) <
+          0.9 * scaled_gradient(box_, x_, backend_.gradient(), scaling_.D()))) {
       return false;
     }
     refused_ = false;
@@ -321,7 +311,7 @@ class Solver {
     accept_residuals();
     if (have_point_ && !again_) {
       ++nit_;
-      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, D_.data()),
+      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, scaling_.D()),
                        !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_;
@@ -329,28 +319,17 @@ class Solver {
     error_ = told_error_;
     again_ = false;
     scale();
-    if (!have_point_) radius_.start(norm(x_, D_.data()));
+    if (!have_point_) radius_.start(norm(x_, scaling_.D()));
     have_point_ = true;
     trials_ = finite_trials_ = 0;
     return true;
   }
 
   void scale() {
-    double largest = 0;
-    for (int64_t j = 0; j < n_; ++j) {
-      const size_t i = static_cast<size_t>(j);
-      const T norm = std::sqrt(backend_.norms2()[j]);
-      column_scale_[i] = std::max(column_scale_[i], norm);
-      if (by_columns()) D_[i] = column_scale_[i] > 0 ? column_scale_[i] : T(1);
-      largest = std::max(largest, static_cast<double>(norm / D_[i]));
-    }
+    const double largest = scaling_.take_columns(backend_.norms2());
     if (!have_point_ && options_.method == Method::levenberg && largest > 0) {
       finder_.set_unit(largest * largest);
     }
-  }
-
-  bool by_columns() const {
-    return options_.method == Method::marquardt && options_.x_scale.empty();
   }
 
   // Stops, or the next point.
@@ -374,8 +353,8 @@ class Solver {
   Phase propose() {
     shrink_ = 1;
     if (!gauss_newton()) {
-      finder_.damped(backend_, box_, x_.data(), D_.data(), radius_.value());
-    } else if (!finder_.undamped(backend_, box_, x_.data(), D_.data())) {
+      finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value());
+    } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     measure_step();
@@ -411,7 +390,7 @@ class Solver {
     ++nfev_;
     if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(), residuals_.trial(),
                            product_.data())) {
-      finder_.accelerate(backend_, box_, D_.data(), product_.data());
+      finder_.accelerate(backend_, box_, scaling_.D(), product_.data());
     }
     return try_step();
   }
@@ -427,11 +406,9 @@ class Solver {
                                : box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
       moved = moved || trial_[i] != x_[i];
     }
-    const std::vector<T>& unit = options_.x_scale.empty() ? column_scale_ : D_;
-    const double in_units = std::ldexp(1.0, exponent_);
-    judged_.length = in_units * shrink_ * norm(step, unit.data());
-    judged_.x_norm = in_units * norm(x_, unit.data());
-    judged_.unit_norm = in_units * norm(unit);
+    judged_.length = shrink_ * scaling_.length(step);
+    judged_.x_norm = scaling_.length(x_);
+    judged_.unit_norm = scaling_.unit_norm();
     judged_.plain_length = shrink_ * norm(step);
     judged_.plain_x_norm = norm(x_);
     judged_.cost = cost_;
@@ -460,8 +437,9 @@ class Solver {
   StoppingRule stopping_;
   StepFinder<Backend> finder_;
   Radius radius_;
-  std::vector<T> x_, trial_, D_, column_scale_, product_;
-  int exponent_ = 0;  // of D's unit
+  std::vector<T> x_, trial_;
+  Scaling<T> scaling_;
+  std::vector<T> product_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
   Stationarity stationarity_{};
