@@ -62,6 +62,11 @@ def test_ema_and_iterates_have_the_structure_of_the_parameters():
         _ = st.SGD(np.ones(1), lr=0.1).ema
 
 
+def test_the_iterate_of_a_0d_array_is_an_array():
+    theta = st.Nesterov(np.array(1.0), lr=0.1).iterates()
+    assert isinstance(theta, np.ndarray) and theta.shape == ()
+
+
 def test_one_array_and_a_tuple_of_arrays():
     p = np.ones(2)
     st.SGD(p, lr=1.0).step(np.ones(2))

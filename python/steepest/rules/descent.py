@@ -211,7 +211,9 @@ class Nesterov(Momentum):
             ):
                 lr, momentum = self._plan.given_of_last_step(group)
                 scale = momentum if self._groups[group]["lr_in_velocity"] else -lr * momentum
-                found.append(theta - theta.dtype.type(scale) * state["velocity"])
+                iterate = theta.copy(order="K")
+                iterate -= theta.dtype.type(scale) * state["velocity"]  # 0-d too stays an array
+                found.append(iterate)
             return self._structured(iter(found))
 
 
