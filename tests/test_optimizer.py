@@ -148,6 +148,22 @@ def test_an_added_group_starts_at_its_own_first_step(rule):
     assert bits(opt.ema[0][0]) == bits(alone.ema) and bits(opt.ema[1]) == bits(alone_b.ema)
 
 
+def test_adding_a_group_names_no_array_but_the_first_and_its_own(monkeypatch):
+    opt, named, written = st.Adam([np.ones(1) for _ in range(1000)]), [], st.tree.written
+    monkeypatch.setattr(st.tree, "written", lambda *path: named.append(path) or written(*path))
+    opt.add_param_group({"params": np.ones(1)})
+    assert len(named) <= 2
+
+
+def test_a_setting_checks_no_other(monkeypatch):
+    opt = st.Adam([{"params": np.ones(1)}, {"params": np.ones(1)}])
+    monkeypatch.setitem(st.Adam.checks, "betas", None)
+    opt.lr = 0.5
+    opt.param_groups[1]["eps"] = 0.25
+    opt.step([np.ones(1), np.ones(1)])
+    assert opt.lr == 0.5 and [group["eps"] for group in opt.param_groups] == [1e-8, 0.25]
+
+
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
 )

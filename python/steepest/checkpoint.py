@@ -132,7 +132,7 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         if new["lr"] is None:
             new["lr"] = values["lr"]
         last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
-        checked.append((mine._checked(new), last))
+        checked.append((mine.checked(new), last))
     return checked
 
 
@@ -150,7 +150,7 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
             opt._plan.set_group(k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
         opt._plan.remember()
         for group, (values, _) in zip(opt._groups, groups, strict=True):
-            group.change(values)
+            group.apply(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
                 opt._backend.assign(array, entry[name])

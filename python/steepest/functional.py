@@ -76,7 +76,7 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
         t = check.integer("step", step, at_least=1, at_most=2**53)
         start = _start(name, rule, t, mu_product)
         theta = arrays.as_parameter("p", p)
-        check_rounding(cls.checks, values, [theta])
+        check_rounding(cls.checks, values, [theta.dtype])
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
         backend = devices.backend_of([theta], ["p"])

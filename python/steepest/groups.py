@@ -59,16 +59,16 @@ def _limits(dtype: Any) -> tuple[float, float, float]:
     return float(limits.smallest_subnormal), float(one - limits.epsneg), float(limits.max)
 
 
-def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], views: Any) -> None:
-    """Refuses what the views' dtype cannot tell from a value that is not allowed.
+def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtypes: Any) -> None:
+    """Refuses what a dtype cannot tell from a value that is not allowed.
 
     A decay rate that rounds to 1, whose 1 - β would be 0; an ε that rounds to 0; what overflows.
     """
-    for dtype in {view.dtype for view in views}:
+    for dtype in dtypes:
         least, below_one, most = _limits(dtype)
-        for name, test in checks.items():
-            given = values[name] if isinstance(values[name], tuple) else (values[name],)
-            for value in given:
+        for name, given in values.items():
+            test = checks[name]
+            for value in given if isinstance(given, tuple) else (given,):
                 if not isinstance(value, float):  # a flag, None, or a callable
                     continue
                 if value > most:
@@ -114,7 +114,7 @@ class ParamGroup(MutableMapping[str, Any]):
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
-        self._checked, self._changed = checked, changed
+        self._check, self._changed = checked, changed
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
@@ -127,12 +127,20 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def change(self, new: dict[str, Any]) -> None:
         """Set several hyperparameters, all or none."""
+        self.apply(self.checked(new))
+
+    def checked(self, new: dict[str, Any]) -> dict[str, Any]:
+        """Hyperparameters that may be set, each in its own type."""
         for name in new:
             if name in _FIXED:
                 raise ValueError(f"{name}: the arrays of a group stay as they are")
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
-        values = self._checked({**self._values, **new})
+        return self._check(new)
+
+    def apply(self, checked: dict[str, Any]) -> None:
+        """Set what ``checked`` has returned."""
+        values = {**self._values, **checked}
         self._changed(values)
         self._values = values
 

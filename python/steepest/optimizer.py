@@ -107,7 +107,7 @@ class Optimizer(Parameters):
             raise FloatingPointError(
                 f"{name}: not finite (NaN or infinity in it); no step was taken"
             )
-        param = tree.written(self._root(self._paths[i][0]), self._paths[i][1])
+        param = self._written(i)
         raise ValueError(
             {
                 "frozen": f"{param}: read-only since the optimizer was made; no step was taken",
@@ -216,7 +216,7 @@ class Optimizer(Parameters):
             self._refuse(*trouble)
 
     def _callable_rates(self) -> list[tuple[int, Any]]:
-        return [(i, self._groups[i]["lr"]) for i in self._callables]
+        return [(i, self._groups[i]["lr"]) for i in list(self._callables)]
 
     def _step_by_schedule(self, *arguments: Any) -> None:
         """A step by what each callable lr gives after the calls so far.

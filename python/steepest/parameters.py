@@ -83,7 +83,7 @@ class Parameters:
         self._tensors: list[tuple[str, int, Any, int]] = []
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
-        self._callables: list[int] = []  # groups whose lr is asked at each step
+        self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
         self._bound = False
         # Validated as a group's own would be, even where every group overrides them.
         self._defaults = self._check({**defaults})
@@ -108,13 +108,12 @@ class Parameters:
     def _add(self, groups: Any, roots: list[str]) -> None:
         """Checks everything, makes the state, and only then adds it."""
         news = [self._read(group, root) for group, root in zip(groups, roots, strict=True)]
-        kept = [tree.written(self._root(i), path) for i, path in self._paths]
-        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
-        means = [f"the running mean of {name}" for name in kept[: len(emas)]]
         names = [name for new in news for name in new.names]
         views = [view for new in news for view in new.views]
-        backend = devices.backend_of([*self._views, *views], kept + names)
-        check_apart(backend, self._views + emas + views, kept + means + names)
+        here = self._views[:1]  # and all others with it
+        first = [self._written(i) for i in range(len(here))]
+        backend = devices.backend_of(here + views, first + names)
+        self._check_apart(backend, views, names)
         if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
             raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
         made = [self._new_state(new) for new in news]
@@ -150,7 +149,7 @@ class Parameters:
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
         names = [tree.written(root, path) for path in paths]
         views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
-        check_rounding(self.checks, values, views)
+        check_rounding(self.checks, values, {view.dtype for view in views})
         params = tree.rebuild(group["params"], iter(given).__next__)
         return NewGroup(values, params, names, paths, given, views)
 
@@ -167,12 +166,27 @@ class Parameters:
         return made
 
     def _lack_ema(self) -> set[bool]:
-        """Whether groups lack running means."""
-        return {group["ema_decay"] is None for group in self._groups}
+        """Whether the groups lack running means: all or none do."""
+        return {group["ema_decay"] is None for group in self._groups[:1]}
+
+    def _check_apart(self, backend: Any, views: list[Any], names: list[str]) -> None:
+        """Refuses new arrays that share memory, with each other or with what there is."""
+        emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
+        pair = backend.find_overlap(self._views + emas + views)
+        if pair is not None:
+            kept = [self._written(i) for i in range(len(self._views))]
+            means = [f"the running mean of {name}" for name in kept[: len(emas)]]
+            first, second = ([*kept, *means, *names][i] for i in sorted(pair))
+            raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
 
     def _root(self, group: int, of: str = "params") -> str:
         key = '["params"]' if of == "params" else ""
         return f"{of}[{group}]{key}" if self._grouped else of
+
+    def _written(self, i: int) -> str:
+        """An array as errors show it."""
+        group, path = self._paths[i]
+        return tree.written(self._root(group), path)
 
     def _append(self, group: NewGroup, made: list[tuple[dict[str, Any], Any]]) -> None:
         values, views = group.values, group.views
@@ -181,21 +195,28 @@ class Parameters:
         # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
         # Python looks for cycles.
         cls, plan, callables = type(self), self._plan, self._callables
+        dtypes, fixed = {view.dtype for view in views}, (*cls.structural, "ema_decay")
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
             new = cls._check(new)
-            check_rounding(cls.checks, new, views)
-            ema = (new["ema_decay"] is None) != (values["ema_decay"] is None)
-            fill = any(cls.fill(new, s) != cls.fill(values, s) for s in RULES[rule][2])
-            if cls.variant(new) != rule or ema or fill:
-                fixed = ", ".join((*cls.structural, "ema_decay"))
-                raise ValueError(f"{fixed}: decided at construction, as state arrays depend on it")
+            check_rounding(cls.checks, new, dtypes)
+            if not any(name in new for name in fixed):
+                return new
+            whole = {**values, **new}
+            ema = (whole["ema_decay"] is None) != (values["ema_decay"] is None)
+            fill = any(cls.fill(whole, s) != cls.fill(values, s) for s in RULES[rule][2])
+            if cls.variant(whole) != rule or ema or fill:
+                names = ", ".join(fixed)
+                raise ValueError(f"{names}: decided at construction, as state arrays depend on it")
             return new
 
         def changed(new: dict[str, Any]) -> None:
             with plan:
                 plan.set_group(i, *group_arguments(rule, new))
-                callables[:] = [k for k in callables if k != i] + [i] * callable(new["lr"])
+                if callable(new["lr"]):
+                    callables[i] = None
+                else:
+                    callables.pop(i, None)
 
         names = [tree.joined(path) for path in group.paths]
         self._groups.append(ParamGroup(values, group.params, names, checked, changed))
@@ -213,20 +234,12 @@ class Parameters:
             self._emas.append(ema)
             self._paths.append((i, path))
         if callable(values["lr"]):
-            self._callables.append(i)
+            self._callables[i] = None
 
     @property
     def param_groups(self) -> tuple[ParamGroup, ...]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
         return tuple(self._groups)
-
-
-def check_apart(backend: Any, views: list[Any], names: list[str]) -> None:
-    """Refuses arrays that share memory."""
-    pair = backend.find_overlap(views)
-    if pair is not None:
-        first, second = (names[i] for i in sorted(pair))
-        raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
 
 
 def _shared(name: str) -> Any:
@@ -241,10 +254,9 @@ def _shared(name: str) -> Any:
         return values[0]
 
     def put(self: Parameters, value: Any) -> None:
-        for group in self.param_groups:  # all are checked before one is changed
-            group._checked({**group.hyperparameters(), name: value})
-        for group in self.param_groups:
-            group[name] = value
+        checked = [group.checked({name: value}) for group in self.param_groups]  # all before any
+        for group, new in zip(self.param_groups, checked, strict=True):
+            group.apply(new)
         self._defaults[name] = self.checks[name](name, value)
 
     return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")
