@@ -136,7 +136,8 @@ def test_loading_into_arrays_of_another_layout():
 def test_file_has_no_pickle_and_any_name(tmp_path):
     opt = st.NAdam([np.ones(3), np.ones(())])
     opt.step([np.ones(3), np.ones(())])
-    for path in (tmp_path / "run", str(tmp_path / "run.ckpt"), os.fsencode(tmp_path / "b.npz")):
+    longest = tmp_path / ("n" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    for path in (longest, str(tmp_path / "run.ckpt"), os.fsencode(tmp_path / "b.npz")):
         opt.save(path)
         assert os.path.exists(path)
         fresh = st.NAdam([np.ones(3), np.ones(())])
@@ -306,10 +307,9 @@ def test_saving_through_a_link_and_over_a_pipe(tmp_path):
 
 def test_file_of_another_rule_or_shape(tmp_path):
     st.Adam(np.ones(3)).save(tmp_path / "adam.npz")
-    with pytest.raises(ValueError, match=r"\['exp_avg', 'exp_avg_sq'\] not known"):
-        st.SGD(np.ones(3), lr=0.1).load(tmp_path / "adam.npz")
-    with pytest.raises(ValueError, match=r"rule 'adam' differs from the present 'adamw'"):
-        st.AdamW(np.ones(3)).load(tmp_path / "adam.npz")
+    for cls, rule in ((st.SGD, "sgd"), (st.AdamW, "adamw"), (st.RAdam, "radam")):
+        with pytest.raises(ValueError, match=f"rule 'adam' differs from the present '{rule}'"):
+            cls(np.ones(3), lr=0.1).load(tmp_path / "adam.npz")
     with pytest.raises(ValueError, match=r"shape \(3,\) differs from the present \(4,\)"):
         st.Adam(np.ones(4)).load(tmp_path / "adam.npz")
 

@@ -118,10 +118,12 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
-        _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
-        if not isinstance(group["rule"], str) or group["rule"] != rule:
-            given = check.shown(group["rule"])
+        # First, as another rule has other keys; that there is one is checked with them.
+        of = group.get("rule", rule) if isinstance(group, Mapping) else rule
+        if not isinstance(of, str) or of != rule:
+            given = check.shown(of)
             raise ValueError(f"{where}[{i}]: rule {given} differs from the present {rule!r}")
+        _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
         names = mine["param_names"]
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
             if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
@@ -144,8 +146,8 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
             check.integer(f"state_dict[{key!r}]", given[key], at_least=0, at_most=MOST_STEPS)
             for key in ("step_count", "skipped")
         )
-        state = _checked_state(opt, given["state"], count)
         groups = _checked_groups(opt, given["param_groups"])
+        state = _checked_state(opt, given["state"], count)
         for k, (_, last) in enumerate(groups):
             opt._plan.set_group(k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
         opt._plan.remember()
@@ -171,7 +173,8 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     target = os.path.realpath(_file(path))  # a link goes on leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
-    beside = f"{target}.{os.getpid()}.{threading.get_ident()}.part"
+    # Not after the file's own name, which may be as long as a name can be.
+    beside = f"{os.path.dirname(target)}/.{os.getpid()}.{threading.get_ident()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:
             whole = state_dict(opt, copy=False)
