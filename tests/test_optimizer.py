@@ -273,6 +273,18 @@ def test_bound_buffers_are_kept_alive():
     assert (p == -1).all() and len(rubbish) == 50
 
 
+def test_adding_a_group_lets_go_of_bound_buffers():
+    class Array(np.ndarray):  # unlike its parent it can be referred to weakly
+        pass
+
+    opt, g = st.SGD(np.zeros(2), lr=1.0), np.ones(2).view(Array).copy()
+    opt.bind_grads(g)
+    buffer = weakref.ref(g)
+    del g
+    opt.add_param_group({"params": np.zeros(2)})
+    assert buffer() is None
+
+
 def test_none_leaves_a_tensor_alone_and_averages_it():
     a, b = np.ones(3), np.ones(3)
     opt = st.Adam([a, b], lr=0.5, ema_decay=0.5, weight_decay=0.1)

@@ -102,6 +102,8 @@ class Parameters:
         with self._lock:
             self._add([group], [f'params[{len(self._groups)}]["params"]'])
             self._grouped = True
+            if self._bound:
+                self._plan.bind((None,) * len(self._views))
             self._bound = False
             self._watch_bound(())
 
