@@ -18,7 +18,7 @@ def is_branch(node: Any) -> bool:
 
 
 def _children(node: Any) -> Iterator[tuple[Any, Any]]:
-    return iter(node.items()) if isinstance(node, Mapping) else enumerate(node)
+    return iter(node.items()) if isinstance(node, (dict, Mapping)) else enumerate(node)
 
 
 def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
@@ -38,33 +38,39 @@ def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from flatten(child, (*path, key))
 
 
-def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> Iterator[Any]:
-    """The leaves of ``node``, which must have the structure of ``like``.
+def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
+    """The leaves of ``node``, which must have the structure of ``like``, made by ``rebuild``.
 
     Raises
     ------
     TypeError, ValueError
         Naming the first place where the structures part.
     """
-    if not is_branch(like):
-        yield node
-        return
-    keys = [key for key, _ in _children(like)]
-    where = written(root, path)
-    if isinstance(like, Mapping):
-        if not isinstance(node, Mapping):
-            raise TypeError(f"{where}: a {_kind(node)} where a dict with keys {keys} is due")
-        missing, extra = [k for k in keys if k not in node], [k for k in node if k not in like]
+    # A step has no time to ask whether an array is a Mapping, nor for paths that no error shows.
+    if not isinstance(like, (dict, list, tuple)):
+        return [node]
+    if isinstance(like, dict):
+        if not isinstance(node, (dict, Mapping)):
+            keys = f"a dict with keys {list(like)}"
+            raise TypeError(f"{written(root, path)}: a {_kind(node)} where {keys} is due")
+        missing, extra = [k for k in like if k not in node], [k for k in node if k not in like]
         if missing or extra:
             parts = [f"keys {missing} are missing"] * bool(missing)
             parts += [f"keys {extra} are not in the parameters"] * bool(extra)
-            raise ValueError(f"{where}: {' and '.join(parts)}")
+            raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
     elif not isinstance(node, (list, tuple)):
-        raise TypeError(f"{where}: a {_kind(node)} where a list of {len(keys)} is due")
-    elif len(node) != len(keys):
-        raise ValueError(f"{where}: {len(node)} entries where the parameters have {len(keys)}")
-    for key in keys:
-        yield from flatten_like(like[key], node[key], root, (*path, key))
+        kind = _kind(node)
+        raise TypeError(f"{written(root, path)}: a {kind} where a list of {len(like)} is due")
+    elif len(node) != len(like):
+        n = f"{len(node)} entries where the parameters have {len(like)}"
+        raise ValueError(f"{written(root, path)}: {n}")
+    leaves = []
+    for key, child in _children(like):
+        if isinstance(child, (dict, list, tuple)):
+            leaves += flatten_like(child, node[key], root, (*path, key))
+        else:
+            leaves.append(node[key])
+    return leaves
 
 
 def _kind(node: Any) -> str:
