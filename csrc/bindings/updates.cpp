@@ -59,13 +59,18 @@ struct Layout {
   bool fits(PyObject* array) const {
     if (!is_array(array)) return false;
     const auto* p = proxy(array);
-    if (p->descr != descr || p->nd != nd || !(p->flags & aligned)) return false;
+    if (p->nd != nd || !(p->flags & aligned) || !same_dtype(p->descr)) return false;
     for (size_t i = 0; i < dims.size(); ++i)
       if (p->dimensions[i] != dims[i]) return false;
     if (flags & p->flags & c_contiguous) return true;
     for (size_t i = 0; i < dims.size(); ++i)
       if (p->strides[i] != strides[i]) return false;
     return true;
+  }
+
+  // Arrays that were pickled have a dtype object of their own.
+  bool same_dtype(PyObject* other) const {
+    return other == descr || py::detail::npy_api::get().PyArray_EquivTypes_(other, descr);
   }
 
   void* lowest(PyObject* array) const { return proxy(array)->data + offset; }

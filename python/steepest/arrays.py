@@ -167,15 +167,15 @@ def as_gradient(path: str, value: Any, param: Array) -> Array:
             f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
             f"pass {fix}"
         )
-    if array.strides == param.strides and array.dtype is param.dtype:
+    if array.strides == param.strides:
         return array
-    # Strides of axes of length 1 and the dtype object may differ; the engine compares both.
+    # Strides of axes of length 1 may differ; the engine compares all.
     if not isinstance(array, np.ndarray):
         import cupy
 
         return cupy.lib.stride_tricks.as_strided(array, param.shape, param.strides)
     return np.lib.stride_tricks.as_strided(
-        array.view(param.dtype), param.shape, param.strides, writeable=array.flags.writeable
+        array, param.shape, param.strides, writeable=array.flags.writeable
     )
 
 
