@@ -314,6 +314,23 @@ def test_file_of_another_rule_or_shape(tmp_path):
         st.Adam(np.ones(4)).load(tmp_path / "adam.npz")
 
 
+def test_a_save_within_a_save(tmp_path, monkeypatch):
+    """As by the handler of a signal that comes while a file is written."""
+    opt, path, savez = st.Adam(np.ones(3)), tmp_path / "run.npz", np.savez
+
+    def interrupted(file, **arrays):
+        monkeypatch.setattr(np, "savez", savez)
+        file.write(b"half")
+        file.seek(0)
+        opt.save(path)
+        savez(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", interrupted)
+    opt.save(path)
+    opt.load(path)
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
 # --- pickle and copies ---
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -173,8 +172,9 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     target = os.path.realpath(_file(path))  # a link goes on leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
-    # Not after the file's own name, which may be as long as a name can be.
-    beside = f"{os.path.dirname(target)}/.{os.getpid()}.{threading.get_ident()}.part"
+    # Not after the target, whose name may be as long as a name can be; nor after this process or
+    # thread: a signal's handler may save too, and other machines in the same folder.
+    beside = f"{os.path.dirname(target)}/.{os.urandom(8).hex()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:
             whole = state_dict(opt, copy=False)
