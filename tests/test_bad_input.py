@@ -371,6 +371,23 @@ def test_structure_mismatch(setup, change, error, message):
     unchanged()
 
 
+def test_messages_stay_short_where_there_are_thousands_of_arrays():
+    arrays = {f"w{i}": np.ones(1) for i in range(3000)}
+    opt, fewer = st.SGD(arrays, lr=1.0), st.SGD({"w0": np.ones(1)}, lr=1.0)
+    renamed = st.SGD({"w0": np.ones(1), **{i: np.ones(1) for i in range(2999)}}, lr=1.0)
+    calls = [
+        (lambda: opt.step({}), "grads: keys ['w0', 'w1', "),
+        (lambda: opt.step([]), "grads: a list where a dict with keys ['w0', "),
+        (lambda: fewer.step(arrays), "grads: keys ['w1', 'w2', "),
+        (lambda: opt.load_state_dict(fewer.state_dict()), f"{G}[0]: params from 1 on: [] differ"),
+        (lambda: opt.load_state_dict(renamed.state_dict()), f"{G}[0]: param_names from 1 on: ['0"),
+    ]
+    for call, message in calls:
+        with pytest.raises((TypeError, ValueError), match=f"^{re.escape(message)}") as caught:
+            call()
+        assert len(str(caught.value)) < 700
+
+
 def test_lists_in_and_out_of_step():
     params = [[np.ones(2)], [np.ones(3)]]
     opt = st.SGD(params, lr=1.0)
@@ -874,7 +891,11 @@ BAD_STATES = [
         f"{G}[0]: param_names ['a', 'b', 'c'] differ from the present ['layer1/0', 'layer1/1'",
     ),
     (put(["param_groups", 0, "param_names"], 3), ValueError, f"{G}[0]: param_names 3 differ"),
-    (put(["param_groups", 0, "params"], [0, 2, 1]), ValueError, f"{G}[0]: params [0, 2, 1] differ"),
+    (
+        put(["param_groups", 0, "params"], [0, 2, 1]),
+        ValueError,
+        f"{G}[0]: params from 1 on: [2, 1] differ from the present [1, 2]",
+    ),
 ]
 
 

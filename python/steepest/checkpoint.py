@@ -57,7 +57,8 @@ def _entry(where: str, mapping: Any, keys: list[str]) -> None:
         raise TypeError(f"{where}: a {type(mapping).__name__} where a dict with {keys} is due")
     missing, extra = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or extra:
-        parts = [f"{missing} missing"] * bool(missing) + [f"{extra} not known"] * bool(extra)
+        parts = [f"{missing} missing"] * bool(missing)
+        parts += [f"{check.shown(extra)} not known"] * bool(extra)
         raise ValueError(f"{where}: {', '.join(parts)}; due are {keys}")
 
 
@@ -76,7 +77,8 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     if not isinstance(state, Mapping):
         raise TypeError(f"{where}: a {type(state).__name__} where a dict is due")
     if set(state) != set(range(len(opt._views))):
-        raise ValueError(f"{where}: entries {list(state)}; due are 0 to {len(opt._views) - 1}")
+        entries = check.shown(list(state))
+        raise ValueError(f"{where}: entries {entries}; due are 0 to {len(opt._views) - 1}")
     checked = []
     for i in range(len(opt._views)):
         mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
@@ -110,6 +112,17 @@ def _checked_last(where: str, rule: str, last: Any) -> list[float]:
     return [check.number(f"{where}[{name!r}]", last[name], at_least=0) for name in names]
 
 
+def _parting(given: Any, due: list[Any]) -> str:
+    """What differs, from the first place on: of thousands only some are shown."""
+    k = 0
+    if isinstance(given, (list, tuple)):
+        same = [a == b for a, b in zip(given, due, strict=False)]
+        k = same.index(False) if False in same else len(same)
+        given, due = given[k:], due[k:]
+    at = f"from {k} on: " if k else ""
+    return f"{at}{check.shown(given)} differ from the present {check.shown(due)}"
+
+
 def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], list[float]]]:
     where = "state_dict['param_groups']"
     if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
@@ -125,9 +138,9 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
         names = mine["param_names"]
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
-            if not isinstance(group[key], (list, tuple)) or list(group[key]) != due:
-                given = check.shown(group[key])
-                raise ValueError(f"{where}[{i}]: {key} {given} differ from the present {due!r}")
+            have = group[key]
+            if not isinstance(have, (list, tuple)) or list(have) != due:
+                raise ValueError(f"{where}[{i}]: {key} {_parting(have, due)}")
         first += len(names)
         new = {name: group[name] for name in values}
         if new["lr"] is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from steepest import arrays, devices, forks, tree
+from steepest import arrays, check, devices, forks, tree
 from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding
 from steepest.rule_list import RULES, group_arguments
 
@@ -251,7 +251,7 @@ def _shared(name: str) -> Any:
         values = [group[name] for group in self.param_groups]
         if any(value is not values[0] and value != values[0] for value in values):
             raise AttributeError(
-                f"{name}: groups differ ({values}); read param_groups[i][{name!r}]"
+                f"{name}: groups differ ({check.shown(values)}); read param_groups[i][{name!r}]"
             )
         return values[0]
 

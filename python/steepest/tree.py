@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from steepest.check import shown
+
 __all__ = ["flatten", "flatten_like", "is_branch", "rebuild"]
 
 Path = tuple[Any, ...]
@@ -51,12 +53,12 @@ def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
         return [node]
     if isinstance(like, dict):
         if not isinstance(node, (dict, Mapping)):
-            keys = f"a dict with keys {list(like)}"
+            keys = f"a dict with keys {shown(list(like))}"
             raise TypeError(f"{written(root, path)}: a {_kind(node)} where {keys} is due")
         missing, extra = [k for k in like if k not in node], [k for k in node if k not in like]
         if missing or extra:
-            parts = [f"keys {missing} are missing"] * bool(missing)
-            parts += [f"keys {extra} are not in the parameters"] * bool(extra)
+            parts = [f"keys {shown(missing)} are missing"] * bool(missing)
+            parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
             raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
     elif not isinstance(node, (list, tuple)):
         kind = _kind(node)
