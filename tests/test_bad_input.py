@@ -771,6 +771,33 @@ def test_bad_options_of_a_step(setup, options, error, message):
     unchanged()
 
 
+@pytest.mark.parametrize("dtype, most", [(F4, 8.507059e37), (np.float64, 4.494e307)])
+def test_grad_scale_whose_reciprocal_the_dtype_cannot_hold(dtype, most):
+    """Zero divided by it was NaN, or whatever it divided 0."""
+    p = np.zeros(3, dtype)
+    opt = st.SGD([np.zeros(1), p], lr=1.0)
+    for scale in (1.01 * most, 0.99 / most):
+        with says(ValueError, f"grad_scale: {scale!r} is not allowed; allowed is a number, finite"):
+            opt.step([None, np.ones(3, dtype)], grad_scale=scale)
+    assert not p.any() and opt.step_count == 0
+    opt.step([None, np.full(3, most / 4, dtype)], grad_scale=0.99 * most)
+    np.testing.assert_allclose(p, -0.25 / 0.99, rtol=1e-6)
+    opt.step([None, np.full(3, 1 / most, dtype)], grad_scale=1.01 / most)
+    np.testing.assert_allclose(p, -0.25 / 0.99 - 1 / 1.01, rtol=1e-6)
+
+
+def test_schedule_whose_rate_the_dtype_cannot_hold():
+    p = np.ones(3, F4)
+    opt = st.SGD([{"params": np.ones(2)}, {"params": p}], lr=lambda step: 1e39)
+    with says(
+        ValueError,
+        "lr(0): 1e+39 is not allowed; allowed is a number, finite, at least 0, at most 3.40282e+38",
+    ):
+        opt.step([np.ones(2), np.zeros(3, F4)])
+    assert (p == 1).all() and opt.step_count == 0
+    st.SGD(np.ones(3), lr=lambda step: 1e39).step(np.ones(3))
+
+
 def test_step_before_bind(setup):
     opt, params, unchanged = setup
     with says(TypeError, "grads: None, and none are bound; pass them or call bind_grads"):

@@ -304,6 +304,22 @@ def test_unpickled_arrays_are_taken_as_they_are(of, monkeypatch):
     assert all((p == -1).all() for p in given["params"])
 
 
+@pytest.mark.parametrize("kind", [np.ndarray, np.memmap])
+def test_bound_buffers_cannot_be_resized(kind):
+    """A step would read memory that is no longer theirs."""
+    p, owned = np.zeros(1000), np.ones(1000).view(kind).copy()
+    opt = st.SGD(p, lr=1.0)
+    opt.bind_grads(owned)
+    for n in (1, 10**6):
+        with pytest.raises(ValueError, match="cannot resize"):
+            owned.resize(n, refcheck=False)
+    opt.step()
+    assert (p == -1).all()
+    opt.bind_grads(np.ones(1000))
+    owned.resize(1, refcheck=False)  # let go
+    copy.deepcopy(opt)
+
+
 def test_none_leaves_a_tensor_alone_and_averages_it():
     a, b = np.ones(3), np.ones(3)
     opt = st.Adam([a, b], lr=0.5, ema_decay=0.5, weight_decay=0.1)

@@ -449,3 +449,24 @@ def test_a_level_that_this_machine_lacks_is_said_by_every_command():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("steepest: STEEPEST_SIMD: level 'avx1024' is not one of this")
+
+
+@openmp
+def test_a_step_at_a_level_that_this_machine_lacks_changes_nothing():
+    """Said before the first region, out of which no exception could come, and for each call."""
+    code = """
+    import numpy as np
+    st.set_num_threads(2)
+    _cpu.set_bytes_per_thread(1)
+    p, m, v = np.ones(1000), np.zeros(1000), np.zeros(1000)
+    opt, g = st.Adam(p), np.ones(1000)
+    opt.bind_grads(g)
+    calls = [lambda: opt.step(g), lambda: opt.step(g, max_norm=1.0), opt.step]
+    for call in [*calls, lambda: st.functional.adam(p, g, m, v, step=1)]:
+        try:
+            call()
+        except ValueError as error:
+            print(str(error).startswith("STEEPEST_SIMD: level 'avx1024' is not one of this"))
+        print((p == 1).all(), opt.step_count, opt.state_dict()["state"][0]["step"])
+    """
+    assert run(code, STEEPEST_SIMD="avx1024") == ["True", "True", "0", "0"] * 4

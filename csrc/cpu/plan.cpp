@@ -81,6 +81,7 @@ void Plan::parallel(int64_t length, const F& f) const {
 
 int64_t Plan::step(const StepOptions& options) {
   const FloatMode mode;  // for the constants folded here
+  level();               // a wrong STEEPEST_SIMD is said here, not in a region or halfway
   double factor = 1 / options.grad_scale;
   if (options.clip || options.nonfinite != Nonfinite::propagate) {
     const Norm norm = measure();

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -59,6 +60,11 @@ def _limits(dtype: Any) -> tuple[float, float, float]:
     return float(limits.smallest_subnormal), float(one - limits.epsneg), float(limits.max)
 
 
+def largest(dtypes: Any) -> float:
+    """The largest number that each of them can hold."""
+    return min((_limits(dtype)[2] for dtype in dtypes), default=math.inf)
+
+
 def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtypes: Any) -> None:
     """Refuses what a dtype cannot tell from a value that is not allowed.
 
@@ -109,11 +115,13 @@ class ParamGroup(MutableMapping[str, Any]):
         values: dict[str, Any],
         params: Any,
         param_names: list[str],
+        most: float,
         checked: Callable[[dict[str, Any]], dict[str, Any]],
         changed: Callable[[dict[str, Any]], None],
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
+        self.most = most  # for a learning rate: what the arrays' dtypes hold
         self._check, self._changed = checked, changed
 
     def __getitem__(self, name: str) -> Any:

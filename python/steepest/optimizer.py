@@ -17,7 +17,7 @@ NONFINITE = ("propagate", "skip", "raise")
 # The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
 _ENGINE = frozenset(
     "_backend _plan _lock _groups _views _states _emas _tensors _paths _rules _callables _bound "
-    "_defaults _grouped _plain_list".split()
+    "_pinned _most _defaults _grouped _plain_list".split()
 )
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
@@ -123,6 +123,7 @@ class Optimizer(Parameters):
         """Keep gradient buffers, to be read by each ``step()`` that is given none.
 
         Filled in place by the caller, they make a step one foreign call that checks no gradient.
+        NumPy refuses to resize them meanwhile.
         ``add_param_group`` lets go of them, and a copy of the optimizer has none.
 
         Parameters
@@ -159,7 +160,8 @@ class Optimizer(Parameters):
             As ``params``, with ``None`` for an array to be left alone. Without it the gradients
             bound by ``bind_grads`` are read.
         grad_scale : float
-            The gradients are divided by it (positive).
+            The gradients are divided by it: positive, and neither it nor its reciprocal too large
+            for their dtype.
         max_norm : float, optional
             Scale all gradients by min(1, max_norm / norm), norm their global 2-norm after
             ``grad_scale``; kept in ``grad_norm``. Pascanu, Mikolov & Bengio 2013,
@@ -198,7 +200,8 @@ class Optimizer(Parameters):
         self, grads: Any, grad_scale: Any, max_norm: Any, nonfinite: Any, zero_grad: Any
     ) -> None:
         if grad_scale is not _ONE:
-            grad_scale = check.number("grad_scale", grad_scale, above=0)
+            most = self._most / 4  # its reciprocal is no denormal
+            grad_scale = check.number("grad_scale", grad_scale, at_least=1 / most, at_most=most)
         if max_norm is not None:
             max_norm = check.number("max_norm", max_norm, at_least=0, finite=False)
         mode = NONFINITE.index(check.choice("nonfinite", nonfinite, NONFINITE))
@@ -226,7 +229,10 @@ class Optimizer(Parameters):
         """
         while True:
             calls, rates = self._plan.calls(), self._callable_rates()
-            asked = [check.number(f"lr({calls})", rate(calls), at_least=0) for _, rate in rates]
+            asked = [
+                check.number(f"lr({calls})", rate(calls), at_least=0, at_most=self._groups[i].most)
+                for i, rate in rates
+            ]
             with self._lock:
                 if (calls, rates) == (self._plan.calls(), self._callable_rates()):
                     for (i, _), lr in zip(rates, asked, strict=True):

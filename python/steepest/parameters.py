@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from steepest import arrays, check, devices, forks, tree
-from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding
+from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.rule_list import RULES, group_arguments
 
 __all__ = ["Parameters"]
@@ -85,6 +89,8 @@ class Parameters:
         self._rules: list[str] = []  # by group
         self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
         self._bound = False
+        self._most = math.inf  # what each of them holds; a grad_scale is of all
+        self._pinned: list[Any] = []  # on the memory of bound gradients
         # Validated as a group's own would be, even where every group overrides them.
         self._defaults = self._check({**defaults})
 
@@ -129,7 +135,11 @@ class Parameters:
         self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
 
     def _watch_bound(self, grads: Sequence[Any]) -> None:
-        """Each step looks whether bound gradients of PyTorch still have their memory."""
+        """Each step looks whether bound gradients of PyTorch still have their memory.
+
+        Those of NumPy keep it: no array is resized in place while there is a weak reference to it.
+        """
+        self._pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
         bound = [
             ("moved gradient", i, grad, grad.data_ptr())
             for i, grad in enumerate(grads)
@@ -221,7 +231,9 @@ class Parameters:
                     callables.pop(i, None)
 
         names = [tree.joined(path) for path in group.paths]
-        self._groups.append(ParamGroup(values, group.params, names, checked, changed))
+        most = largest(dtypes)
+        self._most = min(self._most, most)
+        self._groups.append(ParamGroup(values, group.params, names, most, checked, changed))
         self._rules.append(rule)
         for path, array, view, (states, ema) in zip(
             group.paths, group.given, views, made, strict=True
