@@ -990,6 +990,16 @@ def test_state_of_another_rule(rule):
             "velocity: shares memory with p",
         ),
         (lambda f, p: f.sgd(p, p[:2].copy(), step=1, lr=0.1), ValueError, "g: shape (2,) differs"),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p.astype(F4), step=1, lr=0.1),
+            TypeError,
+            "velocity: dtype float32 differs from the parameter's float64; pass what began as np.",
+        ),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p[::-1].copy()[::-1], step=1, lr=0.1),
+            ValueError,
+            "velocity: strides (-8,) differ from the parameter's (8,); pass what began as np.zeros",
+        ),
         (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
         (lambda f, p: f.sgd(p=p, g=p.copy(), step=1, lr=0.1), TypeError, "sgd() missing 2 req"),
         (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import compilers
@@ -189,6 +190,20 @@ def module_name(path):
 def test_examples_run(path):
     result = doctest.testmod(importlib.import_module(module_name(path)))
     assert result.attempted > 0 and result.failed == 0
+
+
+def test_examples_of_the_readme_run(tmp_path, monkeypatch):
+    """One after the other, as they are read."""
+    monkeypatch.chdir(tmp_path)  # one saves a file
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert len(blocks) >= 2
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert (names["params"]["layer"]["w"] < 0).all()
+    np.testing.assert_allclose(names["fit"].x, [2.5, 1.3], atol=0.01)
+    np.testing.assert_allclose(names["popt"], names["fit"].x, rtol=1e-5)
+    np.testing.assert_allclose(names["x"], [1 / 11, 7 / 11], rtol=1e-6)
 
 
 # --- what the design promises of this half ---

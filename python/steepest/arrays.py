@@ -146,26 +146,30 @@ def as_parameter(path: str, value: Any) -> Array:
     return array.view()  # of our own: the caller may give the array itself another shape
 
 
-def as_gradient(path: str, value: Any, param: Array) -> Array:
-    """An array laid out exactly like the parameter ``param``, over the memory of ``value``."""
+def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
+    """An array laid out exactly like the parameter ``param``, over the memory of ``value``.
+
+    ``fix`` says what else to pass where a copy will not do.
+    """
     array = view(path, value)
     backend_of((param, array), ("the parameter", path))
     _check_kind(path, array)
     if array.dtype != param.dtype:
         raise TypeError(
             f"{path}: dtype {array.dtype} differs from the parameter's {param.dtype}; "
-            f"pass g.astype({param.dtype.name!r})"
+            f"pass {fix or f'g.astype({param.dtype.name!r})'}"
         )
     if array.shape != param.shape:
         raise ValueError(f"{path}: shape {array.shape} differs from the parameter's {param.shape}")
     steps = zip(array.strides, param.strides, array.shape, strict=True)
     if array.size and any(g != p and n != 1 for g, p, n in steps):
-        fix = "np.ascontiguousarray(g)"
+        copied = "np.ascontiguousarray(g)"
         if not param.flags.c_contiguous:
-            fix = "np.asfortranarray(g)" if param.flags.f_contiguous else "a copy laid out like it"
+            f_order = param.flags.f_contiguous
+            copied = "np.asfortranarray(g)" if f_order else "a copy laid out like it"
         raise ValueError(
             f"{path}: strides {array.strides} differ from the parameter's {param.strides}; "
-            f"pass {fix}"
+            f"pass {fix or copied}"
         )
     if array.strides == param.strides:
         return array

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -202,14 +203,19 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
         if os.path.exists(target):
             os.chmod(beside, os.stat(target).st_mode & 0o777)
         os.replace(beside, target)
-    except BaseException:
+    except BaseException as error:
         if os.path.exists(beside):
             os.remove(beside)
+        if isinstance(error, OSError) and error.filename == beside:
+            error.filename, error.filename2 = target, None
         raise
 
 
 def _read(opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
+    if not zipfile.is_zipfile(opened):  # NumPy would advise to unpickle it
+        raise ValueError("no .npz archive")
+    opened.seek(0)
     with np.load(opened, allow_pickle=False) as file:
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}

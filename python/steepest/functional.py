@@ -33,7 +33,7 @@ def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[
     views = []
     for state_name, state in zip(due, states, strict=True):
         arrays.as_parameter(state_name, state)
-        views.append(arrays.as_gradient(state_name, state, p))
+        views.append(arrays.as_gradient(state_name, state, p, "what began as np.zeros_like(p)"))
     return views
 
 

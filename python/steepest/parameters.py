@@ -89,8 +89,8 @@ class Parameters:
         self._rules: list[str] = []  # by group
         self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
         self._bound = False
-        self._most = math.inf  # what each of them holds; a grad_scale is of all
-        self._pinned: list[Any] = []  # on the memory of bound gradients
+        self._most = math.inf  # for a grad_scale, which all arrays share
+        self._pinned: list[Any] = []  # weak references to bound gradients
         # Validated as a group's own would be, even where every group overrides them.
         self._defaults = self._check({**defaults})
 
