@@ -251,7 +251,7 @@ def test_public_names_of_the_design():
         assert all(callable(getattr(cls, name)) for name in surface)
         assert all(isinstance(getattr(cls, name), property) for name in [*seen, *cls.checks])
     assert callable(st.Nesterov.iterates)
-    assert {rule.lower() for rule in RULES} == set(st.functional.__all__)
+    assert {rule.lower() for rule in RULES} <= set(st.functional.__all__)
     schedules = (
         "constant robbins_monro inverse_time step exponential cosine linear_warmup one_cycle"
     )

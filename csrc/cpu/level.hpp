@@ -4,10 +4,11 @@
 
 #include "core/chunk.hpp"
 #include "core/dtype.hpp"
+#include "rules/list.hpp"
 
 namespace steepest {
 
-constexpr int n_rules = 24;
+constexpr int n_rules = STEEPEST_LEVEL::AllRules::size;
 
 // A stage of a step: works on a chunk and leaves the arrays, or chunk.g, changed.
 using Stage = void (*)(Chunk& chunk, const Record& record);
