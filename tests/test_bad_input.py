@@ -419,10 +419,12 @@ def test_a_list_that_grows_after_construction_is_not_the_structure():
 
 def test_array_that_gets_another_shape_after_construction():
     p = np.ones(6)
-    opt = st.SGD(p, lr=1.0)
+    opt = st.Nesterov(p, lr=1.0, momentum=0.5)
     p.resize((2, 3), refcheck=False)
-    opt.step(np.ones(6))
-    assert p.shape == (2, 3) and (p == 0).all()
+    for g in (np.ones(6), np.ones(6).view(np.memmap)):  # one as it is, one by a view
+        opt.step(g)
+    assert p.shape == (2, 3) and (p == -2.25).all()
+    assert opt.iterates().tolist() == [-1.5] * 6
 
 
 @pytest.mark.parametrize("kind", [np.ndarray, np.memmap])
@@ -446,13 +448,15 @@ def test_parameter_made_read_only_after_construction(bound, kind):
 
 def test_parameter_that_moves_after_construction():
     p = np.ones(4)
-    opt = st.SGD([p], lr=0.1)
+    opt = st.Nesterov([p], lr=0.1)
     memory, kept = p.ctypes.data, []
     while p.ctypes.data == memory:
         kept.append(np.ones(4))  # so that it cannot grow in its place
         p.resize(p.size * 64, refcheck=False)
     with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
         opt.step([np.ones(4)])
+    with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
+        opt.iterates()
     assert opt.step_count == 0
 
 
@@ -653,6 +657,11 @@ def test_decay_rate_that_rounds_to_one():
     with says(ValueError, message):
         st.functional.adam(p, g, m, v, step=1, betas=(0.9, close))
     assert (p == 1).all() and not m.any()
+
+
+def test_defaults_that_every_group_overrides_are_judged_too():
+    with says(ValueError, "lr: -1.0 is not allowed"):
+        st.SGD([{"params": np.ones(1), "lr": 0.1}], lr=-1)
 
 
 def test_unknown_hyperparameters():
@@ -999,6 +1008,11 @@ def test_state_of_another_rule(rule):
             lambda f, p: f.momentum(p, p.copy(), p[::-1].copy()[::-1], step=1, lr=0.1),
             ValueError,
             "velocity: strides (-8,) differ from the parameter's (8,); pass what began as np.zeros",
+        ),
+        (
+            lambda f, p: f.momentum(p, p.copy(), np.broadcast_to(0.0, 3), step=1, lr=0.1),
+            ValueError,
+            "velocity: read-only; pass a writeable array",
         ),
         (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
         (lambda f, p: f.sgd(p=p, g=p.copy(), step=1, lr=0.1), TypeError, "sgd() missing 2 req"),

@@ -210,16 +210,17 @@ def share(torch, tensor):
 def test_a_tensor_that_is_given_other_memory(move):
     torch = pytest.importorskip("torch")
     p, g = torch.zeros(1 << 20), torch.ones(1 << 20)  # large: its memory goes back to the system
-    opt = st.SGD(p, lr=1.0)
+    opt = st.Nesterov(p, lr=1.0, momentum=0.0)
     opt.bind_grads(g)
     opt.step()
     move(torch, g)
     with says(ValueError, "grads: its memory has moved since it was bound; bind it again"):
         opt.step()
     opt.step(np.ones(1 << 20, np.float32))  # they are not read
+    assert (opt.iterates() == -2).all()
     move(torch, p)
     message = "params: its memory has moved or shrunk since the optimizer was made"
-    calls = [opt.step, lambda: opt.step(max_norm=1.0)]
+    calls = [opt.step, lambda: opt.step(max_norm=1.0), opt.iterates]
     for given in (torch.ones(1 << 20), np.ones(1 << 20, np.float32)):
         calls += [lambda g=given: opt.step(g), lambda g=given: opt.bind_grads(g)]
     for call in calls:

@@ -95,6 +95,16 @@ def test_groups_have_their_own_hyperparameters():
     assert a.tolist() == [0.0] * 2 and b["w"].tolist() == [0.375] * 3
 
 
+def test_groups_have_their_own_running_means():
+    a, b = np.zeros(1), np.zeros(1)
+    opt = st.SGD([{"params": a, "ema_decay": 0.5}, {"params": b}], lr=1.0, ema_decay=0.75)
+    opt.step([np.ones(1), np.ones(1)])
+    assert opt.ema == [-0.5, -0.25]
+    opt.param_groups[1]["ema_decay"] = 0.0
+    opt.step([None, None])
+    assert opt.ema == [-0.75, -1.0]
+
+
 def test_reading_where_groups_differ_points_to_the_groups():
     opt = st.Adam([{"params": np.ones(1), "lr": 0.5}, {"params": np.ones(1)}], lr=0.25)
     with pytest.raises(AttributeError, match=r"^lr: groups differ .*; read param_groups\[i\]\['lr"):
@@ -318,6 +328,21 @@ def test_bound_buffers_cannot_be_resized(kind):
     opt.bind_grads(np.ones(1000))
     owned.resize(1, refcheck=False)  # let go
     copy.deepcopy(opt)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(grad_scale=2.0), dict(max_norm=0.5), dict(nonfinite="skip"), dict(zero_grad=True)],
+    ids=str,
+)
+def test_each_option_alone_holds_for_bound_gradients(options):
+    p, g = np.zeros(2), np.array([3.0, np.nan if "nonfinite" in options else 4.0])
+    opt = st.SGD([p], lr=1.0)
+    opt.bind_grads([g])
+    opt.step(**options)
+    factor = {"grad_scale": 0.5, "max_norm": 0.1, "nonfinite": 0, "zero_grad": 1}[min(options)]
+    np.testing.assert_allclose(p, [-3 * factor, -4 * factor], rtol=1e-15)
+    assert opt.skipped == ("nonfinite" in options) and g.any() == ("zero_grad" not in options)
 
 
 def test_none_leaves_a_tensor_alone_and_averages_it():

@@ -404,10 +404,13 @@ def test_region_does_not_inherit_the_mode_of_its_caller():
         halved = sys.float_info.min / 2
         seen = [row[2] for row in _cpu.probe_team(0)]
         still = sys.float_info.min / 2
+        p = np.zeros(1, np.float32)  # its constants are folded outside of regions
+        st.SGD(p, lr=1e-40).step(np.full(1, 1e10, np.float32))
     finally:
         torch.set_flush_denormal(False)
     assert halved == still == 0.0  # the caller's mode came back
     assert seen == [sys.float_info.min / 2]
+    assert p[0] == -np.float32(1e-40) * np.float32(1e10)
 
 
 # --- info ---

@@ -139,6 +139,14 @@ class PyPlan {
     owned_.push_back({given.ptr(), proxy(given.ptr())->data, last, elements(given.ptr())});
   }
 
+  // Whether the parameters are where they were, for who reads them.
+  Trouble moved() {
+    Hold hold(mutex_);
+    for (const Owned& p : owned_)
+      if (p.moved()) return {{"moved", p.tensor}};
+    return {};
+  }
+
   Trouble bind(py::tuple grads) {
     Hold hold(mutex_);
     bound_loaded_ = false;
@@ -325,6 +333,7 @@ void bind_plan(py::module_& m) {
       .def("renew_lock", &PyPlan::renew_lock)
       .def("add_tensor", &PyPlan::add_tensor)
       .def("watch", &PyPlan::watch)
+      .def("moved", &PyPlan::moved)
       .def("bind", &PyPlan::bind)
       .def("step",
            [](PyPlan& self, const py::tuple& grads, double grad_scale,

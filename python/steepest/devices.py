@@ -40,6 +40,11 @@ class Host:
         if isinstance(given, np.ndarray):
             plan.watch(given)
 
+    def moved(self, plan: Any) -> tuple[str, int] | None:
+        """What is wrong with a parameter that no longer lies where it did, and its index."""
+        trouble: tuple[str, int] | None = plan.moved()
+        return trouble
+
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         return _cpu.find_overlap(arrays)
 
@@ -94,6 +99,9 @@ class Cuda:
 
     def watch(self, plan: Any, given: Any) -> None:
         """CuPy arrays neither become read-only nor move."""
+
+    def moved(self, plan: Any) -> None:
+        """Nor is there anything to look at."""
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         found: tuple[int, int] | None = self.module.find_overlap(arrays)

@@ -101,6 +101,13 @@ class Optimizer(Parameters):
             if tensor.data_ptr() != memory and (grads is None or kind == "moved"):
                 self._refuse(kind, i)
 
+    def _check_parameters(self) -> None:
+        """Refuses to read parameters that no longer lie where they did."""
+        self._check_memory(())
+        trouble = self._backend.moved(self._plan)
+        if trouble is not None:
+            self._refuse(*trouble)
+
     def _refuse(self, kind: str, i: int) -> None:
         name = self._name(i)
         if kind == "nonfinite":

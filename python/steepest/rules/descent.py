@@ -203,9 +203,15 @@ class Nesterov(Momentum):
         -------
         structure of arrays
             New arrays: θ = θ̃ − βv, or θ̃ + αβv with ``lr_in_velocity=False``.
+
+        Raises
+        ------
+        ValueError
+            For a parameter whose memory has moved or shrunk.
         """
         found = []
         with self._lock:
+            self._check_parameters()
             for (group, _), theta, state in zip(
                 self._paths, self._views, self._states, strict=True
             ):
