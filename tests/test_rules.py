@@ -162,6 +162,20 @@ def test_mu_of_nadam_is_of_the_rounded_beta_and_exact(dtype):
         np.testing.assert_allclose(mu, beta * (1 - 0.5 * 0.96**decay), rtol=4e-16)
 
 
+def test_nadam_carries_a_product_for_each_array():
+    """Two arrays after as many steps of their own, but by another decay of the momentum."""
+    arrays, g = [np.ones(2) for _ in range(4)], np.ones(2)
+    both, alone = st.NAdam(arrays[:2], lr=0.1), [st.NAdam([p], lr=0.1) for p in arrays[2:]]
+    for decay, grads in ((0.004, [g, None]), (2.0, [None, g]), (0.1, [g, g])):
+        for opt in (both, *alone):
+            opt.momentum_decay = decay
+        both.step(grads)
+        for opt, grad in zip(alone, grads, strict=True):
+            opt.step([grad])
+    assert [p.tobytes() for p in arrays[:2]] == [p.tobytes() for p in arrays[2:]]
+    assert arrays[0][0] != arrays[1][0]
+
+
 def test_centered_rmsprop_of_a_constant_gradient_is_finite():
     p = np.zeros(5, np.float32)
     opt = st.RMSProp(p, centered=True, eps=1e-8)

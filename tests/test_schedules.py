@@ -128,6 +128,7 @@ def test_one_cycle_is_continuous_and_peaks_once():
     assert (np.diff(rates[:30]) > 0).all() and (np.diff(rates[29:]) < 0).all()
     assert np.abs(np.diff(rates)).max() < 0.06
     assert schedules.one_cycle(1.0, steps=1)(0) == pytest.approx(1 / 25e4)
+    assert schedules.one_cycle(1.0, steps=3)(0) == 1.0  # no step to climb in: from the peak down
 
 
 @pytest.mark.parametrize("lr", [1.7e308, np.finfo(float).max, 0.3, 1e-3, 5e-324])

@@ -114,10 +114,12 @@ def test_callback_sees_each_iteration_and_stops():
     assert st.least_squares(fun, X0, jac, callback=lambda x: True).nit == 1
 
 
-def test_verbose_prints_the_iterations(capsys):
+def test_verbose_prints_the_iterations(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")  # as where the output is no terminal
     fit = st.least_squares(fun, X0, jac, verbose=2)
     printed = capsys.readouterr().out
     assert "optimality" in printed and fit.message in printed
+    assert "…" not in printed and f"{fit.cost:.6e}" in printed
     st.least_squares(fun, X0, jac)
     assert capsys.readouterr().out == ""
 

@@ -80,7 +80,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("iteration", "nfev", "cost", "reduction", "step", "optimality", "λ"):
+    for heading in ("nit", "nfev", "cost", "reduction", "step", "optimality", "λ"):
         table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(*row)

@@ -32,7 +32,7 @@ class Adam(Optimizer):
 
     Notes
     -----
-    State: ``exp_avg`` (m), ``exp_avg_sq`` (v).
+    State: ``exp_avg`` (m), ``exp_avg_sq`` (v); with ``amsgrad`` ``max_exp_avg_sq``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
 
     References
@@ -94,7 +94,7 @@ class Adam(Optimizer):
 class AMSGrad(Adam):
     """AMSGrad: Adam with x ← max(x, v) and √(x/(1−β₂ᵗ)) in the place of √v̂.
 
-    The maximum is taken over v uncorrected. The same as ``Adam(..., amsgrad=True)``.
+    The maximum is taken over v uncorrected, as in PyTorch. The same as ``Adam(..., amsgrad=True)``.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class AdaMax(Optimizer):
     betas : (float, float)
         β₁ and β₂, in [0, 1).
     eps : float
-        ε keeps 0/0 away; the paper has none.
+        ε keeps 0/0 away, as in PyTorch; the paper has none.
 
     Notes
     -----
