@@ -61,7 +61,7 @@ def yes(text: str) -> bool:
 Question = tuple[str, Callable[[str], Any], Callable[[dict[str, Any]], bool]]
 QUESTIONS: dict[str, Question] = dict(
     kind=(
-        "What is minimised: a loss, a sum of squared residuals, or a linear system",
+        "What is minimised: loss, residuals (the sum of their squares), linear (a system)",
         one_of(("loss", "residuals", "linear")),
         lambda known: True,
     ),
