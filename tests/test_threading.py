@@ -111,6 +111,44 @@ def test_hyperparameters_set_beside_steps():
     assert opt.step_count == 500 and -1000 <= p[0] <= -500 and (p == p[0]).all()
 
 
+@pytest.fixture
+def quick_switches():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_a_schedule_set_beside_steps(quick_switches):
+    """Each step is by the schedule or by the number, which are the same rate here."""
+    p, done = np.zeros(1), []
+    opt = st.SGD(p, lr=0.5)
+
+    def toggle():
+        for _ in range(8000):
+            opt.lr = st.schedules.constant(0.5)
+            opt.lr = 0.5
+        done.append(True)
+
+    def step():
+        while not done:
+            opt.step(np.ones(1))
+
+    together(toggle, step)
+    assert p[0] == -0.5 * opt.step_count
+
+
+def test_settings_of_one_group_beside_each_other(quick_switches):
+    group = st.Adam(np.ones(1)).param_groups[0]
+
+    def setting(name):
+        for k in range(20_000):
+            group[name] = k / 2**20
+            assert group[name] == k / 2**20
+
+    together(*[lambda name=name: setting(name) for name in ("lr", "weight_decay", "eps")])
+
+
 def test_a_long_step_lets_other_threads_run():
     n = 1_000_000
     opt = st.Adam([np.zeros(n)])

@@ -117,12 +117,13 @@ class ParamGroup(MutableMapping[str, Any]):
         param_names: list[str],
         most: float,
         checked: Callable[[dict[str, Any]], dict[str, Any]],
-        changed: Callable[[dict[str, Any]], None],
+        changed: Callable[[dict[str, Any], dict[str, Any]], None],
+        lock: Any,
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
         self.most = most  # for a learning rate: what the arrays' dtypes hold
-        self._check, self._changed = checked, changed
+        self._check, self._changed, self._lock = checked, changed, lock
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
@@ -148,9 +149,10 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def apply(self, checked: dict[str, Any]) -> None:
         """Set what ``checked`` has returned."""
-        values = {**self._values, **checked}
-        self._changed(values)
-        self._values = values
+        with self._lock:
+            values = {**self._values, **checked}
+            self._changed(self._values, values)
+            self._values = values
 
     def update(self, *new: Any, **values: Any) -> None:
         """As a dict's, but all or none."""

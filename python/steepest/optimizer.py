@@ -226,7 +226,7 @@ class Optimizer(Parameters):
             self._refuse(*trouble)
 
     def _callable_rates(self) -> list[tuple[int, Any]]:
-        return [(i, self._groups[i]["lr"]) for i in list(self._callables)]
+        return [(i, self._groups[i]["lr"]) for i in self._callables]
 
     def _step_by_schedule(self, *arguments: Any) -> None:
         """A step by what each callable lr gives after the calls so far.
@@ -235,7 +235,8 @@ class Optimizer(Parameters):
         where one of them has set another, or another thread has stepped.
         """
         while True:
-            calls, rates = self._plan.calls(), self._callable_rates()
+            with self._lock:
+                calls, rates = self._plan.calls(), self._callable_rates()
             asked = [
                 check.number(f"lr({calls})", rate(calls), at_least=0, at_most=self._groups[i].most)
                 for i, rate in rates

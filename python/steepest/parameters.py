@@ -222,18 +222,20 @@ class Parameters:
                 raise ValueError(f"{names}: decided at construction, as state arrays depend on it")
             return new
 
-        def changed(new: dict[str, Any]) -> None:
-            with plan:
-                plan.set_group(i, *group_arguments(rule, new))
-                if callable(new["lr"]):
-                    callables[i] = None
-                else:
-                    callables.pop(i, None)
+        def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
+            if callable(new["lr"]):
+                callables[i] = None
+                # A thread that has begun a step without a schedule takes it by the rate before.
+                new = {**new, "lr": old["lr"]}
+            else:
+                callables.pop(i, None)
+            plan.set_group(i, *group_arguments(rule, new))
 
         names = [tree.joined(path) for path in group.paths]
         most = largest(dtypes)
         self._most = min(self._most, most)
-        self._groups.append(ParamGroup(values, group.params, names, most, checked, changed))
+        group_of = ParamGroup(values, group.params, names, most, checked, changed, plan)
+        self._groups.append(group_of)
         self._rules.append(rule)
         for path, array, view, (states, ema) in zip(
             group.paths, group.given, views, made, strict=True
