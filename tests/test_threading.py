@@ -138,6 +138,24 @@ def test_a_schedule_set_beside_steps(quick_switches):
     assert p[0] == -0.5 * opt.step_count
 
 
+def test_a_setting_of_all_groups_beside_steps(quick_switches):
+    params, done = [np.zeros(1) for _ in range(20)], []
+    opt = st.SGD([{"params": p} for p in params], lr=1.0)
+
+    def toggle():
+        for _ in range(1000):
+            opt.lr = 2.0
+            opt.lr = 1.0
+        done.append(True)
+
+    def step():
+        while not done:
+            opt.step([np.ones(1)] * 20)
+
+    together(toggle, step)
+    assert len({float(p[0]) for p in params}) == 1
+
+
 def test_settings_of_one_group_beside_each_other(quick_switches):
     group = st.Adam(np.ones(1)).param_groups[0]
 

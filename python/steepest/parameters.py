@@ -271,8 +271,9 @@ def _shared(name: str) -> Any:
 
     def put(self: Parameters, value: Any) -> None:
         checked = [group.checked({name: value}) for group in self.param_groups]  # all before any
-        for group, new in zip(self.param_groups, checked, strict=True):
-            group.apply(new)
-        self._defaults[name] = self.checks[name](name, value)
+        with self._lock:
+            for group, new in zip(self.param_groups, checked, strict=True):
+                group.apply(new)
+            self._defaults[name] = checked[0][name]
 
     return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")
