@@ -234,8 +234,7 @@ class Parameters:
         names = [tree.joined(path) for path in group.paths]
         most = largest(dtypes)
         self._most = min(self._most, most)
-        group_of = ParamGroup(values, group.params, names, most, checked, changed, plan)
-        self._groups.append(group_of)
+        self._groups.append(ParamGroup(values, group.params, names, most, checked, changed, plan))
         self._rules.append(rule)
         for path, array, view, (states, ema) in zip(
             group.paths, group.given, views, made, strict=True
