@@ -236,6 +236,24 @@ def test_a_transposed_tensor_takes_gradients_laid_out_alike():
     assert not p.any()
 
 
+def test_gradients_of_pytorch_need_no_dlpack(monkeypatch):
+    torch = pytest.importorskip("torch")
+    for p in (torch.ones(4, 3).T, np.ones((4, 3), np.float32).T):
+        opt = st.SGD([p, p[:0]], lr=1.0)
+        with monkeypatch.context() as without:  # a list of them would take seven times as long
+            without.delattr(torch.Tensor, "__dlpack__")
+            opt.step([torch.ones(4, 3).T, torch.empty(0, 4)], zero_grad=True)
+        assert not p.any()
+        for bad in (torch.ones(3, 4), torch.ones(4, 3).T.double(), torch.ones(3, 4).T):
+            with pytest.raises(
+                (TypeError, ValueError), match=r"^grads\[0\]: (strides|dtype|shape)"
+            ):
+                opt.step([bad, None])
+        with pytest.raises(TypeError, match=r"^grads\[1\]: this Tensor does not export .*grad"):
+            opt.step([torch.ones(4, 3).T, torch.empty(0, 4, requires_grad=True)])
+        assert not p.any()
+
+
 def test_a_tensor_that_requires_grad_says_how():
     torch = pytest.importorskip("torch")
     p = torch.ones(3, requires_grad=True)

@@ -221,6 +221,8 @@ class Optimizer(Parameters):
             flat = self._flat(grads)
             trouble = self._plan.step(flat, *options)
             if trouble is not None and trouble[0] == "mismatch":
+                trouble = self._plan.step(tuple(map(arrays.by_numpy, flat)), *options)
+            if trouble is not None and trouble[0] == "mismatch":
                 trouble = self._plan.step(self._converted(flat), *options)
         if trouble is not None:
             self._refuse(*trouble)

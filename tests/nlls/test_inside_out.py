@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -97,7 +100,7 @@ def test_blocks_end_early_once_the_point_is_refused():
 
 def test_misuse_is_named():
     s = st.LeastSquares([1.0, 2.0])
-    with pytest.raises(ValueError, match="nothing was told yet"):
+    with pytest.raises(ValueError, match="no point was told whole yet"):
         s.result()
     s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
     assert s.result().success is False and "Not done" in s.result().message
@@ -121,8 +124,14 @@ def test_an_error_leaves_the_solver_as_it_was():
     with pytest.raises(ValueError, match="fun: residuals of shape"):
         s.tell(np.eye(2), ROSENBROCK.jacobian)
     np.testing.assert_array_equal(s.x, x)
+    for bad in (np.eye(3), np.ones((2, 1)), "J", [[1, 2j], [3, 4]]):  # the residuals, too, are new
+        with pytest.raises((TypeError, ValueError), match="^jac: "):
+            s.tell([7.0, 7.0], bad)
+        assert repr(s) == "LeastSquares(2 parameters, waits for the residuals at x)"
     with pytest.raises(ZeroDivisionError):
         s.tell(ROSENBROCK.residual(s.x), lambda x: 1 / 0)
+    with pytest.raises(ValueError, match="no point was told whole"):
+        s.result()
     while not s.done:
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
     np.testing.assert_allclose(s.x, 1, rtol=1e-7)
@@ -142,3 +151,16 @@ def test_its_repr_says_how_far_it_is():
     assert seen[1] == "LeastSquares(1 parameter, waits for the Jacobian at x)"
     assert seen[2].endswith("waits for the Jacobian at x, iteration 0, cost 2)")
     assert repr(s) == f"LeastSquares(1 parameter, done, iteration {s.nit}, cost {s.cost:.6g})"
+
+
+def test_a_result_shows_and_keeps_what_it_says():
+    problem = ROSENBROCK
+    fit = st.least_squares(
+        lambda x: iter([(problem.residual(x), problem.jacobian(x))]), problem.start, True
+    )
+    assert fit.jac is None and not [key for key in fit if key.startswith("_")]
+    for same in (fit, copy.deepcopy(fit), pickle.loads(pickle.dumps(fit))):
+        np.testing.assert_allclose(
+            same.covariance(True),
+            np.linalg.inv(problem.jacobian(fit.x).T @ problem.jacobian(fit.x)),
+        )

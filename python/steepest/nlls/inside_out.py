@@ -90,9 +90,13 @@ class LeastSquares:
         n, phase = solver.n, solver.phase
         parameters = f"{n} parameter{'s' * (n > 1)}"
         state = "done" if phase == DONE else f"waits for the {WANTED[phase]} at x"
-        accepted = solver.nfev > (phase == JACOBIAN)  # x0 is only once its Jacobian is told
-        so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if accepted else ""
+        so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if self._accepted else ""
         return f"LeastSquares({parameters}, {state}{so_far})"
+
+    @property
+    def _accepted(self) -> bool:
+        """Whether there is an accepted point: x0 is one only once its Jacobian is told."""
+        return bool(self._solver.nfev > (self._solver.phase == JACOBIAN))
 
     @property
     def x(self) -> Array:
@@ -123,10 +127,14 @@ class LeastSquares:
         ------
         TypeError, ValueError
             For residuals or a Jacobian of another kind or shape, or not finite at the start; the
-            point stays to be told.
+            point stays to be told. Where a callable fails, or J is not finite at the start, ``f``
+            has been taken and that of the next call is not read.
         """
         solver = self._solver = settle(self._solver, f)
         if not callable(jac):
+            f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
+            if jac.shape != (f.size, solver.n):  # before the residuals are taken
+                raise ValueError(f"jac: shape {jac.shape}; wanted is {(f.size, solver.n)}")
             solver.set_look_ahead(False)
         if solver.phase == RESIDUAL:
             tell_residual(solver, f, self._loss, self._f_scale)
@@ -158,8 +166,8 @@ class LeastSquares:
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False."""
-        if self._solver.njev == 0 and self._solver.nfev == 0:
-            raise ValueError("LeastSquares: nothing was told yet, so there is no result")
+        if not self._accepted:
+            raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
         result = make_result(self._solver, self._J)
         if not self.done:
             result.update(success=False, status=0, message="Not done: more points were asked for.")

@@ -297,7 +297,7 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
         damping=damping,
     )
     if J is None:  # normal equations or blocks of rows
-        result["_rows"], result["_factor"] = solver.m, gram_factor(*solver.gram())
+        result.keep(solver.m, gram_factor(*solver.gram()))
     return result
 
 

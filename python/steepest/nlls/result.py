@@ -32,6 +32,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     as SciPy's are, so that jac.T @ jac approximates the Hessian of the cost.
     """
 
+    def keep(self, rows: int, factor: Array) -> None:
+        """Where J is not at hand: how many rows it has (0: unknown), and an A with AᵀA = JᵀJ."""
+        object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
+
     def covariance(self, absolute_sigma: bool = False) -> Array:
         """Covariance of the parameters, (n, n): 2 cost / (m − n) · (JᵀJ)⁺.
 
@@ -80,11 +84,11 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def _m(self) -> int:
         """The number of residuals; 0 where normal equations do not tell it."""
-        return int(self["_rows"] if self["fun"] is None else self["fun"].size)
+        return int(self._kept[0] if self["fun"] is None else self["fun"].size)
 
     def _triangle(self) -> Array:
         """A triangle of J, or J itself where it is wide."""
-        factor = self["_factor"] if self["jac"] is None else arrays.factor(self["jac"])
+        factor = self._kept[1] if self["jac"] is None else arrays.factor(self["jac"])
         if factor.shape[0] > self["x"].size:
             factor = np.linalg.qr(factor, mode="r")
         return np.asarray(factor)
