@@ -396,3 +396,14 @@ def test_the_compiled_iteration_takes_the_path_of_the_long_way(dtype):
         assert runs[1].compiled == 0
         compiled += runs[0].compiled
     assert compiled > 500
+
+
+def test_the_repr_of_a_method_says_how_far_it_is():
+    run = st.LBFGS(np.array([1.0]))
+    assert repr(run) == "LBFGS(1 parameter, waits for f and g at x)"
+    run.tell(0.5, np.array([1.0]))
+    assert repr(run) == "LBFGS(1 parameter, waits for f and g at x, iteration 0, f 0.5)"
+    while not run.done:
+        x = run.x
+        run.tell(0.5 * x @ x, x)
+    assert repr(run) == f"LBFGS(1 parameter, done, iteration {run.nit}, f {run.f:.6g})"

@@ -92,6 +92,11 @@ class Minimizer:
 
     # What users see
 
+    def __repr__(self) -> str:
+        state = "done" if self.done else "waits for f and g at x"
+        so_far = "" if math.isnan(self.f) else f", iteration {self.nit}, f {self.f:.6g}"
+        return f"{type(self).__name__}({self.n} parameter{'s' * (self.n != 1)}, {state}{so_far})"
+
     @property
     def x(self) -> Array:
         """A copy of the point to evaluate next; when done, of the best point."""
