@@ -5,6 +5,7 @@
 
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "bindings/errors.hpp"
@@ -93,7 +94,8 @@ class CudaPlan {
   void place() {
     if (plan_.placed()) return;
     if (!spare_) spare_ = allocate_(plan_.bytes_needed());
-    plan_.place(reinterpret_cast<void*>(spare_.attr("ptr").cast<uintptr_t>()), stream());
+    auto* memory = reinterpret_cast<void*>(spare_.attr("ptr").cast<uintptr_t>());
+    without_gil([&](Stream stream) { plan_.place(memory, stream); });
     memory_.push_back(std::exchange(spare_, {}));  // beside the old: a captured graph may use that
   }
   void ready() {
@@ -139,7 +141,7 @@ class CudaPlan {
   template <class F>
   auto with_plan(const F& f) {
     const Hold hold(mutex_);
-    return f(plan_, stream());
+    return without_gil([&](Stream stream) { return f(plan_, stream); });
   }
 
  private:
@@ -156,7 +158,14 @@ class CudaPlan {
     std::unique_lock<std::recursive_mutex> lock_;
   };
 
-  Stream stream() { return streams_.current(); }
+  // f(stream), of what may wait for the device, as a launch does where a thousand are queued: one
+  // of them may be a function of Python's (launch_host_func), which waits for the GIL.
+  template <class F>
+  std::invoke_result_t<F, Stream> without_gil(const F& f) {
+    const Stream stream = streams_.current();
+    const py::gil_scoped_release released;
+    return f(stream);
+  }
 
   Trouble load(const py::tuple& grads) {
     if (!sorted_) taken_.sort();
@@ -194,7 +203,7 @@ class CudaPlan {
     if (options.zero_grad)
       if (Trouble trouble = cannot_zero()) return trouble;
     place();
-    const int64_t bad = plan_.step(options, stream());
+    const int64_t bad = without_gil([&](Stream stream) { return plan_.step(options, stream); });
     if (bad >= 0) return {{"nonfinite", bad}};
     return {};
   }
@@ -322,8 +331,10 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   m.def("runtime_version", &cuda::runtime_version);
   // The current device's memory is at `to`.
   m.def("write", [](uintptr_t to, const py::array& from, uintptr_t stream) {
-    cuda::write(reinterpret_cast<void*>(to), from.data(), from.nbytes(),
-                reinterpret_cast<Stream>(stream));
+    const void* data = from.data();
+    const int64_t bytes = from.nbytes();
+    const py::gil_scoped_release released;
+    cuda::write(reinterpret_cast<void*>(to), data, bytes, reinterpret_cast<Stream>(stream));
   });
   m.def("find_overlap", &find_overlap);
   // What was asked of the devices so far: launches, copies, waits.

@@ -102,7 +102,7 @@ class Solver {
     return state_of(core_, with_fun ? py::object(fun()) : py::none(),
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
-  py::tuple gram() { return gram_of(core_); }
+  py::tuple gram() { return gram_of(core_, core_.backend().matrix()); }
   void set_look_ahead(bool on) { core_.set_look_ahead(on); }
   void set_jacobian_error(double error) { core_.set_jacobian_error(error); }
   void stop() { core_.stop(); }

@@ -37,15 +37,20 @@ struct DeviceMatrix {
   }
 };
 
-// From Python's allocator, whose object is let go with the last owner.
-std::shared_ptr<void> allocated(const py::function& allocate, int64_t bytes) {
-  const py::gil_scoped_acquire gil;
-  auto memory = std::make_unique<py::object>(allocate(bytes));
-  void* pointer = reinterpret_cast<void*>(py::cast<uintptr_t>(memory->attr("ptr")));
-  return {pointer, [memory = memory.release()](void*) {
+// An object of Python's whose last owner may have given up the GIL.
+std::shared_ptr<py::object> kept(py::object object) {
+  return {new py::object(std::move(object)), [](py::object* last) {
             const py::gil_scoped_acquire held;
-            delete memory;
+            delete last;
           }};
+}
+
+// From Python's allocator, whose object is let go with the last owner.
+std::shared_ptr<void> allocated(const py::object& allocate, int64_t bytes) {
+  const py::gil_scoped_acquire gil;
+  const auto memory = kept(allocate(bytes));
+  void* pointer = reinterpret_cast<void*>(py::cast<uintptr_t>(memory->attr("ptr")));
+  return {memory, pointer};
 }
 
 template <class T>
@@ -59,12 +64,13 @@ class CudaSolver {
   CudaSolver(int device, py::function stream, py::function allocate, const py::object& x0,
              const nlls::Options<T>& options)
       : device_(device), streams_(device, std::move(stream)) {
-    const cuda::OnDevice on(device_);
-    Space space(device, [allocate = std::move(allocate)](int64_t bytes) {
-      return allocated(allocate, bytes);
+    const std::vector<T> start = start_of<T>(x0);
+    const auto allocator = kept(std::move(allocate));
+    on_device([&](cuda::Stream now) {
+      Space space(device, [allocator](int64_t bytes) { return allocated(*allocator, bytes); });
+      space.use(now);
+      core_ = std::make_unique<Core>(start, options, std::move(space));
     });
-    space.use(streams_.current());
-    core_ = std::make_unique<Core>(start_of<T>(x0), options, std::move(space));
   }
 
   int tell_residual(const py::object& f, const py::object& rho) {
@@ -114,10 +120,9 @@ class CudaSolver {
   bool weighted() const { return core_->jac_weight() != nullptr; }
   py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
   py::tuple gram() {
-    const Busy busy(busy_);
-    const cuda::OnDevice on(device_);
-    space().use(streams_.current());
-    return gram_of(*core_);
+    std::vector<T> matrix;
+    ask([&] { return matrix = core_->backend().matrix(), core_->phase(); });
+    return gram_of(*core_, matrix);
   }
   void set_look_ahead(bool on) { core_->set_look_ahead(on); }
   void set_jacobian_error(double error) { core_->set_jacobian_error(error); }
@@ -133,14 +138,9 @@ class CudaSolver {
     return run(work);
   }
 
-  // work() on the device and its current stream, without the GIL; the phase after it. What fails on
-  // the device, for want of memory or in a library, may leave half an iteration.
+  // work(stream) on the device, its current stream given, without the GIL.
   template <class F>
-  int run(const F& work) {
-    if (failed_) {
-      throw Error(ErrorKind::backend,
-                  "LeastSquares: an earlier call failed on the device; make a new solver");
-    }
+  void on_device(const F& work) {
     const cuda::Stream stream = streams_.current();
     const cuda::OnDevice on(device_);
     if (cuda::capturing(stream)) {
@@ -149,16 +149,31 @@ class CudaSolver {
                   "device");
     }
     const py::gil_scoped_release released;
-    try {
-      space().use(stream);
-      return static_cast<int>(work());
-    } catch (const Error& error) {
-      failed_ = error.kind == ErrorKind::backend;
-      throw;
-    } catch (...) {
-      failed_ = true;
-      throw;
+    work(stream);
+  }
+
+  // work() there; the phase after it. What fails on the device, for want of memory or in a library,
+  // may leave half an iteration.
+  template <class F>
+  int run(const F& work) {
+    if (failed_) {
+      throw Error(ErrorKind::backend,
+                  "LeastSquares: an earlier call failed on the device; make a new solver");
     }
+    int phase = 0;
+    on_device([&](cuda::Stream stream) {
+      try {
+        space().use(stream);
+        phase = static_cast<int>(work());
+      } catch (const Error& error) {
+        failed_ = error.kind == ErrorKind::backend;
+        throw;
+      } catch (...) {
+        failed_ = true;
+        throw;
+      }
+    });
+    return phase;
   }
 
   DeviceMatrix<T> matrix(const py::object& J, int64_t m) const {

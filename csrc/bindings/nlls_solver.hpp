@@ -158,12 +158,10 @@ pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind1
 }
 
 // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
-template <class Core>
-pybind11::tuple gram_of(Core& core) {
-  using T = typename Core::T;
+template <class Core, class T>
+pybind11::tuple gram_of(const Core& core, const std::vector<T>& from) {
   const int64_t n = core.n();
   pybind11::array_t<T> matrix({n, n});
-  const std::vector<T> from = core.backend().matrix();
   const bool triangle = core.by_qr();
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < n; ++j) {

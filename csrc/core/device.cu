@@ -91,7 +91,9 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
 
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads,
                   Stream stream) {
-  if (!wait_themselves(kernel)) return launch(kernel, arguments, blocks, threads, stream);
+  // Not into a graph: a Blackwell's capture is said to refuse the attribute.
+  if (capturing(stream) || !wait_themselves(kernel))
+    return launch(kernel, arguments, blocks, threads, stream);
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;

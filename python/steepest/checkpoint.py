@@ -30,7 +30,7 @@ def _arrays_of(opt: Parameters, i: int) -> dict[str, Any]:
 
 def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
     """Everything that a run needs to go on, but the parameters themselves."""
-    with opt._lock:
+    with opt._lock, opt._backend.in_use():
         state: dict[int, dict[str, Any]] = {}
         for i in range(len(opt._views)):
             state[i] = {"step": opt._plan.tensor_step(i)}

@@ -6,6 +6,7 @@ the module ``_cuda``. An optimizer has one backend, picked by its first array.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,10 @@ class Host:
 
     def plan(self) -> Any:
         return _cpu.Plan()
+
+    def in_use(self) -> contextlib.AbstractContextManager[Any]:
+        """For NumPy's own operations nothing is due."""
+        return contextlib.nullcontext()
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """The plan needs no memory of its own."""
@@ -68,15 +73,18 @@ class Cuda:
     def plan(self) -> Any:
         return self.module.Plan(self.device, *self.streams_and_memory())
 
+    def in_use(self) -> contextlib.AbstractContextManager[Any]:
+        """For CuPy's own operations, whose kernels and results are the current device's."""
+        return self.cupy.cuda.Device(self.device)  # type: ignore[no-any-return]
+
     def streams_and_memory(self) -> tuple[Callable[[], Any], Callable[[int], Any]]:
         """CuPy's current stream, and memory of CuPy's pool, when asked for."""
-        device = self.device
 
         def allocate(n: int) -> Any:
-            with self.cupy.cuda.Device(device):
+            with self.in_use():
                 return self.cupy.cuda.alloc(n)
 
-        return functools.partial(self.cupy.cuda.get_current_stream, device), allocate
+        return functools.partial(self.cupy.cuda.get_current_stream, self.device), allocate
 
     def copy_of(self, values: Any) -> Any:
         """A copy of a few of NumPy's numbers, in one piece, on the device.
@@ -84,7 +92,7 @@ class Cuda:
         They go as arguments of a launch; of the host's time CuPy's own copy took 29 µs.
         """
         cupy = self.cupy
-        with cupy.cuda.Device(self.device):
+        with self.in_use():
             memory = cupy.cuda.alloc(-(-values.nbytes // 8) * 8)  # it is written by words
             self.module.write(memory.ptr, values, cupy.cuda.get_current_stream().ptr)
             return cupy.ndarray(values.shape, dtype=values.dtype, memptr=memory)
@@ -111,7 +119,7 @@ class Cuda:
         return self.cupy.asnumpy(array)
 
     def assign(self, array: Any, value: Any) -> None:
-        with self.cupy.cuda.Device(self.device):
+        with self.in_use():
             array[...] = self.cupy.asarray(value)
 
 

@@ -124,7 +124,8 @@ class Parameters:
         self._check_apart(backend, views, names)
         if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
             raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
-        made = [self._new_state(new) for new in news]
+        with backend.in_use():
+            made = [self._new_state(new) for new in news]
         if not self._views:
             self._use(backend)
         backend.reserve(self._plan, len(news), [view.size for view in views])

@@ -74,6 +74,7 @@ def hooks(module):
     found = ctypes.CDLL(module.__file__)
     found.simulated_fail_after.argtypes = [ctypes.c_int64]
     found.simulated_only_stream.restype = ctypes.c_int64
+    found.simulated_asked_with_gil.restype = ctypes.c_int64
     return found
 
 

@@ -24,15 +24,17 @@ __version__ = "0"
 
 
 class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
-    def __init__(self, held, device=0, base=None, *, dtype=None, memptr=None):
+    def __init__(self, held, device=None, base=None, *, dtype=None, memptr=None):
         if memptr is not None:  # CuPy's own arguments: a shape, and memory for it
-            count, device = math.prod(held), Device.current
+            count = math.prod(held)
             held = np.frombuffer(memptr.memory, dtype, count).reshape(held)
         self.held, self.device, self.base = held, Device(device), base
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         if any(isinstance(x, np.ndarray) for x in inputs):
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
+        for x in inputs:
+            _check_current(x)
         outs = {} if out is None else {"out": tuple(x.held for x in out)}
         made = getattr(ufunc, method)(*(getattr(x, "held", x) for x in inputs), **outs, **kwargs)
         return out[0] if out is not None else ndarray(np.asarray(made), self.device.id)
@@ -70,6 +72,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return (2, self.device.id)
 
     def __setitem__(self, key, value):
+        _check_current(self)
+        _check_current(value)
         self.held[_taken(key)] = _taken(value)
 
     def __len__(self):
@@ -87,13 +91,22 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return bool(self.held)
 
     def copy(self, order="C"):
-        return ndarray(self.held.copy(order), self.device.id)
+        return ndarray(self.held.copy(order))  # on the current device, wherever it was
 
     def view(self, *args):
         return ndarray(self.held.view(*args), self.device.id, self)
 
     def __getitem__(self, key):
         return _wrapped(self.held[_taken(key)], self.device.id, self)
+
+
+def _check_current(value):
+    """Kernels run on the current device; some that are next to each other see another's memory."""
+    if isinstance(value, ndarray) and value.device.id != Device.current:
+        raise ValueError(
+            f"The device where the array resides ({value.device.id}) is different from the "
+            f"current device ({Device.current}). Peer access is unavailable between these devices."
+        )
 
 
 def _taken(value):
@@ -107,7 +120,7 @@ def _taken(value):
     return value
 
 
-def _wrapped(value, device=0, base=None):
+def _wrapped(value, device=None, base=None):
     if isinstance(value, tuple):
         return tuple(_wrapped(part, device) for part in value)
     if isinstance(value, (np.ndarray, np.generic)):
@@ -115,7 +128,7 @@ def _wrapped(value, device=0, base=None):
     return value
 
 
-def _function(function, device=0):
+def _function(function, device=None):
     def on_device(*args, **kwargs):
         args, kwargs = _taken(args), {k: _taken(v) for k, v in kwargs.items()}
         return _wrapped(function(*args, **kwargs), device)
@@ -262,7 +275,7 @@ def asnumpy(value):
 
 def full(size, fill, dtype):
     _take(size * dtype.itemsize)
-    return ndarray(np.full(size, fill, dtype), Device.current)
+    return ndarray(np.full(size, fill, dtype))
 
 
 def _as_strided(array, shape, strides):

@@ -93,9 +93,11 @@ def test_many_short_tensors(cupy, clip):
     assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
 
 
+@pytest.mark.parametrize("mode", ("Global", "ThreadLocal", "Relaxed"))
 @pytest.mark.parametrize("n", (3, 1000))
-def test_the_first_step_may_be_the_captured_one(cupy, n):
-    """Pointers and kernels are loaded then; more tensors than arguments hold have a table."""
+def test_the_first_step_may_be_the_captured_one(cupy, n, mode):
+    """Pointers and kernels are loaded then; more tensors than arguments hold have a table. A mode
+    that is not relaxed forbids whatever may wait or allocate."""
     there = [cupy.zeros(9, np.float32) for _ in range(n)]
     grads = [cupy.ones(9, np.float32) for _ in range(n)]
     opt = st.SGD(there, lr=1.0)
@@ -103,7 +105,7 @@ def test_the_first_step_may_be_the_captured_one(cupy, n):
     cupy.cuda.Device().synchronize()
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
-        stream.begin_capture()
+        stream.begin_capture(getattr(cupy.cuda.runtime, f"streamCaptureMode{mode}"))
         try:
             opt.step(max_norm=1e9)
         finally:
@@ -140,6 +142,53 @@ def test_a_step_runs_on_the_current_stream(cupy):
             opt.step(g, max_norm=0.5 * k * 2**12)  # the norm is k * 2^12
     stream.synchronize()
     assert bool((p == -22.5).all())
+
+
+@pytest.mark.parametrize("by", ("event", "default stream"))
+def test_a_step_waits_for_what_its_stream_waits_for(cupy, by):
+    """It is launched early, after its stream's last kernel; other streams' work is due as well."""
+    p, g, large = cupy.zeros(1 << 20), cupy.zeros(1 << 20), cupy.empty(1 << 27)
+    opt = st.SGD(p, lr=1.0)
+    opt.step(g)
+    cupy.cuda.Device().synchronize()
+    other = cupy.cuda.Stream(non_blocking=by == "event")
+    own = cupy.cuda.Stream(non_blocking=True) if by == "event" else cupy.cuda.Stream.null
+    for k in range(1, 4):
+        with own:
+            p += 0
+        with other:
+            for _ in range(10):  # some milliseconds
+                large.fill(k)
+            g.fill(k)
+        with own:
+            if by == "event":
+                own.wait_event(other.record())
+            opt.step(g)
+        if by == "event":
+            other.wait_event(own.record())
+    cupy.cuda.Device().synchronize()
+    assert bool((p == -6).all())
+
+
+def test_functions_of_python_in_the_stream(cupy):
+    """They want the GIL, while a step or a number waits for the device: more steps than a stream
+    takes before it lets the host wait."""
+    p, g, large = cupy.zeros(100), cupy.ones(100), cupy.empty(1 << 27)
+    opt, called = st.SGD(p, lr=1.0), []
+    stream = cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.Device().synchronize()
+    with stream:
+        large.fill(0)
+        stream.launch_host_func(called.append, "first")
+        opt.step(g, max_norm=5.0)
+        assert opt.grad_norm == 10 and called == ["first"]
+        for _ in range(100):
+            large.fill(0)
+        stream.launch_host_func(called.append, "second")
+        for _ in range(5000):
+            opt.step(g)
+    stream.synchronize()
+    assert called == ["first", "second"] and bool((p == -5000.5).all())
 
 
 def test_tensors_of_pytorch(cupy):

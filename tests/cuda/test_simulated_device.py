@@ -182,3 +182,20 @@ def test_copies_are_of_their_own():
     other = copy.deepcopy(opt)
     other.step(on_device(np.ones(3)))
     assert (opt.step_count, other.step_count) == (1, 2)
+
+
+def test_the_device_need_not_be_the_current_one():
+    """CuPy's kernels, and what they make, are the current device's: that is asked for, if due."""
+    host, p = np.ones(5), on_device(np.ones(5), device=1)
+    g = np.linspace(-1, 1, 5)
+    a, b = st.Nesterov(host, lr=0.1, ema_decay=0.5), st.Nesterov(p, lr=0.1, ema_decay=0.5)
+    for _ in range(2):
+        a.step(g)
+        b.step(on_device(g, device=1))
+    state, c = b.state_dict(), copy.deepcopy(b)
+    b.load_state_dict(state)
+    made = [b.iterates(), b.ema, c.iterates(), c.ema, state["state"][0]["velocity"]]
+    assert {array.device.id for array in made} == {1}
+    due = [a.iterates(), a.ema, a.iterates(), a.ema, a.state_dict()["state"][0]["velocity"]]
+    for x, y in zip(due, made, strict=True):
+        assert x.tobytes() == y.held.tobytes()

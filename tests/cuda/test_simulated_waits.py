@@ -90,6 +90,27 @@ def test_everything_is_asked_of_the_current_stream(hooks, libraries):
         assert fake.fake_stream() == stream.ptr
 
 
+def test_whoever_may_wait_for_the_device_gives_up_the_gil(hooks, tmp_path):
+    """A function of Python's in a stream (launch_host_func) wants it; launches wait for it, too."""
+    hooks.simulated_asked_with_gil()
+    p, g = up(np.ones(5000)), up(np.linspace(-1, 1, 5000))
+    opt = st.Adam(p, lr=lambda step: 1e-3, ema_decay=0.5)
+    opt.step(g, max_norm=1.0, nonfinite="raise")
+    opt.bind_grads(g)
+    opt.step()
+    opt.add_param_group({"params": up(np.ones(3)), "lr": 0.1})
+    opt.step([g, None], nonfinite="skip")
+    opt.param_groups[1]["weight_decay"] = 0.5
+    opt.load_state_dict(opt.state_dict())
+    opt.save(tmp_path / "state.npz")
+    assert (opt.step_count, opt.skipped) == (3, 0) and opt.grad_norm > 0
+    fun, jac, x0 = decay()
+    for solver in ("cholesky", "qr", "cg"):
+        fit = st.least_squares(there(fun), up(x0), there(jac), linear_solver=solver, loss="cauchy")
+        assert fit.success and down(fit.covariance()).shape == (3, 3)
+    assert hooks.simulated_asked_with_gil() == 0
+
+
 def test_who_used_several_streams_waits_before_memory_goes_back(device):
     """CuPy hands it out again on the stream that it was allocated on; one that is gone is kept."""
     fun, jac, x0 = decay()
@@ -120,8 +141,20 @@ def test_not_while_a_graph_is_captured():
         try:
             with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
                 s.tell(there(fun)(s.x), there(jac))
+            with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
+                st.LeastSquares(up(x0))
         finally:
             stream.end_capture()
     while not s.done:
         s.tell(there(fun)(s.x), there(jac))
     assert s.result().success
+    s = st.LeastSquares(up(x0))
+    s.tell_normal(1.0, up(np.eye(3)), up(np.ones(3)))
+    with stream:
+        stream.begin_capture()
+        try:
+            with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
+                s._solver.gram()
+        finally:
+            stream.end_capture()
+    assert s._solver.gram()[1].shape == (3, 3)

@@ -11,6 +11,9 @@
 #include "cuda/runtime.hpp"
 #include "cuda/update.hpp"
 
+// Of Python's, where it has loaded this.
+extern "C" __attribute__((weak)) int PyGILState_Check();
+
 namespace steepest::cuda {
 
 Calls calls;
@@ -65,13 +68,13 @@ void run_update(List<Kinds...>, int kind, const StepArgs& a, int blocks) {
 
 template <int capacity>
 void write(const Words<capacity>& words, Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   const auto kept = std::make_shared<Words<capacity>>(words);
   launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
 }
 
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   ++calls.copies;
   calls.waits += waits;
   if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
@@ -79,6 +82,10 @@ void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) 
 
 }  // namespace
 
+void simulated::asked(Stream stream) {
+  settings.streams.insert(stream);
+  settings.asked_with_gil += PyGILState_Check && PyGILState_Check();
+}
 void simulated::replay() {
   for (const auto& run : settings.graph) run();
 }
@@ -90,12 +97,12 @@ int resident_blocks(int, bool) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
   launch([=] { run_update(AllKinds{}, kind, *kept, blocks); });
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
   launch([=] {
     run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) {
@@ -110,7 +117,7 @@ void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, false, stream);
 }
 void clear(void* to, int64_t bytes, Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
 }
 void copy_in(void* to, const void* from, int64_t bytes, Stream stream) {
@@ -120,7 +127,7 @@ void copy_out(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, true, stream);
 }
 void wait(Stream stream) {
-  settings.streams.insert(stream);
+  simulated::asked(stream);
   ++calls.waits;
 }
 void* shared_memory(int64_t bytes) {

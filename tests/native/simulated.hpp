@@ -26,11 +26,13 @@ struct Settings {
   std::string no_device;                     // what the runtime says where no device is usable
   // Only these blocks of a grid as large as the tiles run, where there are any.
   std::vector<int64_t> only_blocks;
-  std::set<void*> streams;  // that anything was asked of
+  std::set<void*> streams;     // that anything was asked of
+  int64_t asked_with_gil = 0;  // launches, copies and waits by a thread that held Python's GIL
 };
 extern Settings settings;
 
 void replay();
+void asked(void* stream);
 void launch(std::function<void()> run);
 std::vector<int> shuffled(int n);
 

@@ -1,4 +1,6 @@
 // The simulated device's settings, for tests in Python: by ctypes, from the module built over it.
+#include <utility>
+
 #include "simulated.hpp"
 
 using steepest::cuda::simulated::settings;
@@ -18,6 +20,8 @@ int64_t simulated_only_stream() {
   streams.clear();
   return only;
 }
+// Launches, copies and waits since the last call that were asked for by who held the GIL.
+int64_t simulated_asked_with_gil() { return std::exchange(settings.asked_with_gil, 0); }
 void simulated_no_device(const char* text) { settings.no_device = text; }
 
 }  // extern "C"

@@ -6,7 +6,7 @@ namespace steepest::linalg {
 
 template <class Body>
 void launch_each(const Body& body, int64_t n, cuda::Stream stream) {
-  cuda::simulated::settings.streams.insert(stream);
+  cuda::simulated::asked(stream);
   cuda::simulated::launch([=] {
     for (int64_t i = n; i-- > 0;) body(i);
   });
@@ -14,7 +14,7 @@ void launch_each(const Body& body, int64_t n, cuda::Stream stream) {
 
 template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream) {
-  cuda::simulated::settings.streams.insert(stream);
+  cuda::simulated::asked(stream);
   using cuda::simulated::Team;
   cuda::simulated::launch([=] {
     cuda::simulated::run_grid<SumShared>(

@@ -126,12 +126,17 @@ def settle(solver: Any, f: Any) -> Any:
     return solver if device is None else DeviceSolver(device, solver.point(), solver.options)
 
 
+def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
+    """Of a problem whose x0 lives on this device: CuPy's operations are the current one's."""
+    return contextlib.nullcontext() if device is None else devices.Cuda(device).in_use()
+
+
 def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
     """fun, handed its x as an array of CuPy."""
     backend = devices.Cuda(device)
 
     def on_device(x: Array, *args: Any, **kwargs: Any) -> Any:
-        with backend.cupy.cuda.Device(device):
+        with backend.in_use():
             return fun(backend.copy_of(x), *args, **kwargs)
 
     return on_device

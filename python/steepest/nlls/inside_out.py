@@ -8,7 +8,7 @@ from typing import Any
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import settle
+from steepest.nlls.device import in_use, settle
 from steepest.nlls.joint import tell_blocks
 from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
 from steepest.nlls.losses import tell_residual
@@ -131,17 +131,18 @@ class LeastSquares:
             has been taken and that of the next call is not read.
         """
         solver = self._solver = settle(self._solver, f)
-        if not callable(jac):
-            f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
-            if jac.shape != (f.size, solver.n):  # before the residuals are taken
-                raise ValueError(f"jac: shape {jac.shape}; wanted is {(f.size, solver.n)}")
-            solver.set_look_ahead(False)
-        if solver.phase == RESIDUAL:
-            tell_residual(solver, f, self._loss, self._f_scale)
-        if solver.phase != JACOBIAN:
-            return
-        told = arrays.copied(jac(self.x) if callable(jac) else jac)
-        solver.tell_jacobian(told)
+        with in_use(self._device):
+            if not callable(jac):
+                f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
+                if jac.shape != (f.size, solver.n):  # before the residuals are taken
+                    raise ValueError(f"jac: shape {jac.shape}; wanted is {(f.size, solver.n)}")
+                solver.set_look_ahead(False)
+            if solver.phase == RESIDUAL:
+                tell_residual(solver, f, self._loss, self._f_scale)
+            if solver.phase != JACOBIAN:
+                return
+            told = arrays.copied(jac(self.x) if callable(jac) else jac)
+            solver.tell_jacobian(told)
         self._J = self._J if solver.refused else told
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
@@ -152,23 +153,25 @@ class LeastSquares:
             raise ValueError(
                 f"linear_solver: {self._linear_solver!r} needs J; normal equations take 'auto'"
             )
-        H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
-        if H.shape != (n, n) or g.shape != (n,):
-            raise ValueError(
-                f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
-            )
-        solver.tell_normal(float(cost), arrays.namespace(H).ascontiguousarray(H), g)
+        with in_use(self._device):
+            H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
+            if H.shape != (n, n) or g.shape != (n,):
+                raise ValueError(
+                    f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
+                )
+            solver.tell_normal(float(cost), arrays.namespace(H).ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
-        told = tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
-        self._solver = told
+        with in_use(self._device):
+            self._solver = tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False."""
         if not self._accepted:
             raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
-        result = make_result(self._solver, self._J)
+        with in_use(self._device):
+            result = make_result(self._solver, self._J)
         if not self.done:
             result.update(success=False, status=0, message="Not done: more points were asked for.")
         return result

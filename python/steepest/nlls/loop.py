@@ -10,7 +10,7 @@ import numpy as np
 from steepest import _cpu
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array, device_of
-from steepest.nlls.device import DeviceSolver, handing, settle
+from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
@@ -201,13 +201,14 @@ def fit(
         from steepest.nlls.report import Watcher
 
         watch = Watcher(solver, callback, verbose)
-    if jac is True:
-        from steepest.nlls.joint import run_joint
+    with in_use(device):
+        if jac is True:
+            from steepest.nlls.joint import run_joint
 
-        solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
-    else:
-        solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
-    result = make_result(solver, J)
+            solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
+        else:
+            solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
+        result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
     return result

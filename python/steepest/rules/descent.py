@@ -210,7 +210,7 @@ class Nesterov(Momentum):
             For a parameter whose memory has moved or shrunk.
         """
         found = []
-        with self._lock:
+        with self._lock, self._backend.in_use():
             self._check_parameters()
             for (group, _), theta, state in zip(
                 self._paths, self._views, self._states, strict=True
