@@ -93,7 +93,7 @@ def test_many_short_tensors(cupy, clip):
     assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
 
 
-@pytest.mark.parametrize("mode", ("Global", "ThreadLocal", "Relaxed"))
+@pytest.mark.parametrize("mode", (0, 1, 2), ids=("global", "thread_local", "relaxed"))
 @pytest.mark.parametrize("n", (3, 1000))
 def test_the_first_step_may_be_the_captured_one(cupy, n, mode):
     """Pointers and kernels are loaded then; more tensors than arguments hold have a table. A mode
@@ -105,7 +105,7 @@ def test_the_first_step_may_be_the_captured_one(cupy, n, mode):
     cupy.cuda.Device().synchronize()
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
-        stream.begin_capture(getattr(cupy.cuda.runtime, f"streamCaptureMode{mode}"))
+        stream.begin_capture(mode)
         try:
             opt.step(max_norm=1e9)
         finally:
@@ -235,6 +235,24 @@ def test_arrays_and_streams_of_another_device(cupy):
         opt.step(g)
     opt.step(g)
     assert opt.step_count == elsewhere.step_count == 1
+
+
+def test_the_device_need_not_be_the_current_one(cupy):
+    if cupy.cuda.runtime.getDeviceCount() < 2:
+        pytest.skip("there is one device")
+    values, g = np.ones(5000), np.linspace(-1, 1, 5000)
+    with cupy.cuda.Device(1):
+        p, there, points = cupy.asarray(values), cupy.asarray(g), cupy.linspace(0, 1, 50)
+    a, b = st.Nesterov(values, lr=0.1, ema_decay=0.5), st.Nesterov(p, lr=0.1, ema_decay=0.5)
+    a.step(g)
+    b.step(there)
+    b.load_state_dict(b.state_dict())
+    for x, y in ((values, p), (a.ema, b.ema), (a.iterates(), b.iterates())):
+        assert y.device.id == 1 and x.tobytes() == cupy.asnumpy(y).tobytes()
+    with cupy.cuda.Device(1):
+        x0 = cupy.ones(1)
+    fit = st.least_squares(lambda x: cupy.exp(x * points) - 2, x0, loss="soft_l1")
+    assert fit.success and fit.x.device.id == fit.fun.device.id == fit.jac.device.id == 1
 
 
 @pytest.mark.parametrize("clip", (False, True))
