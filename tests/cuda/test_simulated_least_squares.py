@@ -504,6 +504,8 @@ def test_the_device_need_not_be_the_current_one(linear_solver, layout):
     assert {array.device.id for array in there} == {1}
     again = st.least_squares(lambda x: up(fun(x.held), 1), up(x0, 1), lambda x: kept, max_nfev=3)
     assert again.jac.device.id == 1 and again.jac is not kept
+    differenced = st.least_squares(lambda x: up(fun(x.held), 1), up(x0, 1), **options)
+    np.testing.assert_allclose(down(differenced.x), want.x, rtol=1e-4)
     s = st.LeastSquares(up(x0, 1), **options)
     s.tell(up(fun(x0), 1), J)
     while not s.done:
