@@ -72,6 +72,7 @@ def libraries_to_be_found(device, libraries, monkeypatch):
 def hooks(module):
     """What the simulated device can be told: see native/simulated_hooks.cpp."""
     found = ctypes.CDLL(module.__file__)
+    found.simulated_capture.argtypes = [ctypes.c_int, ctypes.c_void_p]
     found.simulated_fail_after.argtypes = [ctypes.c_int64]
     found.simulated_only_stream.restype = ctypes.c_int64
     found.simulated_asked_with_gil.restype = ctypes.c_int64
@@ -92,4 +93,4 @@ def device(module, hooks, monkeypatch):
     yield module
     hooks.simulated_fail_after(-1)
     hooks.simulated_no_device(b"")
-    hooks.simulated_capture(0)
+    hooks.simulated_capture(0, None)

@@ -16,7 +16,7 @@ allocated: list[int] = []
 # Allocations before the device has no memory left; False: it always has.
 left: list[int | bool] = [False]
 # What a stream's capture and a graph's launch do; a simulated device has its own.
-capture = [lambda on: None]
+capture = [lambda on, stream: None]
 read_back = [0]  # arrays and numbers brought to the host so far
 replay = [lambda: None]
 
@@ -204,10 +204,10 @@ class Stream(contextlib.AbstractContextManager):
 
     def begin_capture(self):
         assert self.non_blocking  # else a capture forbids work on the default stream
-        capture[0](True)
+        capture[0](True, self.ptr)
 
     def end_capture(self):
-        capture[0](False)
+        capture[0](False, None)
         return SimpleNamespace(launch=lambda stream=None: replay[0]())
 
 

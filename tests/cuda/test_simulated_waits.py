@@ -145,6 +145,15 @@ def test_not_while_a_graph_is_captured():
                 st.LeastSquares(up(x0))
         finally:
             stream.end_capture()
+    s.tell(there(fun)(s.x), there(jac))
+    with fake_cupy.Stream(non_blocking=True) as last:
+        s.tell(there(fun)(s.x), there(jac))
+    last.begin_capture()
+    try:
+        with pytest.raises(ValueError, match="cannot go on in another stream while the last one"):
+            s.tell(there(fun)(s.x), there(jac))
+    finally:
+        last.end_capture()
     while not s.done:
         s.tell(there(fun)(s.x), there(jac))
     assert s.result().success

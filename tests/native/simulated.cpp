@@ -137,7 +137,7 @@ void* shared_memory(int64_t bytes) {
 }
 bool capturing(Stream stream) {
   settings.streams.insert(stream);
-  return settings.capturing;
+  return settings.capturing && (!settings.captured || stream == settings.captured);
 }
 int device_count() {
   if (!settings.no_device.empty()) throw Error(ErrorKind::backend, settings.no_device);

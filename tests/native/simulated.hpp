@@ -21,6 +21,7 @@ struct Settings {
   uint64_t seed = 1;
   int resident = 7;  // blocks of a grid at most
   bool capturing = false;
+  void* captured = nullptr;                  // the stream that is; null: all are
   std::vector<std::function<void()>> graph;  // what was launched while capturing
   int64_t fail_after = -1;                   // launches, before one fails; -1: none does
   std::string no_device;                     // what the runtime says where no device is usable

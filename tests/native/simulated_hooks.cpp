@@ -7,8 +7,9 @@ using steepest::cuda::simulated::settings;
 
 extern "C" {
 
-void simulated_capture(int on) {
+void simulated_capture(int on, void* stream) {
   settings.capturing = on != 0;
+  settings.captured = stream;
   if (on) settings.graph.clear();
 }
 void simulated_replay() { steepest::cuda::simulated::replay(); }

@@ -51,7 +51,14 @@ class DeviceSpace {
   // What is asked from here on goes to this stream, after all that was asked before.
   void use(cuda::Stream stream) {
     if (started_ && stream == stream_) return;
-    if (started_) cuda::wait(stream_);
+    if (started_) {
+      if (cuda::capturing(stream_)) {
+        throw Error(ErrorKind::value,
+                    "least squares: cannot go on in another stream while the last one is captured "
+                    "into a CUDA graph, as that cannot be waited for");
+      }
+      cuda::wait(stream_);
+    }
     stream_ = stream;
     started_ = true;
     (*handles_)->set_stream(stream);
