@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <thread>
 #include <utility>
 
 #include "core/device.hpp"
@@ -12,7 +13,7 @@ namespace steepest {
 
 // CuPy's current stream at each call. The last one is kept, as CuPy's destroy their handle. CuPy
 // gives memory that goes back out again on the stream that it was allocated on: whoever has used
-// several waits before its memory goes.
+// several waits before its memory goes. Each thread's own default stream has the same handle.
 class StreamsInUse {
  public:
   // current() is a stream, with a .ptr.
@@ -25,25 +26,32 @@ class StreamsInUse {
     const pybind11::gil_scoped_release released;
     try {
       const cuda::OnDevice on(device_);
-      if (!cuda::capturing(handle_)) cuda::wait(handle_);
+      if (cuda::capturing(handle_)) return;
+      handle_ == own_of_thread() ? cuda::wait_for_all() : cuda::wait(handle_);
     } catch (const Error&) {  // nothing runs there any more
     }
   }
 
   cuda::Stream current() {
     pybind11::object now = current_();
-    if (now.is(last_)) return handle_;
+    const std::thread::id thread = std::this_thread::get_id();
+    if (now.is(last_) && (thread == thread_ || handle_ != own_of_thread())) return handle_;
     const auto handle = reinterpret_cast<cuda::Stream>(now.attr("ptr").cast<uintptr_t>());
-    several_ = several_ || (last_ && handle != handle_);
+    several_ = several_ || (last_ && (handle != handle_ || thread != thread_));
     before_ = std::exchange(last_, std::move(now));
+    thread_ = thread;
     return handle_ = handle;
   }
 
  private:
+  // cudaStreamPerThread
+  static cuda::Stream own_of_thread() { return reinterpret_cast<cuda::Stream>(uintptr_t{2}); }
+
   int device_;
   pybind11::function current_;
   pybind11::object last_, before_;  // the one before: until it was waited for
   cuda::Stream handle_ = nullptr;
+  std::thread::id thread_;  // that asked last
   bool several_ = false;
 };
 

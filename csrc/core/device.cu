@@ -73,6 +73,11 @@ void wait(Stream stream) {
   ++calls.waits;
 }
 
+void wait_for_all() {
+  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  ++calls.waits;
+}
+
 OnDevice::OnDevice(int device) : before_(device) {
   check(cudaGetDevice(&before_), "cudaGetDevice");
   if (before_ != device) check(cudaSetDevice(device), "cudaSetDevice");

@@ -73,6 +73,7 @@ void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
 void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
 void wait(Stream stream);
+void wait_for_all();  // streams of the device
 
 // Memory of the host's that the device reads and writes, never given back.
 void* shared_memory(int64_t bytes);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import fake_cupy
 import numpy as np
@@ -131,6 +133,27 @@ def test_who_used_several_streams_waits_before_memory_goes_back(device):
     assert kept() is not None
     assert waits(lambda: s.__dict__.clear()) == 1
     assert kept() is None
+
+
+def test_threads_have_default_streams_of_their_own(device):
+    """With the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); nothing says when another's ends."""
+
+    def waits_at_its_end(*threads):
+        opt = st.SGD(up(np.ones(3)), lr=0.1)
+        for thread in threads:
+            thread.submit(opt.step, up(np.ones(3))).result()
+        before = device.calls()[2]
+        del opt
+        return device.calls()[2] - before
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        fake_cupy.Stream.current.append(SimpleNamespace(ptr=2))
+        try:
+            assert waits_at_its_end() == 0
+            assert waits_at_its_end(one, other) == 1
+        finally:
+            fake_cupy.Stream.current.pop()
+        assert waits_at_its_end(one, other) == 0
 
 
 def test_not_while_a_graph_is_captured():
