@@ -136,7 +136,7 @@ def test_who_used_several_streams_waits_before_memory_goes_back(device):
 
 
 def test_threads_have_default_streams_of_their_own(device):
-    """With the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); nothing says when another's ends."""
+    """By the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); only all can be waited for."""
 
     def waits_at_its_end(*threads):
         opt = st.SGD(up(np.ones(3)), lr=0.1)
