@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import operator
@@ -134,3 +135,14 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
         listed = ", ".join(repr(word) for word in words)
         raise ValueError(f"{name}: {shown(value)} is not allowed; allowed is one of {listed}")
     return value
+
+
+def names_intermediate_result(callback: Any) -> bool:
+    """SciPy's rule: whether `intermediate_result` is the callback's one parameter, else it is x."""
+    if not callable(callback):
+        kind = type(callback).__name__
+        raise TypeError(f"callback: {shown(callback)} is a {kind}; allowed is a callable")
+    try:
+        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+    except (TypeError, ValueError):  # built-in functions may have no signature
+        return False

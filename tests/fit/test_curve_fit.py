@@ -283,6 +283,7 @@ ERRORS = [
     ({"sigma": -np.eye(50)}, ValueError, "`sigma` must be positive definite."),
     ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
+    ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
     ({"p0": ["a", 1, 1]}, ValueError, "could not convert string to float"),
     ({"colour": 1}, TypeError, "colour"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),

@@ -36,6 +36,23 @@ def test_what_is_refused(x0, options, error, message):
         st.minimize(x0=x0, **{"fun": fun, "jac": jac, **options})
 
 
+@pytest.mark.parametrize("real", [lambda x: float(fun(x).real), lambda x: np.abs(x).sum()])
+def test_a_real_answer_at_a_complex_point_is_no_gradient_of_zero(real):
+    with pytest.raises(TypeError, match=r"fun\(x\): .* is real at a complex x"):
+        st.minimize(real, START, jac="cs")
+
+
+@pytest.mark.parametrize("search", ["armijo", "exact", "no such rule"])
+def test_a_rate_and_a_search_are_one_too_many(search):
+    def refused():
+        return pytest.raises(ValueError, match=f"line_search: '{search}' with lr; allowed is one")
+
+    with refused():
+        st.GradientDescent(START, lr=0.1, line_search=search)
+    with refused():
+        st.minimize(fun, START, jac=jac, method="gd", lr=0.1, line_search=search)
+
+
 @pytest.mark.parametrize("hess", [2.0, [2.0], [[2.0]]])
 def test_a_hessian_of_one_variable_may_be_a_number(hess):
     res = st.minimize(fun, 0.0, jac=jac, hess=lambda x: hess, method="newton")

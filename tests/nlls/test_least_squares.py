@@ -111,7 +111,12 @@ def test_callback_sees_each_iteration_and_stops():
     assert [r.nit for r in seen] == [1, 2]
     assert fit.status == -2 and not fit.success and "callback" in fit.message
     np.testing.assert_array_equal(fit.x, seen[-1].x)
-    assert st.least_squares(fun, X0, jac, callback=lambda x: True).nit == 1
+    for yes in (True, np.True_):
+        assert st.least_squares(fun, X0, jac, callback=lambda x, yes=yes: yes).nit == 1
+    fit = st.least_squares(fun, X0, jac, callback=max)  # which has no signature to be read
+    assert fit.success and fit.nit > 1
+    with pytest.raises(TypeError, match="callback: 5 is a int; allowed is a callable"):
+        st.least_squares(fun, X0, jac, callback=5)
 
 
 def test_verbose_prints_the_iterations(capsys, monkeypatch):
@@ -136,6 +141,15 @@ def test_max_nfev_counts_every_call():
         assert fit.nfev == len(calls) <= limit
         assert fit.success == (fit.status > 0)
     assert st.least_squares(fun, X0, jac, max_nfev=1).status == 0
+
+
+def test_max_nfev_counts_rejected_steps():
+    """A Jacobian of the wrong sign: every step is rejected."""
+    for limit in range(1, 8):
+        fit = st.least_squares(
+            lambda x: np.exp(x), [0.0], lambda x: -np.exp(x)[:, None], max_nfev=limit
+        )
+        assert (fit.nfev, fit.nit, fit.status, fit.success) == (limit, 0, 0, False)
 
 
 def test_covariance_is_that_of_curve_fit():

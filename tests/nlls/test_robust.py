@@ -365,6 +365,25 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
     np.testing.assert_allclose(fit.x, [2.5, 1.3], rtol=0.01)
 
 
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(max_nfev="9"), TypeError, "max_nfev: '9'; allowed is None or a positive integer"),
+        (dict(bounds=3), TypeError, "bounds: 3; wanted is a pair"),
+        (dict(bounds="ab"), ValueError, "bounds: 'a'; wanted are numbers"),
+        (dict(diff_step="a"), ValueError, "diff_step: 'a'; wanted are numbers"),
+        (dict(diff_step=np.nan), ValueError, "diff_step: nan; wanted are finite numbers"),
+        (dict(bounds=([-1, 1], [1, 1])), ValueError, r"lower\[1\] = 1 is not strictly less"),
+        (dict(bounds=(-2, 0.5)), ValueError, r"x0\[0\] = 1 is outside of its bounds, -2 to 0.5"),
+        (dict(x_scale=[0, 1]), ValueError, r"x_scale: \[0, 1\]; allowed is 'jac' or positive"),
+        (dict(x_scale=[1, -1]), ValueError, r"x_scale: \[1, -1\]; allowed is 'jac' or positive"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(options, error, message):
+    with pytest.raises(error, match=message):
+        st.least_squares(identity, [1.0, 1.0], **options)
+
+
 def test_bounds_of_none_are_named():
     with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
         st.least_squares(lambda x: x - 1, [2.0], bounds=None)

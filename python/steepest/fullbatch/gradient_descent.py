@@ -33,7 +33,7 @@ class GradientDescent(Minimizer):
     Raises
     ------
     TypeError, ValueError
-        For arguments of another kind, shape or range, or neither `lr` nor a line search.
+        For arguments of another kind, shape or range, or neither `lr` nor a line search, or both.
 
     Examples
     --------
@@ -63,6 +63,8 @@ class GradientDescent(Minimizer):
     ) -> None:
         if lr is None and line_search is None:
             raise ValueError("line_search: None is not allowed without lr; give one of the two")
+        if lr is not None and line_search not in ("wolfe", None):
+            raise ValueError(f"line_search: {line_search!r} with lr; allowed is one of the two")
         self.lr = lr if lr is None or callable(lr) else check.number("lr", lr, above=0)
         self._scale = 0.0
         super().__init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -120,7 +119,7 @@ def minimize(
     (True, array([1., 1.]))
     """
     check.choice("method", method, METHODS)
-    own = own_options(method, bounds, line_search, lr, history, constraints)
+    own = own_options(method, bounds, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
         raise ValueError(f"hess, hessp: method {method!r} takes {needed(method)}")
     for name, given in (("hess", hess), ("hessp", hessp)):
@@ -174,7 +173,7 @@ def run(
 
 
 def own_options(
-    method: str, bounds: Any, line_search: Any, lr: Any, history: int, constraints: Any
+    method: str, bounds: Any, lr: Any, history: int, constraints: Any
 ) -> dict[str, Any]:
     """The options that not every method has; an error where the method has none such."""
     if len(constraints) if hasattr(constraints, "__len__") else constraints is not None:
@@ -182,8 +181,6 @@ def own_options(
     options: dict[str, Any] = {}
     if method == "gd":
         options["lr"] = lr
-        if lr is not None and line_search not in ("wolfe", None):
-            raise ValueError(f"line_search: {line_search!r} with lr; allowed is one of the two")
     elif lr is not None:
         raise ValueError(f"lr: method {method!r} has a line search; lr is for 'gd'")
     if method == "l-bfgs":
@@ -205,13 +202,7 @@ def reporter(callback: Callable[..., Any] | None) -> Reporter | None:
     """Calls the callback as SciPy does; False if it raised StopIteration."""
     if callback is None:
         return None
-    if not callable(callback):
-        kind = type(callback).__name__
-        raise TypeError(f"callback: {callback!r} is a {kind}; allowed is a callable")
-    try:
-        named = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-    except (TypeError, ValueError):  # built-in functions may have no signature
-        named = False
+    named = check.names_intermediate_result(callback)
 
     def report(solver: Minimizer, objective: Objective) -> bool:
         from scipy.optimize import OptimizeResult

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest import check
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, vector
 from steepest.fullbatch.minimizer import Minimizer
 
@@ -115,7 +116,13 @@ class Objective:
         y = xp.astype(x, xp.complex128 if x.dtype == xp.float64 else xp.complex64)
         y[i] = y[i] + h * 1j
         self.nfev += 1
-        return float(complex(self._fun(y, *self.args)).imag) / h
+        f = self._fun(y, *self.args)
+        if "complex" not in str(getattr(f, "dtype", type(f))):
+            raise TypeError(
+                f"fun(x): {check.shown(f)} is real at a complex x, so its derivative by 'cs' is "
+                "lost; use '2-point' or '3-point'"
+            )
+        return float(complex(f).imag) / h
 
 
 def pair(answer: Any) -> tuple[Any, Any]:

@@ -46,11 +46,14 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
         return None, None
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
         bounds = (bounds.lb, bounds.ub)
-    if bounds is None:
-        raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
+    if not hasattr(bounds, "__len__"):
+        raise TypeError(
+            f"bounds: {check.shown(bounds)}; wanted is a pair (lower, upper) or "
+            "scipy.optimize.Bounds"
+        )
     if len(bounds) != 2:
         raise ValueError(f"bounds: {len(bounds)} elements; `bounds` must contain 2, (lower, upper)")
-    lower, upper = (np.asarray(arrays.host(b), dtype=float) for b in bounds)
+    lower, upper = (arrays.numbers("bounds", side) for side in bounds)
     sides = []
     for name, side in (("lower", lower), ("upper", upper)):
         if side.ndim == 0:
@@ -128,7 +131,11 @@ def limit(max_nfev: Any, n: int) -> int:
     """The largest number of residual evaluations; SciPy's 100 a parameter where None."""
     if max_nfev is None:
         return 100 * n
-    if not max_nfev > 0:
+    try:
+        positive = max_nfev > 0
+    except TypeError:
+        raise TypeError(f"max_nfev: {max_nfev!r}; allowed is None or a positive integer") from None
+    if not positive:
         raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
     return int(min(max_nfev, 2**62))  # inf, too
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from steepest import check
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -55,6 +56,14 @@ def host(value: Any) -> Any:
     import cupy
 
     return cupy.asnumpy(cuda_view("x", value))
+
+
+def numbers(name: str, value: Any) -> Array:
+    """`value` as float64, on the host."""
+    try:
+        return np.asarray(host(value), dtype=float)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {check.shown(value)}; wanted are numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:

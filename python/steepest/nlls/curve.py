@@ -147,7 +147,11 @@ def curve_fit(
     fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
     last = method != "lm"  # MINPACK takes R for the covariance from the point before
     result = fit(fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
-    status = result["status"]
+    m, status = result["fun"].size, result["status"]
+    if method == "lm" and p0.size > m:  # f, not ydata, may have been the one number
+        raise TypeError(
+            f"The number of func parameters={p0.size} must not exceed the number of residuals={m}"
+        )
     if status <= 0:
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result["message"]))

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.nlls.arrays import Array, at_home, host, namespace, residual, rounding
+from steepest.nlls.arrays import Array, at_home, host, namespace, numbers, residual, rounding
 
 Fun = Callable[[Array], Any]
 
@@ -36,7 +36,9 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
     """SciPy's `diff_step`, steps over |x|, as n numbers."""
     if diff_step is None:
         return None
-    steps = np.asarray(host(diff_step), dtype=float)
+    steps = numbers("diff_step", diff_step)
+    if not np.isfinite(steps).all():
+        raise ValueError(f"diff_step: {diff_step!r}; wanted are finite numbers")
     if steps.ndim > 1 or steps.size not in (1, n):
         raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
     return np.full(n, steps)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from steepest import check
 from steepest.nlls.arrays import host
 from steepest.nlls.result import LeastSquaresResult
 
@@ -44,7 +44,7 @@ class Watcher:
             stop = self.callback(s)
         except StopIteration:
             stop = True
-        if stop is True:
+        if isinstance(stop, (bool, np.bool_)) and stop:
             s.stop()
 
     def end(self, result: LeastSquaresResult) -> None:
@@ -61,7 +61,7 @@ class Watcher:
 
 def by_signature(callback: Callable[..., Any]) -> Callable[[Any], Any]:
     """SciPy's rule: `intermediate_result` by keyword if that is the parameter, else x."""
-    if set(inspect.signature(callback).parameters) == {"intermediate_result"}:
+    if check.names_intermediate_result(callback):
         return lambda s: callback(intermediate_result=intermediate(s))
     return lambda s: callback(s.x())
 
