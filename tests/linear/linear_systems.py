@@ -27,6 +27,13 @@ def definite(n, dtype=np.float64, seed=0):
     return a.astype(dtype)
 
 
+def dominant(n, dtype=np.float64, seed=0):
+    """As `definite`, but far from symmetric: what takes A for its transpose shows."""
+    a = np.random.default_rng(seed).standard_normal((n, n))
+    np.fill_diagonal(a, np.abs(a).sum(axis=1) + 1)
+    return a.astype(dtype)
+
+
 def right_hand_side(n, columns, dtype=np.float64, seed=1):
     shape = (n,) if columns is None else (n, columns)
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse.linalg
-from linear_systems import DIRECT, ITERATIVE, NAMESPACES, definite, hilbert, right_hand_side
+from linear_systems import (
+    DIRECT,
+    ITERATIVE,
+    NAMESPACES,
+    definite,
+    dominant,
+    hilbert,
+    right_hand_side,
+)
 
 import steepest as st
 
@@ -68,10 +76,44 @@ def test_iterative_methods_agree_with_numpy(xp, name, n, dtype, columns):
         np.testing.assert_allclose(info.residuals[k], residual, rtol=1e-3, atol=20 * scale)
 
 
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("method", ["lu", "qr"])
+def test_direct_methods_on_systems_that_are_not_symmetric(method, columns):
+    a, b = np.random.default_rng(2).standard_normal((40, 40)), right_hand_side(40, columns)
+    for layout in (a, np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2], a.T.copy().T):
+        assert error(st.solve(layout, b, method=method), a, b) < 1e-11
+        if method == "lu" or not layout.flags.c_contiguous:
+            mine, rhs = layout.copy(order="K"), np.asfortranarray(b.copy())
+            x = st.solve(mine, rhs, method=method, overwrite_a=True, overwrite_b=True)
+            assert error(x, a, b) < 1e-11
+
+
+@pytest.mark.parametrize("name", [name for name in ITERATIVE if "cg" not in name])
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+def test_iterative_methods_on_systems_that_are_not_symmetric(xp, name):
+    a, b = dominant(131), right_hand_side(131, 2)
+    x = st.solve(xp.asarray(a), xp.asarray(b), **ITERATIVE[name])
+    assert error(np.asarray(x), a, b) < 3e-8
+
+
+def test_the_tolerance_is_the_larger_of_both_and_the_worst_column_is_told():
+    a, b = definite(30), right_hand_side(30, 2)
+    b[:, 0] *= 1e-3
+    norms = np.linalg.norm(b, axis=0)
+    for method in ("jacobi", "gauss-seidel", "cg"):
+        _, info = st.solve(a, b, method=method, rtol=0.9, atol=0.8 * norms[1], return_info=True)
+        assert f"tolerance {0.9 * norms[1]:.3g}" in info.message
+        options = {"method": method, "rtol": 1e-12, "maxiter": 1, "return_info": True}
+        _, info = st.solve(a, b, **options)
+        assert f"residual {info.residuals[-1, 1]:.3g}, tolerance {1e-12 * norms[1]:.3g}" in (
+            info.message
+        )
+
+
 @pytest.mark.parametrize("n", [3, 64, 65, 200])
 @pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
 def test_sweeps_follow_the_formula(xp, n):
-    a, b = definite(n), right_hand_side(n, None)
+    a, b = dominant(n), right_hand_side(n, None)
     for order, rows in {
         "forward": [range(n)],
         "backward": [range(n)[::-1]],
