@@ -136,10 +136,11 @@ class Solver {
   }
 
   Phase end_blocks(bool whole) {
-    if (whole) check_size(block_rows_, m_);
+    if (whole && have_point_) check_size(block_rows_, m_);
     if (!have_point_) m_ = block_rows_;
+    const Phase next = judge_whole(block_cost_);
     ++njev_;
-    return judge_whole(block_cost_);
+    return next;
   }
 
   // Whether to ask for residuals ahead of a step (true at first): not worth it where they do not
@@ -185,14 +186,13 @@ class Solver {
   // Residual and Jacobian came together.
   Phase judge_whole(double cost) {
     trial_cost_ = cost;
-    if (have_point_) {
-      judge(cost_ - cost);
-    } else {
+    if (!have_point_) {
       check_start(cost);
+      take_linearization([] {});  // or it throws, and the solver still waits for the start
       ++nfev_;
-      phase_ = Phase::jacobian;
+      return next();
     }
-    if (phase_ == Phase::jacobian) take_linearization([] {}) ? next() : give_up();
+    if (judge(cost_ - cost) == Phase::jacobian) take_linearization([] {}) ? next() : give_up();
     return phase_;
   }
 

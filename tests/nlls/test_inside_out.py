@@ -118,6 +118,47 @@ def test_misuse_is_named():
         st.least_squares(lambda x: iter([]), [1.0], True, loss=lambda z: z)
 
 
+def test_rows_that_are_none_or_other_than_before_are_named():
+    rows = ROSENBROCK.residual(ROSENBROCK.start), ROSENBROCK.jacobian(ROSENBROCK.start)
+    spent = iter([rows])
+    next(spent)
+    for none in ([], spent):
+        s = st.LeastSquares(ROSENBROCK.start)
+        with pytest.raises(ValueError, match="fun: gave no block of rows"):
+            s.tell_blocks(none)
+        s.tell_blocks([rows])  # and goes on
+        with pytest.raises(ValueError, match="fun: gave no block of rows"):
+            s.tell_blocks(none)
+        with pytest.raises(ValueError, match="fun: 3 residuals, 2 at x0"):
+            s.tell_blocks([(np.zeros(3), np.zeros((3, 2)))])
+        with pytest.raises(TypeError, match=r"a block of rows is a ndarray; wanted is a pair"):
+            s.tell_blocks(rows)
+        assert s.nit == 0
+        s.tell_blocks([(np.zeros(2), np.eye(2))])
+        assert s.nit == 1
+    with pytest.raises(ValueError, match="fun: gave no block of rows"):
+        st.least_squares(lambda x: spent, ROSENBROCK.start, True)
+
+
+def test_normal_equations_that_are_none_are_named():
+    s = st.LeastSquares(ROSENBROCK.start)
+    with pytest.raises(ValueError, match="tell_normal: cost -1.0; wanted is"):
+        s.tell_normal(-1.0, np.eye(2), np.ones(2))
+    with pytest.raises(ValueError, match="tell_normal: JtJ has a negative diagonal"):
+        s.tell_normal(1.0, np.diag([1.0, -1.0]), np.ones(2))
+    half = np.array([[1.0, 0.5], [np.nan, 1.0]])  # the lower triangle
+    with pytest.raises(ValueError, match="jac: not finite at x0"):
+        s.tell_normal(1.0, half, np.ones(2))
+    s.tell_normal(1.0, half.T, np.ones(2))
+    x = s.x
+    s.tell_normal(0.5, half, np.ones(2))  # a rejected step
+    assert s.nit == 0 and 0 < np.linalg.norm(s.x - ROSENBROCK.start) < np.linalg.norm(
+        x - ROSENBROCK.start
+    )
+    with pytest.raises(ValueError, match="loss: 'huber' needs residuals"):
+        st.LeastSquares([1.0], loss="huber").tell_normal(1.0, [[1.0]], [1.0])
+
+
 def test_an_error_leaves_the_solver_as_it_was():
     s = st.LeastSquares(ROSENBROCK.start)
     x = s.x

@@ -146,20 +146,38 @@ class LeastSquares:
         self._J = self._J if solver.refused else told
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
-        """½ Σf², JᵀJ (n, n) and Jᵀf (n,) at `x`, summed elsewhere."""
+        """½ Σf², JᵀJ (n, n; only the lower triangle is read) and Jᵀf (n,) at `x`, summed
+        elsewhere. A `loss` is refused: their rows are weighted there, or not at all.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For numbers of another kind, shape or sign, or not finite at the start.
+        """
         solver = self._solver = settle(self._solver, JtJ)
         n, dtype = solver.n, self._dtype
         if self._linear_solver in ("qr", "cg"):
             raise ValueError(
                 f"linear_solver: {self._linear_solver!r} needs J; normal equations take 'auto'"
             )
+        if self._loss != "linear":
+            raise ValueError(
+                f"loss: {self._loss!r} needs residuals; weigh the rows where they are summed"
+            )
+        if cost < 0:
+            raise ValueError(f"tell_normal: cost {cost}; wanted is ½ Σf², at least 0")
         with in_use(self._device):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
                     f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
                 )
-            solver.tell_normal(float(cost), arrays.namespace(H).ascontiguousarray(H), g)
+            xp = arrays.namespace(H)
+            if bool((xp.diagonal(H) < 0).any()):
+                raise ValueError("tell_normal: JtJ has a negative diagonal; it sums squares")
+            if not bool(xp.isfinite(xp.tril(H)).all()):
+                H = xp.full_like(H, xp.nan)  # the solver looks at the diagonal alone
+            solver.tell_normal(float(cost), xp.ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""

@@ -66,9 +66,13 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
     if linear_solver == "cg":
         raise ValueError("linear_solver: 'cg' needs J itself; blocks take 'auto' or 'qr'")
     solver.begin_blocks()
-    whole = True
+    whole, told = True, False
     try:
-        for f, J in blocks:
+        for block in blocks:
+            if not (isinstance(block, (tuple, list)) and len(block) == 2):
+                kind = type(block).__name__
+                raise TypeError(f"fun: a block of rows is a {kind}; wanted is a pair (f, J)")
+            (f, J), told = block, True
             settled = settle(solver, f)
             if settled is not solver:
                 solver = settled
@@ -80,5 +84,7 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: 
         close = getattr(blocks, "close", None)
         if close is not None:
             close()
+    if not told:
+        raise ValueError("fun: gave no block of rows; wanted is at least one, from a new iterator")
     solver.end_blocks(whole)
     return solver

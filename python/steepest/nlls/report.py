@@ -102,6 +102,8 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
     if m > n:
         lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
+    if m == 0:
+        lines.append("standard errors for residuals of unit variance")
     lines.append("")
     for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
         bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
