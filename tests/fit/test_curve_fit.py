@@ -124,6 +124,16 @@ def test_covariance_belongs_to_the_solution():
     np.testing.assert_allclose(pcov, scipys, rtol=1e-5)
 
 
+@pytest.mark.parametrize("m", [50, 8000])  # our own QR, and LAPACK's
+def test_covariance_is_scipys_at_any_size(m):
+    t = np.linspace(0, 4, m)
+    y = model(t, 2.5, 1.3, 0.5) + 0.05 * np.cos(50 * t)
+    for jac in (None, jacobian):
+        ours, scipys = both(model, t, y, jac=jac, full_output=True)
+        np.testing.assert_allclose(ours[1], scipys[1], rtol=1e-4)
+        assert set(ours[2]["ipvt"]) == {0, 1, 2}
+
+
 def test_full_output_of_lm_has_minpacks_keys_and_meaning():
     popt, pcov, info, message, ier = st.curve_fit(model, X, Y, jac=jacobian, full_output=True)
     assert set(info) == {"nfev", "fvec", "fjac", "ipvt", "qtf"}
@@ -229,6 +239,13 @@ def test_an_indeterminate_covariance_warns(f, x, y):
     assert np.isposinf(pcov).all() and pcov.shape == (2, 2)
 
 
+@pytest.mark.parametrize("method", ["lm", "trf"])
+def test_as_many_parameters_as_data_have_no_covariance(method):
+    with pytest.warns(OptimizeWarning, match="Covariance of the parameters could not be est"):
+        pcov = st.curve_fit(lambda x, a, b: a * x + b, [1.0, 2], [3.0, 5], method=method)[1]
+    assert np.isposinf(pcov).all()
+
+
 def test_trf_takes_the_pseudo_inverse():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -266,6 +283,7 @@ BAD = np.where(np.arange(50) == 4, np.nan, Y)
 ERRORS = [
     ({"method": "unknown"}, ValueError, "method: 'unknown' is not allowed; allowed is one of 'lm'"),
     ({"method": "lm", "bounds": (0, 9)}, ValueError, "Method 'lm' only works for unconstrained"),
+    ({"method": "lm", "bounds": (0, np.inf)}, ValueError, "Method 'lm' only works for unconstr"),
     ({"bounds": (0, 1, 2)}, ValueError, "`bounds` must contain 2 elements."),
     ({"bounds": ([0, 0], 9)}, ValueError, r"equal the number of parameters, 3; their shapes are"),
     ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),

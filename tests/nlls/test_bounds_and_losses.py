@@ -181,6 +181,28 @@ def test_tukey_is_its_formula_and_a_callable_may_say_it():
     assert fits[0].cost == pytest.approx(0.5 * 64 * tukey(z)[0].sum())
 
 
+@pytest.mark.parametrize("f_scale", [0.5, 8.0])
+def test_a_callable_loss_is_handed_squares_over_f_scale(f_scale):
+    t = np.arange(20.0)
+    y = 3 + 0.5 * t + 2 * np.cos(7 * t)
+
+    def cauchy(z):
+        return np.stack([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
+
+    given, named = (
+        st.least_squares(lambda p: p[0] + p[1] * t - y, [2.5, 0.6], loss=loss, f_scale=f_scale)
+        for loss in (cauchy, "cauchy")
+    )
+    np.testing.assert_allclose(given.x, named.x, rtol=1e-6)
+    assert given.cost == pytest.approx(named.cost)
+
+
+def test_at_a_bound_that_holds_it_the_gradient_of_a_variable_does_not_count():
+    fit = st.least_squares(lambda x: x - 2, [1.0, 1.0], bounds=(0, 1))
+    assert (fit.status, fit.nfev, fit.optimality) == (1, 1, 0)
+    np.testing.assert_array_equal(fit.active_mask, 1)
+
+
 def test_a_loss_of_the_wrong_shape():
     with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); wanted is \(3, 2\)"):
         st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)

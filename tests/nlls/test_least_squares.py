@@ -143,6 +143,38 @@ def test_max_nfev_counts_every_call():
     assert st.least_squares(fun, X0, jac, max_nfev=1).status == 0
 
 
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-9, 9)])
+def test_max_nfev_holds_in_a_curved_valley(bounds):
+    """Where residuals are asked for ahead of a step, two evaluations make one."""
+    start, calls = [-1.2, 1.0], 0
+
+    def valley(x):
+        nonlocal calls
+        calls += 1
+        return np.array([100 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    def slope(x):
+        return np.array([[-200 * x[0], 100], [-1, 0]])
+
+    whole = st.least_squares(valley, start, slope, bounds=bounds)
+    assert whole.success and whole.nfev > 10
+    for limit in range(1, whole.nfev + 1):
+        calls = 0
+        fit = st.least_squares(valley, start, slope, max_nfev=limit, bounds=bounds)
+        assert fit.nfev == calls <= limit
+        assert fit.success == (limit == whole.nfev) or fit.status == 1
+    assert fit.status == whole.status and fit.nfev == whole.nfev
+
+
+def test_gauss_newton_ends_where_halving_has_made_the_step_short():
+    """A Jacobian of the wrong sign: steps of 1, 1/2, ... to xtol |x|."""
+    for xtol, trials in ((0.3, 2), (1e-3, 10)):
+        fit = st.least_squares(
+            lambda x: x, [1.0], lambda x: [[-1.0]], method="gn", xtol=xtol, ftol=None, gtol=None
+        )
+        assert fit.status == 3 and fit.nit == 0 and fit.nfev - 2 == trials
+
+
 def test_max_nfev_counts_rejected_steps():
     """A Jacobian of the wrong sign: every step is rejected."""
     for limit in range(1, 8):
@@ -159,6 +191,25 @@ def test_covariance_is_that_of_curve_fit():
     scaled = fit.covariance(absolute_sigma=True) * 2 * fit.cost / (40 - 3)
     np.testing.assert_allclose(scaled, fit.covariance())
     np.testing.assert_allclose(fit.stderr() ** 2, np.diag(fit.covariance()))
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("m", [2, 40])
+def test_covariance_without_full_rank_is_the_pseudo_inverse(m, rank):
+    """In the parameters' own units, and rounding is no rank."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((m, rank)) @ rng.standard_normal((rank, 4)) * [1, 10, 0.1, 3]
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(4), lambda x: A)
+    want = np.linalg.pinv(A, rcond=1e-10)
+    np.testing.assert_allclose(fit.covariance(absolute_sigma=True), want @ want.T, rtol=1e-6)
+
+
+def test_covariance_with_full_rank_is_the_inverse_in_any_units():
+    A = np.random.default_rng(0).standard_normal((40, 3)) * [1e-12, 1, 1e12]
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(3), lambda x: A)
+    unit = A / [1e-12, 1, 1e12]
+    want = np.linalg.inv(unit.T @ unit) / np.outer([1e-12, 1, 1e12], [1e-12, 1, 1e12])
+    np.testing.assert_allclose(fit.covariance(absolute_sigma=True), want, rtol=1e-9)
 
 
 def test_summary_names_what_a_reader_asks_for(capsys):

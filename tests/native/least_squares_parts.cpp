@@ -1,0 +1,197 @@
+// The parts of the least-squares core that decide alone: stopping, the radius, difference steps.
+// Each line says what must hold; the numbers are worked out by hand from the formulas beside them.
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <vector>
+
+#include "nlls/damping.hpp"
+#include "nlls/differences.hpp"
+#include "nlls/loss.hpp"
+#include "nlls/stopping.hpp"
+
+using namespace steepest::nlls;
+
+namespace {
+
+int failed = 0;
+
+void must(bool holds, const char* what) {
+  if (holds) return;
+  ++failed;
+  std::printf("does not hold: %s\n", what);
+}
+
+bool near(double a, double b) { return std::fabs(a - b) <= 1e-12 * std::fabs(b); }
+
+Step reduced(double actual, double predicted) {
+  Step s{};
+  s.actual = actual, s.predicted = predicted, s.cost = 1;
+  return s;
+}
+
+void ftol() {
+  const auto rule = [] { return StoppingRule({1e-3, 0, 0}); };
+  StoppingRule twice = rule();
+  must(!twice.ftol(reduced(0.5, 0.5)), "a large reduction does not stop");
+  must(!twice.ftol(reduced(9e-3, 9e-3)), "nor one above ftol * cost");
+  must(!twice.ftol(reduced(9e-4, 9e-4)), "one small reduction alone does not stop");
+  must(twice.ftol(reduced(8e-4, 8e-4)), "two in a row do");
+  StoppingRule broken = rule();
+  broken.ftol(reduced(9e-4, 9e-4));
+  broken.ftol(reduced(9e-3, 9e-3));
+  must(!broken.ftol(reduced(8e-4, 8e-4)), "two that are not in a row do not");
+  StoppingRule fast = rule();
+  fast.ftol(reduced(0.05, 0.05));
+  must(fast.ftol(reduced(5e-4, 5e-4)), "one a hundred times below the step before stops");
+  StoppingRule slow = rule();
+  slow.ftol(reduced(0.04, 0.04));
+  must(!slow.ftol(reduced(5e-4, 5e-4)), "one eighty times below does not");
+  StoppingRule hoped = rule();
+  hoped.ftol(reduced(1e-4, 2e-3));
+  must(!hoped.ftol(reduced(1e-4, 2e-3)), "nor where more was expected");
+  StoppingRule lucky = rule();
+  lucky.ftol(reduced(9e-4, 4e-4));
+  must(!lucky.ftol(reduced(9e-4, 4e-4)), "nor where it is more than twice what was expected");
+  StoppingRule rising = rule();
+  rising.ftol(reduced(-9e-4, 1e-4));
+  must(rising.ftol(reduced(-9e-4, 1e-4)), "a small rise counts as a small change");
+  must(rule().ftol_predicted(reduced(1, 1e-3)) && !rule().ftol_predicted(reduced(0, 2e-3)),
+       "what is expected alone");
+}
+
+void xtol_and_gtol() {
+  const StoppingRule rule({0, 1e-3, 1e-3});
+  Step s{};
+  s.x_norm = s.plain_x_norm = s.unit_norm = 1;
+  s.length = s.plain_length = 1e-3;
+  must(rule.xtol(s), "a step of xtol |x| stops");
+  s.length = 2e-3;
+  must(!rule.xtol(s), "but not one that is longer in units of D");
+  s.length = 1e-3, s.plain_length = 2e-3;
+  must(!rule.xtol(s), "nor one that is longer as it is");
+  s = Step{};
+  s.unit_norm = 1, s.length = s.plain_length = 1e-6;
+  must(rule.xtol(s), "an x below xtol counts as zero");
+  must(rule.gtol(1e-3) && !rule.gtol(2e-3), "gtol is a cosine");
+  must(rule.flat(reduced(0, 1e-6)) && !rule.flat(reduced(0, 2e-6)), "its square is an energy");
+}
+
+void radius() {
+  Radius r;
+  r.start(0);
+  must(std::isinf(r.value()), "at zero any step may be taken");
+  r.start(4);
+  r.accepted(0.2, 4, 9, false, false);
+  must(near(r.value(), 2), "a poor step halves it");
+  r.accepted(0.5, 2, 9, false, false);
+  must(near(r.value(), 2), "a fair one leaves it");
+  r.accepted(0.9, 2, 9, false, false);
+  must(near(r.value(), 4), "a good one doubles it");
+  r.accepted(0.5, 1, 9, true, false);
+  must(near(r.value(), 2), "an undamped one sets it to twice its length");
+  r.accepted(0.9, 2, 9, false, true);
+  must(near(r.value(), 9), "after the first |Dx| is as good a guess");
+  r.rejected(9, -1, -HUGE_VAL);
+  must(near(r.value(), 0.9), "a trial that is not finite: a tenth");
+  r.rejected(0.9, -1, -1);
+  must(near(r.value(), 0.9 * 0.25), "the vertex of the parabola: 0.5 * slope / (slope + actual)");
+  r.rejected(0.225, -1, 0);
+  must(near(r.value(), 0.1125), "no change: half");
+}
+
+// The steps that were asked for, and J, of f(x) = (x², x, 1) at x by one parameter; at other points
+// f is NaN first where `hole`.
+struct Differenced {
+  std::vector<double> at, J;
+  Differenced(double x, bool central, std::vector<double> rel, double lower, double upper,
+              bool hole = false)
+      : J(3) {
+    Differences<double> d(central, std::move(rel), {lower}, {upper});
+    d.jacobian(
+        {x}, {x * x, x, 1}, std::numeric_limits<double>::epsilon(),
+        [&](size_t, double to, double* out) {
+          at.push_back(to);
+          out[0] = hole ? NAN : to * to, out[1] = to, out[2] = 1;
+        },
+        J.data());
+  }
+};
+
+void differences() {
+  const double eps = std::numeric_limits<double>::epsilon(), root = std::sqrt(eps);
+  const double third = std::cbrt(eps), inf = HUGE_VAL;
+  Differenced up(3, false, {}, -inf, inf), down(-3, false, {}, -inf, inf);
+  must(near(up.at[0] - 3, 3 * root) && near(down.at[0] + 3, -3 * root), "away from zero");
+  must(std::fabs(up.J[0] - 6) < 1e-6 && std::fabs(down.J[0] + 6) < 1e-6, "its slope");
+  must(Differenced(3.3, false, {}, -inf, inf).J[1] == 1, "over the step as it was rounded");
+  must(near(Differenced(3, false, {}, -inf, 3).at[0] - 3, -3 * root), "on its upper bound, down");
+  must(near(Differenced(-3, false, {}, -3, inf).at[0] + 3, 3 * root), "on its lower bound, up");
+  Differenced tight(3, false, {0.1}, 2.95, 3.02);
+  must(near(tight.at[0], 2.95), "where neither way has room, to the farther bound");
+  must(std::fabs(tight.J[0] - 5.95) < 1e-12, "by the step that was taken");
+  must(near(Differenced(3, false, {0.01}, -inf, inf).at[0], 3.03), "diff_step times |x|");
+  must(near(Differenced(0.0, false, {0.01}, -inf, inf).at[0], root), "and of zero the usual step");
+  must(near(Differenced(1e-9, false, {0.01}, -inf, inf).at[0], 1.01e-9), "not of a small x");
+  Differenced both(3, true, {}, -inf, inf);
+  must(both.at.size() == 2 && near(both.at[0] - 3, 3 * third) && both.at[1] < 3, "both ways");
+  must(std::fabs(both.J[0] - 6) < 1e-9, "the central slope");
+  Differenced side(3, true, {0.1}, -inf, 3);
+  must(side.at.size() == 2 && near(side.at[0], 2.7) && near(side.at[1], 2.4), "two steps down");
+  must(std::fabs(side.J[0] - 6) < 1e-12, "the parabola is exact for x squared");
+  Differenced little(3, true, {0.1}, 2.8, 3.02);
+  must(near(little.at[0], 2.9) && near(little.at[1], 2.8), "half the room each");
+  must(std::fabs(little.J[0] - 6) < 1e-12, "and exact there");
+  // At 1e-12 neither can be told from rounding beside the 1: the column is taken with a step of √ε.
+  Differenced lost(1e-12, false, {}, -inf, inf), minus(-1e-12, false, {}, -inf, inf);
+  must(lost.at.size() == 2 && near(lost.at[1] - 1e-12, root), "once more where it drowns");
+  must(minus.at.size() == 2 && minus.at[1] < 0, "away from zero too");
+  must(Differenced(1e-12, false, {}, -inf, inf, true).at.size() == 1, "but not where it is NaN");
+  must(Differenced(1e-12, false, {0.1}, -inf, inf).at.size() == 1, "nor with a diff_step");
+  std::vector<double> far;
+  double J = 0;
+  Differences<double>(false, {}, {}, {})
+      .jacobian(
+          {8}, {1}, eps, [&](size_t, double to, double* f) { far.push_back(to), *f = 1; }, &J);
+  must(far.size() == 1 && J == 0, "nor from 1 on, where the step is the same");
+  Differences<double> rough(false, {}, {}, {});
+  must(near(rough.error(eps), 64 * root), "forward differences are wrong by so much");
+  rough.close_in(65 * root, eps);
+  must(rough.error(eps) > 0, "and stay while the cosine is above that");
+  rough.close_in(63 * root, eps);
+  must(rough.error(eps) == 0, "then they become central");
+  must(Differences<double>(false, {0.1}, {}, {}).error(eps) == 0, "a diff_step is kept");
+}
+
+// ρ' and ρ'' are the derivatives of ρ, and all losses begin as z.
+void losses() {
+  for (const Loss loss :
+       {Loss::linear, Loss::soft_l1, Loss::huber, Loss::cauchy, Loss::arctan, Loss::tukey}) {
+    must(near(rho(loss, 1e-14).value, 1e-14) && near(rho(loss, 1e-14).first, 1), "z near zero");
+    for (const double z : {0.3, 0.9, 1.1, 4.0}) {
+      const double h = 1e-5;
+      const Rho at = rho(loss, z), up = rho(loss, z + h), low = rho(loss, z - h);
+      must(std::fabs((up.value - low.value) / (2 * h) - at.first) < 1e-8, "rho' of rho");
+      must(std::fabs((up.first - low.first) / (2 * h) - at.second) < 1e-8, "rho'' of rho'");
+      const RowWeights<double> w = row_weights<double>(at.first, at.second, z);
+      must(near(w.jacobian * w.residual + 1, at.first + 1), "Jᵀf is the gradient of the cost");
+      const double curved = at.first + 2 * at.second * z;
+      const double least = std::numeric_limits<double>::epsilon();
+      must(near(w.jacobian * w.jacobian, curved > least ? curved : least), "JᵀJ is its curvature");
+    }
+  }
+  must(near(rho(Loss::tukey, 1).value, 1.0 / 3) && near(rho(Loss::tukey, 9).value, 1.0 / 3),
+       "Tukey's is flat from 1 on");
+}
+
+}  // namespace
+
+int main() {
+  ftol();
+  xtol_and_gtol();
+  radius();
+  differences();
+  losses();
+  if (!failed) std::puts("all hold");
+  return failed;
+}

@@ -1,0 +1,13 @@
+"""The parts of the core in C++ that decide alone, each asked by itself, without Python."""
+
+from __future__ import annotations
+
+import compilers
+
+
+def test_what_decides_alone_does_as_it_says(tmp_path):
+    cxx = compilers.compiler("g++", "c++")
+    program = tmp_path / "parts"
+    source = compilers.NATIVE / "least_squares_parts.cpp"
+    compilers.run(cxx, *compilers.STANDARD, "-O1", source, "-o", program)
+    assert "all hold" in compilers.run(program)
