@@ -135,11 +135,8 @@ def curve_fit(
     xdata, ydata, sigma = clean_data(xdata, ydata, sigma, check_finite, nan_policy)
     if "args" in kwargs:
         raise ValueError("'args' is not a supported keyword argument.")
-    if method == "lm" and ydata.size != 1 and p0.size > ydata.size:
-        raise TypeError(
-            f"The number of func parameters={p0.size} must not exceed "
-            f"the number of data points={ydata.size}"
-        )
+    if method == "lm" and ydata.size != 1:
+        refuse_fewer(ydata.size, "data points", p0.size)
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
     slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
@@ -147,11 +144,9 @@ def curve_fit(
     fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
     last = method != "lm"  # MINPACK takes R for the covariance from the point before
     result = fit(fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
-    m, status = result["fun"].size, result["status"]
-    if method == "lm" and p0.size > m:  # f, not ydata, may have been the one number
-        raise TypeError(
-            f"The number of func parameters={p0.size} must not exceed the number of residuals={m}"
-        )
+    status = result["status"]
+    if method == "lm":  # one number as ydata goes with any m of f
+        refuse_fewer(result["fun"].size, "residuals", p0.size)
     if status <= 0:
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result["message"]))
@@ -174,6 +169,14 @@ def curve_fit(
     for name, value in zip(("fjac", "ipvt", "qtf"), qr, strict=True):
         infodict[name] = arrays.in_kind(value, popt)
     return popt, pcov, infodict, result["message"], MINPACK_INFO[status]
+
+
+def refuse_fewer(m: int, what: str, n: int) -> None:
+    """MINPACK needs as many residuals as parameters."""
+    if m < n:
+        raise TypeError(
+            f"The number of func parameters={n} must not exceed the number of {what}={m}"
+        )
 
 
 def jacobian_of(
