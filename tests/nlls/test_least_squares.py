@@ -244,3 +244,7 @@ def test_check_jacobian_names_the_worst_entry():
     assert (bad.row, bad.column) == (7, 1) and bad.error > 1
     assert bad.by_differences == pytest.approx(jac(TRUE)[7, 1], rel=1e-6)
     assert "J[7, 1]" in str(bad)
+    nothing = st.check_jacobian(fun, lambda p: 0 * jac(p), TRUE)
+    assert nothing.error == 1 and nothing.by_jac == 0  # entirely wrong
+    hidden = st.check_jacobian(lambda x: 1e8 + 0 * x, lambda x: np.diag(1e-9 * x), [1.0])
+    assert hidden.error < 1e-5  # what differences of 1e8 cannot show

@@ -1,0 +1,132 @@
+"""Limits that fall inside a line search, and the conditions under which a point is taken."""
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der, rosen_hess
+
+import steepest as st
+
+START = np.array([-1.2, 1.0, -0.5, 0.8])
+
+
+@pytest.mark.parametrize("search", ["wolfe", "armijo", "exact"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd", "newton"])
+def test_wherever_a_run_is_cut_off_the_lowest_point_is_the_answer(method, search):
+    for limit in range(1, 25):
+        seen = []
+
+        def fun(x, seen=seen):
+            seen.append(rosen(x))
+            return seen[-1]
+
+        r = st.minimize(
+            fun,
+            START,
+            jac=rosen_der,
+            method=method,
+            line_search=search,
+            max_nfev=limit,
+            **({"hess": rosen_hess} if method == "newton" else {}),
+        )
+        assert len(seen) == r.nfev <= limit
+        assert r.fun == min(seen) == rosen(r.x)
+        np.testing.assert_array_equal(r.jac, rosen_der(r.x))
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "taken"),
+    [
+        (0.9, -0.2, True),
+        (1 - 1e-6, -0.2, False),  # f fell by less than c1 of what the slope promised
+        (0.9, -0.95, False),  # the slope is still more than c2 of what it was
+        (0.9, 0.95, False),
+        (np.nan, -0.2, False),
+        (0.9, np.nan, False),
+    ],
+)
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
+def test_a_point_is_taken_by_the_strong_wolfe_conditions(run, f, slope, taken):
+    s = run(np.zeros(2))
+    s.tell(1.0, np.array([1.0, 0.0]))
+    np.testing.assert_array_equal(s.x, [-1, 0])  # φ(0) = 1, φ'(0) = -1
+    s.tell(f, np.array([-slope, 0.0]))
+    assert (s.nit, s.f) == ((1, f) if taken else (0, 1.0))
+
+
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
+def test_a_gradient_of_gtol_ends_a_run_and_one_above_does_not(run):
+    for largest, done in ((1e-3, True), (1.01e-3, False)):
+        s = run(np.zeros(9), gtol=1e-3)
+        s.tell(1.0, np.ones(9))
+        s.tell(0.5, np.full(9, largest))  # |g| = 3 gtol
+        assert (s.done, s.success, s.nit) == (done, done, 1)
+
+
+def test_no_trial_goes_where_another_has_found_no_value():
+    trials = []
+
+    def fun(x):
+        trials.append(float(x[0]))
+        return 0.1 * x[0] ** 2 - x[0] if x[0] < 3.9 else np.inf
+
+    r = st.line_search(fun, lambda x: 0.2 * x - 1, [0.0], [1.0], step=4.0, c2=0.25)
+    assert r.success and 3.75 <= r.step < 3.9
+    outside = [x for x in trials if x >= 3.9]
+    assert outside == sorted(outside, reverse=True) and len(set(outside)) == len(outside)
+
+
+def test_where_rounding_hides_a_fall_the_slopes_decide():
+    """Hager and Zhang's approximate condition; f rises here by four units in its last place."""
+    r = st.line_search(
+        lambda x: 1 + 8e-16 * x[0], lambda x: 1e-16 * (x - 1), [0.0], [1.0], rule="wolfe"
+    )
+    assert r.success and (r.step, r.nfev) == (1, 2)
+
+
+def test_the_accuracy_of_brents_minimizer_is_that_of_f():
+    r = st.line_search(lambda x: (x[0] - 0.7) ** 4 + 1, None, [0.0], [1.0], rule="exact")
+    assert r.success and abs(r.step - 0.7) < 1e-3
+    r = st.line_search(lambda x: -np.exp(-((x[0] - 2.5) ** 2)), None, [0.0], [1.0], rule="exact")
+    assert abs(r.step - 2.5) < 1e-7
+
+
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
+def test_ftol_is_relative_to_f_above_one(run):
+    for f0, f, done in ((1e3, 999.5, True), (1e3, 998.5, False), (0.1, 0.0995, True)):
+        s = run(np.zeros(2), ftol=1e-3)
+        s.tell(f0, np.array([0.5, 0.0]))
+        s.tell(f, np.array([0.1, 0.0]))
+        assert (s.nit, s.done, s.success) == (1, done, done)
+
+
+def test_a_run_told_from_outside_counts_what_it_is_told():
+    for limit in (1, 2, 3):
+        s = st.LBFGS(START, max_nfev=limit)
+        for told in range(1, limit + 1):
+            assert not s.done
+            s.tell(rosen(s.x), rosen_der(s.x))
+            assert s.nfev == told
+        assert s.done and s.status == 1
+
+
+def test_a_low_point_without_a_gradient_is_not_the_answer():
+    s = st.LBFGS(np.zeros(2), max_nfev=2)
+    s.tell(1.0, np.array([1.0, 0.0]))
+    s.tell(0.5, np.array([np.nan, 0.0]))
+    assert s.done and s.f == 1.0 and np.isfinite(s.g).all()
+    np.testing.assert_array_equal(s.best_x, 0)
+
+
+@pytest.mark.parametrize("search", ["wolfe", "armijo", "exact"])
+def test_newton_goes_on_with_the_hessian_of_the_point_that_it_took(search):
+    """Which need not be the last: told as arrays, the way is that of a function of x."""
+    ways = []
+    for told in (lambda x: rosen_hess(x), lambda x: rosen_hess):
+        s, way = st.Newton(START, line_search=search), []
+        while not s.done:
+            x = s.x
+            way.append(x)
+            s.tell(rosen(x), rosen_der(x), told(x))
+        assert s.success
+        ways.append(way)
+    np.testing.assert_array_equal(*ways)
