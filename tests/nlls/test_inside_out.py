@@ -205,3 +205,35 @@ def test_a_result_shows_and_keeps_what_it_says():
             same.covariance(True),
             np.linalg.inv(problem.jacobian(fit.x).T @ problem.jacobian(fit.x)),
         )
+
+
+def points(problem, start, count, **options):
+    """The first points that the solver asks for, Jacobians told with the residuals."""
+    s = st.LeastSquares(start, **options)
+    asked = []
+    while len(asked) < count and not s.done:
+        s.tell(problem.residual(s.x), problem.jacobian(s.x))
+        asked.append(s.x)
+    return np.array(asked)
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), ([-2, 0.9], [0.5, 9])])
+@pytest.mark.parametrize("loss", ["linear", "soft_l1"])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_linear_solvers_take_the_same_steps(method, loss, bounds):
+    options = dict(method=method, loss=loss, bounds=bounds, f_scale=3.0, damping=0.1)
+    start = np.array([-1.2, 1.0])
+    want = points(ROSENBROCK, start, 8, linear_solver="cholesky", **options)
+    got = points(ROSENBROCK, start, 8, linear_solver="qr", **options)
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+    first = points(ROSENBROCK, start, 1, linear_solver="cg", **options)[0]
+    np.testing.assert_allclose(first - start, want[0] - start, rtol=1e-2, atol=1e-3)
+
+
+def test_blocks_of_an_ill_conditioned_problem_change_to_qr():
+    A = np.vander(np.linspace(0, 1, 30), 13)  # JᵀJ is singular in double precision
+
+    def blocks(x):
+        return ((A[i : i + 7] @ (x - 1), A[i : i + 7]) for i in range(0, 30, 7))
+
+    np.testing.assert_allclose(st.least_squares(blocks, np.zeros(13), True).x, 1, atol=1e-4)
