@@ -130,3 +130,30 @@ def test_newton_goes_on_with_the_hessian_of_the_point_that_it_took(search):
         assert s.success
         ways.append(way)
     np.testing.assert_array_equal(*ways)
+
+
+def test_newton_takes_the_gradient_where_products_show_no_curvature():
+    r = st.minimize(
+        lambda x: (x**4).sum(),
+        np.ones(3),
+        jac=lambda x: 4 * x**3,
+        hessp=lambda x, p: 0 * p,
+        method="newton",
+        gtol=1e-3,
+    )
+    assert r.success and r.nhev == r.nit  # a product an iteration
+
+
+@pytest.mark.parametrize("product", [False, True])
+def test_newton_in_a_box_takes_the_curvature_of_the_free_variables(product):
+    H = np.array([[4.0, 1, 0], [1, 3, 1], [0, 1, 2]])
+    r = st.minimize(
+        lambda x: 0.5 * (x - 2) @ H @ (x - 2),
+        [0.0, 0.0, 1.0],
+        jac=lambda x: H @ (x - 2),
+        **({"hessp": lambda x, p: H @ p} if product else {"hess": lambda x: H}),
+        method="newton",
+        bounds=[(None, None), (None, None), (None, 1)],
+    )
+    assert r.success and r.nit <= (4 if product else 2)
+    np.testing.assert_allclose(r.x, [*np.linalg.solve(H[:2, :2], [10, 9]), 1], atol=1e-5)
