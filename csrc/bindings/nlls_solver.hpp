@@ -42,13 +42,14 @@ PyObject* description_of() {
   return one;
 }
 
-// An array of T. The pointer is compared first: to compare what it says takes ten times as long.
+// An array of T, of NumPy's own class: one that inherits from it may have a mask. The description's
+// pointer is compared first: to compare what it says takes ten times as long.
 template <class T>
 bool holds(const pybind11::handle& value) {
   namespace py = pybind11;
-  const bool plain = Py_TYPE(value.ptr()) == py::detail::npy_api::get().PyArray_Type_ &&
-                     py::detail::array_proxy(value.ptr())->descr == description_of<T>();
-  return plain || py::array_t<T>::check_(value);
+  if (Py_TYPE(value.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  return py::detail::array_proxy(value.ptr())->descr == description_of<T>() ||
+         py::array_t<T>::check_(value);
 }
 
 // By NumPy's own function: pybind11's constructor around it takes as long again.

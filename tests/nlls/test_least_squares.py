@@ -248,3 +248,36 @@ def test_check_jacobian_names_the_worst_entry():
     assert nothing.error == 1 and nothing.by_jac == 0  # entirely wrong
     hidden = st.check_jacobian(lambda x: 1e8 + 0 * x, lambda x: np.diag(1e-9 * x), [1.0])
     assert hidden.error < 1e-5  # what differences of 1e8 cannot show
+
+
+def test_a_mask_is_not_ignored():
+    t, y = np.arange(5.0), np.ma.masked_equal([1.0, 3.0, -99.0, 7.0, 9.0], -99)
+    J = np.stack([np.ones(5), t], axis=1)
+
+    def refused(name):
+        return pytest.raises(TypeError, match=f"^{name}: a masked array, whose mask would be")
+
+    for jac in ("2-point", lambda x: J):
+        with refused("fun"):
+            st.least_squares(lambda x: x[0] + x[1] * t - y, [1.0, 1.0], jac)
+    with refused("jac"):
+        st.least_squares(lambda x: J @ x - y.data, [1.0, 1.0], lambda x: np.ma.array(J))
+    with refused("x0"):
+        st.least_squares(lambda x: x, np.ma.array([1.0, 1.0]))
+    with refused("fun"):
+        st.LeastSquares([1.0, 1.0]).tell(J @ [1.0, 1.0] - y, J)
+    with refused("fun"):
+        st.least_squares(lambda x: iter([(J @ x - y, J)]), [1.0, 1.0], True)
+
+
+def test_answers_of_a_class_that_inherits_from_numpys():
+    class Mine(np.ndarray):
+        pass
+
+    J = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    plain = st.least_squares(lambda x: J @ x - 1, [3.0, 4.0], lambda x: J)
+    mine = st.least_squares(
+        lambda x: (J @ x - 1).view(Mine), np.array([3.0, 4.0]).view(Mine), lambda x: J.view(Mine)
+    )
+    np.testing.assert_array_equal(mine.x, plain.x)
+    assert (mine.nfev, mine.njev) == (plain.nfev, plain.njev)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
+from steepest.arrays import plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -34,7 +35,7 @@ def at_home(name: str, value: Any) -> tuple[Any, Array]:
             "a sparse matrix .toarray()"
         )
     if not lives_on_cuda(value):
-        return np, np.asarray(value)
+        return np, np.asarray(plain(name, value))
     import cupy
 
     return cupy, cuda_view(name, value)
@@ -137,6 +138,6 @@ def rounding(f: Any) -> float:
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
     if isinstance(value, np.ndarray):
-        return np.array(value, order="K")
+        return np.array(plain("jac", value), order="K")
     xp, J = at_home("jac", value)
     return jacobian(value, float) if xp is np else J.copy(order="K")
