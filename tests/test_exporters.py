@@ -240,7 +240,7 @@ def test_gradients_of_pytorch_need_no_dlpack(monkeypatch):
     torch = pytest.importorskip("torch")
     for p in (torch.ones(4, 3).T, np.ones((4, 3), np.float32).T):
         opt = st.SGD([p, p[:0]], lr=1.0)
-        with monkeypatch.context() as without:  # a list of them would take seven times as long
+        with monkeypatch.context() as without:  # a list of them would take eight times as long
             without.delattr(torch.Tensor, "__dlpack__")
             opt.step([torch.ones(4, 3).T, torch.empty(0, 4)], zero_grad=True)
         assert not p.any()

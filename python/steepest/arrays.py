@@ -82,7 +82,7 @@ def _alias(value: Any) -> Any:
 
 
 def by_numpy(value: Any) -> Any:
-    """A tensor of PyTorch in host memory as its ``numpy()``, a seventh of DLPack's time.
+    """A tensor of PyTorch in host memory as its ``numpy()``: an eighth of a step by DLPack.
 
     Without a name for errors: what has no such view is returned as it is, for `as_gradient` to say
     why.
