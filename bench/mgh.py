@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def minpack(*args, **kwargs):
-    return scipy_least_squares(*args, **kwargs, method="lm")
+    return scipy_least_squares(*args, **kwargs, method="lm", x_scale="jac")
 
 
 if __name__ == "__main__":
