@@ -105,6 +105,7 @@ class CudaPlan {
 
   Trouble bind(const py::tuple& grads) {
     const Hold hold(mutex_);
+    bound_loaded_ = false;
     if (Trouble trouble = load(grads)) return trouble;
     for (size_t i = 0; i < bound_.size(); ++i)
       bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;

@@ -175,6 +175,16 @@ def test_nonfinite_raises_by_name():
     assert opt.step_count == 0
 
 
+def test_gradients_that_cannot_be_bound_leave_those_that_are():
+    params = [on_device(np.ones(3)) for _ in range(2)]
+    opt = st.SGD(params, lr=0.5)
+    opt.bind_grads([on_device(np.ones(3)) for _ in params])
+    with pytest.raises(ValueError, match=r"grads\[1\]: shape"):
+        opt.bind_grads([on_device(np.full(3, 100.0)), on_device(np.ones(4))])
+    opt.step()
+    assert [p.held.tolist() for p in params] == [[0.5] * 3] * 2
+
+
 def test_copies_are_of_their_own():
     p = on_device(np.ones(3))
     opt = st.Adam(p)
