@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "bindings/errors.hpp"
-#include "bindings/nlls_cuda.hpp"
+#include "bindings/module.hpp"
 #include "bindings/streams.hpp"
 #include "core/error.hpp"
 #include "core/intervals.hpp"

@@ -1,4 +1,4 @@
-// What each file of bindings adds to the module.
+// What each file of bindings adds to its module.
 #pragma once
 #include <pybind11/pybind11.h>
 
@@ -7,6 +7,7 @@ namespace steepest {
 void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
 void bind_linear(pybind11::module_& m);      // sweeps over dense systems
 void bind_nlls(pybind11::module_& m);        // the least-squares solver
+void bind_nlls_cuda(pybind11::module_& m);   // the same, to _cuda
 void bind_pairs(pybind11::module_& m);       // what L-BFGS keeps
 void bind_stream(pybind11::module_& m);      // memory yardstick of the benchmarks
 void bind_threads(pybind11::module_& m);     // thread policy, floating-point mode

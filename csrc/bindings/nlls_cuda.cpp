@@ -1,11 +1,10 @@
 // Bindings of the least-squares solver over a CUDA device. steepest.nlls.device hands over arrays
 // of CuPy that have been checked; what has n numbers is NumPy's.
-#include "bindings/nlls_cuda.hpp"
-
 #include <memory>
 #include <tuple>
 #include <utility>
 
+#include "bindings/module.hpp"
 #include "bindings/nlls_solver.hpp"
 #include "bindings/streams.hpp"
 #include "linalg/device/dense_cuda.hpp"
