@@ -10,6 +10,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/module.hpp"
+#include "bindings/plans.hpp"
 #include "bindings/streams.hpp"
 #include "core/error.hpp"
 #include "core/intervals.hpp"
@@ -169,6 +170,7 @@ class CudaPlan {
   }
 
   Trouble load(const py::tuple& grads) {
+    check_count(grads, plan_.size());
     if (!sorted_) taken_.sort();
     sorted_ = true;
     for (int64_t i = 0; i < plan_.size(); ++i) {

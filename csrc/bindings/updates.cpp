@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "bindings/module.hpp"
+#include "bindings/plans.hpp"
 #include "core/intervals.hpp"
 #include "cpu/fetch_ahead.hpp"
 #include "cpu/plan.hpp"
@@ -203,13 +204,10 @@ class PyPlan {
 
  private:
   Trouble load(const py::tuple& grads) {
+    check_count(grads, plan_.size());
     if (!sorted_) taken_.sort();
     sorted_ = true;
-    const auto n = static_cast<int64_t>(layouts_.size());
-    if (static_cast<int64_t>(grads.size()) != n)
-      throw Error(ErrorKind::value, "grads: " + std::to_string(grads.size()) + " where " +
-                                        std::to_string(n) + " are due");
-    for (int64_t i = 0; i < n; ++i) {
+    for (int64_t i = 0; i < plan_.size(); ++i) {
       PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
       if (g == Py_None) {
         plan_.set_gradient(i, nullptr);

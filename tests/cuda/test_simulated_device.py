@@ -185,6 +185,15 @@ def test_gradients_that_cannot_be_bound_leave_those_that_are():
     assert [p.held.tolist() for p in params] == [[0.5] * 3] * 2
 
 
+def test_a_plan_counts_the_gradients_that_it_is_given():
+    """Another thread may have added a group since they were counted in Python."""
+    opt = st.SGD([on_device(np.ones(3)) for _ in range(2)], lr=0.5)
+    for grads in ((on_device(np.ones(3)),), (None, None, None)):
+        for given in (opt._plan.step_plain, opt._plan.bind):
+            with pytest.raises(ValueError, match=f"grads: {len(grads)} where 2 are due"):
+                given(grads)
+
+
 def test_copies_are_of_their_own():
     p = on_device(np.ones(3))
     opt = st.Adam(p)
