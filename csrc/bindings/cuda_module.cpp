@@ -23,9 +23,6 @@ namespace {
 
 using cuda::Stream;
 
-// What kept a step from being taken, as in the module _cpu.
-using Trouble = std::optional<std::pair<const char*, int64_t>>;
-
 // An array of CuPy: what of it a plan compares and keeps.
 struct DeviceArray {
   py::object dtype, shape, strides;
@@ -91,27 +88,19 @@ class CudaPlan {
     spare_ = allocate_(plan_.bytes_needed(groups, sizes));
   }
 
-  // The plan's own memory, from the caller's allocator; before the first step, or with it.
-  void place() {
-    if (plan_.placed()) return;
-    if (!spare_) spare_ = allocate_(plan_.bytes_needed());
-    auto* memory = reinterpret_cast<void*>(spare_.attr("ptr").cast<uintptr_t>());
-    without_gil([&](Stream stream) { plan_.place(memory, stream); });
-    memory_.push_back(std::exchange(spare_, {}));  // beside the old: a captured graph may use that
-  }
   void ready() {
     const Hold hold(mutex_);
     place();
   }
 
-  Trouble bind(const py::tuple& grads) {
+  Trouble bind(py::tuple grads) {
     const Hold hold(mutex_);
     bound_loaded_ = false;
     if (Trouble trouble = load(grads)) return trouble;
     for (size_t i = 0; i < bound_.size(); ++i)
       bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
-    bound_grads_ = grads;
     bound_loaded_ = true;
+    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
     return {};
   }
 
@@ -131,13 +120,8 @@ class CudaPlan {
     return run(options);
   }
 
-  // For Python that needs several calls in a row.
-  void enter() {
-    if (mutex_.try_lock()) return;
-    py::gil_scoped_release release;
-    mutex_.lock();
-  }
-  void leave() { mutex_.unlock(); }
+  void acquire() { Hold(mutex_).keep(); }
+  void release() { mutex_.unlock(); }
 
   // f(plan, stream), while nobody else has it.
   template <class F>
@@ -147,19 +131,6 @@ class CudaPlan {
   }
 
  private:
-  // The GIL is let go while waiting: who holds the mutex may be waiting for it.
-  class Hold {
-   public:
-    explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
-      if (lock_) return;
-      py::gil_scoped_release release;
-      lock_.lock();
-    }
-
-   private:
-    std::unique_lock<std::recursive_mutex> lock_;
-  };
-
   // f(stream), of what may wait for the device, as a launch does where a thousand are queued: one
   // of them may be a function of Python's (launch_host_func), which waits for the GIL.
   template <class F>
@@ -167,6 +138,15 @@ class CudaPlan {
     const Stream stream = streams_.current();
     const py::gil_scoped_release released;
     return f(stream);
+  }
+
+  // The plan's own memory, from the caller's allocator; before the first step, or with it.
+  void place() {
+    if (plan_.placed()) return;
+    if (!spare_) spare_ = allocate_(plan_.bytes_needed());
+    auto* memory = reinterpret_cast<void*>(spare_.attr("ptr").cast<uintptr_t>());
+    without_gil([&](Stream stream) { plan_.place(memory, stream); });
+    memory_.push_back(std::exchange(spare_, {}));  // beside the old: a captured graph may use that
   }
 
   Trouble load(const py::tuple& grads) {
@@ -196,8 +176,7 @@ class CudaPlan {
       const Tensor& tensor = plan_.tensor(i);
       if (tensor.grad) seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
     }
-    const auto pair = seen.sort();
-    if (pair.first >= 0) return {{"shared", pair.second}};
+    if (const auto pair = seen.sort()) return {{"shared", pair->second}};
     apart_ = plan_.gradient_changes();
     return {};
   }
@@ -226,12 +205,6 @@ class CudaPlan {
   StreamsInUse streams_;  // the last: it goes before the memory above
 };
 
-StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
-                       bool zero_grad) {
-  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
-          zero_grad};
-}
-
 void bind_groups(py::class_<CudaPlan>& c) {
   c.def("add_group",
         [](CudaPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
@@ -256,27 +229,6 @@ void bind_groups(py::class_<CudaPlan>& c) {
            })
       .def("remember",
            [](CudaPlan& self) { self.with_plan([](auto& plan, Stream s) { plan.remember(s); }); });
-}
-
-void bind_steps(py::class_<CudaPlan>& c) {
-  c.def("add_tensor", &CudaPlan::add_tensor)
-      .def("__enter__", [](CudaPlan& self) { self.enter(); })
-      .def("__exit__", [](CudaPlan& self, const py::args&) { self.leave(); })
-      .def("reserve", &CudaPlan::reserve)
-      .def("ready", &CudaPlan::ready)
-      .def("bind", &CudaPlan::bind)
-      .def("step",
-           [](CudaPlan& self, const py::tuple& grads, double grad_scale,
-              std::optional<double> max_norm, int nonfinite, bool zero_grad) {
-             return self.step(grads, options_of(grad_scale, max_norm, nonfinite, zero_grad));
-           })
-      .def("step_bound",
-           [](CudaPlan& self, double grad_scale, std::optional<double> max_norm, int nonfinite,
-              bool zero_grad) {
-             return self.step_bound(options_of(grad_scale, max_norm, nonfinite, zero_grad));
-           })
-      .def("step_plain", [](CudaPlan& self, const py::tuple& g) { return self.step(g, {}); })
-      .def("step_bound_plain", [](CudaPlan& self) { return self.step_bound({}); });
 }
 
 void bind_counts(py::class_<CudaPlan>& c) {
@@ -319,9 +271,7 @@ std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::ob
     const DeviceArray array(arrays[i]);
     all.add(array.pointer, array.bytes, static_cast<int64_t>(i));
   }
-  const auto pair = all.sort();
-  if (pair.first < 0) return {};
-  return pair;
+  return all.sort();
 }
 
 }  // namespace
@@ -346,7 +296,9 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
                           cuda::calls.waits.load());
   });
   py::class_<CudaPlan> plan(m, "Plan");
-  plan.def(py::init<int, py::function, py::function>());
+  plan.def(py::init<int, py::function, py::function>())
+      .def("reserve", &CudaPlan::reserve)
+      .def("ready", &CudaPlan::ready);
   bind_groups(plan);
   bind_steps(plan);
   bind_counts(plan);

@@ -77,22 +77,6 @@ struct Layout {
   void* lowest(PyObject* array) const { return proxy(array)->data + offset; }
 };
 
-// Waits for a mutex without holding the GIL; nobody then waits for it who holds the GIL.
-class Hold {
- public:
-  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
-    if (!lock_) {
-      py::gil_scoped_release release;
-      lock_.lock();
-    }
-  }
-  // Does not unlock at the end.
-  void keep() { lock_.release(); }
-
- private:
-  std::unique_lock<std::recursive_mutex> lock_;
-};
-
 // A parameter as its owner holds it, who may have changed what a step relies on.
 struct Owned {
   PyObject* array;  // kept alive by the plan
@@ -102,10 +86,6 @@ struct Owned {
   bool frozen() const { return !(proxy(array)->flags & writeable); }
   bool moved() const { return proxy(array)->data != data || elements(array) < n; }
 };
-
-// What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" | "frozen" |
-// "moved" | "nonfinite", index of the array).
-using Trouble = std::optional<std::pair<const char*, int64_t>>;
 
 class PyPlan {
  public:
@@ -177,7 +157,6 @@ class PyPlan {
     return run(bound_grads_, options);
   }
 
-  // The plan as a lock, for Python between calls; see Hold.
   void acquire() {
     Hold hold(mutex_);
     ++held_;
@@ -240,8 +219,7 @@ class PyPlan {
       if (!(proxy(PyTuple_GET_ITEM(grads.ptr(), i))->flags & writeable)) return {{"readonly", i}};
       seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
     }
-    const auto pair = seen.sort();
-    if (pair.first >= 0) return {{"shared", pair.second}};
+    if (const auto pair = seen.sort()) return {{"shared", pair->second}};
     return {};
   }
 
@@ -279,15 +257,7 @@ std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::ar
     all.add(layout.lowest(arrays[i].ptr()), layout.n * arrays[i].itemsize(),
             static_cast<int64_t>(i));
   }
-  const auto pair = all.sort();
-  if (pair.first < 0) return {};
-  return pair;
-}
-
-StepOptions options_of(double grad_scale, std::optional<double> max_norm, int nonfinite,
-                       bool zero_grad) {
-  return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
-          zero_grad};
+  return all.sort();
 }
 
 template <class Rule>
@@ -304,48 +274,27 @@ py::list describe_all(base::List<Rules...>) {
   return all;
 }
 
-Group group_of(int rule, std::vector<double> given, double decay, bool maximize,
-               double one_minus_ema) {
-  return {rule, std::move(given), decay, maximize, one_minus_ema};
-}
-
 void bind_plan(py::module_& m) {
-  py::class_<PyPlan>(m, "Plan")
-      .def(py::init())
+  py::class_<PyPlan> c(m, "Plan");
+  bind_steps(c);
+  c.def(py::init())
       .def("add_group",
            [](PyPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
               double one_minus_ema) {
-             const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
+             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
              return self.with_plan([&](Plan& plan) { return plan.add_group(group); });
            })
       .def("set_group",
            [](PyPlan& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
               double one_minus_ema) {
-             const Group group = group_of(rule, std::move(given), decay, maximize, one_minus_ema);
+             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
              self.with_plan([&](Plan& plan) { plan.set_group(i, group); });
            })
       .def("set_lr", [](PyPlan& self, int i,
                         double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
-      .def("__enter__", &PyPlan::acquire)
-      .def("__exit__", [](PyPlan& self, const py::args&) { self.release(); })
       .def("renew_lock", &PyPlan::renew_lock)
-      .def("add_tensor", &PyPlan::add_tensor)
       .def("watch", &PyPlan::watch)
       .def("moved", &PyPlan::moved)
-      .def("bind", &PyPlan::bind)
-      .def("step",
-           [](PyPlan& self, const py::tuple& grads, double grad_scale,
-              std::optional<double> max_norm, int nonfinite, bool zero_grad) {
-             return self.step(grads, options_of(grad_scale, max_norm, nonfinite, zero_grad));
-           })
-      .def("step_bound",
-           [](PyPlan& self, double grad_scale, std::optional<double> max_norm, int nonfinite,
-              bool zero_grad) {
-             return self.step_bound(options_of(grad_scale, max_norm, nonfinite, zero_grad));
-           })
-      // The same with every option at its default: half the price of a call.
-      .def("step_plain", [](PyPlan& self, const py::tuple& grads) { return self.step(grads, {}); })
-      .def("step_bound_plain", [](PyPlan& self) { return self.step_bound({}); })
       .def("tensor_step",
            [](PyPlan& self, int64_t i) {
              return self.with_plan([&](Plan& plan) { return plan.step_of(i); });

@@ -2,6 +2,8 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace steepest {
@@ -20,13 +22,13 @@ class Intervals {
     gap_begin_ = gap_end_ = 0;  // it may lie there
   }
 
-  // Sorts; the owners of two ranges that overlap, or {-1, -1}.
-  std::pair<int64_t, int64_t> sort() {
+  // Sorts; the owners of two ranges that overlap, or none.
+  std::optional<std::pair<int64_t, int64_t>> sort() {
     std::sort(sorted_.begin(), sorted_.end(),
               [](const Interval& a, const Interval& b) { return a.begin < b.begin; });
     for (size_t i = 1; i < sorted_.size(); ++i)
-      if (sorted_[i].begin < sorted_[i - 1].end) return {sorted_[i - 1].owner, sorted_[i].owner};
-    return {-1, -1};
+      if (sorted_[i].begin < sorted_[i - 1].end) return {{sorted_[i - 1].owner, sorted_[i].owner}};
+    return {};
   }
 
   // After sort: whether some range overlaps the given one. The gap found last is tried first:
