@@ -122,7 +122,6 @@ int resident(const void* kernel, int threads, int most) {
   return processors * std::min(each, most);
 }
 
-void launch_write(const FewWords& words, Stream stream) { write(words, stream); }
 // A launch copies all that its arguments have room for.
 void launch_write(const ManyWords& words, Stream stream) {
   if (!write_as<64>(words, stream) && !write_as<1000>(words, stream)) write(words, stream);

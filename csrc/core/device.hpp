@@ -35,18 +35,17 @@ void launch_early(const void* kernel, void** arguments, int64_t blocks, int thre
 // Blocks that the device runs at a time, by at most so many a multiprocessor.
 int resident(const void* kernel, int threads, int most);
 
-// Words to be written to device memory in stream order, without a copy that might wait.
+// Words to be written to device memory in stream order, as a kernel's arguments: without a copy
+// that might wait.
 template <int capacity>
 struct Words {
   uint64_t* to;
   int64_t n;
   uint64_t words[capacity];
 };
-using FewWords = Words<64>;
 using ManyWords = Words<4000>;  // 32 KB: what arguments may have from CUDA 12.1 on
 static_assert(sizeof(ManyWords) <= 32764);
 
-void launch_write(const FewWords& words, Stream stream);
 void launch_write(const ManyWords& words, Stream stream);
 
 // Bytes of the host's likewise; at `to` there is room for whole words.

@@ -155,17 +155,7 @@ void Plan::refuse_capture(const char* what, Stream stream) const {
                                       "so before the capture or between replays");
 }
 
-// Small writes go as a kernel's arguments: in stream order, without waiting.
-void Plan::write(void* to, const void* from, int64_t bytes, Stream stream) {
-  FewWords words;
-  words.to = static_cast<uint64_t*>(to);
-  words.n = bytes / 8;
-  std::memcpy(words.words, from, index(bytes));
-  launch_write(words, stream);
-}
-
 void Plan::set_group(int i, const Group& group, Stream stream) {
-  static_assert(sizeof(DeviceGroup) <= sizeof(FewWords::words));
   if (placed_) {
     const OnDevice on(device_);
     refuse_capture("hyperparameters", stream);
@@ -188,15 +178,9 @@ void Plan::set_lr(int i, double lr, Stream stream) {
 // back at each replay, and after it the table may be another than the host knows.
 void Plan::write_gradients(bool captured, Stream stream) {
   if (written_ == gradient_changes_ && !captured && !captured_) return;
-  ManyWords words;
-  constexpr int64_t capacity = sizeof(words.words) / 8;
-  for (int64_t first = 0; first < size(); first += capacity) {
-    words.to = reinterpret_cast<uint64_t*>(table_.grads + first);
-    words.n = std::min(capacity, size() - first);
-    for (int64_t i = 0; i < words.n; ++i)
-      words.words[i] = reinterpret_cast<uintptr_t>(tensors_[index(first + i)].grad);
-    launch_write(words, stream);
-  }
+  std::vector<void*> grads;
+  for (const Tensor& tensor : tensors_) grads.push_back(tensor.grad);
+  write(table_.grads, grads.data(), size() * 8, stream);
   written_ = gradient_changes_;
 }
 

@@ -70,7 +70,6 @@ class Plan {
   void fill_tiles(std::vector<char>& image) const;
   StepArgs arguments(const StepOptions& options, Stream stream);
   void write_gradients(bool captured, Stream stream);
-  void write(void* to, const void* from, int64_t bytes, Stream stream);
   int grid(int64_t work, int resident) const;
 
   int device_;

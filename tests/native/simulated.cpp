@@ -66,13 +66,6 @@ void run_update(List<Kinds...>, int kind, const StepArgs& a, int blocks) {
   (one(Kinds{}), ...);
 }
 
-template <int capacity>
-void write(const Words<capacity>& words, Stream stream) {
-  simulated::asked(stream);
-  const auto kept = std::make_shared<Words<capacity>>(words);
-  launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
-}
-
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
   simulated::asked(stream);
   ++calls.copies;
@@ -111,8 +104,11 @@ void launch_measure(const StepArgs& args, int blocks, Stream stream) {
     });
   });
 }
-void launch_write(const FewWords& words, Stream stream) { write(words, stream); }
-void launch_write(const ManyWords& words, Stream stream) { write(words, stream); }
+void launch_write(const ManyWords& words, Stream stream) {
+  simulated::asked(stream);
+  const auto kept = std::make_shared<ManyWords>(words);
+  launch([kept] { std::copy_n(kept->words, kept->n, kept->to); });
+}
 void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, false, stream);
 }
