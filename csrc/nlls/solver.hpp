@@ -18,7 +18,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <string>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -179,7 +179,7 @@ class Solver {
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
   // No step will follow from the point whose Jacobian is told now.
-  bool last_point() const { return pending_ != Status::max_nfev || nfev_ >= options_.max_nfev; }
+  bool last_point() const { return pending_ || nfev_ >= options_.max_nfev; }
 
   // --- judging the point on trial
 
@@ -213,9 +213,7 @@ class Solver {
     }
     in_noise_ = !(actual > 0) && within_rounding();
     if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
-    if (!options_.last_jacobian && actual > 0 && pending_ != Status::max_nfev) {
-      return accept_last();
-    }
+    if (!options_.last_jacobian && actual > 0 && pending_) return accept_last();
     return phase_ = Phase::jacobian;
   }
 
@@ -224,7 +222,7 @@ class Solver {
     x_ = trial_;
     cost_ = trial_cost_;
     ++nit_;
-    return finish(pending_);
+    return finish(*pending_);
   }
 
   // Near a minimum the cost is flat to rounding long before the gradient is zero: whether it fell
@@ -240,9 +238,9 @@ class Solver {
   // The step was no good: stop where that settles it, else a shorter one.
   Phase reject(bool non_finite) {
     phase_ = Phase::residual;
-    Status by_step = std::exchange(pending_, Status::max_nfev);
+    std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     if (non_finite && stopping_.xtol(judged_)) by_step = too_short();
-    if (by_step != Status::max_nfev) return finish(by_step);
+    if (by_step) return finish(*by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
     if (rough() && !non_finite) return ask_again();
     if (gauss_newton()) {
@@ -335,11 +333,11 @@ class Solver {
   // Stops, or the next point.
   Phase next() {
     stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
-    const Status by_step = std::exchange(pending_, Status::max_nfev);
+    const std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     const bool gtol = stopping_.gtol(stationarity_.cosine);
     if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);
-    if (by_step != Status::max_nfev || nfev_ >= options_.max_nfev) {
-      return finish(gtol ? Status::gtol : by_step);
+    if (by_step || nfev_ >= options_.max_nfev) {
+      return finish(gtol ? Status::gtol : by_step.value_or(Status::max_nfev));
     }
     propose();
     if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(judged_)) {
@@ -444,7 +442,8 @@ class Solver {
   double slope_ = 0, curvature_ = 0, shrink_ = 1;
   Stationarity stationarity_{};
   Step judged_{};
-  Status status_ = Status::max_nfev, pending_ = Status::max_nfev;
+  Status status_ = Status::max_nfev;
+  std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   Phase phase_ = Phase::residual;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
