@@ -15,8 +15,6 @@ inline void raise(const Error& e) {
       return py::set_error(PyExc_TypeError, e.what());
     case ErrorKind::value:
       return py::set_error(PyExc_ValueError, e.what());
-    case ErrorKind::floating_point:
-      return py::set_error(PyExc_FloatingPointError, e.what());
     case ErrorKind::backend:
       return py::set_error(py::module_::import("steepest.errors").attr("BackendError"), e.what());
     case ErrorKind::linalg:

@@ -5,7 +5,7 @@
 
 namespace steepest {
 
-enum class ErrorKind { type, value, backend, linalg, floating_point };
+enum class ErrorKind { type, value, backend, linalg };
 
 class Error : public std::runtime_error {
  public:

@@ -32,7 +32,7 @@ std::vector<int64_t> Pairs::rows(int64_t first, const std::vector<int64_t>& d) c
 
 int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d) {
   const int64_t m = capacity;
-  double *sy = this->sy(), *yy = this->yy(), *steps = yy + m * m, *ratios = steps + m;
+  double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
   if (count == m) {
     for (auto* of : {&d_rows, &y_rows}) std::rotate(of->begin(), of->begin() + 1, of->end());
     for (double* a : {steps, ratios}) std::copy(a + 1, a + m, a);

@@ -60,8 +60,6 @@ class Pairs {
 
  private:
   static size_t at(int64_t i) { return static_cast<size_t>(i); }
-  double* sy() { return sums.data(); }
-  double* yy() { return sums.data() + capacity * capacity; }
   std::vector<int64_t> rows(int64_t first, const std::vector<int64_t>& d) const;
 };
 

@@ -49,14 +49,12 @@ void reflect(T* W, int64_t rows, int64_t columns, int64_t j) {
 }
 
 template <class T>
-void triangularize_own(T* W, int64_t rows, int64_t columns) {
-  for (int64_t j = 0; j < columns; ++j) reflect(W, rows, columns, j);
-}
-
-template <class T>
 void triangularize(T* W, int64_t rows, int64_t columns, std::vector<T>& work) {
   const int64_t amount = rows * columns * columns;
-  if (amount <= own_qr_work) return triangularize_own(W, rows, columns);
+  if (amount <= own_qr_work) {
+    for (int64_t j = 0; j < columns; ++j) reflect(W, rows, columns, j);
+    return;
+  }
   int m = blas_int(rows), n = blas_int(columns), info = 0;
   const int64_t block = 64;  // columns of one blocked reflector, at most
   work.resize(static_cast<size_t>(columns + columns * block));

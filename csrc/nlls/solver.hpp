@@ -121,15 +121,14 @@ class Solver {
 
   // False: the cost is already above the accepted point's, the rest need not be told.
   bool add_block(const Rows& rows) {
-    Residuals<Backend>& block = residuals_;
-    block_cost_ += block.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
+    block_cost_ += residuals_.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;
-    if (block.robust()) {
-      block.weigh_trial(backend_.space());
-      weighted.jac_weight = block.jac_weight();
-      weighted.res_weight = block.res_weight();
+    if (residuals_.robust()) {
+      residuals_.weigh_trial(backend_.space());
+      weighted.jac_weight = residuals_.jac_weight();
+      weighted.res_weight = residuals_.res_weight();
     }
     backend_.add(weighted);
     return true;

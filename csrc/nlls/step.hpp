@@ -64,15 +64,14 @@ class StepFinder {
   }
 
   // Geodesic acceleration for the second derivative Jᵀf'' along the step: a with
-  // (JᵀJ + λD²) a = -½ Jᵀf''. True where it is short enough to be trusted and is now part of the
-  // step. Transtrum and Sethna, arXiv:1201.5885, equations (5) to (7).
-  bool accelerate(Backend& backend, BoxModel<Backend>& box, const T* D, T* second_derivative) {
+  // (JᵀJ + λD²) a = -½ Jᵀf''. It becomes part of the step where it is short enough to be trusted.
+  // Transtrum and Sethna, arXiv:1201.5885, equations (5) to (7).
+  void accelerate(Backend& backend, BoxModel<Backend>& box, const T* D, T* second_derivative) {
     std::vector<T> a(step_.size());
     for (size_t j = 0; j < step_.size(); ++j) second_derivative[j] /= 2;
     backend.resolve({static_cast<T>(lambda_), D}, box.all(), second_derivative, a.data());
-    if (!(2 * norm(a, D) <= 0.75 * length_)) return false;
+    if (!(2 * norm(a, D) <= 0.75 * length_)) return;
     for (size_t j = 0; j < step_.size(); ++j) step_[j] += a[j];
-    return true;
   }
 
   // True once, where the last step was the one with the λ that was asked for.

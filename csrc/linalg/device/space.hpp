@@ -85,10 +85,7 @@ class DeviceSpace {
     resize(to, m);
     copy_to(to.data(), from, m);
   }
-  void copy_to(T* to, const T* from, int64_t m) { copy_bytes(to, from, m * item); }
-  void copy_bytes(void* to, const void* from, int64_t bytes) {
-    cuda::copy_across(to, from, bytes, stream_);
-  }
+  void copy_to(T* to, const T* from, int64_t m) { cuda::copy_across(to, from, m * item, stream_); }
 
   // n elements of the host's.
   template <class U>
