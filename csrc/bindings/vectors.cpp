@@ -13,7 +13,7 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
-using linalg::Triangle;
+using linalg::SymmetricMatrix;
 
 // With `minus`, the first vector less `minus` is one more, which stands before the vectors.
 py::array_t<double> inner(const py::array& workspace, const py::list& picks,
@@ -64,7 +64,7 @@ void symmetric_product(const py::array& a, const py::list& vectors, const py::li
   const int64_t bytes = w.n * w.n * size_of(w.dtype) / 2;
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::symmetric_product(pass, Triangle{w.data, w.n, w.n}, w.view(columns), w.view(into));
+  linalg::symmetric_product(pass, SymmetricMatrix{w.data, w.n, w.n}, w.view(columns), w.view(into));
 }
 
 void rank_two(const py::array& a, const py::array& u, const py::array& v) {
@@ -75,7 +75,7 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   const int64_t bytes = w.n * w.n * size_of(w.dtype);
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::rank_two(pass, Triangle{w.data, w.n, w.n}, up, vp);
+  linalg::rank_two(pass, SymmetricMatrix{w.data, w.n, w.n}, up, vp);
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
                         std::min((b + 1) * vector_block, n), streamed);
 }
 
-void symmetric_product(const Pass& pass, const Triangle& a, const Vectors& columns,
+void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors& columns,
                        const Vectors& outs) {
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
@@ -152,7 +152,7 @@ void symmetric_product(const Pass& pass, const Triangle& a, const Vectors& colum
   }
 }
 
-void rank_two(const Pass& pass, const Triangle& a, const void* u, const void* v) {
+void rank_two(const Pass& pass, const SymmetricMatrix& a, const void* u, const void* v) {
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
 #pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)

@@ -17,8 +17,8 @@ struct Vectors {
   int64_t count;
 };
 
-// The lower triangle of a symmetric (n, n) matrix, rows ld elements apart.
-struct Triangle {
+// Of a symmetric (n, n) matrix the lower triangle, rows ld elements apart.
+struct SymmetricMatrix {
   void* a;
   int64_t n;
   int64_t ld;
@@ -33,9 +33,10 @@ struct VectorKernels {
   void (*combine)(const double* coefficients, const Vectors& rows, const Vectors& outs,
                   int64_t begin, int64_t end, bool streamed);
   // out[j][0:last] = what the rows [first, last) of the triangle give, mirrored part included
-  void (*symmetric_product)(const Triangle& a, int64_t first, int64_t last, const Vectors& columns,
-                            const Vectors& outs);
-  void (*rank_two)(const Triangle& a, int64_t first, int64_t last, const void* u, const void* v);
+  void (*symmetric_product)(const SymmetricMatrix& a, int64_t first, int64_t last,
+                            const Vectors& columns, const Vectors& outs);
+  void (*rank_two)(const SymmetricMatrix& a, int64_t first, int64_t last, const void* u,
+                   const void* v);
   // out += part over n elements
   void (*add)(void* out, const void* part, int64_t n);
 };
@@ -73,10 +74,10 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
              int64_t n);
 
 // out[j] = A columns[j]; no out may be one of the columns.
-void symmetric_product(const Pass& pass, const Triangle& a, const Vectors& columns,
+void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors& columns,
                        const Vectors& outs);
 
 // A <- A + u v' + v u'.
-void rank_two(const Pass& pass, const Triangle& a, const void* u, const void* v);
+void rank_two(const Pass& pass, const SymmetricMatrix& a, const void* u, const void* v);
 
 }  // namespace steepest::linalg

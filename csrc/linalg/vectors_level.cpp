@@ -249,8 +249,8 @@ void four_rows(const T* const (&a)[4], int64_t n, const T* x, const T (&xi)[4], 
 }
 
 template <class T>
-void symmetric_product(const Triangle& a, int64_t first, int64_t last, const Vectors& columns,
-                       const Vectors& outs) {
+void symmetric_product(const SymmetricMatrix& a, int64_t first, int64_t last,
+                       const Vectors& columns, const Vectors& outs) {
   const T* top = static_cast<const T*>(a.a);
   for (int64_t k = 0; k < columns.count; ++k)
     __builtin_memset(outs.at[k], 0, static_cast<size_t>(last) * sizeof(T));
@@ -276,7 +276,7 @@ void symmetric_product(const Triangle& a, int64_t first, int64_t last, const Vec
 }
 
 template <class T>
-void rank_two(const Triangle& a, int64_t first, int64_t last, const void* u, const void* v) {
+void rank_two(const SymmetricMatrix& a, int64_t first, int64_t last, const void* u, const void* v) {
   const T* __restrict__ ut = static_cast<const T*>(u);
   const T* __restrict__ vt = static_cast<const T*>(v);
   for (int64_t i = first; i < last; ++i) {
