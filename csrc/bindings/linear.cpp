@@ -3,9 +3,9 @@
 #include <pybind11/stl.h>
 
 #include <optional>
-#include <string>
 
 #include "bindings/module.hpp"
+#include "bindings/workspace.hpp"
 #include "cpu/level.hpp"
 #include "cpu/threads.hpp"
 #include "linalg/sweeps/sweep.hpp"
@@ -15,30 +15,21 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
-DType dtype_of(const py::array& a, const char* name) {
-  if (py::isinstance<py::array_t<float>>(a)) return DType::float32;
-  if (py::isinstance<py::array_t<double>>(a)) return DType::float64;
-  throw Error(ErrorKind::type, std::string(name) + ": allowed is float32 or float64");
-}
-
 // The distance between the rows of a square matrix whose rows are contiguous, in elements.
 int64_t row_stride(const py::array& a, DType dtype) {
   const int64_t item = size_of(dtype);
-  if (a.ndim() != 2 || a.shape(0) != a.shape(1))
-    throw Error(ErrorKind::value, "a: allowed is a square matrix");
+  if (a.ndim() != 2 || a.shape(0) != a.shape(1)) throw refuse("a", "a square matrix");
   if (a.shape(0) > 1 &&
       (a.strides(1) != item || a.strides(0) % item != 0 || a.strides(0) < item * a.shape(1)))
-    throw Error(ErrorKind::value, "a: allowed is a matrix whose rows are contiguous");
+    throw refuse("a", "a matrix whose rows are contiguous");
   return a.shape(0) > 1 ? a.strides(0) / item : a.shape(0);
 }
 
 // (n_rhs, n), C-contiguous, of the matrix's dtype.
 void check_rows(const py::array& v, const char* name, const py::array& a, int64_t n_rhs) {
-  const int c_contiguous = py::array::c_style;
   if (!v.dtype().equal(a.dtype()) || v.ndim() != 2 || v.shape(0) != n_rhs ||
-      v.shape(1) != a.shape(0) || !(v.flags() & c_contiguous))
-    throw Error(ErrorKind::value, std::string(name) + ": allowed is a C-contiguous (n_rhs, n) of " +
-                                      "the matrix's dtype");
+      v.shape(1) != a.shape(0) || !(v.flags() & py::array::c_style))
+    throw refuse(name, "a C-contiguous (n_rhs, n) of the matrix's dtype");
 }
 
 void run_sweep(const py::array& a, const py::array& b, py::array x,

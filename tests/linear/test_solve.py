@@ -292,6 +292,14 @@ def test_norms_neither_underflow_nor_overflow(xp, scale):
         st.solve(xp.asarray(scale * a), xp.asarray(scale * b), method="cg")
 
 
+def test_a_matrix_that_is_not_aligned():
+    a, b = definite(20), right_hand_side(20, 1, np.float64)
+    odd = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)
+    odd[...] = a
+    for method in ("cholesky", "cg", "gauss-seidel"):
+        assert st.solve(odd, b, method=method).tobytes() == st.solve(a, b, method=method).tobytes()
+
+
 def test_any_byte_order():
     a, b = definite(20), right_hand_side(20, None)
     for method in ("cholesky", "lu", "qr", "gauss-seidel", "cg"):

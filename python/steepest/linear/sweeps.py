@@ -38,10 +38,10 @@ def sweeps_of(xp: Any, a: Array, omega: float) -> Sweeps:
 
 
 class CompiledSweeps:
-    """The passes in C++, for NumPy. A is copied if its rows are not contiguous."""
+    """The passes in C++, for NumPy. A is copied if its rows are not contiguous, or not aligned."""
 
     def __init__(self, a: Array, omega: float) -> None:
-        self.a = np.ascontiguousarray(a)
+        self.a = np.require(a, requirements=("C", "A"))
         self.omega = omega
 
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
