@@ -39,6 +39,7 @@ class Parameters:
 
     checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
     structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
+    rule: ClassVar[str]  # its name in the rule list, where hyperparameters do not pick one
 
     # Hyperparameters are annotated for type checkers; __init_subclass__ makes them.
     lr: Rate
@@ -62,7 +63,7 @@ class Parameters:
     @classmethod
     def variant(cls, values: Mapping[str, Any]) -> str:
         """The name, in the rule list, of the rule that these hyperparameters pick."""
-        raise NotImplementedError  # each rule has its own
+        return cls.rule
 
     @classmethod
     def fill(cls, values: Mapping[str, Any], state: str) -> float:

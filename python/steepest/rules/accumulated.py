@@ -54,10 +54,7 @@ class Adagrad(Optimizer):
         "eps": at_least_zero,
     }
     structural = ("initial_accumulator_value",)
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "adagrad"
+    rule = "adagrad"
 
     @classmethod
     def fill(cls, values: Mapping[str, Any], state: str) -> float:
@@ -121,10 +118,7 @@ class Adadelta(Optimizer):
     eps: float
 
     checks = {"rho": decay_rate, "eps": at_least_zero}
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "adadelta"
+    rule = "adadelta"
 
     def __init__(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from steepest.groups import Rate, at_least_zero, decay_rates
@@ -45,10 +44,7 @@ class AdaMax(Optimizer):
     eps: float
 
     checks = {"betas": decay_rates, "eps": at_least_zero}
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "adamax"
+    rule = "adamax"
 
     def __init__(
         self,
@@ -112,10 +108,7 @@ class NAdam(Optimizer):
     momentum_decay: float
 
     checks = {"betas": decay_rates, "eps": at_least_zero, "momentum_decay": at_least_zero}
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "nadam"
+    rule = "nadam"
 
     def __init__(
         self,
@@ -181,10 +174,7 @@ class RAdam(Optimizer):
     eps: float
 
     checks = {"betas": decay_rates, "eps": at_least_zero}
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "radam"
+    rule = "radam"
 
     def __init__(
         self,

@@ -51,9 +51,7 @@ class SGD(Optimizer):
     array([0.9, 0.8])
     """
 
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "sgd"
+    rule = "sgd"
 
     def __init__(
         self,
@@ -172,27 +170,6 @@ class Nesterov(Momentum):
     def variant(cls, values: Mapping[str, Any]) -> str:
         return "nesterov" if values["lr_in_velocity"] else "nesterov_unscaled"
 
-    def __init__(
-        self,
-        params: Any,
-        lr: Rate = MISSING,
-        momentum: float = 0.9,
-        lr_in_velocity: bool = True,
-        weight_decay: float = 0.0,
-        *,
-        maximize: bool = False,
-        ema_decay: float | None = None,
-    ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            lr_in_velocity=lr_in_velocity,
-            weight_decay=weight_decay,
-            maximize=maximize,
-            ema_decay=ema_decay,
-        )
-
     def iterates(self) -> Any:
         """The points θ themselves, in the structure of ``params``.
 
@@ -255,10 +232,7 @@ class Lion(Optimizer):
     betas: tuple[float, float]
 
     checks = {"betas": decay_rates}
-
-    @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
-        return "lion"
+    rule = "lion"
 
     def __init__(
         self,
