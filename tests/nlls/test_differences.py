@@ -14,7 +14,7 @@ import steepest as st
 from steepest import _cpu
 from steepest.nlls.arguments import make_solver
 from steepest.nlls.differences import Differences
-from steepest.nlls.loop import JACOBIAN, RESIDUAL
+from steepest.nlls.losses import JACOBIAN, RESIDUAL
 
 INF = np.inf
 BOXES = {

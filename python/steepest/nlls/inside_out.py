@@ -10,8 +10,8 @@ from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import in_use, settle
 from steepest.nlls.joint import tell_blocks
-from steepest.nlls.loop import DONE, JACOBIAN, RESIDUAL, make_result
-from steepest.nlls.losses import tell_residual
+from steepest.nlls.loop import make_result
+from steepest.nlls.losses import DONE, JACOBIAN, RESIDUAL, tell_residual
 from steepest.nlls.result import LeastSquaresResult
 
 WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}

@@ -8,9 +8,8 @@ from typing import Any
 from steepest import _cpu
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
-from steepest.nlls.losses import tell_residual
+from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
 
-JACOBIAN, DONE = 1, 2
 Block = tuple[Any, Any]
 
 

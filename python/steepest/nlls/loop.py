@@ -12,11 +12,8 @@ from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, s
 from steepest.nlls.arrays import Array, device_of
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
-from steepest.nlls.losses import tell_residual
+from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
-
-# phases of the solver: what it waits for
-RESIDUAL, JACOBIAN, DONE = 0, 1, 2
 
 
 def least_squares(

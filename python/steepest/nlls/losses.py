@@ -7,6 +7,9 @@ from typing import Any
 
 from steepest.nlls.arrays import Array, at_home, real, residual
 
+# phases of the solver: what it waits for
+RESIDUAL, JACOBIAN, DONE = 0, 1, 2
+
 
 def tell_residual(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
     """Tell the solver residuals, with a user's loss of them; the phase that follows."""
