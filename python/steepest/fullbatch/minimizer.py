@@ -16,10 +16,9 @@ from steepest.fullbatch.arrays import Array, empty_like, namespace, scalar, star
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
-from steepest.fullbatch.pickling import restored, stripped
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
-from steepest.fullbatch.state import load, save
+from steepest.fullbatch.state import load, restored, save, stripped
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:

@@ -1,17 +1,18 @@
-"""A run that is saved and goes on: with its history, and in the middle of a line search."""
+"""A run that is saved, pickled or copied and goes on: with its history, and in the middle of a line
+search."""
 
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any
 
-from steepest.fullbatch.arrays import vector
-from steepest.fullbatch.search import Trial
+from steepest.fullbatch.arrays import namespace, vector
+from steepest.fullbatch.search import Search, Trial
 
 if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["load", "save"]
+__all__ = ["load", "restored", "save", "stripped"]
 
 # What every method keeps beside its workspace.
 SHARED = (
@@ -29,6 +30,8 @@ SHARED = (
     "_step",
     "_stalled",
 )
+# What a pickle is without: it is made anew.
+MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 
 
 def save(run: Minimizer) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def save(run: Minimizer) -> dict[str, Any]:
 
 
 def load(run: Minimizer, state: dict[str, Any]) -> None:
-    """Takes the state over; the search under way is told again what it was told."""
+    """Takes the state over."""
     names = {name.lstrip("_") for name in SHARED + run.saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if set(state) != names:
@@ -62,10 +65,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     w = vector("state_dict['workspace']", w, run._w)
     search = None
     if state["told"] and not state["done"]:
-        search = run._new_search(state["f0"], state["slope0"], state["told"][0][0])
-        step = next(search)
-        for _step, f, slope in state["told"]:
-            step = search.send((f, slope))
+        search, step = resumed(run, state["f0"], state["slope0"], state["told"])
         if step != state["step"]:
             raise ValueError(
                 f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
@@ -76,3 +76,27 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     run._told = [Trial(*told) for told in state["told"]]
     run._lowest = None if state["lowest"] is None else Trial(*state["lowest"])
     run._search, run._handed = search, None
+
+
+def stripped(run: Minimizer) -> dict[str, Any]:
+    """The attributes that can be copied."""
+    return {name: value for name, value in vars(run).items() if name not in MADE_ANEW}
+
+
+def restored(run: Minimizer, state: dict[str, Any]) -> None:
+    """Takes them over."""
+    vars(run).update(state)
+    run._xp = namespace(run._w)
+    run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
+    run._search = run._handed = None
+    if run._told and not run.done:
+        run._search, _ = resumed(run, run._f0, run._slope0, run._told)
+
+
+def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
+    """The search under way, told again what it was told, and the step that it asks for."""
+    search = run._new_search(f0, slope0, told[0][0])
+    step = next(search)
+    for _step, f, slope in told:
+        step = search.send((f, slope))
+    return search, step
