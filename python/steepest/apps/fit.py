@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from steepest.nlls.arguments import LOSSES
+
 __all__ = ["HELP", "add_arguments", "main"]
 
 HELP = "fit a formula to the columns of a CSV file; print a summary, write a plot"
 EPILOG = """exit status: 0 fitted; 1 no minimum found; 2 unfit arguments, data or formula
 example: steepest fit data.csv "y = a*exp(-b*x) + c" --start a=1,b=1,c=0 --bounds b=0:10"""
-LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -44,14 +44,9 @@ def cholesky_solve(a: Array, b: Array) -> Array | None:
     if isinstance(a, np.ndarray):
         from scipy.linalg import lapack
 
-        potrf, potrs = (
-            (lapack.dpotrf, lapack.dpotrs)
-            if a.itemsize == 8
-            else (
-                lapack.spotrf,
-                lapack.spotrs,
-            )
-        )
+        double = a.itemsize == 8
+        potrf = lapack.dpotrf if double else lapack.spotrf
+        potrs = lapack.dpotrs if double else lapack.spotrs
         factor, info = potrf(a.T, lower=False, clean=False)
         if info:
             return None

@@ -65,10 +65,9 @@ class Objective:
             self.nfev += 1
             f, g = pair(self._fun(x, *self.args))
             return scalar("fun(x)[0]", f), vector("fun(x)[1]", g, self._like)
-        if callable(self._jac):
-            f = self.value(copied(x))
-            return f, vector("jac(x)", self._jac(x, *self.args), self._like)
         f = self.value(copied(x))
+        if callable(self._jac):
+            return f, vector("jac(x)", self._jac(x, *self.args), self._like)
         return f, self._by_differences(x, f)
 
     def _by_differences(self, x: Array, f: float) -> Array:

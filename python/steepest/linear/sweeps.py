@@ -62,14 +62,7 @@ class CompiledSweeps:
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
         x = np.zeros_like(b)
-        _cpu.sweep(
-            self.a,
-            b,
-            x,
-            omega=self.omega,
-            backward=backward,
-            triangle=True,
-        )
+        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward, triangle=True)
         return x
 
 
