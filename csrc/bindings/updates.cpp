@@ -306,14 +306,7 @@ void bind_plan(py::module_& m) {
       .def("restore",
            [](PyPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
               int64_t step_count, int64_t skipped) {
-             self.with_plan([&](Plan& plan) {
-               for (int64_t i = 0; i < plan.size(); ++i) {
-                 plan.step_of(i) = steps[static_cast<size_t>(i)];
-                 plan.scalar_of(i) = scalars[static_cast<size_t>(i)];
-               }
-               plan.step_count = step_count;
-               plan.skipped = skipped;
-             });
+             self.with_plan([&](Plan& plan) { plan.restore(steps, scalars, step_count, skipped); });
            })
       .def("counts",
            [](PyPlan& self) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "cpu/fetch_ahead.hpp"
 #include "cpu/threads.hpp"
@@ -46,6 +47,14 @@ int Plan::add_group(const Group& group) {
 
 void Plan::remember() {
   for (size_t i = 0; i < groups_.size(); ++i) last_given_[i] = groups_[i].given;
+}
+
+void Plan::restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
+                   int64_t count_of_steps, int64_t count_of_skipped) {
+  steps_ = steps;
+  scalars_ = scalars;
+  step_count = count_of_steps;
+  skipped = count_of_skipped;
 }
 
 void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
