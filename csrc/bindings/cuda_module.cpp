@@ -1,5 +1,4 @@
 // The module _cuda: the device's plans, and what there is of a device.
-#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 

@@ -3,8 +3,6 @@
 
 #include <pybind11/numpy.h>
 
-#include <string>
-
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
 

@@ -1,7 +1,6 @@
 // Normal equations: H = JᵀJ and g = Jᵀf, summed over rows in one reading of J.
 #pragma once
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <vector>
 

@@ -3,7 +3,6 @@
 // the Gauss-Newton model of the cost has rows √(ρ' + 2ρ''z) J and residuals ρ' f / √(ρ' + 2ρ''z).
 #pragma once
 #include <cmath>
-#include <cstdint>
 #include <limits>
 
 #include "core/team.hpp"

@@ -1,7 +1,6 @@
 // When to stop, and what to call it. The numbers are SciPy's.
 #pragma once
 #include <cmath>
-#include <cstdint>
 
 namespace steepest::nlls {
 

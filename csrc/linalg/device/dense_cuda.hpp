@@ -4,7 +4,6 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 
 #include "linalg/dense.hpp"
 #include "linalg/device/cholesky.hpp"

@@ -4,7 +4,6 @@
 #pragma once
 #include <map>
 #include <mutex>
-#include <utility>
 #include <vector>
 
 #include "core/device.hpp"

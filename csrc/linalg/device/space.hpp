@@ -6,7 +6,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "core/device.hpp"
