@@ -10,6 +10,9 @@ constexpr int max_states = 4;  // three of a rule; a fourth for the benchmarks' 
 constexpr int64_t chunk_size = 512;
 // Elements a partial sum of squares covers, counted from the tensor's start.
 constexpr int64_t norm_block = 4096;
+// Lanes that it is summed in: lane j takes elements j, j + norm_lanes, ...; they are then folded in
+// half until one is left.
+constexpr int norm_lanes = 16;
 
 // How many bytes ahead of its use memory is fetched into L1 and, before that, into L2; L1 0: not.
 struct Ahead {

@@ -145,10 +145,8 @@ void zero(Chunk& c, const Record&) {
   for (int64_t i = 0; i < n; ++i) g[i] = T(0);
 }
 
-// Sum of squares in double over fixed lanes: lane j takes elements j, j + lanes, ...; the lanes are
-// then folded in half until one is left. Vector types of the compiler, as wide as the level's
+// Sum of squares in double, over lanes in vector types of the compiler, as wide as the level's
 // registers: wider ones, and a plain array of lanes, it keeps in memory, at a fifth of the speed.
-constexpr int lanes = 16;
 #if defined(__AVX512F__)
 constexpr int width = 8;
 #elif defined(__AVX2__)
@@ -185,26 +183,26 @@ bool all_finite(const T* g, int64_t n) {
 template <class T>
 BlockSum block_sum(const void* data, int64_t n, Ahead ahead) {
   const T* g = static_cast<const T*>(data);
-  Doubles sum[lanes / width] = {};
+  Doubles sum[norm_lanes / width] = {};
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
+  for (; i + norm_lanes <= n; i += norm_lanes) {
     if (ahead.l1 > 0) {
       IntoL1::read(reinterpret_cast<const char*>(g + i) + ahead.l1);
       IntoL2::read(reinterpret_cast<const char*>(g + i) + ahead.l2);
     }
 #pragma GCC unroll 8
-    for (int k = 0; k < lanes / width; ++k) {
+    for (int k = 0; k < norm_lanes / width; ++k) {
       const Doubles d = load(g + i + k * width);
       sum[k] += d * d;
     }
   }
-  double lane[lanes];
-  for (int j = 0; j < lanes; ++j) lane[j] = sum[j / width][j % width];
+  double lane[norm_lanes];
+  for (int j = 0; j < norm_lanes; ++j) lane[j] = sum[j / width][j % width];
   for (int j = 0; i < n; ++i, ++j) {
     const double d = static_cast<double>(g[i]);
     lane[j] += d * d;
   }
-  for (int half = lanes / 2; half > 0; half /= 2)
+  for (int half = norm_lanes / 2; half > 0; half /= 2)
     for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
   // squares of finite doubles may overflow
   return {lane[0], lane[0] * 0 == 0 || all_finite(g, n)};

@@ -1,16 +1,14 @@
 // The kernel that measures the gradients: their global 2-norm, and whether all are finite.
 //
 // Sums in the order of the CPU (cpu/level.cpp, cpu/plan.cpp), so that the bits are the same: a tile
-// has 16 lanes, lane j takes elements j, j + 16, ...; the lanes are folded in half until one is
-// left, and so are the tiles' sums, by the last block to finish.
+// over norm_lanes, which are folded in half, and so are the tiles' sums, by the last block to
+// finish.
 #pragma once
 #include "cuda/table.hpp"
 
 namespace steepest::cuda {
 
-constexpr int lanes = 16;
-constexpr int tiles_at_once = threads / lanes;  // by a block
-constexpr int64_t few = 1024;                   // sums that are joined in shared memory
+constexpr int64_t few = 1024;  // sums that are joined in shared memory
 
 struct NormShared {
   double lane[threads];
@@ -26,7 +24,7 @@ STEEPEST_HD double lane_sum(const void* grad, int64_t n, int lane, bool& finite)
 #ifdef __CUDA_ARCH__
 #pragma unroll 8
 #endif
-  for (int i = lane; i < n; i += lanes) {
+  for (int i = lane; i < n; i += norm_lanes) {
     const double d = static_cast<double>(g[i]);
     sum += d * d;
     finite &= g[i] * T(0) == T(0);  // 0 * x is NaN just where x is not finite
@@ -88,13 +86,13 @@ STEEPEST_HD void measure(const StepArgs& a, const Team& team, NormShared& s) {
   for (int64_t first = team.block * tiles_at_once; first < end;
        first += team.blocks * tiles_at_once) {
     team.phase([&](int thread) {
-      const int64_t number = first + thread / lanes;
-      if (number < end) s.lane[thread] = sum_lane(a, number, thread % lanes);
+      const int64_t number = first + thread / norm_lanes;
+      if (number < end) s.lane[thread] = sum_lane(a, number, thread % norm_lanes);
     });
     team.phase([&](int thread) {
       if (thread >= tiles_at_once || first + thread >= end) return;
-      double* lane = s.lane + thread * lanes;
-      for (int half = lanes / 2; half > 0; half /= 2)
+      double* lane = s.lane + thread * norm_lanes;
+      for (int half = norm_lanes / 2; half > 0; half /= 2)
         for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
       a.table.partial[first + thread] = lane[0];
     });

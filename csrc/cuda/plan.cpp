@@ -213,7 +213,6 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
   if (raise) refuse_capture("nonfinite='raise'", stream);
   const StepArgs args = arguments(options, stream);
   if (args.measured) {
-    constexpr int64_t tiles_at_once = threads / 16;
     launch_measure(args, grid((tiles_ + tiles_at_once - 1) / tiles_at_once, measure_blocks_),
                    stream);
   }

@@ -14,6 +14,7 @@
 namespace steepest::cuda {
 
 constexpr int64_t tile_size = norm_block;
+constexpr int tiles_at_once = threads / norm_lanes;  // that a block measures at a time
 constexpr int max_given = 8;
 constexpr int most_at_once = 2;  // tiles that a block takes where they are short
 

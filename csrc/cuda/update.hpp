@@ -65,6 +65,7 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
     using T = typename decltype(kind)::T;
     using Hyper = typename Rule::template Hyper<T>;
     static_assert(sizeof(Hyper) <= Record::hyper_size);
+    static_assert(sizeof(typename Rule::Given) <= sizeof group.given);
     const auto& given = *reinterpret_cast<const typename Rule::Given*>(group.given);
     *reinterpret_cast<Hyper*>(s.record.hyper) =
         base::fold<Rule, T>(given, now.t + 1, s.scalar_after);
