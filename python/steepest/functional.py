@@ -116,5 +116,5 @@ _FUNCTIONS = {name.lower(): _function(getattr(rules, name)) for name in rules.__
 globals().update(_FUNCTIONS)
 
 
-def __getattr__(name: str) -> Callable[..., float | None]:
+def __getattr__(name: str) -> Callable[..., float | None]:  # to type checkers, the functions' type
     raise AttributeError(f"module 'steepest.functional' has no attribute {name!r}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from steepest import __version__, _cpu, check
+from steepest.devices import cuda_status
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,7 +77,7 @@ def info(*, load: bool = False) -> Info:
             "openmp": _cpu.openmp or "not built in: one thread",
             "denormals": "flushed to zero" if _cpu.flush_denormals() else "kept",
             "lapack": _lapack(load),
-            "cuda": _cuda(),
+            "cuda": cuda_status(),
         }
     )
 
@@ -178,9 +179,3 @@ def _lapack(load: bool) -> str:
 
     built = scipy.show_config(mode="dicts")["Build Dependencies"]["lapack"]
     return f"SciPy {scipy.__version__} with {built['name']} {built['version']}"
-
-
-def _cuda() -> str:
-    from steepest.devices import cuda_status
-
-    return cuda_status()
