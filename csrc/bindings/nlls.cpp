@@ -177,21 +177,10 @@ void bind_solver(py::module_& m, const char* name) {
   py::class_<S> c(m, name);
   c.def(py::init<const py::object&, py::tuple>());
   c.def_property_readonly("options", &S::options);
-  c.def("tell_residual", &S::tell_residual, py::arg("f"), py::arg("rho") = py::none());
-  c.def("tell_jacobian", &S::tell_jacobian);
-  c.def("tell_normal", &S::tell_normal);
-  c.def("begin_blocks", &S::begin_blocks);
-  c.def("add_block", &S::add_block);
-  c.def("end_blocks", &S::end_blocks);
   c.def("run_exact", &S::run_exact);
   c.def("run_differences", &S::run_differences);
   c.def("fun", &S::fun);
-  c.def("state", &S::state);
-  c.def("gram", &S::gram);
-  c.def("set_look_ahead", &S::set_look_ahead);
-  c.def("set_jacobian_error", &S::set_jacobian_error);
-  c.def("stop", &S::stop);
-  bind_numbers(c);
+  bind_shared(c);
 }
 
 using Numbers = py::array_t<double, py::array::c_style | py::array::forcecast>;

@@ -205,21 +205,10 @@ void bind_solver(py::module_& m, const char* name) {
     return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
                                options_of<T>(options));
   }));
-  c.def("tell_residual", &S::tell_residual);
-  c.def("tell_jacobian", &S::tell_jacobian);
-  c.def("tell_normal", &S::tell_normal);
-  c.def("begin_blocks", &S::begin_blocks);
-  c.def("add_block", &S::add_block);
-  c.def("end_blocks", &S::end_blocks);
   c.def("read_fun", &S::read_fun);
   c.def("read_weight", &S::read_weight);
   c.def_property_readonly("weighted", &S::weighted);
-  c.def("state", &S::state);
-  c.def("gram", &S::gram);
-  c.def("set_look_ahead", &S::set_look_ahead);
-  c.def("set_jacobian_error", &S::set_jacobian_error);
-  c.def("stop", &S::stop);
-  bind_numbers(c);
+  bind_shared(c);
 }
 
 }  // namespace

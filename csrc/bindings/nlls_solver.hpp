@@ -172,9 +172,21 @@ pybind11::tuple gram_of(const Core& core, const std::vector<T>& from) {
   return pybind11::make_tuple(triangle, matrix);
 }
 
-// What needs no array: S has core(), to be read.
+// What both solvers have: what they are told, and, of core(), what needs no array.
 template <class S>
-void bind_numbers(pybind11::class_<S>& c) {
+void bind_shared(pybind11::class_<S>& c) {
+  c.def("tell_residual", &S::tell_residual, pybind11::arg("f"),
+        pybind11::arg("rho") = pybind11::none());
+  c.def("tell_jacobian", &S::tell_jacobian);
+  c.def("tell_normal", &S::tell_normal);
+  c.def("begin_blocks", &S::begin_blocks);
+  c.def("add_block", &S::add_block);
+  c.def("end_blocks", &S::end_blocks);
+  c.def("state", &S::state);
+  c.def("gram", &S::gram);
+  c.def("set_look_ahead", &S::set_look_ahead);
+  c.def("set_jacobian_error", &S::set_jacobian_error);
+  c.def("stop", &S::stop);
   const auto number = [&c](const char* field, auto member) {
     c.def_property_readonly(field, [member](const S& s) { return (s.core().*member)(); });
   };
