@@ -54,7 +54,8 @@ class DeviceCholesky {
       up_[at(a)] = diagonal > 0 ? 1 / std::sqrt(diagonal) : T(0);
       up_[at(behind_ + a)] = -r[j] * up_[at(a)];
     }
-    send(free, normal.n, space);
+    space.upload(scale(), up_.data(), 2 * behind_);
+    free_ = upload_free(space, free, normal.n, list_);
     space.each(n * (n + 1),
                GatherScaled<T>{normal.H(), normal.n, free_, scale(), scale() + behind_, system()});
     factor_and_solve(normal, down_.data(), space);
@@ -89,17 +90,6 @@ class DeviceCholesky {
     ld_ = (count + 4) / 4 * 4;  // count + 1 and the rest of an aligned column
     space.resize(L_, ld_ * (count + 1));
     space.resize(down_, 2 * n + count + 1);
-  }
-
-  void send(const std::vector<int64_t>& free, int64_t n, Space& space) {
-    const int64_t count = static_cast<int64_t>(free.size());
-    space.upload(scale(), up_.data(), 2 * behind_);
-    free_ = {nullptr, count};
-    if (count < n) {
-      space.resize(list_, count);
-      space.upload(list_.data(), free.data(), count);
-      free_.list = list_.data();
-    }
   }
 
   // answer: step, product, the factor's diagonal, and potrf's info in the place of one number.

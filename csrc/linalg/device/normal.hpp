@@ -66,6 +66,17 @@ void column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, bool add, T* out)
   sum_rows<T>(space, rows, Term::square, nullptr, add, out);
 }
 
+// Which variables a system has, on the device: no list where they are all.
+template <class T>
+Free upload_free(DeviceSpace<T>& space, const std::vector<int64_t>& free, int64_t n,
+                 DeviceVector<int64_t>& list) {
+  const int64_t count = static_cast<int64_t>(free.size());
+  if (count == n) return {nullptr, n};
+  space.resize(list, count);
+  space.upload(list.data(), free.data(), count);
+  return {list.data(), count};
+}
+
 template <class T>
 class DeviceNormal {
  public:

@@ -112,12 +112,7 @@ class DeviceTriangle {
     both.insert(both.end(), s, s + n);
     space.resize(up_, 2 * n);
     space.upload(up_.data(), both.data(), 2 * n);
-    free_ = {nullptr, static_cast<int64_t>(free.size())};
-    if (free_.count < n) {
-      space.resize(list_, free_.count);
-      space.upload(list_.data(), free.data(), free_.count);
-      free_.list = list_.data();
-    }
+    free_ = upload_free(space, free, n, list_);
     space.resize(down_, 3 * n + free_.count);
   }
 
