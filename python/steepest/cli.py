@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,10 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"steepest: {error}", file=sys.stderr)
         return 2
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `| head` has read enough; Python would flush once more, and say so
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except FAILURES as error:
         print(f"steepest {args.command}: {explained(error)}", file=sys.stderr)
         return 1 if isinstance(error, BackendError) else 2

@@ -70,6 +70,17 @@ def test_failures_are_a_line_and_exit_status_two(error, message, capsys, monkeyp
     assert said.startswith(f"steepest info: {message}") and said.count("\n") == 1
 
 
+def test_a_reader_that_has_gone_is_no_failure_to_tell():
+    reads, writes = os.pipe()
+    os.close(reads)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    code = "import sys; from steepest import cli; from steepest.apps import info\n"
+    code += "info.main = lambda args: print('a') or 0\nsys.exit(cli.main(['info']))"
+    done = subprocess.run([sys.executable, "-c", code], env=env, stdout=writes, stderr=-1)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
     def fail(args):
         raise KeyError("a")
