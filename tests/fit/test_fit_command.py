@@ -70,7 +70,10 @@ def test_without_a_start_all_parameters_start_at_one(here, capsys):
     assert fit(FORMULA, "--bounds", "a=2:3") == 2
     assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
     assert fit("y = a*exp(-b*t)") == 2
-    assert "the formula has no column of the data, x, y, error, z;" in capsys.readouterr().err
+    assert (
+        'right of "=" the formula has no column of the data, x, y, error, z;'
+        in capsys.readouterr().err
+    )
 
 
 def test_intervals_are_students(here, capsys):
@@ -235,7 +238,12 @@ ERRORS = [
     ([FORMULA, *START, "--sigma", "w"], "data.csv, line 1: no column 'w'"),
     ([FORMULA, *START, "--sigma", "z"], "column 'z': -"),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
-    (["y = exp(a*x)", "--start", "a=1e6"], "esiduals are not finite in the initial point"),
+    (
+        ["y = exp(a*x)", "--start", "a=1e6"],
+        "line 3: the formula is inf at x = 0.102564, a = 1e+06;",
+    ),
+    (["y = a*log(x)"], "data.csv, line 2: the formula is -inf at x = 0, a = 1; leave the line out"),
+    (["y = x"], "nothing to fit: every name of the formula is a column"),
     ([FORMULA, *START, "--output", "no/such/folder"], "no/such/folder.png: No such file or dir"),
 ]
 
@@ -288,3 +296,12 @@ def test_an_indeterminate_error_is_no_infinity_in_the_picture(here):
     request = Request(parse("y = a*x + b*x"), {"a": 1.0, "b": 1.0})
     told = title(fit_table(read_table("data.csv"), request))
     assert told.count("(error indeterminate)") == 2
+
+
+def test_help_lists_the_functions(capsys):
+    from steepest.apps.fits.formula import FUNCTIONS
+
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--help"])
+    listed = capsys.readouterr().out.split("functions: ")[1].replace("\n", " ")
+    assert listed.startswith(", ".join(FUNCTIONS) + " log is the natural one")

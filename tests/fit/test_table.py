@@ -43,11 +43,13 @@ ERRORS = [
     ("x,y\n", 1, "no rows after the header"),
     ("x,y\n1,2\n3\n", 3, "1 fields, where the header has 2"),
     ("x,y\n1,2,3\n", 2, "3 fields, where the header has 2"),
-    ("x,,y\n1,2,3\n", 1, "column 2 has no name"),
+    ("x,,y\n1,2,3\n", 1, "column 2 has no name; write one (in pandas to_csv(index=False))"),
+    ("1,2.5\n2,3\n", 1, "numbers; the first line names the columns"),
+    ("x y\n1 2\n", 2, "one field; fields are separated by commas, semicolons or tabs"),
     ("x,x\n1,2\n", 1, "two columns are named 'x'"),
     ("x,x [m]\n1,2\n", 1, "two columns are named 'x'"),
     ('x,y\n1,"2\n', 2, "unexpected end of data"),
-    (b"x,y\n1,2\n3,\xff\n", 3, "not text in UTF-8"),
+    (b"x,y\n1,2\n3,\xff\n", 3, "not text in UTF-8; save it so"),
 ]
 
 
@@ -62,6 +64,8 @@ def test_an_unreadable_file_names_the_line(tmp_path, text, line, problem):
 FIELDS = [
     ("", "an empty field is not a number"),
     ("  ", "an empty field is not a number"),
+    ('"1,5"', r"'1,5' \(a decimal has a point\) is not a number"),
+    ('"1,5,5"', "'1,5,5' is not a number"),
     ("1 000", "'1 000' is not a number"),
     ("1_000", "'1_000' is not a number"),
     ("1_", "'1_' is not a number"),

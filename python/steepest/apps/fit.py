@@ -8,18 +8,24 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import fill
 
 from steepest.nlls.arguments import LOSSES
 
 __all__ = ["HELP", "add_arguments", "main"]
 
 HELP = "fit a formula to the columns of a CSV file; print a summary, write a plot"
-EPILOG = """exit status: 0 fitted; 1 no minimum found; 2 unfit arguments, data or formula
+EPILOG = """{functions}
+log is the natural one; pi is the number, any other name a column or a parameter (also e)
+exit status: 0 fitted; 1 no minimum found; 2 unfit arguments, data or formula
 example: steepest fit data.csv "y = a*exp(-b*x) + c" --start a=1,b=1,c=0 --bounds b=0:10"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = EPILOG
+    from steepest.apps.fits.formula import FUNCTIONS
+
+    functions = fill(f"functions: {', '.join(FUNCTIONS)}", 90)
+    parser.epilog = EPILOG.format(functions=functions)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("data", help='CSV file; its first line names the columns, as "t" or "t [s]"')

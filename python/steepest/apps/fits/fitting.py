@@ -99,6 +99,7 @@ def fit_table(table: Table, request: Request) -> Fitted:
         raise FitError(f"{y.size} rows for {free.sum()} free parameters; give more, or --fix some")
     weight = np.ones_like(y) if sigma is None else 1 / sigma
     parameters = np.array(list(request.start.values()))
+    check_start(table, model, x, parameters)
 
     def at(p: Array) -> Array:
         whole = parameters.copy()
@@ -121,8 +122,8 @@ def fit_table(table: Table, request: Request) -> Fitted:
 def ones(formula: Formula, table: Table) -> dict[str, float]:
     """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
     if not table.units.keys() & set(formula.names):  # a column misspelt is no parameter
-        listed = ", ".join(table.units)
-        raise FitError(f"the formula has no column of the data, {listed}; give --start if so meant")
+        listed = f"column of the data, {', '.join(table.units)}"
+        raise FitError(f'right of "=" the formula has no {listed}; give --start if so meant')
     return {name: 1.0 for name in formula.names if name not in table.units and name != "pi"}
 
 
@@ -145,9 +146,25 @@ def check_names(table: Table, request: Request) -> list[str]:
     for name, (lower, upper) in request.bounds.items():
         if name not in request.fixed and not lower <= start[name] <= upper:
             raise FitError(f"--start: {name}={start[name]:g} is outside {lower:g}:{upper:g}")
+    if not start:
+        raise FitError("nothing to fit: every name of the formula is a column")
     if len(request.fixed) == len(start):
         raise FitError("nothing to fit: every parameter is fixed")
     return [name for name in names if name in columns]
+
+
+def check_start(table: Table, model: Model, x: Array, parameters: Array) -> None:
+    """Raise at the first row where the formula has no finite value to start from."""
+    bad = ~np.isfinite(values := model.value(x, parameters))
+    if bad.any():
+        i = int(np.argmax(bad))
+        given = (
+            *zip(model.variables, x[:, i], strict=True),
+            *zip(model.parameters, parameters, strict=True),
+        )
+        at = ", ".join(f"{name} = {number:g}" for name, number in given)
+        problem = f"the formula is {values[i]:g} at {at}; leave the line out, or give --start"
+        raise TableError(table.path, table.lines[i], problem)
 
 
 def sigma_column(table: Table, name: str) -> Array:

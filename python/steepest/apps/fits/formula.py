@@ -108,7 +108,7 @@ def parse(text: str) -> Formula:
     if not equals:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
     if not response.isidentifier():
-        problem = f'{response!r} left of "=" is not the name of a column'
+        problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _'
         raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
     padding = len(right) - len(right.lstrip())
     offset = len((left + equals + right[:padding]).encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,6 +51,8 @@ class Table:
             value = float(text)
         except ValueError:
             seen = repr(text.strip()) if text.strip() else "an empty field"
+            if text.count(",") == 1 and is_number(text.replace(",", ".")):
+                seen += " (a decimal has a point)"
             problem = f"column {name!r}: {seen} is not a number"
             raise TableError(self.path, line, problem) from None
         if not math.isfinite(value):
@@ -70,7 +72,7 @@ def read_table(path: str) -> Table:
             lines = file.read().splitlines(keepends=True)
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise TableError(path, line, "not text in UTF-8") from None
+            raise TableError(path, line, "not text in UTF-8; save it so") from None
     content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
     if not content:
         raise TableError(path, 1, "no header; the first line names the columns")
@@ -81,11 +83,22 @@ def read_table(path: str) -> Table:
     if len(records) == 1:
         raise TableError(path, header_line, "no rows after the header")
     for line, row in records[1:]:
+        if len(header) == 1 and len(row[0].split()) > 1:
+            problem = "one field; fields are separated by commas, semicolons or tabs"
+            raise TableError(path, line, problem)
         if len(row) != len(header):
             problem = f"{len(row)} fields, where the header has {len(header)}"
             raise TableError(path, line, problem)
     rows, row_lines = [row for _, row in records[1:]], [line for line, _ in records[1:]]
     return Table(path, units, rows, row_lines, header_line)
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_content(line: str) -> bool:
@@ -105,13 +118,16 @@ def read_records(
         raise TableError(path, line, str(error)) from None
 
 
-def parse_header(path: str, line: int, header: Iterable[str]) -> Iterator[tuple[str, str]]:
+def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(name, unit) of "name", "name [unit]" or "name (unit)"; names are unique and not empty."""
     seen: set[str] = set()
+    if all(map(is_number, header)):
+        raise TableError(path, line, "numbers; the first line names the columns")
     for j, title in enumerate(header, 1):
         name, unit = split_unit(unicodedata.normalize("NFKC", title.strip()))
         if not name:
-            raise TableError(path, line, f"column {j} has no name")
+            problem = f"column {j} has no name; write one (in pandas to_csv(index=False))"
+            raise TableError(path, line, problem)
         if name in seen:
             raise TableError(path, line, f"two columns are named {name!r}")
         seen.add(name)
