@@ -16,6 +16,7 @@ __all__ = ["save_plot"]
 
 # Okabe and Ito's palette, told apart with any colour vision; bands differ in lightness too
 DATA, CURVE, CONFIDENCE, PREDICTION = "#000000", "#0072B2", "#56B4E9", "#D5E9F5"
+CLOUD = "#999999"  # of points that hide each other
 POINTS = 400  # of the curve
 
 
@@ -49,8 +50,8 @@ def title(fitted: Fitted) -> str:
         known = f" ± {error:.2g}" if math.isfinite(error) else " (error indeterminate)"
         return known if free else " (fixed)"
 
-    values = [
-        f"{name} = {value:.5g}{spread(error, free)}"
+    values = [  # lines break between parameters, not within
+        f"{name} = {value:.5g}{spread(error, free)}".replace(" ", "\N{NO-BREAK SPACE}")
         for name, value, error, free in zip(
             fitted.request.start, fitted.parameters, fitted.stderr, fitted.free, strict=True
         )
@@ -82,19 +83,30 @@ def noise_of(fitted: Fitted) -> NDArray[Any]:
     return np.asarray(fitted.scale * sigma)
 
 
+def spans_decades(values: NDArray[Any]) -> bool:
+    """Whether a linear axis would have half of the values in its lowest twentieth."""
+    return bool(0 < values.min() and np.median(values) < values.max() / 20)
+
+
 def draw_curve(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
     """Data, curve and bands over the only variable."""
-    x = fitted.x[0]
+    x, y = fitted.x[0], fitted.y
     grid = np.linspace(x.min(), x.max(), POINTS)
+    if spans_decades(x):
+        axes.set_xscale("log")
+        grid = np.geomspace(x.min(), x.max(), POINTS)
     curve = fitted.model.value(grid[None], fitted.parameters)
+    if spans_decades(y) and curve.min() > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(min(y.min(), curve.min()) / 1.5, max(y.max(), curve.max()) * 1.5)
     if fitted.has_bands:
         order = np.argsort(x)
         noise = np.interp(grid, x[order], noise_of(fitted)[order])
         for name, colour, half in bands(fitted, grid[None], noise):
             label = f"{name} band"
             axes.fill_between(grid, curve - half, curve + half, color=colour, lw=0, label=label)
-    axes.plot(grid, curve, color=CURVE, label="fit")
-    draw_points(fitted, axes, x, fitted.y, "data")
+    axes.plot(grid, curve, color=CURVE, label="fit", zorder=4)
+    draw_points(fitted, axes, x, y, "data")
     return x, labelled(fitted, fitted.model.variables[0])
 
 
@@ -115,6 +127,8 @@ def draw_observed(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
 def draw_points(fitted: Fitted, axes: Any, x: Any, y: Any, label: str | None) -> None:
     style = {"color": DATA, "label": label, "zorder": 3}
     size = 4 if fitted.y.size <= 200 else 2
+    if fitted.y.size > 5000:  # a cloud: the curve is to be seen in it
+        style["color"] = CLOUD
     if fitted.sigma is None:
         axes.plot(x, y, "o", markersize=size, **style)
     else:
