@@ -333,3 +333,11 @@ def test_axes_are_logarithmic_where_the_data_span_decades(tmp_path, x, formula, 
     axes = Figure().subplots()
     draw_curve(fitted, axes)
     assert (axes.get_xscale(), axes.get_yscale()) == scales
+
+
+def test_a_narrow_terminal_cuts_no_number(here, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert fit(FORMULA, *START) == 0
+    out = capsys.readouterr().out
+    assert out.count("…") == 3  # one in each interval, none where something was cut off
+    assert all(f"│ {name}  " in out for name in "abc")

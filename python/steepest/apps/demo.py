@@ -6,7 +6,7 @@ import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +100,8 @@ def results(runs: dict[str, Run], times: dict[str, UpdateTimes]) -> Table:
         "optimizer, each on one thread"
     )
     for heading in ("rule", "loss", "accuracy", "time", "update", "NumPy", "PyTorch"):
-        table.add_column(heading, justify="left" if heading == "rule" else "right")
+        side: Any = "left" if heading == "rule" else "right"
+        table.add_column(heading, justify=side, overflow="fold")
     for name, run in runs.items():
         t = times[name]
         table.add_row(

@@ -26,9 +26,9 @@ def fit_nist(console: Console) -> float:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("parameter", no_wrap=True)
+    table.add_column("parameter", overflow="fold")
     for heading in ("certified", "steepest", "digits", "certified ±", "steepest ±"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", overflow="fold")
     fewest = np.inf
     for name in PROBLEMS:
         problem = json.loads((files("steepest") / "data" / f"{name}.json").read_text())

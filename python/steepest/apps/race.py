@@ -141,7 +141,7 @@ def print_table(title: str, rows: list[tuple[Any, ...]]) -> None:
 
     table = Table(title=Text(title), title_justify="left")
     for name in rows[0]:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows[1:]:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console().print(table)

@@ -81,7 +81,7 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
 
     table = Table()
     for heading in ("nit", "nfev", "cost", "reduction", "step", "optimality", "λ"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)

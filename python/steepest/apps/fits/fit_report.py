@@ -36,9 +36,10 @@ def print_summary(fitted: Fitted, console: Console) -> None:
 
 
 def parameter_table(fitted: Fitted) -> RichTable:
-    table = RichTable("parameter", title="Estimate", title_justify="left")
-    for heading in ("value", "standard error", f"{LEVEL:.0%} interval", "note"):
-        table.add_column(heading, justify="left" if heading == "note" else "right", no_wrap=True)
+    table = RichTable(title="Estimate", title_justify="left")
+    for heading in ("parameter", "value", "standard error", f"{LEVEL:.0%} interval", "note"):
+        side: Any = "left" if heading in ("parameter", "note") else "right"
+        table.add_column(heading, justify=side, overflow="fold")  # never cut off
     for row in parameter_rows(fitted):
         if row["fixed"]:
             table.add_row(row["name"], f"{row['value']:.8g}", "", "", "fixed")
@@ -85,7 +86,9 @@ def free_names(fitted: Fitted) -> list[str]:
 
 
 def correlation_table(names: list[str], matrix: Array) -> RichTable:
-    table = RichTable("", *names, title="Correlation", title_justify="left")
+    table = RichTable(title="Correlation", title_justify="left")
+    for name in ("", *names):
+        table.add_column(name, overflow="fold")
     for i, row in enumerate(matrix):
         table.add_row(names[i], *(f"{value:+.3f}" for value in row[: i + 1]))
     return table
