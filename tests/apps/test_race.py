@@ -288,3 +288,18 @@ def test_the_version_is_told(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert capsys.readouterr().out == f"steepest {st.__version__}\n"
+
+
+def test_the_picture_includes_a_start_elsewhere():
+    from steepest.apps.races.surfaces import find_surface
+
+    surface = find_surface("bowl", start=(30.0, 0.5))
+    usual = find_surface("bowl")
+    assert surface.x_limits[0] == usual.x_limits[0] and 30 < surface.x_limits[1] < 33
+    assert surface.y_limits == usual.y_limits
+    assert find_surface("bowl", (-1.0, 1.0), start=(30.0, 0.5)).x_limits == (-1.0, 1.0)
+
+
+def test_a_start_without_a_value_says_how_to_choose_another(capsys):
+    assert main(["race", "log(x)"]) == 2
+    assert "no finite value there" in (said := capsys.readouterr().err) and "--start X Y" in said

@@ -130,20 +130,28 @@ def find_surface(
         if limits is not None and not -LARGEST <= limits[0] < limits[1] <= LARGEST:
             what = f"the first must be the smaller, and neither beyond {LARGEST:g}"
             raise ValueError(f"{name} from {limits[0]} to {limits[1]}: {what}")
+    x, y = begin = start or named.start
     surface = compile_surface(
         named.title,
         named.formula,
-        x_limits or named.x_limits,
-        y_limits or named.y_limits,
-        start or named.start,
+        x_limits or around(named.x_limits, x),
+        y_limits or around(named.y_limits, y),
+        begin,
     )
     here = np.array(surface.start, float)
     if not np.isfinite(surface.value(here)) or not np.isfinite(surface.gradient(here)).all():
         raise ValueError(
             f"start {surface.start}: the function or its gradient has no finite value there, "
-            f"or one beyond {LARGEST:g}"
+            f"or one beyond {LARGEST:g}; choose another by --start X Y"
         )
     return surface
+
+
+def around(limits: Limits, at: float) -> Limits:
+    """The limits, wider where a start is outside."""
+    low, high = limits
+    margin = 0.05 * (max(high, at) - min(low, at))
+    return (low if low < at else at - margin, high if at < high else at + margin)
 
 
 def compile_surface(
