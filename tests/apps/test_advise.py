@@ -110,6 +110,17 @@ def test_answers_that_a_course_would_give():
     assert advice.advise(Problem("linear", 1000, matrix="product")).method == "cg"
 
 
+def test_no_answer_forms_a_matrix_that_no_memory_holds():
+    n = 10**6
+    least = advice.advise(Problem("residuals", n))
+    assert least.method == "l-bfgs" and "8,000 GB for JᵀJ" in least.why
+    assert "st.minimize(fun, x0, jac=True" in least.code
+    spd = advice.advise(Problem("linear", n, 10.0))
+    assert spd.method == "cg" and "8,000 GB for A" in spd.why
+    assert "sparse" in advice.advise(Problem("linear", n, matrix="general")).why
+    assert "sparse" not in advice.advise(Problem("linear", 1000, matrix="general")).why
+
+
 def test_data_file_covers_the_questions():
     cases = advice.cases()
     for n, condition in itertools.product((10, 1000, 10_000), (10.0, 1e3, 1e5)):

@@ -15,6 +15,7 @@ from typing import Any
 __all__ = ["Answer", "Problem", "advise"]
 
 DENSE = 5000  # parameters up to which an n × n matrix is no burden
+HELD = 50_000  # and up to which memory holds one: 20 GB
 NEAR = 1.1  # a simpler method within this factor of the best is preferred
 NEAR_CHEAP = 1.5  # so is L-BFGS, whose own work is O(n), to BFGS, whose is O(n²)
 NOISES = {"low": 0.1, "high": 1.0}
@@ -103,7 +104,7 @@ def advise(problem: Problem) -> Answer:
     if problem.kind == "linear":
         return linear(problem, case)
     if problem.kind == "residuals":
-        return residuals(case)
+        return residuals(problem, case)
     return full_batch(problem, case) if problem.batch == "full" else minibatch(case)
 
 
@@ -168,8 +169,17 @@ def minibatch(case: Case) -> Answer:
     )
 
 
-def residuals(case: Case) -> Answer:
-    """Levenberg-Marquardt."""
+def residuals(problem: Problem, case: Case) -> Answer:
+    """Levenberg-Marquardt, where memory holds JᵀJ."""
+    if problem.parameters > HELD:
+        return Answer(
+            "l-bfgs",
+            f"Because {size(problem)} for JᵀJ is too much for least_squares, which is dense: "
+            "minimize f(x) = ½ Σ rᵢ(x)², whose gradient Jᵀr needs no J in memory.",
+            f"{described(case)}; evaluations until the same cost",
+            table(case, "evaluations", "not in 3000"),
+            MINIMIZE.format(method="l-bfgs"),
+        )
     return Answer(
         "least_squares",
         "Because a sum of squares shows its curvature: JᵀJ needs first derivatives only, and "
@@ -191,7 +201,13 @@ def linear(problem: Problem, case: Case) -> Answer:
                     "definite: cg takes about √condition of them"),
     }[problem.matrix]  # fmt: skip
     seconds = case["methods"]
-    if problem.matrix == "spd":
+    more = ""
+    if problem.parameters > HELD and problem.matrix == "spd":
+        method = "cg"
+        why = f"{size(problem)} for A is too much: hand over the product, a function v ↦ Av"
+    elif problem.parameters > HELD and problem.matrix != "product":
+        more = f" A takes {size(problem)}, though: if it is sparse, see scipy.sparse.linalg."
+    elif problem.matrix == "spd":
         iterative = {
             name: float(seconds[name]["seconds"])
             for name in ("cg", "pcg")
@@ -209,11 +225,16 @@ def linear(problem: Problem, case: Case) -> Answer:
     return Answer(
         method,
         f"Because {why}. Gradient descent, and SGD still more, is not a way to solve a linear "
-        "system.",
+        f"system.{more}",
         f"{described(case)}, s.p.d.; time to a residual of 1e-8, on two cores",
         numbers,
         LINEAR.format(method=method),
     )
+
+
+def size(problem: Problem) -> str:
+    """What a float64 matrix of n × n takes."""
+    return f"{8e-9 * problem.parameters**2:,.0f} GB"
 
 
 def described(case: Case) -> str:
