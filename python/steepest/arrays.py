@@ -29,6 +29,10 @@ def plain(path: str, value: Any) -> Any:
 
 def from_numbers(path: str, value: Any) -> Array:
     """A NumPy array of numbers that come in another way, in lists say."""
+    if value is None:
+        raise TypeError(
+            f"{path}: None; wanted are numbers (a function without `return` gives None)"
+        )
     try:
         return np.asarray(plain(path, value))
     except ValueError as error:  # of lists of different lengths

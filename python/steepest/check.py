@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["choice", "flag", "integer", "limit", "number", "pair"]
+__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair"]
 
 
 def shown(value: Any) -> str:
@@ -137,11 +137,17 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     return value
 
 
+def function(name: str, value: Any) -> Any:
+    """What can be called."""
+    if not callable(value):
+        kind = type(value).__name__
+        raise TypeError(f"{name}: {shown(value)} is a {kind}; allowed is a callable")
+    return value
+
+
 def names_intermediate_result(callback: Any) -> bool:
     """SciPy's rule: whether `intermediate_result` is the callback's one parameter, else it is x."""
-    if not callable(callback):
-        kind = type(callback).__name__
-        raise TypeError(f"callback: {shown(callback)} is a {kind}; allowed is a callable")
+    function("callback", callback)
     try:
         return set(inspect.signature(callback).parameters) == {"intermediate_result"}
     except (TypeError, ValueError):  # built-in functions may have no signature

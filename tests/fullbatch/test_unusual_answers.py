@@ -82,3 +82,17 @@ def test_minus_infinity_ends_a_line_search(rule):
     res = st.line_search(falls, jac, START, -jac(START), rule=rule)
     assert (res.success, res.step, res.fun, res.nfev) == (False, 1.0, -np.inf, 2)
     assert "falls without bound" in res.message
+
+
+@pytest.mark.parametrize(
+    "fun, x0, options, message",
+    [
+        ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; allowed is a callable"),
+        (lambda x: (x @ x, 2 * x), [1.0], {}, r"fun\(x\): a tuple; .*say so by jac=True"),
+        (np.sum, None, {}, "x0: None; wanted are numbers"),
+        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; wanted .* without `return`"),
+    ],
+)
+def test_mistakes_of_a_first_call_are_named(fun, x0, options, message):
+    with pytest.raises(TypeError, match=message):
+        st.minimize(fun, x0, **options)

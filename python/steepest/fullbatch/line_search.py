@@ -112,8 +112,7 @@ class Line:
     """φ(α) = fun(x + α d), counted, with the gradient of its lowest trial."""
 
     def __init__(self, fun: Any, jac: Any, x: Array, direction: Array) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun: {fun!r} is a {type(fun).__name__}; allowed is a callable")
+        check.function("fun", fun)
         if jac is not None and not callable(jac):
             raise TypeError(f"jac: {jac!r} is a {type(jac).__name__}; allowed is a callable, None")
         self._fun, self._jac = fun, jac

@@ -118,14 +118,14 @@ def minimize(
     >>> res.success, res.x.round(4)
     (True, array([1., 1.]))
     """
+    check.function("fun", fun)
     check.choice("method", method, METHODS)
     own = own_options(method, bounds, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
         raise ValueError(f"hess, hessp: method {method!r} takes {needed(method)}")
     for name, given in (("hess", hess), ("hessp", hessp)):
-        if given is not None and not callable(given):
-            kind = type(given).__name__
-            raise TypeError(f"{name}: {check.shown(given)} is a {kind}; allowed is a callable")
+        if given is not None:
+            check.function(name, given)
     gtol = gtol if tol is None else check.number("tol", tol, at_least=0)
     verbose = check.integer("verbose", verbose, at_least=0)
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)

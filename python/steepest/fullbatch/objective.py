@@ -24,13 +24,11 @@ class Objective:
     """
 
     def __init__(self, fun: Any, jac: Any, args: Any, solver: Minimizer) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun: {fun!r} is a {type(fun).__name__}; allowed is a callable")
         if jac is None or isinstance(jac, (bool, np.bool_)):
             jac = bool(jac) or "2-point"
         if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in DIFFERENCES)):
             raise ValueError(
-                f"jac: {jac!r} is not allowed; allowed is a callable, True, or one of "
+                f"jac: {check.shown(jac)} is not allowed; allowed is a callable, True, or one of "
                 "'2-point', '3-point', 'cs'"
             )
         self._fun, self._jac = fun, jac
@@ -56,6 +54,8 @@ class Objective:
         f = self._fun(x, *self.args)
         if self._jac is True:
             f = pair(f)[0]
+        elif isinstance(f, tuple):
+            raise TypeError("fun(x): a tuple; of value and gradient, (f, g), say so by jac=True")
         return scalar("fun(x)", f)
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:

@@ -33,7 +33,7 @@ def start(x0: Any) -> Array:
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":
-        raise ValueError(f"x0: dtype {x.dtype}; `x0` must be real numbers")
+        raise ValueError(f"x0: {check.shown(x0)} has dtype {x.dtype}; `x0` must be real numbers")
     if x.size == 0:
         raise ValueError("x0: no parameters; wanted is at least one")
     if x.dtype not in EPS:
@@ -67,7 +67,8 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
     if wrong.any():
         j = int(np.argmax(wrong))
         raise ValueError(
-            f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = {upper[j]:g}"
+            f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = "
+            f"{upper[j]:g}; wanted is (lower, upper), each for all parameters, infinite for none"
         )
     outside = (x0 < lower) | (x0 > upper)
     if outside.any():
@@ -94,14 +95,14 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
     except (TypeError, ValueError):
         valid = False
     if not valid:
-        raise ValueError(f"x_scale: {x_scale!r}; allowed is 'jac' or positive numbers")
+        raise ValueError(f"x_scale: {check.shown(x_scale)}; allowed is 'jac' or positive numbers")
     if values.ndim == 0:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
         raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
     narrow = values.astype(x0.dtype)
     if not (np.isfinite(narrow).all() and (narrow > 0).all()):
-        raise ValueError(f"x_scale: {x_scale!r}; allowed is what {x0.dtype} holds")
+        raise ValueError(f"x_scale: {check.shown(x_scale)}; allowed is what {x0.dtype} holds")
     if method != "gn" and values.max() / np.finfo(x0.dtype).max > values.min():
         raise ValueError(
             f"x_scale: {values.min():g} to {values.max():g}; allowed is a ratio up to "

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import plain
+from steepest.arrays import from_numbers, plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -35,7 +35,7 @@ def at_home(name: str, value: Any) -> tuple[Any, Array]:
             "a sparse matrix .toarray()"
         )
     if not lives_on_cuda(value):
-        return np, np.asarray(plain(name, value))
+        return np, from_numbers(name, value)
     import cupy
 
     return cupy, cuda_view(name, value)
@@ -93,6 +93,8 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
     """Residuals as a contiguous 1-D array of `dtype`; a scalar counts as one residual."""
     if type(value) is np.ndarray and value.ndim == 1 and value.dtype == dtype and value.size:
         return np.ascontiguousarray(value)
+    if isinstance(value, tuple) and any(getattr(part, "ndim", 0) > 1 for part in value):
+        raise ValueError("fun: returned a tuple with a matrix; of (f, J) say so by jac=True")
     xp, f = at_home("fun", value)
     if f.ndim > 1:
         raise ValueError(f"fun: residuals of shape {f.shape}; wanted is one dimension, (m,)")

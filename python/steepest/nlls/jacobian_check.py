@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest.check import function
 from steepest.nlls.arguments import start
 from steepest.nlls.arrays import device_of, host, jacobian, namespace, residual
 from steepest.nlls.device import handing
@@ -71,6 +72,8 @@ def check_jacobian(
     >>> print(check)
     worst entry: J[1, 1] is 6 by jac, 4 by differences (relative error 3.3e-01)
     """
+    function("fun", fun)
+    function("jac", jac)
     point, further, device = start(x).copy(), kwargs or {}, device_of(x)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device)

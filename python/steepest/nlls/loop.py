@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
 from steepest.nlls.arrays import Array, device_of
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
@@ -164,6 +164,7 @@ def fit(
 ) -> LeastSquaresResult:
     """`least_squares`. Without `last_jacobian` what the result has of J may be of the point before
     the last step, as with MINPACK."""
+    check.function("fun", fun)
     x = start(x0)
     lower, upper = box(bounds, x)
     check_jac(jac)
@@ -263,11 +264,17 @@ def run(
 def check_jac(jac: Any) -> None:
     """A callable, True, or the name of a difference scheme."""
     if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in SCHEMES)):
-        raise ValueError(f"jac: {jac!r}; allowed is one of {SCHEMES}, True or a callable")
+        raise ValueError(
+            f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, True or a callable"
+        )
 
 
 def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
     """fun with its further arguments."""
+    if not isinstance(args, Iterable):
+        raise TypeError(f"args: {check.shown(args)}; wanted is a tuple, (a,) of a single argument")
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; wanted is a dict of arguments by name")
     return lambda x: fun(x, *args, **kwargs)
 
 
