@@ -287,9 +287,11 @@ ERRORS = [
     ({"bounds": (0, 1, 2)}, ValueError, "`bounds` must contain 2 elements."),
     ({"bounds": ([0, 0], 9)}, ValueError, r"equal the number of parameters, 3; their shapes are"),
     ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
-    ({"bounds": (2, 1), "p0": None}, ValueError, "Initial guess is outside|strictly less"),
+    ({"bounds": (2, 1), "p0": None}, ValueError, r"lower\[0\] = 2 is not strictly less"),
+    ({"bounds": (2, 1), "p0": [1, 1, 1]}, ValueError, r"lower\[0\] = 2 is not strictly less"),
+    ({"f": X}, TypeError, r"f: array\(.*is not a callable object"),
     ({"f": lambda x: x}, ValueError, "Unable to determine number of fit parameters."),
-    ({"f": lambda x, *p: x}, ValueError, "Unable to determine number of fit parameters."),
+    ({"f": lambda x, *p: x}, ValueError, "number of fit parameters. Give p0, their start."),
     ({"ydata": []}, ValueError, "`ydata` must not be empty!"),
     ({"ydata": BAD}, ValueError, f"ydata: {NOT_FINITE}"),
     ({"xdata": BAD}, ValueError, f"xdata: {NOT_FINITE}"),
@@ -303,15 +305,20 @@ ERRORS = [
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
     ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
     ({"p0": ["a", 1, 1]}, ValueError, "could not convert string to float"),
-    ({"colour": 1}, TypeError, "colour"),
+    ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
 ]
+
+
+def test_a_sigma_of_zero_is_named():
+    with pytest.raises(ValueError, match="sigma: 0 is no standard deviation"):
+        st.curve_fit(model, X, Y, sigma=np.where(X > 1, SIGMA, 0))
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), ERRORS)
 def test_unfit_arguments(options, kind, message):
     arguments = {"f": model, "xdata": X, "ydata": Y} | options
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=f"(?s){message}"):
         st.curve_fit(**arguments)
     if not set(options) & {"colour", "jac"} and "a" not in (options.get("p0") or ()):
         with pytest.raises(kind):

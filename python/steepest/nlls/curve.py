@@ -28,6 +28,11 @@ __all__ = ["curve_fit"]
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
 # what MINPACK's `info` calls the statuses of least_squares
 MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
+# of least_squares, then of SciPy's leastsq
+KEYWORDS = dict.fromkeys(
+    "linear_solver damping x_scale loss f_scale ftol xtol gtol max_nfev diff_step callback "
+    "verbose maxfev epsfcn diag col_deriv factor".split()
+)
 NOT_FOUND = "Optimal parameters not found: "
 MAXFEV = "Number of calls to function has reached maxfev = {}."
 
@@ -122,6 +127,8 @@ def curve_fit(
     >>> popt.round(6)
     array([2.5, 1.3])
     """
+    if not callable(f):
+        raise TypeError(f"f: {check.shown(f)} is not a callable object")
     p0, bounds, bounded = start_and_bounds(f, p0, bounds)
     if method is None:
         method = "trf" if bounded else "lm"
@@ -193,6 +200,11 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     if not kwargs:
         return {"max_nfev": 100 * (n + 1) if method == "lm" else None}, False, 0
     options = dict(kwargs)
+    if unknown := sorted(options.keys() - KEYWORDS):
+        raise TypeError(
+            f"curve_fit() got an unexpected keyword argument {unknown[0]!r}; its further ones are "
+            f"{', '.join(KEYWORDS)}"
+        )
     maxfev = int(options.pop("maxfev", None) or 0)
     if options.get("max_nfev") is None:
         options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)

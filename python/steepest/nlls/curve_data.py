@@ -43,7 +43,8 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
     start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
-    if not ((start >= lower) & (start <= upper)).all():
+    ordered = (lower < upper).all()  # or else least_squares says where they are not
+    if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
 
@@ -57,7 +58,7 @@ def parameter_count(f: Callable[..., Any]) -> int:
         count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
         count += kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if count < 2:
-        raise ValueError("Unable to determine number of fit parameters.")
+        raise ValueError("Unable to determine number of fit parameters. Give p0, their start.")
     return count - 1
 
 
@@ -135,6 +136,8 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
     if sigma is None:
         return None
     if sigma.size == 1 or sigma.shape == (m,):
+        if not sigma.all():
+            raise ValueError("sigma: 0 is no standard deviation; allowed are others")
         return (1.0 / sigma).ravel()
     if sigma.shape != (m, m):
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
