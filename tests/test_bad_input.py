@@ -95,7 +95,7 @@ def test_gradient_of_the_other_float(setup):
 
 
 NO_ARRAY = [
-    (1.0, "a float where an array is due"),
+    (1.0, "a float where an array is due; make one by np.array(..., float)"),
     (3, "a int where an array is due"),
     ("text", "a str where an array is due"),
     (b"text", "a bytes where an array is due"),
@@ -396,7 +396,7 @@ def test_lists_in_and_out_of_step():
     with says(TypeError, "grads[0]: a ndarray where a list of 1 is due"):
         opt.step([np.ones(2), np.ones(3)])
     flat = st.SGD([np.ones(2), np.ones(3)], lr=1.0)
-    with says(TypeError, "grads[0]: a list where an array is due"):
+    with says(TypeError, "grads[0]: a list where an array is due; make one by np.array("):
         flat.step([[np.ones(2)], [np.ones(3)]])
     with says(TypeError, "grads: a ndarray where a list of 2 is due"):
         flat.step(np.ones((2, 3)))

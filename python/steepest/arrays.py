@@ -50,7 +50,8 @@ def view(path: str, value: Any) -> Array:
             "expression of 0-d arrays, of which np.asarray makes an array"
         )
     if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
-        raise TypeError(f"{path}: a {type(value).__name__} where an array is due")
+        fix = "" if isinstance(value, (str, bytes, dict)) else "; make one by np.array(..., float)"
+        raise TypeError(f"{path}: a {type(value).__name__} where an array is due{fix}")
     if isinstance(value, Iterator):
         raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
     if isinstance(value, type):
