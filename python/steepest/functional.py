@@ -25,6 +25,34 @@ from steepest.rule_list import RULES, group_arguments
 
 __all__ = [name.lower() for name in rules.__all__]
 
+DOCUMENTED = """One step of `steepest.{cls}`, in place on p and its state arrays.
+
+Parameters
+----------
+p : array, float32 or float64
+    The parameter.
+g : array
+    Its gradient, with the shape, dtype and strides of p.
+states : arrays like p
+    With the default options: {states}. They start as those of `steepest.{cls}` do,
+    mostly as zeros, and are kept from step to step.
+step : int
+    The number of this step, 1 at first.
+lr, ... : keywords
+    As of `steepest.{cls}`; `lr` is a number.
+{returned}
+Raises
+------
+TypeError, ValueError
+    For arguments that are not allowed; nothing is changed then.
+"""
+RETURNED = """
+Returns
+-------
+{0} : float
+    For the keyword `{0}` of the next step.
+"""
+
 
 def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[Any]:
     if len(states) != len(due):
@@ -98,17 +126,16 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     """Name, signature and docstring, as if written by hand."""
     P = inspect.Parameter
     front = [P("p", P.POSITIONAL_ONLY), P("g", P.POSITIONAL_ONLY), P("states", P.VAR_POSITIONAL)]
-    step, carried, returned = P("step", P.KEYWORD_ONLY), [], ""
+    step, carried = P("step", P.KEYWORD_ONLY), []
     if scalar := RULES[name][3]:
         carried = [P(scalar, P.KEYWORD_ONLY, default=None)]
-        returned = f" Returns {scalar}, which the next step is given."
     function.__name__ = function.__qualname__ = name
     function.__module__ = __name__
     function.__signature__ = inspect.Signature([*front, step, *keywords, *carried])
-    states = ", ".join(RULES[name][2]) or "none"
-    function.__doc__ = (
-        f"One step of `steepest.{cls.__name__}` on p and its state arrays, in place; step 1 is "
-        f"the first.{returned}\n\nstates, by the default options: {states}."
+    function.__doc__ = DOCUMENTED.format(
+        cls=cls.__name__,
+        states=", ".join(RULES[name][2]) or "none",
+        returned=RETURNED.format(scalar) if scalar else "",
     )
 
 
