@@ -71,9 +71,9 @@ def minibatches(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import numpy as np, steepest as st
     >>> x = np.arange(5.0)
-    >>> batches = minibatches(len(x), 2, seed=1)
+    >>> batches = st.minibatches(len(x), 2, seed=1)
     >>> len(batches), [x[batch].tolist() for batch in batches]
     (3, [[0.0, 4.0], [2.0, 3.0], [1.0]])
     """

@@ -74,7 +74,8 @@ class constant(Schedule):
 
     Examples
     --------
-    >>> constant(0.1)(1_000_000)
+    >>> import steepest as st
+    >>> st.schedules.constant(0.1)(1_000_000)
     0.1
     """
 
@@ -111,7 +112,8 @@ class robbins_monro(Schedule):
 
     Examples
     --------
-    >>> schedule = robbins_monro(0.5, power=1.0, scale=10)
+    >>> import steepest as st
+    >>> schedule = st.schedules.robbins_monro(0.5, power=1.0, scale=10)
     >>> schedule(0), schedule(10), schedule(90)
     (0.5, 0.25, 0.05)
     """
@@ -152,7 +154,8 @@ class inverse_time(Schedule):
 
     Examples
     --------
-    >>> schedule = inverse_time(1.0, decay=0.5)
+    >>> import steepest as st
+    >>> schedule = st.schedules.inverse_time(1.0, decay=0.5)
     >>> schedule(0), schedule(2), schedule(6)
     (1.0, 0.5, 0.25)
     """
@@ -187,7 +190,8 @@ class step(Schedule):
 
     Examples
     --------
-    >>> schedule = step(0.4, step_size=100, gamma=0.5)
+    >>> import steepest as st
+    >>> schedule = st.schedules.step(0.4, step_size=100, gamma=0.5)
     >>> schedule(99), schedule(100), schedule(200)
     (0.4, 0.2, 0.1)
     """
@@ -225,7 +229,8 @@ class exponential(Schedule):
 
     Examples
     --------
-    >>> exponential(8.0, gamma=0.5)(3)
+    >>> import steepest as st
+    >>> st.schedules.exponential(8.0, gamma=0.5)(3)
     1.0
     """
 
@@ -265,7 +270,8 @@ class cosine(Schedule):
 
     Examples
     --------
-    >>> schedule = cosine(0.2, steps=100)
+    >>> import steepest as st
+    >>> schedule = st.schedules.cosine(0.2, steps=100)
     >>> schedule(0), round(schedule(50), 6), schedule(100), schedule(500)
     (0.2, 0.1, 0.0, 0.0)
     """
@@ -309,7 +315,8 @@ class linear_warmup(Schedule):
 
     Examples
     --------
-    >>> schedule = linear_warmup(0.8, steps=4)
+    >>> import steepest as st
+    >>> schedule = st.schedules.linear_warmup(0.8, steps=4)
     >>> schedule(0), schedule(1), schedule(2), schedule(4), schedule(99)
     (0.0, 0.2, 0.4, 0.8, 0.8)
     """
@@ -365,7 +372,10 @@ class one_cycle(Schedule):
 
     Examples
     --------
-    >>> schedule = one_cycle(1.0, steps=101, pct_start=0.5, div_factor=10, final_div_factor=100)
+    >>> import steepest as st
+    >>> schedule = st.schedules.one_cycle(
+    ...     1.0, steps=101, pct_start=0.5, div_factor=10, final_div_factor=100
+    ... )
     >>> [round(schedule(k), 3) for k in (0, 25, 50, 75, 100, 999)]
     [0.1, 0.557, 1.0, 0.493, 0.001, 0.001]
     """

@@ -122,8 +122,9 @@ def curve_fit(
 
     Examples
     --------
+    >>> import numpy as np, steepest as st
     >>> x = np.linspace(0, 4, 50)
-    >>> popt, pcov = curve_fit(lambda x, a, b: a * np.exp(-b * x), x, 2.5 * np.exp(-1.3 * x))
+    >>> popt, pcov = st.curve_fit(lambda x, a, b: a * np.exp(-b * x), x, 2.5 * np.exp(-1.3 * x))
     >>> popt.round(6)
     array([2.5, 1.3])
     """
