@@ -109,6 +109,11 @@ NO_ARRAY = [
         "__array_interface__; of several arrays pass a list",
     ),
     (np.ndarray, "the class ndarray where an array is due"),
+    (
+        type("Series", (), {"to_numpy": lambda self: np.ones(2)})(),
+        "a Series where an array is due: one of NumPy, or what exports DLPack or "
+        "__array_interface__; pass its .to_numpy(copy=True)",
+    ),
     (iter([np.ones(2)]), "a list_iterator, which is read only once; pass a list"),
     ((np.ones(1) for _ in range(2)), "a generator, which is read only once; pass a list"),
     (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),

@@ -73,10 +73,12 @@ def view(path: str, value: Any) -> Array:
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
-    several = "; of several arrays pass a list" if hasattr(type(value), "__iter__") else ""
+    fix = "; of several arrays pass a list" if hasattr(type(value), "__iter__") else ""
+    if hasattr(type(value), "to_numpy"):  # of pandas, say
+        fix = "; pass its .to_numpy(copy=True)"
     raise TypeError(
         f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
-        f"DLPack or __array_interface__{several}"
+        f"DLPack or __array_interface__{fix}"
     )
 
 

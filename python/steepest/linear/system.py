@@ -101,7 +101,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         kinds = ", ".join(f"{name}: {type(value).__name__}" for name, value in arrays.items())
         raise TypeError(
             f"{kinds}; allowed are arrays of one library (NumPy or CuPy), dense; "
-            "of a sparse A pass the product, A.dot"
+            "of a sparse A pass the product, A.dot, of a data frame .to_numpy()"
         ) from error
     dtype = _common_dtype(xp, arrays)
     _check_shapes(arrays, least_squares)
