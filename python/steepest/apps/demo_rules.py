@@ -58,7 +58,7 @@ class DemoRule:
     lr: float  # for the network
     small: float  # for the surface
     too_large: float
-    colour: str
+    colour: str  # of Okabe and Ito: told apart with any colour vision
 
 
 RULES = (
@@ -70,7 +70,7 @@ RULES = (
         lr=0.5,
         small=0.2,
         too_large=0.86,
-        colour="#e4572e",
+        colour="#d55e00",
     ),
     DemoRule(
         name="Momentum",
@@ -80,7 +80,7 @@ RULES = (
         lr=0.1,
         small=0.05,
         too_large=0.8,
-        colour="#f2b134",
+        colour="#f0e442",
     ),
     DemoRule(
         name="Nesterov",
@@ -90,7 +90,7 @@ RULES = (
         lr=0.1,
         small=0.05,
         too_large=0.42,
-        colour="#3fb68b",
+        colour="#009e73",
     ),
     DemoRule(
         name="RMSProp",
@@ -100,7 +100,7 @@ RULES = (
         lr=2e-3,
         small=0.12,
         too_large=0.9,
-        colour="#3d8fd1",
+        colour="#56b4e9",
     ),
     DemoRule(
         name="Adam",
@@ -110,6 +110,6 @@ RULES = (
         lr=5e-3,
         small=0.25,
         too_large=2.6,
-        colour="#9a5fd0",
+        colour="#cc79a7",
     ),
 )
