@@ -303,7 +303,10 @@ class Optimizer(Parameters):
         checkpoint.load_state_dict(self, state_dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle."""
+        """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle.
+
+        The file is called ``path`` as it stands; no ending is added.
+        """
         checkpoint.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:

@@ -62,8 +62,8 @@ def check_jacobian(
 
     Raises
     ------
-    ValueError
-        Shapes that do not fit, or residuals that are not finite at x.
+    TypeError, ValueError
+        What is no function, shapes that do not fit, or residuals that are not finite at x.
 
     Examples
     --------

@@ -103,7 +103,7 @@ def least_squares(
     ValueError
         Arguments, shapes, x0 outside its bounds, residuals or Jacobian not finite at x0.
     TypeError
-        Residuals or Jacobian that are not real and dense.
+        What is no function where one is due; residuals or Jacobian that are not real and dense.
     numpy.linalg.LinAlgError
         JᵀJ is singular with method "gn".
 
