@@ -200,7 +200,10 @@ def test_a_curve_through_every_point_has_no_correlation(here, capsys):
 
 def test_an_indeterminate_covariance_is_said(here, capsys):
     assert fit("y = a*x + b - d", "--start", "a=1,b=1,d=1") == 0
-    assert "indeterminate" in capsys.readouterr().out
+    assert "the data leave parameters free: --fix some" in capsys.readouterr().out
+    (here / "two.csv").write_text("x,y\n1,2\n2,3\n")
+    assert main(["fit", "two.csv", "y = a*x + b*x**3"]) == 0
+    assert "as many parameters as rows" in capsys.readouterr().out
     record = as_json(capsys, "y = a*x + b - d", "--start", "a=1,b=1,d=1")
     assert record["parameters"][0]["stderr"] is None and record["correlation"] is None
 

@@ -31,6 +31,10 @@ def print_summary(fitted: Fitted, console: Console) -> None:
         "evaluations": f"residuals {result.nfev}, Jacobian {result.njev}",
         "stopped": result.message,
     }
+    if not np.isfinite(fitted.covariance).all():
+        none_left = "as many parameters as rows: no error can be estimated"
+        free = "the data leave parameters free: --fix some, or try another --start"
+        facts["indeterminate"] = free if fitted.dof > 0 else none_left
     for name, text in facts.items():
         console.print(f"{name + ':':<16}{text}", highlight=False, markup=False)
 
