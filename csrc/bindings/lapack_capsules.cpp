@@ -3,6 +3,7 @@
 // "void (char *, int *, __pyx_t_5scipy_6linalg_13cython_lapack_d *, int *, int *)".
 #include "bindings/lapack_capsules.hpp"
 
+#include <pybind11/gil_safe_call_once.h>
 #include <pybind11/pybind11.h>
 
 #if defined(__unix__) || defined(__APPLE__)
@@ -85,18 +86,22 @@ linalg::BlasThreads threads_of([[maybe_unused]] const std::string& file) {
 
 }  // namespace
 
+// Of several threads without a GIL one fills the tables, and no other goes on before they are full.
 void load_lapack() {
-  if (linalg::lapack_loaded()) return;
-  const auto capsules = [](const char* name) {
-    return py::dict(py::module_::import(name).attr("__pyx_capi__"));
-  };
-  const py::dict blas = capsules("scipy.linalg.cython_blas");
-  const py::dict lapack = capsules("scipy.linalg.cython_lapack");
-  fill<double>(blas, lapack, "d");
-  fill<float>(blas, lapack, "s");
-  const py::object file =
-      py::getattr(py::module_::import("scipy.linalg.cython_blas"), "__file__", py::none());
-  if (!file.is_none()) linalg::blas_threads() = threads_of(py::str(file));
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<bool> loaded;
+  loaded.call_once_and_store_result([] {
+    const auto capsules = [](const char* name) {
+      return py::dict(py::module_::import(name).attr("__pyx_capi__"));
+    };
+    const py::dict blas = capsules("scipy.linalg.cython_blas");
+    const py::dict lapack = capsules("scipy.linalg.cython_lapack");
+    fill<double>(blas, lapack, "d");
+    fill<float>(blas, lapack, "s");
+    const py::object file =
+        py::getattr(py::module_::import("scipy.linalg.cython_blas"), "__file__", py::none());
+    if (!file.is_none()) linalg::blas_threads() = threads_of(py::str(file));
+    return true;
+  });
 }
 
 }  // namespace steepest

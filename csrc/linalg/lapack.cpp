@@ -21,8 +21,6 @@ const Lapack<T>& lapack() {
   return table;
 }
 
-bool lapack_loaded() { return lapack_table<double>().geqrf && lapack_table<float>().geqrf; }
-
 int blas_int(int64_t n) {
   if (n > std::numeric_limits<int>::max()) {
     throw Error(ErrorKind::value, "LAPACK: size " + std::to_string(n) +

@@ -27,8 +27,6 @@ Lapack<T>& lapack_table();
 template <class T>
 const Lapack<T>& lapack();
 
-bool lapack_loaded();
-
 // n as LAPACK's 32-bit integer; Error(value) where it does not fit.
 int blas_int(int64_t n);
 
