@@ -45,6 +45,13 @@ PINNED = {
 }
 
 
+@given(some.lists(some.integers(0, 2**64 - 1) | some.integers(0, 40), max_size=60))
+def test_order_is_that_of_a_stable_sort(keys):
+    """Also of keys that differ only in the bits where the index is put, or not at all."""
+    keys = np.array(keys, np.uint64)
+    assert batches.stable_order(keys).tolist() == np.argsort(keys, kind="stable").tolist()
+
+
 def test_walks_are_equal_and_share_no_memory():
     epoch = st.minibatches(100, 32, seed=0)
     first, second = list(epoch), list(epoch)
