@@ -158,6 +158,8 @@ def solve(
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
     """Every option in range, and none given that the method would ignore."""
+    if all(options[name] is default for name, (default, _) in OPTIONS.items()):
+        return
     check.number("rtol", options["rtol"], at_least=0)
     check.number("atol", options["atol"], at_least=0)
     if options["maxiter"] is not None:

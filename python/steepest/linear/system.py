@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import array_api_compat
+import array_api_compat.numpy
 import numpy as np
 
 from steepest.arrays import from_numbers, plain
@@ -14,6 +16,7 @@ from steepest.arrays import from_numbers, plain
 Array = Any
 Product = Callable[[Array], Array]
 PYTHON = (list, tuple, float, int)  # what may hold numbers instead of an array
+SMALL = 64  # rows of a matrix that costs less to compare with its transpose than to multiply twice
 
 
 @dataclass
@@ -35,7 +38,7 @@ class System:
 
     @property
     def eps(self) -> float:
-        return float(self.xp.finfo(self.dtype).eps)
+        return _eps(self.xp, self.dtype)
 
     def matrix(self, method: str) -> Array:
         """A itself, for methods that need its elements."""
@@ -75,6 +78,11 @@ class System:
         return self.xp.astype(y, self.dtype)
 
 
+@functools.cache
+def _eps(xp: Any, dtype: Any) -> float:
+    return float(xp.finfo(dtype).eps)
+
+
 def _own(xp: Any, x: Array) -> Array:
     """A copy that the user's function may keep or write to."""
     return xp.asarray(x, copy=True)
@@ -87,16 +95,17 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         if value is None:
             raise TypeError(f"{name}: None; allowed is an array")
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
+    given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
             raise ValueError(f"{name}: a masked array, whose mask would be ignored; pass its .data")
-    given = {name: plain(name, value) for name, value in given.items() if value is not None}
+    given = {name: plain(name, value) for name, value in given.items()}
     arrays = {
         name: native(from_numbers(name, value) if isinstance(value, PYTHON) else value)
         for name, value in given.items()
     }
     try:
-        xp = array_api_compat.array_namespace(*arrays.values())
+        xp = namespace(*arrays.values())
     except TypeError as error:
         kinds = ", ".join(f"{name}: {type(value).__name__}" for name, value in arrays.items())
         raise TypeError(
@@ -125,9 +134,18 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     return system
 
 
+def namespace(*arrays: Array) -> Any:
+    """The namespace of the arrays' library; TypeError where they have none in common."""
+    if all(type(array) is np.ndarray for array in arrays):
+        return array_api_compat.numpy
+    return array_api_compat.array_namespace(*arrays)
+
+
 def native(a: Array) -> Array:
     """`a` in this machine's byte order, in which arrays of other libraries are."""
-    return a.astype(a.dtype.newbyteorder("="), copy=False) if isinstance(a, np.ndarray) else a
+    if not isinstance(a, np.ndarray) or a.dtype.isnative:
+        return a
+    return a.astype(a.dtype.newbyteorder("="))
 
 
 def user_product(a: Any) -> Product | None:
@@ -203,11 +221,12 @@ def check_symmetric(system: System, method: str) -> None:
     against the grain and takes as long as ten. A single pair that differs shows in its row. u runs
     through (−1, 1) without order; random numbers, whose code is seldom warm, took 5 ms more. Row i
     is judged against √(a_ii) max √(a_jj), above its elements where A is positive definite; only
-    where that finds a gap, and A may be indefinite, also against its own |A| |u|.
+    where that finds a gap, and A may be indefinite, also against its own |A| |u|. A small A is
+    compared with its transpose first: most are equal to it, and that takes a tenth of the calls.
     """
     xp, a = system.xp, system.matrix(method)
     n = a.shape[0]
-    if n == 0:
+    if n == 0 or (n <= SMALL and _is_symmetric(a)):
         return
     k = xp.arange(1, n + 1, dtype=xp.float64, device=array_api_compat.device(a))
     u = xp.astype(k * k * ((5**0.5 - 1) / 2) % 2 - 1, system.dtype)
@@ -230,3 +249,10 @@ def check_symmetric(system: System, method: str) -> None:
             f"{float(pairs[column]):.3g}; method={method!r} needs a symmetric matrix; "
             "use method='lu'"
         )
+
+
+def _is_symmetric(a: Array) -> bool:
+    """Whether a NumPy array is equal to its transpose, with no product A u that may overflow."""
+    if type(a) is not np.ndarray or not (a == a.T).all():
+        return False
+    return bool(float(np.abs(a).max()) * a.shape[0] <= float(np.finfo(a.dtype).max))
