@@ -14,6 +14,7 @@ array([0.9, 0.9])
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,8 @@ from steepest.groups import check_rounding
 from steepest.optimizer import Optimizer
 from steepest.rule_list import RULES, group_arguments
 
-__all__ = [name.lower() for name in rules.__all__]
+_CLASSES: dict[str, type[Optimizer]] = {n.lower(): getattr(rules, n) for n in rules.__all__}
+__all__ = list(_CLASSES)
 
 DOCUMENTED = """One step of `steepest.{cls}`, in place on p and its state arrays.
 
@@ -60,9 +62,26 @@ def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[
         raise TypeError(f"{name}: {len(states)} state arrays given; due are {len(due)}: {listed}")
     views = []
     for state_name, state in zip(due, states, strict=True):
-        arrays.as_parameter(state_name, state)
+        if not (arrays.laid_out_like(state, p) and state.flags.writeable):
+            arrays.as_parameter(state_name, state)
         views.append(arrays.as_gradient(state_name, state, p, "what began as np.zeros_like(p)"))
     return views
+
+
+def _group(name: str, dtype: Any, **hyper: Any) -> tuple[str, tuple[Any, ...]]:
+    """The rule that hyperparameters pick, and the engine's group, whose lr each call sets."""
+    cls = _CLASSES[name]
+    values = cls._check({**_defaults(name), **hyper, "lr": 0.0})
+    check_rounding(cls.checks, values, [dtype])
+    return cls.variant(values), group_arguments(cls.variant(values), values)
+
+
+_known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
+
+
+def _stays(value: Any) -> bool:
+    """Whether a hyperparameter is what it was as long as it is equal, which a tensor is not."""
+    return type(value) in (float, int, bool) or (type(value) is tuple and all(map(_stays, value)))
 
 
 def _start(name: str, rule: str, t: int, product: Any) -> float:
@@ -76,35 +95,46 @@ def _start(name: str, rule: str, t: int, product: Any) -> float:
     return 1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
 
 
-def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
-    name = cls.__name__.lower()
-    keywords = [
+def _keywords(cls: type[Optimizer]) -> list[inspect.Parameter]:
+    return [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for key, parameter in inspect.signature(cls.__init__).parameters.items()
         if key not in ("self", "params", "initial_accumulator_value", "ema_decay")
     ]
-    defaults: dict[str, Any] = {k.name: k.default for k in keywords if k.default is not k.empty}
-    defaults["ema_decay"] = None
-    if "initial_accumulator_value" in cls.checks:
-        defaults["initial_accumulator_value"] = 0.0
+
+
+@functools.cache
+def _defaults(name: str) -> dict[str, Any]:
+    """Of the keywords, and of what concerns state arrays, which the caller has made."""
+    cls = _CLASSES[name]
+    given = {k.name: k.default for k in _keywords(cls) if k.default is not k.empty}
+    accumulator = "initial_accumulator_value"
+    return {**given, "ema_decay": None, **dict.fromkeys({accumulator} & set(cls.checks), 0.0)}
+
+
+def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
+    keywords = _keywords(cls)
+    allowed = {keyword.name for keyword in keywords}
 
     def function(
         p: Any, g: Any, /, *states: Any, step: int, mu_product: Any = None, **hyper: Any
     ) -> float | None:
-        unknown = sorted(set(hyper) - {keyword.name for keyword in keywords})
+        unknown = sorted(hyper.keys() - allowed)
         if unknown:
             raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
-        values = {**defaults, **hyper}
-        if "lr" not in values:
+        lr = hyper.pop("lr", _defaults(name).get("lr"))
+        if lr is None:
             raise TypeError(f"{name}: lr is missing")
-        values = cls._check(values)
-        if callable(values["lr"]):
+        if callable(lr):
             raise TypeError("lr: a callable; a function takes the number of this step")
-        _, _, due, scalar = RULES[rule := cls.variant(values)]
+        theta = arrays.as_parameter("p", p)
+        lr = cls.checks["lr"]("lr", lr)
+        check_rounding(cls.checks, {"lr": lr}, [theta.dtype])
+        look_up = _known_group if all(map(_stays, hyper.values())) else _group
+        rule, group = look_up(name, theta.dtype, **hyper)
+        _, _, due, scalar = RULES[rule]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         start = _start(name, rule, t, mu_product)
-        theta = arrays.as_parameter("p", p)
-        check_rounding(cls.checks, values, [theta.dtype])
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
         backend = devices.backend_of([theta], ["p"])
@@ -113,7 +143,8 @@ def _function(cls: type[Optimizer]) -> Callable[..., float | None]:
             first, second = (["p", "g", *due][i] for i in sorted(pair))
             raise ValueError(f"{second}: shares memory with {first}")
         plan = backend.plan()
-        plan.add_group(*group_arguments(rule, values))
+        plan.add_group(*group)
+        plan.set_lr(0, lr)
         plan.add_tensor(0, theta, views, None, t - 1, start)
         plan.step_plain((gradient,))
         return plan.tensor_scalar(0) if scalar else None
@@ -139,7 +170,7 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     )
 
 
-_FUNCTIONS = {name.lower(): _function(getattr(rules, name)) for name in rules.__all__}
+_FUNCTIONS = {name: _function(name, cls) for name, cls in _CLASSES.items()}
 globals().update(_FUNCTIONS)
 
 
