@@ -25,6 +25,7 @@ class Box:
     def __init__(self, lower: Array, upper: Array) -> None:
         xp = namespace(lower)
         self._xp, self.lower, self.upper = xp, lower, upper
+        self.zero = xp.zeros_like(lower)
         with np.errstate(over="ignore"):
             width = upper - lower
         size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
@@ -58,7 +59,7 @@ class Box:
         xp = self._xp
         point = x + step * direction
         moving = (point >= self.lower) & (point <= self.upper)
-        return float(xp.sum(xp.where(moving, g * direction, xp.zeros_like(g))))
+        return float(xp.sum(xp.where(moving, g * direction, self.zero)))
 
 
 def box_of(bounds: Any, x0: Array) -> Box | None:

@@ -193,7 +193,7 @@ class LBFGS(Minimizer):
         y = rows[self._pairs.next_y]
         combine(self._w, [self._x, self._trial, G], [g], change, [rows[self._d], y, rows[G]])
         free = self.box.free(rows[self._x], rows[G])
-        zero = xp.zeros_like(y)
+        zero = self.box.zero
         masked = [xp.where(free, v, zero) for v in (y, rows[G])]
         products = inner(self._w, self._pairs.rows_with(self._d), masked)
         self._d = self._pairs.append(products, 1.0, 1.0, self._d)
@@ -211,4 +211,4 @@ class LBFGS(Minimizer):
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])
-        self._launch(1.0)
+        self._launch(1.0, free=free)

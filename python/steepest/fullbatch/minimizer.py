@@ -330,10 +330,17 @@ class Minimizer:
         combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
         self._launch(1.0)
 
-    def _launch(self, step: float, slope0: float | None = None, placed: bool = False) -> None:
-        """Start a search along row d, whose trial point may be in place already."""
+    def _launch(
+        self,
+        step: float,
+        slope0: float | None = None,
+        placed: bool = False,
+        free: Array | None = None,
+    ) -> None:
+        """Start a search along row d, whose trial point may be in place already; with bounds, the
+        free variables may be known."""
         if self.box is not None:
-            self._cut()
+            self._cut(free)
         if slope0 is None:
             slope0 = float(inner(self._w, [self._d], [self._rows[G]])[0, 0])
         if not -math.inf < slope0 < 0:
@@ -395,10 +402,12 @@ class Minimizer:
         products = inner(self._w, [self._d], [g])
         return float(products[0, 0]), float(products[1, 0])
 
-    def _cut(self) -> None:
+    def _cut(self, free: Array | None) -> None:
         assert self.box is not None
-        x, d, g = self._rows[self._x], self._rows[self._d], self._rows[G]
-        d[...] = self.box.step_held(x, d, self.box.free(x, g))
+        x, d = self._rows[self._x], self._rows[self._d]
+        if free is None:
+            free = self.box.free(x, self._rows[G])
+        d[...] = self.box.step_held(x, d, free)
 
     def _largest(self, g: Array) -> float:
         if self.box is not None:
