@@ -234,24 +234,24 @@ class DifferencedFunction {
     const auto& core = solver_.core();
     const std::vector<T> x = core.point();
     std::vector<T> moved = x;
-    const std::vector<T> at_x(core.trial_fun(), core.trial_fun() + core.m());
     const double eps =
         std::max(fun_.rounding(f), static_cast<double>(std::numeric_limits<T>::epsilon()));
     if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
     solver_.set_jacobian_error(differences_.error(eps));
-    Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * at_x.size()});
+    const auto m = static_cast<size_t>(core.m());
+    Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * m}), ahead;
     differences_.jacobian(
-        x, at_x, eps,
-        [&](size_t j, T x_j, T* out) {
+        x, core.trial_fun(), core.m(), eps,
+        [&](size_t j, T x_j) {
           moved[j] = x_j;
-          const Array ahead = S::array(fun_(moved), "fun");
+          ahead = S::array(fun_(moved), "fun");
           moved[j] = x[j];
           if (ahead.size() != core.m()) {
             throw Error(ErrorKind::value,
                         "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
                             std::to_string(core.m()) + ",) at x; they may not change");
           }
-          std::copy_n(ahead.data(), core.m(), out);
+          return ahead.data();
         },
         J.mutable_data());
     return std::move(J);

@@ -108,11 +108,14 @@ struct Differenced {
               bool hole = false)
       : J(3) {
     Differences<double> d(central, std::move(rel), {lower}, {upper});
+    const double f[] = {x * x, x, 1};
+    double moved[3];
     d.jacobian(
-        {x}, {x * x, x, 1}, std::numeric_limits<double>::epsilon(),
-        [&](size_t, double to, double* out) {
+        {x}, f, 3, std::numeric_limits<double>::epsilon(),
+        [&](size_t, double to) {
           at.push_back(to);
-          out[0] = hole ? NAN : to * to, out[1] = to, out[2] = 1;
+          moved[0] = hole ? NAN : to * to, moved[1] = to, moved[2] = 1;
+          return moved;
         },
         J.data());
   }
@@ -148,11 +151,25 @@ void differences() {
   must(minus.at.size() == 2 && minus.at[1] < 0, "away from zero too");
   must(Differenced(1e-12, false, {}, -inf, inf, true).at.size() == 1, "but not where it is NaN");
   must(Differenced(1e-12, false, {0.1}, -inf, inf).at.size() == 1, "nor with a diff_step");
+  for (size_t k = 0; k < 9; ++k) {
+    std::vector<double> f(9, 1.0), moved = f, J(9);
+    moved[k] = 2;
+    const auto times = [&] {
+      int calls = 0;
+      Differences<double>(false, {}, {}, {})
+          .jacobian(
+              {0}, f.data(), 9, eps, [&](size_t, double) { return ++calls, moved.data(); },
+              J.data());
+      return calls;
+    };
+    must(times() == 1 && J[k] == 1 / root && J[(k + 1) % 9] == 0, "the largest change, anywhere");
+    moved[k] = NAN;
+    must(times() == 1, "or the one that is NaN");
+  }
   std::vector<double> far;
-  double J = 0;
+  double J = 0, one = 1;
   Differences<double>(false, {}, {}, {})
-      .jacobian(
-          {8}, {1}, eps, [&](size_t, double to, double* f) { far.push_back(to), *f = 1; }, &J);
+      .jacobian({8}, &one, 1, eps, [&](size_t, double to) { return far.push_back(to), &one; }, &J);
   must(far.size() == 1 && J == 0, "nor from 1 on, where the step is the same");
   Differences<double> rough(false, {}, {}, {});
   must(near(rough.error(eps), 64 * root), "forward differences are wrong by so much");
