@@ -238,8 +238,7 @@ class DifferencedFunction {
         std::max(fun_.rounding(f), static_cast<double>(std::numeric_limits<T>::epsilon()));
     if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
     solver_.set_jacobian_error(differences_.error(eps));
-    const auto m = static_cast<size_t>(core.m());
-    Array J({core.m(), core.n()}, {sizeof(T), sizeof(T) * m}), ahead;
+    Array J = room(core.m(), core.n()), ahead;
     differences_.jacobian(
         x, core.trial_fun(), core.m(), eps,
         [&](size_t j, T x_j) {
@@ -258,7 +257,18 @@ class DifferencedFunction {
   }
 
  private:
+  // For J, by columns: where the one before the last lay, if nobody has it any more. The system
+  // takes large memory back and clears it before it gives it out again.
+  Array room(int64_t m, int64_t n) {
+    std::swap(given_, before_);
+    if (given_.size() != m * n || !sole(given_)) {
+      given_ = Array({m, n}, {sizeof(T), sizeof(T) * static_cast<size_t>(m)});
+    }
+    return given_;
+  }
+
   S& solver_;
+  Array given_, before_;
   Function fun_;
   nlls::Differences<T> differences_;
 };
