@@ -84,7 +84,7 @@ def empty_like(a: Array) -> Array:
 
 def copied(a: Array) -> Array:
     """A copy of `a`."""
-    return namespace(a).asarray(a, copy=True)
+    return a.copy() if type(a) is np.ndarray else namespace(a).asarray(a, copy=True)
 
 
 def scalar(name: str, value: Any) -> float:

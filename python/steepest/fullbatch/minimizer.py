@@ -12,7 +12,15 @@ from array_api_compat import device
 
 from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
-from steepest.fullbatch.arrays import Array, empty_like, namespace, scalar, start_point, vector
+from steepest.fullbatch.arrays import (
+    Array,
+    copied,
+    empty_like,
+    namespace,
+    scalar,
+    start_point,
+    vector,
+)
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
@@ -415,7 +423,7 @@ class Minimizer:
         return float(self._xp.max(self._xp.abs(g)))
 
     def _copy(self, row: int) -> Array:
-        return self._xp.asarray(self._rows[row], copy=True)
+        return copied(self._rows[row])
 
     def _finish(self, status: int, message: str) -> None:
         self.done, self.status, self.message = True, status, message
