@@ -403,11 +403,52 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
         (dict(bounds=(-2, 0.5)), ValueError, r"x0\[0\] = 1 is outside of its bounds, -2 to 0.5"),
         (dict(x_scale=[0, 1]), ValueError, r"x_scale: \[0, 1\]; allowed is 'jac' or positive"),
         (dict(x_scale=[1, -1]), ValueError, r"x_scale: \[1, -1\]; allowed is 'jac' or positive"),
+        (dict(x_scale=[1, np.inf]), ValueError, r"x_scale: \[1, inf\]; allowed is 'jac' or positi"),
+        (dict(x_scale=[1, 2, 3]), ValueError, r"x_scale: shape \(3,\), x0 \(2,\); wanted is one"),
+        (dict(bounds=(0, [3])), ValueError, r"upper has shape \(1,\), x0 \(2,\); wanted is one"),
+        (dict(bounds=([0] * 3, 3)), ValueError, r"lower has shape \(3,\), x0 \(2,\); wanted is one"),
     ],
 )
 def test_arguments_of_another_kind_are_named(options, error, message):
     with pytest.raises(error, match=message):
         st.least_squares(identity, [1.0, 1.0], **options)
+
+
+@pytest.mark.parametrize("x_scale", [1e-60, 1e60])
+def test_a_scale_that_float32_does_not_hold_is_named(x_scale):
+    with pytest.raises(ValueError, match="x_scale: 1e.60; allowed is what float32 holds"):
+        st.least_squares(identity, np.ones(2, np.float32), x_scale=x_scale)
+
+
+def test_bounds_beyond_float32_are_none():
+    fit = st.least_squares(lambda x: x - 2, np.ones(2, np.float32), bounds=(-1e300, 1e300))
+    np.testing.assert_allclose(fit.x, 2, rtol=1e-6)
+    r = st.minimize(lambda x: (((x - 2) ** 2).sum(), 2 * x - 4), np.ones(2, np.float32), jac=True,
+                    bounds=[(0, 1e300)] * 2)  # fmt: skip
+    np.testing.assert_allclose(r.x, 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name, status", [("ftol", 2), ("xtol", 3), ("gtol", 1)])
+def test_each_tolerance_alone_ends_a_fit(name, status):
+    alone = {"ftol": None, "xtol": None, "gtol": None, name: 1e-8}
+    t = np.linspace(0, 3, 20)
+    y = np.exp(-0.8 * t) + 0.05 * np.cos(9 * t)
+    fit = st.least_squares(
+        lambda p: np.exp(-p[0] * t) - y, [1.0], lambda p: -t[:, None] * np.exp(-p[0] * t[:, None]),
+        **alone,
+    )  # fmt: skip
+    assert fit.status == status
+    with pytest.warns(UserWarning, match=f"`{name}` below the machine epsilon"):
+        with pytest.raises(ValueError, match="at least one must be higher"):
+            st.least_squares(identity, [1.0, 1.0], **{**alone, name: 1e-17})
+
+
+def test_a_tolerance_below_that_of_float32_is_raised_to_it():
+    fit = st.least_squares(
+        lambda x: x**2 - 2, np.ones(3, np.float32), ftol=1e-12, xtol=1e-12, gtol=1e-12
+    )
+    assert fit.success
+    np.testing.assert_allclose(fit.x, np.sqrt(2), rtol=1e-5)
 
 
 def test_bounds_of_none_are_named():

@@ -102,4 +102,5 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
             f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper, "
             "with a number in between"
         )
-    return Box(from_host(lower, x0), from_host(upper, x0))
+    with np.errstate(over="ignore"):  # beyond float32 there is no bound
+        return Box(from_host(lower, x0), from_host(upper, x0))

@@ -61,7 +61,8 @@ def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
             side = np.full(x0.shape, side)
         if side.shape != x0.shape:
             raise ValueError(f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; wanted is one")
-        sides.append(side.astype(x0.dtype))
+        with np.errstate(over="ignore"):  # beyond float32 there is no bound
+            sides.append(side.astype(x0.dtype))
     lower, upper = sides
     wrong = ~(lower < upper)
     if wrong.any():
@@ -100,7 +101,8 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
         raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
-    narrow = values.astype(x0.dtype)
+    with np.errstate(over="ignore"):
+        narrow = values.astype(x0.dtype)
     if not (np.isfinite(narrow).all() and (narrow > 0).all()):
         raise ValueError(f"x_scale: {check.shown(x_scale)}; allowed is what {x0.dtype} holds")
     if method != "gn" and values.max() / np.finfo(x0.dtype).max > values.min():
