@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import warnings
 
@@ -186,6 +187,47 @@ def test_keywords_of_leastsq():
     ):
         got = st.curve_fit(model, X, Y, method="lm", **options)[0]
         np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=str(options))
+
+
+def test_keywords_are_checked_and_kept():
+    with pytest.raises(ValueError, match=r"x_scale: shape \(2,\), x0 \(3,\)"):
+        st.curve_fit(model, X, Y, method="lm", diag=(1, 2))
+    st.curve_fit(model, X, Y, method="lm", gtol=0.0)  # quiet, it is leastsq's default
+    with pytest.warns(UserWarning, match="`gtol` below the machine epsilon"):
+        st.curve_fit(model, X, Y, method="trf", gtol=0.0)
+
+
+def test_parameters_are_those_of_the_function_under_a_decorator():
+    @functools.wraps(model)
+    def wrapped(*args):
+        return model(*args)
+
+    np.testing.assert_array_equal(st.curve_fit(wrapped, X, Y)[0], st.curve_fit(model, X, Y)[0])
+
+
+def test_a_model_that_has_values_at_the_start_alone_is_not_called_too_often():
+    def broken(x, a, b):
+        return a * x + b if (a, b) == (1, 1) else np.nan * x
+
+    def slope(x, a, b):
+        return np.stack([x, np.ones_like(x)], 1)
+
+    for method in ("lm", "trf"):
+        with pytest.raises(RuntimeError, match="finite"):
+            st.curve_fit(broken, X, Y, jac=slope, method=method)
+
+
+def test_fewer_data_than_parameters_are_for_trf():
+    def parabola(x, a, b, c):
+        return a * x**2 + b * x + c
+
+    x, y = np.array([1.0, 3.0]), np.array([2.0, -1.0])
+    with pytest.raises(TypeError, match="parameters=3 must not exceed the number of data points=2"):
+        st.curve_fit(parabola, x, y, method="lm")
+    with pytest.warns(OptimizeWarning, match="Covariance"):
+        popt, pcov = st.curve_fit(parabola, x, y, method="trf")
+    np.testing.assert_allclose(parabola(x, *popt), y, rtol=1e-6)
+    assert np.isinf(pcov).all()
 
 
 def test_data_of_any_kind():

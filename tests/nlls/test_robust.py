@@ -310,8 +310,13 @@ def test_wrong_shapes():
         st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"x0: shape \(2, 2\)"):
         st.least_squares(identity, np.ones((2, 2)))
-    with pytest.raises(ValueError, match="x0: no parameters"):
-        st.least_squares(identity, [])
+    with pytest.raises(ValueError, match=r"jac: shape \(2, 2, 1\); wanted are two dimensions"):
+        st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((2, 2, 1)))
+    with pytest.raises(ValueError, match=r"fun: an empty array of shape \(0,\)"):
+        st.least_squares(lambda x: [], [1.0, 2.0])
+    for empty in ([], np.array([])):
+        with pytest.raises(ValueError, match="x0: no parameters"):
+            st.least_squares(identity, empty)
 
 
 @pytest.mark.parametrize(
@@ -406,7 +411,11 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
         (dict(x_scale=[1, np.inf]), ValueError, r"x_scale: \[1, inf\]; allowed is 'jac' or positi"),
         (dict(x_scale=[1, 2, 3]), ValueError, r"x_scale: shape \(3,\), x0 \(2,\); wanted is one"),
         (dict(bounds=(0, [3])), ValueError, r"upper has shape \(1,\), x0 \(2,\); wanted is one"),
-        (dict(bounds=([0] * 3, 3)), ValueError, r"lower has shape \(3,\), x0 \(2,\); wanted is one"),
+        (
+            dict(bounds=([0] * 3, 3)),
+            ValueError,
+            r"lower has shape \(3,\), x0 \(2,\); wanted is one",
+        ),
     ],
 )
 def test_arguments_of_another_kind_are_named(options, error, message):
