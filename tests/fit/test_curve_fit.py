@@ -197,6 +197,14 @@ def test_keywords_are_checked_and_kept():
         st.curve_fit(model, X, Y, method="trf", gtol=0.0)
 
 
+def test_unchecked_data_and_predictors_of_another_kind():
+    want = st.curve_fit(model, X, Y)[0]
+    np.testing.assert_array_equal(st.curve_fit(model, X, Y, check_finite=False)[0], want)
+    named = {"t": X}
+    got = st.curve_fit(lambda x, a, b, c: model(x["t"], a, b, c), named, Y, nan_policy="raise")[0]
+    np.testing.assert_array_equal(got, want)
+
+
 def test_parameters_are_those_of_the_function_under_a_decorator():
     @functools.wraps(model)
     def wrapped(*args):

@@ -414,7 +414,7 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
         (
             dict(bounds=([0] * 3, 3)),
             ValueError,
-            r"lower has shape \(3,\), x0 \(2,\); wanted is one",
+            r"lower has shape \(3,\), x0 \(2,\); wanted",
         ),
     ],
 )
