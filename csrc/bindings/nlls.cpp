@@ -96,10 +96,12 @@ class Solver {
   }
 
   Array point() const { return array_of(core_.point().data(), core_.n()); }
-  Array fun() const { return array_of(core_.fun(), core_.m()); }
+  py::object fun() const {  // None after blocks of rows
+    return core_.fun() ? py::object(array_of(core_.fun(), core_.m())) : py::none();
+  }
   py::tuple state(bool with_fun) const {
     const T* weight = core_.jac_weight();
-    return state_of(core_, with_fun ? py::object(fun()) : py::none(),
+    return state_of(core_, with_fun ? fun() : py::none(),
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
   py::tuple gram() { return gram_of(core_, core_.backend().matrix()); }

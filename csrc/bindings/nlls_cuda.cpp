@@ -116,6 +116,7 @@ class CudaSolver {
   // Into arrays of m.
   void read_fun(const py::object& out) { read(out, core_->fun()); }
   void read_weight(const py::object& out) { read(out, core_->jac_weight()); }
+  bool has_fun() const { return core_->fun() != nullptr; }
   bool weighted() const { return core_->jac_weight() != nullptr; }
   py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
   py::tuple gram() {
@@ -208,6 +209,7 @@ void bind_solver(py::module_& m, const char* name) {
   c.def("read_fun", &S::read_fun);
   c.def("read_weight", &S::read_weight);
   c.def_property_readonly("weighted", &S::weighted);
+  c.def_property_readonly("has_fun", &S::has_fun);
   bind_shared(c);
 }
 

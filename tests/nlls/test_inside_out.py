@@ -79,6 +79,45 @@ def test_pairs_from_one_call():
     np.testing.assert_allclose(got.x, 1, rtol=1e-7)
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_callbacks_see_fits_whose_jacobian_comes_along(blocks):
+    def fun(x):
+        pair = ROSENBROCK.residual(x), ROSENBROCK.jacobian(x)
+        return iter([pair]) if blocks else pair
+
+    def watch(intermediate_result):
+        seen.append(intermediate_result.nit)
+        assert (intermediate_result.fun is None) == blocks
+        if len(seen) == most:
+            raise StopIteration
+
+    for most in (100, 2):
+        seen: list[int] = []
+        fit = st.least_squares(fun, ROSENBROCK.start, True, callback=watch)
+        assert seen == list(range(1, len(seen) + 1)) and seen[-1] == fit.nit
+        assert fit.status == (-2 if most == 2 else 1) and (len(seen) == 2) == (most == 2)
+
+
+def test_a_generator_of_blocks_is_closed_where_it_is_left():
+    closed = []
+
+    def blocks(x):
+        try:
+            yield x - 3, np.eye(2)
+            yield "no pair"
+        finally:
+            closed.append(x)
+
+    with pytest.raises(TypeError, match="fun: a block of rows is a str; wanted is a pair"):
+        st.least_squares(blocks, [0.0, 0.0], True)
+    assert len(closed) == 1
+
+
+def test_conjugate_gradients_need_all_rows():
+    with pytest.raises(ValueError, match="linear_solver: 'cg' needs J itself; blocks take"):
+        st.least_squares(lambda x: iter([(x, np.eye(1))]), [1.0], True, linear_solver="cg")
+
+
 def test_blocks_end_early_once_the_point_is_refused():
     taken, closed = [], []
 

@@ -64,7 +64,9 @@ class DeviceSolver:
         return self.to_device(self._core.x())
 
     def fun(self) -> Any:
-        """Its residuals."""
+        """Its residuals; None after blocks of rows."""
+        if not self._core.has_fun:
+            return None
         f = self._empty()
         self._core.read_fun(f)
         return f

@@ -88,7 +88,7 @@ def least_squares(
     args, kwargs : further arguments of fun and jac.
     callback : callable
         ``callback(intermediate_result)`` or ``callback(x)`` after each iteration; stops the fit by
-        raising StopIteration or returning True.
+        raising StopIteration or returning True. After blocks of rows its `fun` is None.
     verbose : {0, 1, 2}
         2 prints a table of the iterations, 1 the outcome.
 
