@@ -65,7 +65,7 @@ def test_the_conditions_hold_at_the_step(rule, step, dtype):
     x = np.array([3.0, -2.0, 0.5], dtype)
     d = -quartic_gradient(x)
     r = st.line_search(quartic, quartic_gradient, x, d, rule=rule, step=step, c2=0.2)
-    assert r.success and r.step > 0
+    assert r.success and r.step > 0 and r.message == "the conditions hold"
     slope0 = quartic_gradient(x) @ d
     end = x + dtype(r.step) * d
     assert r.fun == pytest.approx(quartic(end), rel=1e-6)
@@ -102,6 +102,41 @@ def test_known_values_are_not_evaluated_again():
     assert r.nfev == len(calls) == 1 and r.njev == 0 and r.step == 1.0
     r = st.line_search(fun, None, x, -x, rule="exact", f0=5.0)
     assert r.success and r.step == pytest.approx(1.0, abs=1e-6)
+
+
+def test_the_direction_is_checked_where_its_slope_is_known():
+    with pytest.raises(ValueError, match="the slope along it is 2; allowed is a direction of desc"):
+        st.line_search(f, None, X[:1], X[:1], rule="exact", g0=2 * X[:1])
+
+
+def test_a_corner_without_such_a_step_ends_at_the_lowest_trial():
+    """|x - 1| has no step of a small slope; the gradient handed back is that of the answer."""
+
+    def sides(x):
+        asked.append(float(x[0]))
+        assert abs(x[0]) < 50  # no gradient is asked for where there is no value
+        return np.where(x < 1, -1, 1)
+
+    for dtype, step in ((np.float32, 0.9), (np.float64, 3.0), (np.float64, 100.0)):
+        asked: list[float] = []
+        r = st.line_search(
+            lambda x: abs(float(x[0]) - 1) if x[0] < 50 else np.inf,
+            sides,
+            np.zeros(1, dtype),
+            np.ones(1, dtype),
+            step=step,
+        )
+        assert not r.success and r.message == "no step met the Wolfe conditions"
+        at = float(dtype(r.step))
+        assert r.njev == len(asked) and at in asked
+        assert r.fun == abs(at - 1) < 1e-6 and r.jac == (-1 if at < 1 else 1)
+        if dtype is np.float32:  # the interval is down to rounding
+            assert r.nfev < 35
+
+
+def test_no_slope_is_no_matter_where_nothing_is_lower():
+    r = st.line_search(f, None, 0 * X, X, rule="exact")
+    assert not r.success and r.step == 0 and r.message == "no step lowers the objective"
 
 
 def test_a_wrong_gradient_is_named():

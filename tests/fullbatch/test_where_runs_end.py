@@ -107,6 +107,42 @@ def test_a_run_told_from_outside_counts_what_it_is_told():
             s.tell(rosen(s.x), rosen_der(s.x))
             assert s.nfev == told
         assert s.done and s.status == 1
+        np.testing.assert_array_equal(s.x, s.best_x)
+
+
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
+@pytest.mark.parametrize(
+    ("g", "first"),
+    [(0.1, 0.1), (10.0, 1.0), (1e-8, 1.0)],  # the last: rounding would hide what f falls by
+)
+def test_the_first_step_is_the_gradient_of_length_one_at_most(run, g, first):
+    s = run(np.zeros(2), gtol=0)
+    s.tell(1.0, np.array([g, 0.0]))
+    np.testing.assert_allclose(s.x, [-first, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
+def test_no_value_but_at_the_start_is_named(method):
+    r = st.minimize(lambda x: 1.0 if x[0] == 2 else np.inf, [2.0, 2.0], jac=np.ones_like,
+                    method=method, line_search="armijo")  # fmt: skip
+    assert (r.success, r.status, r.fun) == (False, 2, 1.0)
+    assert "no trial point along the direction has a finite value" in r.message
+
+
+def test_a_gradient_that_is_nan_where_a_bound_holds_rejects_the_trial():
+    s = st.LBFGS(np.array([0.5, 0.5]), bounds=[(0.25, 1), (-9, 9)])
+    s.tell(1.0, np.array([0.8, 0.6]))
+    np.testing.assert_allclose(s.x, [0.25, -0.1])
+    s.tell(0.1, np.array([np.nan, 0.0]))
+    assert (s.nit, s.f) == (0, 1.0)
+
+
+def test_slopes_are_those_of_the_projected_path():
+    """The variable on its bound moves no more, so a gradient along it does not reject a trial."""
+    s = st.LBFGS(np.array([0.5, 0.5]), bounds=[(0.25, 1), (-9, 9)])
+    s.tell(1.0, np.array([0.8, 0.6]))
+    s.tell(0.1, np.array([50.0, 0.0]))
+    assert (s.nit, s.f) == (1, 0.1)
 
 
 def test_a_low_point_without_a_gradient_is_not_the_answer():
