@@ -33,6 +33,10 @@ def test_told_both_arrays_it_asks_for_no_look_ahead():
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian(s.x))
     np.testing.assert_allclose(s.x, 1, rtol=1e-7)
     assert s.result().nfev == len(points)
+    joint = st.least_squares(
+        lambda x: (ROSENBROCK.residual(x), ROSENBROCK.jacobian(x)), ROSENBROCK.start, True
+    )
+    assert joint.nfev == len(points)
 
 
 @pytest.mark.parametrize("problem, start", [(ROSENBROCK, ROSENBROCK.start), (THURBER, None)])
@@ -99,7 +103,7 @@ def test_callbacks_see_fits_whose_jacobian_comes_along(blocks):
 
 
 def test_a_generator_of_blocks_is_closed_where_it_is_left():
-    closed = []
+    closed, given = [], []
 
     def blocks(x):
         try:
@@ -108,9 +112,13 @@ def test_a_generator_of_blocks_is_closed_where_it_is_left():
         finally:
             closed.append(x)
 
+    def fun(x):
+        given.append(blocks(x))
+        return given[-1]
+
     with pytest.raises(TypeError, match="fun: a block of rows is a str; wanted is a pair"):
-        st.least_squares(blocks, [0.0, 0.0], True)
-    assert len(closed) == 1
+        st.least_squares(fun, [0.0, 0.0], True)
+    assert len(given) == len(closed) == 1
 
 
 def test_conjugate_gradients_need_all_rows():
@@ -151,6 +159,8 @@ def test_misuse_is_named():
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
     with pytest.raises(ValueError, match="the solver waits for nothing: it is done"):
         s.tell_normal(1.0, np.eye(2), np.ones(2))
+    with pytest.raises(TypeError, match=r"fun: returned a tuple; with jac=True wanted is \(f, J\)"):
+        st.least_squares(lambda x: (x, np.eye(1), 0), [1.0], True)
     with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True wanted is \(f, J\)"):
         st.least_squares(lambda x: 3, [1.0], True)
     with pytest.raises(ValueError, match="a callable needs all residuals at once"):

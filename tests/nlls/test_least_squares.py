@@ -250,6 +250,21 @@ def test_check_jacobian_names_the_worst_entry():
     assert hidden.error < 1e-5  # what differences of 1e8 cannot show
 
 
+def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
+    def power(x, k, scale=1.0):
+        return scale * x**k
+
+    def slope(x, k, scale=1.0):
+        return np.diag(scale * k * x ** (k - 1))
+
+    check = st.check_jacobian(power, slope, [1.0, 2.0], args=(3,), kwargs={"scale": 5.0})
+    assert check.error < 1e-6 and check.by_jac in (0, 15, 60)
+    with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); wanted is \(2, 2\)"):
+        st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
+    with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
+        st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])
+
+
 def test_a_mask_is_not_ignored():
     t, y = np.arange(5.0), np.ma.masked_equal([1.0, 3.0, -99.0, 7.0, 9.0], -99)
     J = np.stack([np.ones(5), t], axis=1)
