@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import numpy as np
@@ -119,6 +120,23 @@ def test_callback_sees_each_iteration_and_stops():
         st.least_squares(fun, X0, jac, callback=5)
 
 
+@pytest.mark.parametrize(
+    ("jac", "loss"),
+    [
+        *((jac, "linear") for jac in (jac, "2-point", "3-point", "cs")),
+        *((jac, lambda z: np.stack([z, 1 + 0 * z, 0 * z])) for jac in (jac, "2-point")),
+    ],
+)
+def test_callbacks_are_called_once_an_iteration_whatever_the_jacobian(jac, loss, capsys):
+    seen = []
+    fit = st.least_squares(fun, X0, jac, loss=loss, callback=lambda x: seen.append(x), verbose=2)
+    assert fit.success and len(seen) == fit.nit > 1
+    np.testing.assert_array_equal(seen[-1], fit.x)
+    assert f"{fit.cost:.6e}" in capsys.readouterr().out
+    stopped = st.least_squares(fun, X0, jac, loss=loss, callback=lambda x: True)
+    assert (stopped.nit, stopped.status) == (1, -2)
+
+
 def test_verbose_prints_the_iterations(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")  # as where the output is no terminal
     fit = st.least_squares(fun, X0, jac, verbose=2)
@@ -218,8 +236,58 @@ def test_summary_names_what_a_reader_asks_for(capsys):
     printed = capsys.readouterr().out
     for text in (fit.message, "a = ", "±", "correlations", "40 residuals"):
         assert text in printed
+    assert f"standard deviation {np.sqrt(2 * fit.cost / 37):.6g}" in printed
+    assert f"{fit.nfev} evaluations, {fit.njev} Jacobians, {fit.nit} iterations" in printed
+    assert "unit variance" not in printed
+    fit.summary(file=(file := io.StringIO()))
+    assert "x[2] = " in file.getvalue() and not capsys.readouterr().out
     with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
         fit.summary(["a"])
+
+
+def test_summary_of_many_parameters_shows_the_strong_correlations(capsys):
+    A = np.eye(5)[[0, 1, 2, 3, 4, 0, 1]]
+    A[5, 1], A[6, 2] = 9, 0.1  # x[0] and x[1] are determined together
+    st.least_squares(lambda x: A @ x, np.ones(5), lambda x: A).summary()
+    printed = capsys.readouterr().out
+    assert "x[0], x[1]:" in printed and "x[1], x[2]:" not in printed
+    assert "(nan%)" not in printed and "(inf%)" not in printed
+
+
+def test_summary_after_normal_equations_says_what_its_errors_mean(capsys):
+    s = st.LeastSquares([1.0, 1.0])
+    while not s.done:
+        s.tell_normal(0.5 * float((s.x**2).sum()), np.eye(2), s.x)
+    s.result().summary()
+    printed = capsys.readouterr().out
+    assert "unknown residuals, 2 parameters" in printed
+    assert "standard errors for residuals of unit variance" in printed and "± 1" in printed
+
+
+def told_normal(A):
+    s = st.LeastSquares(np.zeros(A.shape[1]))
+    while not s.done:
+        s.tell_normal(0.5 * float(((A @ s.x - 1) ** 2).sum()), A.T @ A, A.T @ (A @ s.x - 1))
+    return s.result()
+
+
+@pytest.mark.parametrize("unit", [[1, 1, 1, 1], [1, 10, 0.1, 3]])
+def test_covariance_of_singular_normal_equations_is_the_pseudo_inverse(unit):
+    """Their smallest eigenvalues are rounding, and may be negative."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        A = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 4)) * unit
+        want = np.linalg.pinv(A, rcond=1e-10)
+        got = told_normal(A).covariance(absolute_sigma=True)
+        np.testing.assert_allclose(got, want @ want.T, rtol=1e-5)
+
+
+def test_covariance_of_normal_equations_is_the_inverse_in_any_units():
+    units = np.array([1e-12, 1, 1e12])
+    A = np.random.default_rng(0).standard_normal((40, 3))
+    got = told_normal(A * units).covariance(absolute_sigma=True)
+    want = np.linalg.inv(A.T @ A) / units / units[:, None]
+    np.testing.assert_allclose(got, want, rtol=1e-9)
 
 
 @pytest.mark.parametrize("m", [1, 2])

@@ -307,9 +307,14 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
 
 
 def gram_factor(triangle: bool, matrix: Array) -> Array:
-    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ."""
+    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ: that by its eigenvalues in units
+    where J's columns have norm 1, those zero that the solver's Cholesky takes for rounding."""
     if triangle:
         return np.triu(matrix)
-    values, vectors = np.linalg.eigh(np.tril(matrix) + np.tril(matrix, -1).T)
-    factor: Array = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+    norms = np.sqrt(np.diag(matrix))
+    scale = np.where(norms > 0, norms, 1)
+    unit = np.tril(matrix) / scale / scale[:, None]
+    values, vectors = np.linalg.eigh(unit + np.tril(unit, -1).T)
+    rounding = 16 * len(values) * np.finfo(matrix.dtype).eps
+    factor: Array = np.sqrt(np.where(values > rounding, values, 0))[:, None] * vectors.T * scale
     return factor
