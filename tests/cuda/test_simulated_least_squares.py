@@ -205,9 +205,16 @@ def test_blocks_of_rows(linear_solver, loss, home):
             yield place(f[i : i + 7]), place(J[i : i + 7])
 
     want = st.least_squares(lambda x: blocks(x, np.array), x0, True, **options)
-    got = st.least_squares(lambda x: blocks(x, up), home(x0), True, **options)
+    seen = []
+    got = st.least_squares(
+        lambda x: blocks(x, up),
+        home(x0),
+        True,
+        callback=lambda intermediate_result: seen.append(intermediate_result.fun),
+        **options,
+    )
     same(got, want, rtol=1e-5)
-    assert got.fun is None and got.jac is None
+    assert got.fun is None and got.jac is None and seen == [None] * got.nit
     np.testing.assert_allclose(down(got.stderr()), want.stderr(), rtol=1e-4)
 
 

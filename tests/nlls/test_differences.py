@@ -124,6 +124,11 @@ def test_residuals_that_change_shape_between_differences():
         st.least_squares(changing, X)
 
 
+def test_residuals_that_change_shape_at_a_complex_point():
+    with pytest.raises(ValueError, match="may not change"):
+        st.least_squares(lambda x: fun(x)[: 3 if np.iscomplexobj(x) else 4], X, "cs")
+
+
 def test_max_nfev_may_be_infinite():
     assert st.least_squares(fun, X, max_nfev=INF).success
     with pytest.raises(ValueError, match="max_nfev"):

@@ -332,6 +332,7 @@ def test_wrong_shapes():
         (dict(x_scale=[1e-200, 1e200]), r"x_scale: 1e-200 to 1e\+200; allowed is a ratio up to"),
         (dict(max_nfev=0), "max_nfev: 0; allowed is None or a positive integer"),
         (dict(jac="oops"), "jac: 'oops'; allowed is one of"),
+        (dict(jac=np.eye(2)), r"jac: array\(\[\[1"),
         (dict(verbose=3), "verbose: 3; allowed is 0, 1 or 2"),
         (dict(ftol=None, xtol=None, gtol=None), "at least one must be higher than the machine"),
         (dict(bounds=(1, 2, 3)), "bounds: 3 elements; `bounds` must contain 2"),
