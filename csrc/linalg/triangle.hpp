@@ -163,7 +163,7 @@ class Triangle {
 
   bool substitute(T lambda, const std::vector<int64_t>& free, int64_t height, T* d) {
     const int64_t columns = static_cast<int64_t>(free.size());
-    const T smallest = static_cast<T>(n) * std::numeric_limits<T>::epsilon();
+    const T smallest = 16 * static_cast<T>(n) * std::numeric_limits<T>::epsilon();
     T* rhs = W_.data() + columns * height;
     for (int64_t a = columns - 1; a >= 0; --a) {
       const T* to = W_.data() + a * height;

@@ -102,6 +102,15 @@ def test_equal_columns_in_a_box(seed):
     assert fit.success and fit.optimality < 1e-3
 
 
+def test_a_step_to_a_bound_ends_on_it():
+    """x + (bound - x), rounded, may miss it."""
+    rng = np.random.default_rng(0)
+    x0, bound = rng.uniform(-3, 3, 50), rng.uniform(4, 9, 50)
+    s = st.LeastSquares(x0, bounds=(-9, bound), method="gn")
+    s.tell(x0 - 100, np.eye(50))
+    np.testing.assert_array_equal(s.x, bound)
+
+
 def test_scipys_bounds_object():
     fit = st.least_squares(lambda x: x, [2.0, 2.0], bounds=Bounds([0.5, -1], [3, 3]))
     np.testing.assert_allclose(fit.x, [0.5, 0], atol=1e-12)

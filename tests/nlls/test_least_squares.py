@@ -95,6 +95,43 @@ def test_first_step_has_the_damping_that_was_asked_for():
         np.testing.assert_allclose(s.x - X0, step, rtol=1e-10)
 
 
+@pytest.mark.parametrize("x_scale", [[1e6, 1e6, 1e6], [1e-3, 2.0, 50.0]])
+def test_first_step_has_the_damping_that_was_asked_for_in_any_scale(x_scale):
+    J, f, D = jac(X0), fun(X0), 1 / np.array(x_scale)
+    for method, unit in (("lm", 1.0), ("levenberg", np.max(np.sum((J / D) ** 2, axis=0)))):
+        damping = 10.0 * np.max(np.sum((J / D) ** 2, axis=0)) / unit
+        s = st.LeastSquares(X0, method=method, damping=damping, x_scale=x_scale)
+        s.tell(f, J)
+        step = np.linalg.solve(J.T @ J + damping * unit * np.diag(D**2), -J.T @ f)
+        np.testing.assert_allclose(s.x - X0, step, rtol=1e-8, atol=1e-14)
+
+
+@pytest.mark.parametrize("n", [2, 9])  # the own factorization and LAPACK's
+def test_nearly_dependent_columns_are_solved_as_exactly_as_by_qr(n):
+    """Pivots of the normal equations are rounding there; their step would be wrong by 1."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        A = rng.standard_normal((40, n))
+        A[:, 1] = A[:, 0] + 1e-9 * A[:, 1]
+        true = rng.standard_normal(n)
+        s = st.LeastSquares(np.zeros(n), method="gn")
+        s.tell(-A @ true, A)
+        np.testing.assert_allclose(s.x, true, atol=1e-4)
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
+@pytest.mark.parametrize(("m", "n"), [(40, 3), (1000, 3), (40, 9)])
+def test_gauss_newton_names_a_singular_system(m, n, linear_solver):
+    for seed in range(8):
+        A = np.random.default_rng(seed).integers(-9, 10, (m, n)).astype(float)
+        A[:, -1] = A[:, 0] - A[:, 1]
+        with pytest.raises(np.linalg.LinAlgError, match="is singular at x"):
+            st.least_squares(
+                lambda x, A=A: A @ x - 1, np.zeros(n), lambda x, A=A: A,
+                method="gn", linear_solver=linear_solver,
+            )  # fmt: skip
+
+
 def test_args_and_kwargs():
     fit = st.least_squares(lambda x, a, b=0.0: x - a - b, 1.0, args=(2.0,), kwargs={"b": 0.5})
     np.testing.assert_allclose(fit.x, 2.5)
