@@ -134,6 +134,13 @@ def test_a_corner_without_such_a_step_ends_at_the_lowest_trial():
             assert r.nfev < 35
 
 
+def test_steps_that_promise_less_than_rounding_end_a_search():
+    """Whatever f does there: this one has noise far above its rounding."""
+    values = iter([1.0] + 50 * [1 + 1e-12, 1 + 3e-12, 1 + 2e-12])
+    r = st.line_search(lambda x: next(values), lambda x: -1e-9 + 0 * x, [0.0], [1e-9])
+    assert not r.success and r.step == 0 and r.nfev <= 5
+
+
 def test_no_slope_is_no_matter_where_nothing_is_lower():
     r = st.line_search(f, None, 0 * X, X, rule="exact")
     assert not r.success and r.step == 0 and r.message == "no step lowers the objective"

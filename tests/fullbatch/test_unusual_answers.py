@@ -39,6 +39,39 @@ def test_what_is_refused(x0, options, error, message):
         st.minimize(x0=x0, **{"fun": fun, "jac": jac, **options})
 
 
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
+def test_a_gradient_may_be_a_view_with_gaps(run):
+    ways = []
+    for gaps in (False, True):
+        s, way = run(START), []
+        while not s.done and s.nfev < 20:
+            way.append(s.x)
+            wide = np.repeat(jac(way[-1]) * [1, 2, 3], 2)
+            s.tell(np.sum([1, 2, 3] * (way[-1] - 1) ** 2), wide[::2] if gaps else wide[::2].copy())
+        ways.append(way)
+    np.testing.assert_array_equal(*ways)
+
+
+def test_the_slope_of_one_variable_may_be_a_number():
+    for slope in (lambda x: 2 * float(x[0]) - 2, lambda x: np.array(2 * x[0] - 2)):
+        assert st.minimize(lambda x: (x[0] - 1) ** 2, [3.0], jac=slope).success
+    with pytest.raises(ValueError, match=r"jac\(x\): shape \(\); allowed is \(3,\)"):
+        st.minimize(fun, START, jac=lambda x: np.array(1.0))
+
+
+@pytest.mark.parametrize(("scheme", "rtol"), [("2-point", 1e-6), ("3-point", 1e-9), ("cs", 1e-14)])
+@pytest.mark.parametrize("at", [1.0, 1e9])
+def test_difference_steps_suit_the_size_of_x(scheme, rtol, at):
+    r = st.minimize(lambda x: (x[0] / at) ** 3, [at], jac=scheme, maxiter=0, gtol=0)
+    assert float(r.jac[0]) == pytest.approx(3 / at, rel=rtol)
+
+
+def test_differences_take_what_room_there_is():
+    """The box is narrower than their step, and x stands on its upper side."""
+    r = st.minimize(lambda x: 5 * x[0], [1.0], bounds=[(1 - 1e-9, 1)], maxiter=0)
+    assert float(r.jac[0]) == pytest.approx(5, rel=1e-5)
+
+
 @pytest.mark.parametrize("real", [lambda x: float(fun(x).real), lambda x: np.abs(x).sum()])
 def test_a_real_answer_at_a_complex_point_is_no_gradient_of_zero(real):
     with pytest.raises(TypeError, match=r"fun\(x\): .* is real at a complex x"):

@@ -168,6 +168,15 @@ def test_newton_goes_on_with_the_hessian_of_the_point_that_it_took(search):
     np.testing.assert_array_equal(*ways)
 
 
+def test_newton_asks_for_no_more_products_than_its_step_is_worth():
+    """Far from the minimum |r| <= |g| / 2 will do."""
+    h = np.arange(1.0, 101)
+    s = st.Newton(np.zeros(100))
+    s.tell(0.0, -np.ones(100), hessp=lambda x, p: h * p)
+    assert 1 < s.nhev < 30
+    assert np.linalg.norm(h * s.x - 1) <= 5
+
+
 def test_newton_takes_the_gradient_where_products_show_no_curvature():
     r = st.minimize(
         lambda x: (x**4).sum(),
