@@ -113,7 +113,7 @@ class BoxModel {
     for (T alpha = 1; alpha > T(1e-6); alpha /= 2) {
       const Change q = change(backend, damping, x, s, alpha);
       if (!(q.slope < 0) || q.slope + q.curvature / 2 > 1e-4 * q.slope) continue;
-      take(T(1), x, s);
+      take(T(1), s);
       full_step_ = q.full;
       return true;
     }
@@ -121,7 +121,7 @@ class BoxModel {
     const Change q = change(backend, damping, x, s, nearest.alpha, nearest.j);
     if (!(q.slope < 0) && nearest.alpha > 0) return false;
     const double lowest = q.curvature > 0 ? -q.slope / q.curvature : 1;
-    take(static_cast<T>(std::min(1.0, lowest)), x, s);
+    take(static_cast<T>(std::min(1.0, lowest)), s);
     full_step_ = false;
     return true;
   }
@@ -156,13 +156,12 @@ class BoxModel {
     return q;
   }
 
-  void take(T share, const T* x, T* s) {
+  void take(T share, T* s) {
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       s[j] += share * next_[i];
       r_[i] += share * product_[i];
       on_[i] = share == 1 || next_on_[i] == on_[i] ? next_on_[i] : 0;
-      if (on_[i] != 0) s[j] = bound(on_[i], j) - x[j];
     }
   }
 

@@ -291,7 +291,7 @@ class Solver {
     // λ₀ is for the first step only: step.hpp.
     const bool undamped_next = !last_point() && (gauss_newton() || have_point_);
     const bool finite = backend_.finite(undamped_next);
-    if (have_point_ && in_noise_ && finite &&
+    if (in_noise_ && finite &&
         !(scaled_gradient(box_, trial_, backend_.pending_gradient(), scaling_.D()) <
           0.9 * scaled_gradient(box_, x_, backend_.gradient(), scaling_.D()))) {
       return false;

@@ -319,7 +319,7 @@ class Minimizer:
             self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
         elif self._stalled >= MAX_STALLED:
             why = "rounding hides the rest, or the gradient is not exact enough for gtol"
-            if self.line_search is None and -change > noise(before, self._eps):
+            if -change > noise(before, self._eps):  # only full steps rise
                 why = "the steps are too long; take a lower lr, or a line search"
             told = f"the last iterations have hardly lowered f = {self.f:g}"
             self._finish(STUCK, f"{told}: {why}")
