@@ -203,3 +203,7 @@ def test_a_better_jacobian_is_asked_for_where_a_step_from_a_rough_one_fails(bett
         assert solver.point() != start
     else:
         np.testing.assert_allclose(solver.point(), 1, rtol=1e-11)
+        solver.tell_residual([solver.point()[0] - 1, 10.0])
+        assert solver.phase == JACOBIAN
+        solver.tell_jacobian(np.array(better))
+        assert solver.nit == 1
