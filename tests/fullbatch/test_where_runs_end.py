@@ -121,6 +121,17 @@ def test_the_first_step_is_the_gradient_of_length_one_at_most(run, g, first):
     np.testing.assert_allclose(s.x, [-first, 0], rtol=1e-12)
 
 
+@pytest.mark.parametrize(("search", "times"), [("wolfe", 1), ("exact", 1), ("armijo", 2)])
+def test_gradient_descent_searches_from_its_last_step(search, times):
+    s = st.GradientDescent(np.zeros(2), line_search=search, max_nfev=100)
+    s.tell(100.0, np.array([10.0, 0.0]))
+    while s.nit == 0:
+        at = s.x
+        s.tell(*((91.0, np.array([8.0, 0.0])) if at[0] == -1 else (99.0, np.array([8.0, 0.0]))))
+    np.testing.assert_allclose(s.best_x, [-1, 0])
+    np.testing.assert_allclose(s.x, [-1 - times * 0.1 * float(s.g[0]), 0], rtol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
 def test_no_value_but_at_the_start_is_named(method):
     r = st.minimize(lambda x: 1.0 if x[0] == 2 else np.inf, [2.0, 2.0], jac=np.ones_like,

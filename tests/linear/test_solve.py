@@ -137,6 +137,22 @@ def test_sweeps_follow_the_formula(xp, n):
         assert info.nit == 2 and not info.success
 
 
+@pytest.mark.parametrize("n", [65, 200])
+@pytest.mark.parametrize("preconditioner", ["jacobi", "ssor"])
+def test_preconditioned_iterates_are_the_same_in_every_namespace(preconditioner, n):
+    a, b = definite(n), right_hand_side(n, 2)
+    iterates = [
+        np.asarray(
+            st.solve(xp.asarray(a), xp.asarray(b), method="pcg", preconditioner=preconditioner,
+                     omega=1.2 if preconditioner == "ssor" else 1.0, maxiter=4, rtol=1e-15,
+                     return_info=True)[0]
+        )
+        for xp in NAMESPACES
+    ]  # fmt: skip
+    for x in iterates[1:]:
+        np.testing.assert_allclose(x, iterates[0], rtol=0, atol=1e-10 * np.abs(x).max())
+
+
 def test_cg_follows_hestenes_and_stiefel():
     a, b = definite(40), right_hand_side(40, None)
     x, r = np.zeros(40), b.copy()

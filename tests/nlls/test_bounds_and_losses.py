@@ -102,6 +102,17 @@ def test_equal_columns_in_a_box(seed):
     assert fit.success and fit.optimality < 1e-3
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_gtol_is_met_where_the_gradient_pushes_against_a_bound(sign):
+    """Of the other variable alone; nothing else may end the fit."""
+    fit = st.least_squares(
+        lambda x: np.array([x[0] + 3 * sign, np.exp(x[1]) - 2, 1.0]), [0.5 * sign, 0.0],
+        bounds=(-1, 1), ftol=None, xtol=None,
+    )  # fmt: skip
+    assert fit.status == 1 and fit.x[0] == -sign and fit.active_mask[0] == -sign
+    assert fit.x[1] == pytest.approx(np.log(2), rel=1e-6)
+
+
 def test_a_step_to_a_bound_ends_on_it():
     """x + (bound - x), rounded, may miss it."""
     rng = np.random.default_rng(0)

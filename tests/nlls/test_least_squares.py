@@ -76,6 +76,18 @@ def test_strided_jacobians(how):
     np.testing.assert_allclose(st.least_squares(fun, X0, strided).x, BEST, rtol=1e-6)
 
 
+@pytest.mark.parametrize("jacobian", [jac, "2-point", "3-point"])
+def test_residuals_that_are_a_view_with_gaps(jacobian):
+    def strided(p):
+        wide = np.full(2 * len(T), 99.0)
+        wide[::2] = fun(p)
+        return wide[::2]
+
+    np.testing.assert_array_equal(
+        st.least_squares(strided, X0, jacobian).x, st.least_squares(fun, X0, jacobian).x
+    )
+
+
 @pytest.mark.parametrize("scheme", ["2-point", "3-point", "cs"])
 def test_differences(scheme):
     fit = st.least_squares(fun, X0, scheme)
@@ -219,6 +231,24 @@ def test_max_nfev_holds_in_a_curved_valley(bounds):
         assert fit.nfev == calls <= limit
         assert fit.success == (limit == whole.nfev) or fit.status == 1
     assert fit.status == whole.status and fit.nfev == whole.nfev
+
+
+def test_linear_solvers_take_the_same_way_through_a_curved_valley():
+    """Second-order corrections of the step among it."""
+    ways = {}
+    for solver in ("cholesky", "qr", "auto"):
+        way = ways[solver] = []
+
+        def valley(x, way=way):
+            way.append(np.array(x))
+            return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+        st.least_squares(
+            valley, [-1.2, 1.0], lambda x: np.array([[-20 * x[0], 10], [-1, 0]]),
+            linear_solver=solver,
+        )  # fmt: skip
+    for way in ways.values():
+        np.testing.assert_allclose(way[:12], ways["cholesky"][:12], rtol=1e-6)
 
 
 def test_gauss_newton_ends_where_halving_has_made_the_step_short():

@@ -310,6 +310,8 @@ def test_wrong_shapes():
         st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"x0: shape \(2, 2\)"):
         st.least_squares(identity, np.ones((2, 2)))
+    with pytest.raises(ValueError, match=r"jac: shape \(2, 3\); wanted is \(2, 2\)"):
+        st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"jac: shape \(2, 2, 1\); wanted are two dimensions"):
         st.least_squares(ROSENBROCK.residual, [1.0, 2.0], lambda x: np.ones((2, 2, 1)))
     with pytest.raises(ValueError, match=r"fun: an empty array of shape \(0,\)"):
