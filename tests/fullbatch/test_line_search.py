@@ -50,6 +50,16 @@ def test_wolfe_needs_no_more_trials_than_the_paper(phi, c1, c2, step, most):
     assert f <= f0 + c1 * end.step * slope0 and abs(slope) <= c2 * abs(slope0)
 
 
+@pytest.mark.parametrize("step", [30.0, 1e3])
+def test_wolfe_goes_back_where_a_lower_trial_has_not_fallen_enough(step):
+    """e^-a - 1 falls for ever: what has fallen enough lies before 1/c1."""
+    trials, end = drive(
+        wolfe(0.0, -1.0, step, c1=0.1, c2=0.5, eps=EPS), lambda a: (np.expm1(-a), -np.exp(-a))
+    )
+    assert end.failure is None and trials < 20
+    assert np.expm1(-end.step) <= -0.1 * end.step and np.exp(-end.step) <= 0.5
+
+
 def quartic(x):
     return ((x - 1) ** 4).sum() + (x**2).sum()
 

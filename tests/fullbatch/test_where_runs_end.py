@@ -148,6 +148,16 @@ def test_a_gradient_that_is_nan_where_a_bound_holds_rejects_the_trial():
     assert (s.nit, s.f) == (0, 1.0)
 
 
+def test_a_corner_of_the_projected_path_is_passed():
+    """The slope jumps there, from -1.9 to 2: no step meets the strong condition."""
+    H = np.array([[-5.4, 2.5], [2.5, 0.5]])
+    s = st.LBFGS(np.zeros(2), bounds=[(-1, 1), (-9, 9)])
+    while s.nit == 0:
+        x = s.x
+        s.tell(0.5 * x @ H @ x - x.sum(), H @ x - 1)
+    assert s.nfev < 15 and s.best_x[0] == 1
+
+
 def test_slopes_are_those_of_the_projected_path():
     """The variable on its bound moves no more, so a gradient along it does not reject a trial."""
     s = st.LBFGS(np.array([0.5, 0.5]), bounds=[(0.25, 1), (-9, 9)])
