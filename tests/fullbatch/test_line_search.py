@@ -153,11 +153,7 @@ def test_steps_that_promise_less_than_rounding_end_a_search():
 
 @pytest.mark.parametrize("step", [0.01, 1.0, 30.0])
 def test_parabolas_find_a_smooth_minimum_in_a_third_of_the_golden_sections(step):
-    for phi in (
-        lambda a: (a - 0.7) ** 2,
-        lambda a: -np.exp(-((a - 2.5) ** 2)),
-        lambda a: np.exp(a) - 3 * a,
-    ):
+    for phi in (lambda a: (a - 0.7) ** 2, lambda a: -1 / (1 + (a - 2.5) ** 2)):  # without libm
         r = st.line_search(lambda x, phi=phi: phi(x[0]), None, [0.0], [1.0], rule="exact",
                            step=step)  # fmt: skip
         assert r.success and r.nfev < 30  # 41 to 48 by golden sections alone
