@@ -19,11 +19,13 @@ constexpr int64_t own_cholesky_n = 6;
 // From this size potrf gains by threads: two took 1.08 of one's time for 256, 0.86 for 500.
 constexpr int64_t threaded_cholesky_n = 400;
 
-// λ and D of one damped system; D has one positive number a variable.
+// λ and D of one damped system; D has one positive number a variable. To QR, pivots of unit columns
+// are singular up to `rounding` times n eps.
 template <class T>
 struct Damping {
   T lambda;
   const T* D;
+  T rounding = 1;
 };
 
 // Row-major lower L with L Lᵀ = A in the place of A; false at a pivot below `smallest`.

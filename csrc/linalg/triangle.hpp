@@ -135,7 +135,8 @@ class Triangle {
       to[n + a] *= scale;
     }
     triangularize(W_.data(), height, columns + 1, work_);
-    return substitute(damping.lambda, free, height, d);
+    const T eps = std::numeric_limits<T>::epsilon();
+    return substitute(damping.lambda, damping.rounding * static_cast<T>(n) * eps, free, height, d);
   }
 
   // d with (R_FᵀR_F + λD_F²) d = -r by the triangle of the last solve (semi-normal equations).
@@ -148,7 +149,7 @@ class Triangle {
       for (int64_t i = 0; i < a; ++i) sum -= to[i] * rhs[i];
       rhs[a] = to[a] != 0 ? sum / to[a] : T(0);
     }
-    substitute(1, free, height, d);
+    substitute(1, T(0), free, height, d);
   }
 
   // R as a dense n x n array by columns, zero below the diagonal.
@@ -161,9 +162,8 @@ class Triangle {
   T* column(int64_t j) { return R.data() + j * n; }
   const T* column(int64_t j) const { return R.data() + j * n; }
 
-  bool substitute(T lambda, const std::vector<int64_t>& free, int64_t height, T* d) {
+  bool substitute(T lambda, T smallest, const std::vector<int64_t>& free, int64_t height, T* d) {
     const int64_t columns = static_cast<int64_t>(free.size());
-    const T smallest = 16 * static_cast<T>(n) * std::numeric_limits<T>::epsilon();
     T* rhs = W_.data() + columns * height;
     for (int64_t a = columns - 1; a >= 0; --a) {
       const T* to = W_.data() + a * height;

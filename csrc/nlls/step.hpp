@@ -28,9 +28,10 @@ class StepFinder {
   // λ₀ is meant for a JᵀJ that no loss has made smaller.
   void scale_first(double factor) { initial_ *= factor; }
 
-  // Gauss-Newton's step; false where JᵀJ is singular.
+  // Gauss-Newton's step; false where JᵀJ is singular: that is for Cholesky's and QR's pivots alike,
+  // as no damping helps a step that is far too long.
   bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
-    return std::isfinite(length_ = solve(backend, box, x, D, 0));
+    return std::isfinite(length_ = solve(backend, box, x, D, 0, 16));
   }
 
   // The first time the step with the λ that was asked for; later Gauss-Newton's, λ = 0. Where that
@@ -86,8 +87,10 @@ class StepFinder {
 
  private:
   // |Ds| of the step with this λ; infinite where it cannot be computed.
-  double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda) {
-    const bool solved = box.minimize(backend, {static_cast<T>(lambda), D}, x, step_.data());
+  double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda,
+               T rounding = 1) {
+    const linalg::Damping<T> damping{static_cast<T>(lambda), D, rounding};
+    const bool solved = box.minimize(backend, damping, x, step_.data());
     const double length = norm(step_, D);
     return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
   }

@@ -87,3 +87,13 @@ def test_mgh_solved_as_by_minpack_with_its_share_of_jacobians(x_scale, share):
                 their_jacobians += minpack.njev
     assert ours >= theirs
     assert our_jacobians <= share * their_jacobians
+
+
+@pytest.mark.parametrize("factor", [1, 10, 100])
+@pytest.mark.parametrize("name", ["Powell singular", "Extended Powell singular"])
+def test_a_jacobian_that_is_singular_at_the_minimum_ends(name, factor):
+    (problem,) = (p for p in mgh.PROBLEMS if p.name == name)
+    fit = st.least_squares(
+        problem.residual, problem.scaled_start(factor), problem.jacobian, **TIGHT
+    )
+    assert fit.success and fit.njev < 500  # some sixty; without the undamped steps thousands

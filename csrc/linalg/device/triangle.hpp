@@ -73,7 +73,8 @@ class DeviceTriangle {
     space.each(columns, TakeDiagonal<T>{W_.data(), height, down_.data() + 3 * n});
     host_.resize(static_cast<size_t>(3 * n + columns));
     space.download(host_.data(), down_.data(), 3 * n + columns);
-    const T smallest = 16 * static_cast<T>(n) * std::numeric_limits<T>::epsilon();
+    const T eps = std::numeric_limits<T>::epsilon();
+    const T smallest = damping.rounding * static_cast<T>(n) * eps;
     for (int64_t a = 0; a < columns; ++a) {
       if (!(std::abs(host_[at(3 * n + a)]) > smallest)) return false;
     }
