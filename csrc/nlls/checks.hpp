@@ -19,6 +19,17 @@ inline void expect(Phase phase, Phase wanted, const char* call) {
               std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase)]);
 }
 
+// What is told at a point first. A fit takes one of them: residuals are kept in that of its start.
+enum class Form { whole, blocks, normal };
+
+inline void check_form(Form form, Form at_start) {
+  if (form == at_start) return;
+  static const char* const names[] = {"residuals as a whole", "blocks of rows", "normal equations"};
+  throw Error(ErrorKind::value, std::string("fun: ") + names[static_cast<int>(form)] + ", " +
+                                    names[static_cast<int>(at_start)] +
+                                    " at x0; a fit takes one of them");
+}
+
 // before: the number at x0, 0 while that is unknown.
 inline void check_size(int64_t m, int64_t before) {
   if (before == 0 || m == before) return;

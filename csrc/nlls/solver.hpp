@@ -64,6 +64,7 @@ class Solver {
 
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
     expect(phase_, Phase::residual, "tell_residual");
+    take_form(Form::whole);
     check_size(m, m_);
     if (ahead_) {
       residuals_.set_trial(backend_.space(), f, m, given_rho);
@@ -105,6 +106,7 @@ class Solver {
   // Cost ½Σf², JᵀJ (row-major) and Jᵀf at the point, summed elsewhere.
   Phase tell_normal(double cost, const T* JtJ, const T* Jtf) {
     expect(phase_, Phase::residual, "tell_normal");
+    take_form(Form::normal);
     backend_.set_has_rows(false);
     backend_.begin();
     backend_.set_normal(JtJ, Jtf);
@@ -114,6 +116,7 @@ class Solver {
   // Blocks of rows at the point: begin_blocks, add_block for each, end_blocks.
   void begin_blocks() {
     expect(phase_, Phase::residual, "begin_blocks");
+    take_form(Form::blocks);
     backend_.begin();
     block_cost_ = 0;
     block_rows_ = 0;
@@ -175,6 +178,11 @@ class Solver {
   Backend& backend() { return backend_; }
 
  private:
+  void take_form(Form form) {
+    if (have_point_) check_form(form, form_);
+    form_ = form;
+  }
+
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
   // No step will follow from the point whose Jacobian is told now.
@@ -444,6 +452,7 @@ class Solver {
   Status status_ = Status::max_nfev;
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   Phase phase_ = Phase::residual;
+  Form form_ = Form::whole;
   bool have_point_ = false, in_noise_ = false;
   bool refused_ = false;
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before

@@ -499,3 +499,33 @@ def test_mistakes_of_a_first_call_are_named(fun, x0, options, error, message):
 def test_check_jacobian_takes_functions():
     with pytest.raises(TypeError, match="jac: 3 is a int; allowed is a callable"):
         st.check_jacobian(identity, 3, [1.0])
+
+
+def whole(s, f, J):
+    s.tell(f, J)
+
+
+def in_blocks(s, f, J):
+    s.tell_blocks([(f[:3], J[:3]), (f[3:], J[3:])])
+
+
+def normal(s, f, J):
+    s.tell_normal(f @ f / 2, J.T @ J, J.T @ f)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [(a, b) for a in (whole, in_blocks, normal) for b in (whole, in_blocks, normal) if a != b],
+)
+def test_a_fit_is_told_in_one_form(first, then):
+    """Else the cost and the result were of residuals of different points."""
+    J = np.random.default_rng(0).standard_normal((8, 2))
+    s = st.LeastSquares([3.0, -2.0])
+    first(s, J @ s.x - 1, J)
+    before = s.x
+    with pytest.raises(ValueError, match=r"fun: .*, .* at x0; a fit takes one of them"):
+        then(s, J @ s.x - 1, J)
+    np.testing.assert_array_equal(s.x, before)
+    while not s.done:
+        first(s, J @ s.x - 1, J)
+    np.testing.assert_allclose(s.x, np.linalg.lstsq(J, np.ones(8), rcond=None)[0], rtol=1e-6)
