@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
 import steepest as st
+from refusals import says
 
 
 class Dlpack:
@@ -46,10 +45,6 @@ class BrokenInterface:
 
 class CudaInterface:
     __cuda_array_interface__ = {"shape": (2,), "typestr": "<f4", "data": (16, False), "version": 3}
-
-
-def says(error, message):
-    return pytest.raises(error, match="^" + re.escape(message))
 
 
 OLD = np.lib.NumpyVersion(np.__version__) < "2.1.0"

@@ -1,0 +1,588 @@
+"""What is wrong with hyperparameters, options, state dicts and calls of `st.functional` is said,
+with its place, and nothing is changed.
+
+Every case asserts the message, and that parameters, state and counts are bitwise as before.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from refusals import G, S, grads_of, says, under_way
+from runs import make, snapshot
+from table import CLASSES
+
+F4 = np.float32
+
+
+@pytest.fixture
+def setup():
+    return under_way()
+
+
+# --- hyperparameters ---
+
+BAD_NUMBER = [
+    (np.nan, ValueError, "nan is not allowed; allowed is a number, finite"),
+    (np.inf, ValueError, "inf is not allowed; allowed is a number, finite"),
+    (-1e-9, ValueError, "-1e-09 is not allowed; allowed is a number, finite, at least 0"),
+    (-np.inf, ValueError, "-inf is not allowed"),
+    ("0.1", TypeError, "'0.1' is a str; allowed is a number, finite, at least 0"),
+    (True, TypeError, "True is a bool; allowed is a number"),
+    (np.True_, TypeError, f"{np.True_!r} is a {type(np.True_).__name__}; allowed is a number"),
+    (np.complex128(1), TypeError, f"{np.complex128(1)!r} is a complex128; allowed is a number"),
+    (1 + 0j, TypeError, "(1+0j) is a complex; allowed is a number"),
+    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is a ndarray; allowed is a number"),
+    (np.ones(1), TypeError, "array([1.]) is a ndarray; allowed is a number"),
+    ([0.1], TypeError, "[0.1] is a list; allowed is a number"),
+    (b"1", TypeError, "b'1' is a bytes; allowed is a number"),
+    (10**400, TypeError, "1000000000000000"),
+]
+OF_CLASS = {
+    "lr": CLASSES,
+    "weight_decay": CLASSES,
+    "eps": [r for r in CLASSES if "eps" in getattr(st, r.cls).checks],
+    "momentum": [r for r in CLASSES if "momentum" in getattr(st, r.cls).checks],
+    "beta": [r for r in CLASSES if "beta" in getattr(st, r.cls).checks],
+    "rho": [r for r in CLASSES if "rho" in getattr(st, r.cls).checks],
+    "lr_decay": [r for r in CLASSES if "lr_decay" in getattr(st, r.cls).checks],
+    "momentum_decay": [r for r in CLASSES if "momentum_decay" in getattr(st, r.cls).checks],
+    "ema_decay": CLASSES,
+}
+NUMBERS = [(rule, name) for name, rules in OF_CLASS.items() for rule in rules]
+
+
+@pytest.mark.parametrize("value, error, message", BAD_NUMBER, ids=lambda v: str(v)[:15])
+@pytest.mark.parametrize("rule, name", NUMBERS, ids=str)
+def test_hyperparameter_that_is_no_allowed_number(rule, name, value, error, message):
+    p = np.ones(3)
+    with says(error, f"{name}: {message}"):
+        getattr(st, rule.cls)(p, **{**rule.kwargs, name: value})
+    opt = make(rule, p, ema_decay=0.5)
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    for change in (
+        lambda: setattr(opt, name, value),
+        lambda: opt.param_groups[0].__setitem__(name, value),
+        lambda: opt.add_param_group({"params": np.ones(2), name: value}),
+    ):
+        with says(error, f"{name}: {message}"):
+            change()
+        assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
+
+
+def test_value_that_cannot_be_shown_in_full():
+    with says(TypeError, "lr: what was given is not a real number; allowed is a number, finite"):
+        st.SGD(np.ones(1), lr=10**5000)  # more digits than Python writes
+    with pytest.raises(
+        TypeError, match=r"^lr: \[0, 0, .{193}\.\.\. is a list; allowed is a number"
+    ):
+        st.SGD(np.ones(1), lr=[0] * 10_000)
+
+
+class Raises:
+    """Whatever is asked of it raises."""
+
+    def _raise(self, *args):
+        raise OSError("nobody catches this")
+
+    __float__ = __index__ = __iter__ = __repr__ = __eq__ = __bool__ = __getattr__ = _raise
+    __hash__ = None
+
+
+def test_value_whose_members_raise(setup):
+    opt, _, unchanged = setup
+    for name in opt.checks:
+        if name == "betas":
+            message = "betas: what was given is not a pair of numbers"
+        else:
+            message = f"{name}: what was given is a Raises; allowed is"
+        with says(TypeError, message):
+            setattr(opt, name, Raises())
+        unchanged()
+    d = opt.state_dict()
+    d["step_count"] = Raises()
+    with says(
+        TypeError, "state_dict['step_count']: what was given is a Raises; allowed is a whole"
+    ):
+        opt.load_state_dict(d)
+    d = opt.state_dict()
+    for key in ("rule", "params", "param_names"):
+        group = {**d["param_groups"][0], key: Raises()}
+        with says(ValueError, f"{G}[0]: {key} what was given differ"):
+            opt.load_state_dict({**d, "param_groups": [group]})
+        unchanged()
+
+
+WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls).checks]
+BAD_BETAS = [
+    ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),
+    ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),
+    ((-0.1, 0.9), ValueError, "betas[0]: -0.1 is not allowed"),
+    ((0.9, np.nan), ValueError, "betas[1]: nan is not allowed"),
+    (0.9, TypeError, "betas: 0.9 is not a pair of numbers"),
+    ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
+    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
+    ({0.9, 0.999}, TypeError, "betas: {"),
+    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2} is not a pair of numbers"),
+    ("ab", TypeError, "betas[0]: 'a' is a str"),
+    (None, TypeError, "betas: None is not a pair of numbers"),
+]
+
+
+@pytest.mark.parametrize("value, error, message", BAD_BETAS, ids=lambda v: str(v)[:15])
+@pytest.mark.parametrize("rule", WITH_BETAS, ids=str)
+def test_bad_betas(rule, value, error, message):
+    p = np.ones(3)
+    with says(error, message):
+        getattr(st, rule.cls)(p, betas=value)
+    opt = make(rule, p)
+    with says(error, message):
+        opt.betas = value
+    assert opt.betas == getattr(st, rule.cls)(np.ones(1), **rule.kwargs).betas
+
+
+def test_running_means_of_some_groups_alone(setup):
+    message = "ema_decay: given for some groups and None for others; allowed is all"
+    with says(ValueError, message):
+        st.SGD([{"params": np.ones(1), "ema_decay": 0.5}, {"params": np.ones(1)}], lr=0.1)
+    opt, _, unchanged = setup  # which has them
+    with says(ValueError, message):
+        opt.add_param_group({"params": np.ones(1), "ema_decay": None})
+    assert len(opt.param_groups) == 1
+    unchanged()
+
+
+@pytest.mark.parametrize(
+    "cls, name, value, message",
+    [
+        (st.Adam, "eps", 1e-46, "eps: 1e-46 rounds to 0 in float32, the type of its parameters; "),
+        (st.SGD, "lr", 1e39, "lr: 1e+39 is infinite in float32, the type of its parameters; all"),
+        (st.Momentum, "momentum", 1e39, "momentum: 1e+39 is infinite in float32"),
+        (st.SGD, "weight_decay", 1e39, "weight_decay: 1e+39 is infinite in float32"),
+        (st.Adagrad, "initial_accumulator_value", 1e39, "initial_accumulator_value: 1e+39 is inf"),
+    ],
+)
+def test_hyperparameter_that_its_parameters_cannot_tell(cls, name, value, message):
+    needs = {} if cls is st.Adagrad or cls is st.Adam else {"lr": 0.1}
+    cls(np.ones(3), **{**needs, name: value})
+    with says(ValueError, message):
+        cls(np.ones(3, F4), **{**needs, name: value})
+    if name == "initial_accumulator_value":
+        return
+    opt = cls(np.ones(3, F4), **needs)
+    before = getattr(opt, name)
+    with says(ValueError, message):
+        setattr(opt, name, value)
+    assert getattr(opt, name) == before
+
+
+def test_decay_rate_that_rounds_to_one():
+    close = 1 - 1e-9
+    st.Adam(np.ones(3), betas=(0.9, close))
+    message = f"betas: {close!r} rounds to 1 in float32, the type of its parameters; allowed is at"
+    with says(ValueError, message):
+        st.Adam([np.ones(3), np.ones(3, F4)], betas=(0.9, close))
+    opt = st.Adam(np.ones(3, F4))
+    with says(ValueError, message):
+        opt.betas = (0.9, close)
+    assert opt.betas == (0.9, 0.999)
+    with says(ValueError, f"rho: {close!r} rounds to 1 in float32"):
+        st.Adadelta(np.ones(3, F4), rho=close)
+    p, g, m, v = np.ones(3, F4), np.ones(3, F4), np.zeros(3, F4), np.zeros(3, F4)
+    with says(ValueError, message):
+        st.functional.adam(p, g, m, v, step=1, betas=(0.9, close))
+    assert (p == 1).all() and not m.any()
+
+
+def test_defaults_that_every_group_overrides_are_judged_too():
+    with says(ValueError, "lr: -1.0 is not allowed"):
+        st.SGD([{"params": np.ones(1), "lr": 0.1}], lr=-1)
+
+
+def test_unknown_hyperparameters():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'betas'"):
+        st.SGD(np.ones(1), lr=0.1, betas=(0.9, 0.9))
+    with says(TypeError, "lr: the class cosine; allowed is a number or a schedule"):
+        st.Adam(np.ones(1), lr=st.schedules.cosine)
+    with says(TypeError, "params[0]: 'amsgrad' is not one of ['betas', 'bias_correction', 'ema_"):
+        st.AMSGrad([{"params": np.ones(1), "amsgrad": False}])
+    with says(TypeError, "params[1]: 'learning_rate' is not one of ['ema_decay', 'lr', 'maximize'"):
+        st.SGD([{"params": np.ones(1)}, {"params": np.ones(1), "learning_rate": 1}], lr=0.1)
+    opt = st.SGD(np.ones(1), lr=0.1)
+    with pytest.raises(KeyError, match="'momentum' is not one of"):
+        opt.param_groups[0]["momentum"] = 0.9
+    with says(TypeError, "params[1]: 'LR' is not one of"):
+        opt.add_param_group({"params": np.ones(1), "LR": 0.1})
+    for bad in ({}, {"lr": 0.1}, [np.ones(1)], np.ones(1), None):
+        with says(TypeError, "param_group: a dict with the key 'params' is due"):
+            opt.add_param_group(bad)
+    with says(ValueError, "params: the arrays of a group stay as they are"):
+        opt.param_groups[0]["params"] = np.ones(2)
+    with says(TypeError, "'lr' cannot be deleted from a parameter group"):
+        del opt.param_groups[0]["lr"]
+    assert len(opt.param_groups) == 1 and opt.lr == 0.1
+
+
+def test_hyperparameter_of_another_rule_is_not_set_in_vain():
+    opt = st.SGD(np.ones(1), lr=0.1)
+    with says(AttributeError, "betas: SGD has none; it has ['ema_decay', 'lr', 'maximize'"):
+        opt.betas = (0.9, 0.99)
+
+
+def test_update_of_a_group_is_all_or_none():
+    group = st.Adam(np.ones(1)).param_groups[0]
+    with says(ValueError, "betas[0]: 2.0 is not allowed"):
+        group.update(lr=0.5, betas=(2, 2))
+    assert group["lr"] == 1e-3
+    group.update({"lr": 0.5}, eps=0.25)
+    assert (group["lr"], group["eps"]) == (0.5, 0.25)
+
+
+def test_dict_without_params_among_groups():
+    with says(TypeError, 'params[1]["lr"]: a float where an array is due'):
+        st.SGD([{"params": np.ones(1)}, {"lr": 0.1}], lr=0.1)
+
+
+@pytest.mark.parametrize(
+    "cls, name, value, kwargs",
+    [
+        ("Momentum", "lr_in_velocity", False, {"lr": 0.1}),
+        ("Nesterov", "lr_in_velocity", False, {"lr": 0.1}),
+        ("RMSProp", "momentum", 0.9, {}),
+        ("RMSProp", "momentum", 0.0, {"momentum": 0.9}),
+        ("RMSProp", "centered", True, {}),
+        ("Adam", "amsgrad", True, {}),
+        ("AdamW", "amsgrad", True, {}),
+        ("Adagrad", "initial_accumulator_value", 0.5, {}),
+        ("SGD", "ema_decay", 0.5, {"lr": 0.1}),
+        ("SGD", "ema_decay", None, {"lr": 0.1, "ema_decay": 0.5}),
+    ],
+)
+def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
+    p = np.ones(3)
+    opt = getattr(st, cls)(p, **kwargs)
+    before = snapshot(opt, [p])
+    for change in (
+        lambda: setattr(opt, name, value),
+        lambda: opt.param_groups[0].__setitem__(name, value),
+    ):
+        with pytest.raises(ValueError, match=f"{name}.*: decided at construction, as state arrays"):
+            change()
+        assert snapshot(opt, [p]) == before
+
+
+@pytest.mark.parametrize("name", ["maximize", "bias_correction", "amsgrad"])
+@pytest.mark.parametrize("value", [1, 0, None, "yes", np.ones(1)], ids=str)
+def test_flag_that_is_none(name, value):
+    message = f"{name}: {value!r} is a {type(value).__name__}; allowed is True or False"
+    with says(TypeError, message):
+        st.Adam(np.ones(1), **{name: value})
+
+
+# --- options of a step ---
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        (dict(grad_scale=0), ValueError, "grad_scale: 0.0 is not allowed; allowed is a number, fi"),
+        (dict(grad_scale=-1.0), ValueError, "grad_scale: -1.0 is not allowed"),
+        (dict(grad_scale=np.nan), ValueError, "grad_scale: nan is not allowed"),
+        (dict(grad_scale=np.inf), ValueError, "grad_scale: inf is not allowed"),
+        (dict(grad_scale="2"), TypeError, "grad_scale: '2' is a str"),
+        (dict(grad_scale=None), TypeError, "grad_scale: None is a NoneType"),
+        (dict(max_norm=-1), ValueError, "max_norm: -1.0 is not allowed"),
+        (dict(max_norm=np.nan), ValueError, "max_norm: nan is not allowed"),
+        (dict(max_norm=True), TypeError, "max_norm: True is a bool"),
+        (
+            dict(nonfinite="Skip"),
+            ValueError,
+            "nonfinite: 'Skip' is not allowed; allowed is one of 'propagate', 'skip', 'raise'",
+        ),
+        (dict(nonfinite=None), ValueError, "nonfinite: None is not allowed"),
+        (dict(zero_grad=1), TypeError, "zero_grad: 1 is a int; allowed is True or False"),
+    ],
+    ids=str,
+)
+def test_bad_options_of_a_step(setup, options, error, message):
+    opt, params, unchanged = setup
+    with says(error, message):
+        opt.step(grads_of(params), **options)
+    unchanged()
+    opt.bind_grads(grads_of(params))
+    with says(error, message):
+        opt.step(**options)
+    unchanged()
+
+
+@pytest.mark.parametrize("dtype, most", [(F4, 8.507059e37), (np.float64, 4.494e307)])
+def test_grad_scale_whose_reciprocal_the_dtype_cannot_hold(dtype, most):
+    """Zero divided by it was NaN, or whatever it divided 0."""
+    p = np.zeros(3, dtype)
+    opt = st.SGD([np.zeros(1), p], lr=1.0)
+    for scale in (1.01 * most, 0.99 / most):
+        with says(ValueError, f"grad_scale: {scale!r} is not allowed; allowed is a number, finite"):
+            opt.step([None, np.ones(3, dtype)], grad_scale=scale)
+    assert not p.any() and opt.step_count == 0
+    opt.step([None, np.full(3, most / 4, dtype)], grad_scale=0.99 * most)
+    np.testing.assert_allclose(p, -0.25 / 0.99, rtol=1e-6)
+    opt.step([None, np.full(3, 1 / most, dtype)], grad_scale=1.01 / most)
+    np.testing.assert_allclose(p, -0.25 / 0.99 - 1 / 1.01, rtol=1e-6)
+
+
+def test_schedule_whose_rate_the_dtype_cannot_hold():
+    p = np.ones(3, F4)
+    opt = st.SGD([{"params": np.ones(2)}, {"params": p}], lr=lambda step: 1e39)
+    with says(
+        ValueError,
+        "lr(0): 1e+39 is not allowed; allowed is a number, finite, at least 0, at most 3.40282e+38",
+    ):
+        opt.step([np.ones(2), np.zeros(3, F4)])
+    assert (p == 1).all() and opt.step_count == 0
+    st.SGD(np.ones(3), lr=lambda step: 1e39).step(np.ones(3))
+
+
+def test_step_before_bind(setup):
+    opt, params, unchanged = setup
+    with says(TypeError, "grads: None, and none are bound; pass them or call bind_grads"):
+        opt.step()
+    unchanged()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nonfinite_raise_names_the_first_array(setup, value):
+    opt, params, unchanged = setup
+    bad = grads_of(params)
+    bad["layer1"][1][1, 2] = bad["layer2"]["w"][0] = value
+    message = 'grads["layer1"][1]: not finite (NaN or infinity in it); no step was taken'
+    for options in ({}, dict(max_norm=1.0), dict(zero_grad=True), dict(grad_scale=3.0)):
+        with says(FloatingPointError, message):
+            opt.step(bad, nonfinite="raise", **options)
+        unchanged()
+    assert np.isfinite(bad["layer1"][0]).all() and (bad["layer1"][0] == 1).all()  # not zeroed
+
+
+BAD_SCHEDULES = [
+    (lambda step: np.nan, ValueError, "lr(1): nan is not allowed"),
+    (lambda step: -0.1, ValueError, "lr(1): -0.1 is not allowed"),
+    (lambda step: np.inf, ValueError, "lr(1): inf is not allowed"),
+    (lambda step: "fast", TypeError, "lr(1): 'fast' is a str"),
+    (lambda step: None, TypeError, "lr(1): None is a NoneType"),
+    (lambda step: 1 / 0, ZeroDivisionError, "division by zero"),
+]
+
+
+@pytest.mark.parametrize("lr, error, message", BAD_SCHEDULES)
+def test_bad_schedule(setup, lr, error, message):
+    opt, params, unchanged = setup
+    opt.lr = 0.1
+    groups = [{"params": np.ones(3), "lr": 0.1}, {"params": np.ones(2), "lr": lr}]
+    two = st.Adam(groups)
+    arrays = [group["params"] for group in groups]
+    two.param_groups[1]["lr"] = 0.5
+    two.step([np.ones(3), np.ones(2)])
+    two.param_groups[1]["lr"] = lr
+    before = snapshot(two, arrays)
+    for _ in range(2):
+        with says(error, message):
+            two.step([np.ones(3), np.ones(2)])
+        assert snapshot(two, arrays) == before
+    unchanged()
+
+
+# --- state dicts ---
+
+
+def put(path, value):
+    """A change of a state dict: the value at a path of keys, or its removal."""
+
+    def change(d):
+        *front, last = path
+        for key in front:
+            d = d[key]
+        if value is KeyError:
+            del d[last]
+        else:
+            d[last] = value
+
+    return change
+
+
+BIG = 2**60
+BAD_STATES = [
+    (put(["state"], KeyError), ValueError, "state_dict: ['state'] missing; due are ['state', 'p"),
+    (put(["extra"], 1), ValueError, "state_dict: ['extra'] not known"),
+    (put(["state"], []), TypeError, f"{S}: a list where a dict is due"),
+    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; due are 0 to 2"),
+    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; due are 0 to 2"),
+    (put(["state", "x"], {}), ValueError, f"{S}: entries [0, 1, 2, 'x']; due are 0 to 2"),
+    (put(["state", 1, "exp_avg"], KeyError), ValueError, f"{S}[1]: ['exp_avg'] missing"),
+    (put(["state", 1, "momentum"], 1), ValueError, f"{S}[1]: ['momentum'] not known"),
+    (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType where a dict with"),
+    (
+        put(["state", 2, "exp_avg"], np.ones(4)),
+        ValueError,
+        f"{S}[2]['exp_avg']: shape (4,) differs from the present (5,)",
+    ),
+    (
+        put(["state", 2, "ema"], np.ones(5, F4)),
+        TypeError,
+        f"{S}[2]['ema']: dtype float32 differs from the present float64",
+    ),
+    (put(["state", 2, "ema"], np.ones(5, ">f8")), TypeError, f"{S}[2]['ema']: dtype >f8 differs"),
+    (put(["state", 2, "ema"], "text"), TypeError, f"{S}[2]['ema']: dtype <U4 differs"),
+    (put(["state", 2, "step"], -1), ValueError, f"{S}[2]['step']: -1 is not allowed"),
+    (put(["state", 2, "step"], 1.5), TypeError, f"{S}[2]['step']: 1.5 is a float"),
+    (put(["state", 2, "step"], 2), ValueError, f"{S}[2]['step']: 2 is not allowed; allowed is a w"),
+    (put(["step_count"], BIG), ValueError, f"state_dict['step_count']: {BIG} is not allowed"),
+    (put(["step_count"], 10**30), ValueError, "state_dict['step_count']: 10000000000000"),
+    (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
+    (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
+    (put(["param_groups"], []), ValueError, f"{G}: a list of 1 groups is due"),
+    (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
+    (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
+    (put(["param_groups", 0, "lr"], -1), ValueError, "lr: -1.0 is not allowed"),
+    (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, "betas[1]: 1.0 is not allowed"),
+    (
+        put(["param_groups", 0, "last_step", "lr"], KeyError),
+        ValueError,
+        f"{G}[0]['last_step']: ['lr'] missing",
+    ),
+    (
+        put(["param_groups", 0, "last_step", "beta1"], np.nan),
+        ValueError,
+        f"{G}[0]['last_step']['beta1']: nan is not allowed",
+    ),
+    (put(["param_groups", 0, "last_step"], 1), TypeError, f"{G}[0]['last_step']: a int where a"),
+    (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),
+    (
+        put(["param_groups", 0, "param_names"], ["a", "b", "c"]),
+        ValueError,
+        f"{G}[0]: param_names ['a', 'b', 'c'] differ from the present ['layer1/0', 'layer1/1'",
+    ),
+    (put(["param_groups", 0, "param_names"], 3), ValueError, f"{G}[0]: param_names 3 differ"),
+    (
+        put(["param_groups", 0, "params"], [0, 2, 1]),
+        ValueError,
+        f"{G}[0]: params from 1 on: [2, 1] differ from the present [1, 2]",
+    ),
+]
+
+
+@pytest.mark.parametrize("change, error, message", BAD_STATES)
+def test_wrong_state_dict(setup, change, error, message):
+    opt, params, unchanged = setup
+    d = opt.state_dict()
+    for entry in d["state"].values():  # what would be seen if it were taken over in part
+        entry["exp_avg"] = entry["exp_avg"] + 1
+    change(d)
+    with says(error, message):
+        opt.load_state_dict(d)
+    unchanged()
+
+
+@pytest.mark.parametrize("given", [None, [], "state", np.ones(1)], ids=str)
+def test_what_is_no_state_dict(setup, given):
+    opt, _, unchanged = setup
+    with says(TypeError, f"state_dict: a {type(given).__name__} where a dict with"):
+        opt.load_state_dict(given)
+    unchanged()
+
+
+def test_state_that_is_no_array(setup):
+    opt, _, unchanged = setup
+    for value, message in (
+        (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
+        ([[1.0], [1.0, 2.0]], "not an array: "),
+    ):
+        d = opt.state_dict()
+        d["state"][2]["exp_avg"] = value
+        with says(TypeError, f"{S}[2]['exp_avg']: {message}"):
+            opt.load_state_dict(d)
+        unchanged()
+
+
+@pytest.mark.parametrize("rule", CLASSES, ids=str)
+def test_state_of_another_rule(rule):
+    p = np.ones(3)
+    opt = make(rule, p)
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    for other in CLASSES:
+        if other is not rule:
+            with says(ValueError, "state_dict['"):
+                opt.load_state_dict(make(other, np.ones(3)).state_dict())
+            assert snapshot(opt, [p]) == before
+
+
+# --- st.functional ---
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda f, p: f.adam(p, p.copy(), p.copy(), step=1), TypeError, "adam: 1 state arrays giv"),
+        (lambda f, p: f.sgd(p, p.copy(), step=1), TypeError, "sgd: lr is missing"),
+        (lambda f, p: f.sgd(p, p.copy(), step=0, lr=0.1), ValueError, "step: 0 is not allowed"),
+        (lambda f, p: f.sgd(p, p.copy(), step=1.0, lr=0.1), TypeError, "step: 1.0 is a float"),
+        (lambda f, p: f.sgd(p, p.copy(), step=2**70, lr=0.1), ValueError, f"step: {2**70} is not"),
+        (lambda f, p: f.sgd(p, p, step=1, lr=0.1), ValueError, "g: shares memory with p"),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p[:], step=1, lr=0.1),
+            ValueError,
+            "velocity: shares memory with p",
+        ),
+        (lambda f, p: f.sgd(p, p[:2].copy(), step=1, lr=0.1), ValueError, "g: shape (2,) differs"),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p.astype(F4), step=1, lr=0.1),
+            TypeError,
+            "velocity: dtype float32 differs from the parameter's float64; pass what began as np.",
+        ),
+        (
+            lambda f, p: f.momentum(p, p.copy(), p[::-1].copy()[::-1], step=1, lr=0.1),
+            ValueError,
+            "velocity: strides (-8,) differ from the parameter's (8,); pass what began as np.zeros",
+        ),
+        (
+            lambda f, p: f.momentum(p, p.copy(), np.broadcast_to(0.0, 3), step=1, lr=0.1),
+            ValueError,
+            "velocity: read-only; pass a writeable array",
+        ),
+        (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
+        (lambda f, p: f.sgd(p=p, g=p.copy(), step=1, lr=0.1), TypeError, "sgd() missing 2 req"),
+        (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),
+            TypeError,
+            "sgd: 'eps' is not one",
+        ),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, mu_product=1.0),
+            TypeError,
+            "sgd: 'mu_product' is not one of its keywords",
+        ),
+        (
+            lambda f, p: f.sgd(p, p.copy(), step=1, lr=lambda s: 0.1),
+            TypeError,
+            "lr: a callable; a function takes the number of this step",
+        ),
+        (
+            lambda f, p: f.nadam(p, p.copy(), p.copy(), p.copy(), step=2),
+            TypeError,
+            "nadam: mu_product is missing: what the step before returned",
+        ),
+        (
+            lambda f, p: f.nadam(p, p.copy(), p.copy(), p.copy(), step=2, mu_product=1.5),
+            ValueError,
+            "mu_product: 1.5 is not allowed; allowed is a number, finite, at least 0, at most 1",
+        ),
+    ],
+)
+def test_bad_calls_of_functional(call, error, message):
+    p = np.arange(3.0)
+    with says(error, message):
+        call(st.functional, p)
+    assert p.tolist() == [0, 1, 2]
