@@ -69,15 +69,15 @@ def test_levels_and_threads(rule, stages, dtype):
 
 @pytest.mark.parametrize("rule, stages", CASES, ids=str)
 def test_memory_fetched_ahead(rule, stages):
-    """Whether and how far, past the arrays' ends included."""
-    data = problem(np.float32)
-    before = _cpu.set_fetch_ahead((0, 0), (0, 0), (0, 0))
+    """Whether, how far and how many lines at a time, past the arrays' ends included."""
+    data, none = problem(np.float32), (0, 0, 0)
+    before = _cpu.set_fetch_ahead(none, none, none, 0)
     try:
         for options in ALL_STEP[::3]:
-            _cpu.set_fetch_ahead((0, 0), (0, 0), (0, 0))
+            _cpu.set_fetch_ahead(none, none, none, 0)
             want = after(rule, data, stages, **options)
-            for ahead in ((64, 0), (448, 1536), (1 << 20, 2 << 20)):
-                _cpu.set_fetch_ahead(ahead, ahead, ahead)
+            for ahead in ((64, 0, 2), (448, 1536, 4), (2048, 8192, 2), (1 << 20, 2 << 20, 4)):
+                _cpu.set_fetch_ahead(ahead, ahead, ahead, 0)
                 assert after(rule, data, stages, **options) == want, ahead
     finally:
         _cpu.set_fetch_ahead(*before)

@@ -331,21 +331,21 @@ void bind_plan(py::module_& m) {
 
 }  // namespace
 
-using Distances = std::array<int64_t, 2>;
+using Distances = std::array<int64_t, 3>;
 
 void bind_updates(py::module_& m) {
   m.def("rules", [] { return describe_all(base::AllRules{}); });
   m.def("find_overlap", &find_overlap);
   m.def("simd_level", &level_in_use);
-  // (L1, L2) of each, in bytes
-  m.def("set_fetch_ahead",
-        [](const Distances& alone, const Distances& staged, const Distances& norm) {
-          const auto ahead = [](const Distances& d) { return Ahead{d[0], d[1]}; };
-          const auto pair = [](const Ahead& a) { return py::make_tuple(a.l1, a.l2); };
-          const FetchAhead before =
-              std::exchange(fetch_ahead, {ahead(alone), ahead(staged), ahead(norm)});
-          return py::make_tuple(pair(before.alone), pair(before.staged), pair(before.norm));
-        });
+  // (L1, L2, lines) of each, and above how many bytes rules alone do
+  m.def("set_fetch_ahead", [](const Distances& alone, const Distances& staged,
+                              const Distances& norm, int64_t above) {
+    const auto ahead = [](const Distances& d) { return Ahead{d[0], d[1], static_cast<int>(d[2])}; };
+    const auto pair = [](const Ahead& a) { return py::make_tuple(a.l1, a.l2, a.lines); };
+    const FetchAhead before =
+        std::exchange(fetch_ahead, {ahead(alone), ahead(staged), ahead(norm), above});
+    return py::make_tuple(pair(before.alone), pair(before.staged), pair(before.norm), before.above);
+  });
   m.def("set_simd_level", [](const std::string& name) { set_level(name.c_str()); });
   m.def("simd_levels", [] {
     std::vector<std::string> names;

@@ -17,6 +17,7 @@ constexpr int norm_lanes = 16;
 // How many bytes ahead of its use memory is fetched into L1 and, before that, into L2; L1 0: not.
 struct Ahead {
   int64_t l1, l2;
+  int lines;  // of each array at a time: 2 or 4
 };
 
 // Pointers to n elements that lie at the same place of each array.

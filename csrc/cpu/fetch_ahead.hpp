@@ -6,9 +6,10 @@ namespace steepest {
 
 // Nothing ahead in L1: all is left to the processor's own prefetchers.
 struct FetchAhead {
-  Ahead alone;   // a rule without stages around it
-  Ahead staged;  // stages one after another on a chunk
-  Ahead norm;    // the sum of squares, which only reads
+  Ahead alone;    // a rule without stages around it
+  Ahead staged;   // stages one after another on a chunk
+  Ahead norm;     // the sum of squares, which only reads
+  int64_t above;  // alone only where a step's arrays have more bytes: fewer stay in a cache
 };
 // Settable for tests, while no step is under way.
 extern FetchAhead fetch_ahead;

@@ -30,21 +30,29 @@ struct IntoL2 {
   static void written(const void* p) { read(p); }
 };
 
-// Calls update(begin, end) over a chunk; where memory is to be fetched ahead of its use, four lines
-// at a time, each after fetch(i, into) for the elements so many bytes further on.
-template <class T, class Fetch, class Update>
-void each(const Chunk& c, const Fetch& fetch, const Update& update) {
-  constexpr int64_t line = 64 / sizeof(T), block = 4 * line;
+// Calls update(begin, end) over so many lines at a time, each after fetch(i, into) for the elements
+// that many bytes further on; returns where it ended.
+template <int lines, class T, class Fetch, class Update>
+STEEPEST_HD int64_t fetch_and_update(const Chunk& c, const Fetch& fetch, const Update& update) {
+  constexpr int64_t line = 64 / sizeof(T), block = lines * line;
   const int64_t l1 = c.ahead.l1 / static_cast<int64_t>(sizeof(T));
   const int64_t l2 = c.ahead.l2 / static_cast<int64_t>(sizeof(T));
   int64_t i = 0;
-  if (l1 > 0) {
-    for (; i + block <= c.n; i += block) {
-      for (int64_t j = i; j < i + block; j += line) fetch(j + l1, IntoL1{});
-      for (int64_t j = i; j < i + block; j += line) fetch(j + l2, IntoL2{});
-      update(i, i + block);
-    }
+  for (; i + block <= c.n; i += block) {
+    for (int64_t j = i; j < i + block; j += line) fetch(j + l1, IntoL1{});
+    for (int64_t j = i; j < i + block; j += line) fetch(j + l2, IntoL2{});
+    update(i, i + block);
   }
+  return i;
+}
+
+// Calls update(begin, end) over a chunk, with memory fetched ahead of its use where it is to be.
+template <class T, class Fetch, class Update>
+void each(const Chunk& c, const Fetch& fetch, const Update& update) {
+  int64_t i = 0;
+  if (c.ahead.l1 > 0)
+    i = c.ahead.lines == 2 ? fetch_and_update<2, T>(c, fetch, update)
+                           : fetch_and_update<4, T>(c, fetch, update);
   update(i, c.n);
 }
 
