@@ -10,7 +10,7 @@ import numpy as np
 from steepest import check
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "from_numbers", "like", "plain"]
+__all__ = ["as_gradient", "as_parameter", "from_numbers", "plain"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -213,36 +213,3 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
     return np.lib.stride_tricks.as_strided(
         array, param.shape, param.strides, writeable=array.flags.writeable
     )
-
-
-def like(param: Array, fill: float = 0.0) -> Array:
-    """A new array with the dtype, shape and strides of ``param``, on a 64-byte boundary."""
-    if not isinstance(param, np.ndarray):
-        return _like_on_device(param, fill)
-    n, size = param.size, param.itemsize
-    memory = np.zeros(n * size + 64, np.uint8)
-    skip = -memory.ctypes.data % 64
-    flat = memory[skip : skip + n * size].view(param.dtype)
-    if fill:
-        flat.fill(fill)
-    if param.flags.c_contiguous or n == 0:
-        return flat.reshape(param.shape)
-    return np.ndarray(param.shape, param.dtype, flat.data, _down(param), param.strides)
-
-
-def _like_on_device(param: Any, fill: float) -> Array:
-    import cupy
-
-    with param.device:
-        flat = cupy.full(param.size, fill, param.dtype)
-    start = _down(param) // param.itemsize  # order="K" would drop the sign of a stride
-    as_strided = cupy.lib.stride_tricks.as_strided
-    made: Array = as_strided(flat[start:], param.shape, param.strides)
-    return made
-
-
-def _down(param: Array) -> int:
-    """Bytes from the lowest element in memory to the first."""
-    if param.size == 0:
-        return 0
-    return sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from steepest import arrays, check, devices, forks, tree
+from steepest import arrays, check, devices, forks, placement, tree
 from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.rule_list import RULES, group_arguments
 
@@ -170,14 +170,14 @@ class Parameters:
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
         states = RULES[self.variant(new.values)][2]
-        made = []
-        for view in new.views:
-            ema = None
-            if new.values["ema_decay"] is not None:
-                ema = arrays.like(view)
-                ema[...] = view
-            made.append(({s: arrays.like(view, self.fill(new.values, s)) for s in states}, ema))
-        return made
+        fills = [self.fill(new.values, state) for state in states]
+        if new.values["ema_decay"] is None:
+            made = placement.like(new.views, fills)
+            return [(dict(zip(states, mine, strict=True)), None) for mine in made]
+        made = placement.like(new.views, [*fills, 0.0])
+        for view, (*_, ema) in zip(new.views, made, strict=True):
+            ema[...] = view
+        return [(dict(zip(states, mine, strict=True)), ema) for *mine, ema in made]
 
     def _lack_ema(self) -> set[bool]:
         """Whether the groups lack running means: all or none do."""
