@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import steepest as st
-from steepest import _cpu
+from steepest import _cpu, placement
 
 PROGRAM = """
 #include <immintrin.h>
@@ -100,7 +100,8 @@ def stepper(name: str) -> Callable[[], object]:
     usual |= {"beta": 0.9, "rho": 0.9, "momentum": 0.5, "momentum_decay": 4e-3}
     plan = _cpu.Plan()
     plan.add_group(index, [usual.get(key, 0.0) for key in given], 0.0, False, 0.0)
-    plan.add_tensor(0, aligned(1.0), [aligned(0.5) for _ in states], None, 10, 1.0)
+    theta = aligned(1.0)
+    plan.add_tensor(0, theta, placement.like([theta], [0.5] * len(states))[0], None, 10, 1.0)
     plan.bind((aligned(0.25),))
     return plan.step_bound_plain
 
