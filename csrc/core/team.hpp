@@ -26,10 +26,9 @@ struct DeviceTeam {
   // After what a few threads of a warp did: all of it go on together. The compiler need not see to
   // it, and a warp that has fallen apart reads and writes in two goes until the next barrier.
   __device__ __forceinline__ void converge() const { __syncwarp(); }
-  // The first of so many numbers, of one thread.
-  __device__ __forceinline__ int64_t take(uint64_t& counter, int64_t count) const {
-    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(&counter),
-                                          static_cast<unsigned long long>(count)));
+  // The next number, of one thread.
+  __device__ __forceinline__ int64_t take(uint64_t& counter) const {
+    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(&counter), 1ull));
   }
   // What was launched before has ended, and what it wrote is there: see launch_early.
   __device__ __forceinline__ void wait_for_earlier() const {

@@ -134,15 +134,15 @@ void Plan::place(void* memory, Stream stream) {
             tiles_,
             tiles_ + empty_,
             tiles_ == size() && empty_ == 0,
-            1};
+            0};
   const auto kind = [&](const Tensor& t) { return kind_of(groups_[index(t.group)].rule, t.dtype); };
   kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
   for (const Tensor& tensor : tensors_)
     if (kind(tensor) != kind_) kind_ = any_kind;
   const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
   blocks_ = resident_blocks(kind_, long_tensors);
-  if (!long_tensors)
-    table_.at_once = static_cast<int>(std::clamp<int64_t>(tiles_ / blocks_, 1, most_at_once));
+  if (!long_tensors && tiles_ >= most_at_once * blocks_)
+    table_.full_turns = (table_.n_tiles - blocks_) / most_at_once;
   measure_blocks_ = resident_measure_blocks();
   written_ = -1;
   placed_ = true;
@@ -220,7 +220,7 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     const int64_t bad = control(stream).bad;
     if (bad >= 0) return bad;
   }
-  launch_update(kind_, args, grid((tiles_ + empty_ - 1) / table_.at_once + 1, blocks_), stream);
+  launch_update(kind_, args, grid(turns(), blocks_), stream);
   ++calls_;
   return -1;
 }

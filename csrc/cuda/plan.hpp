@@ -71,6 +71,7 @@ class Plan {
   StepArgs arguments(const StepOptions& options, Stream stream);
   void write_gradients(bool captured, Stream stream);
   int grid(int64_t work, int resident) const;
+  int64_t turns() const { return table_.n_tiles - (most_at_once - 1) * table_.full_turns; }
 
   int device_;
   std::vector<Group> groups_;

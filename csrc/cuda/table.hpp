@@ -16,7 +16,7 @@ namespace steepest::cuda {
 constexpr int64_t tile_size = norm_block;
 constexpr int tiles_at_once = threads / norm_lanes;  // that a block measures at a time
 constexpr int max_given = 8;
-constexpr int most_at_once = 2;  // tiles that a block takes where they are short
+constexpr int most_at_once = 2;  // tiles that a block takes in a turn where they are short
 
 struct Entry {  // a tensor
   void* theta;
@@ -48,7 +48,7 @@ struct Control {
   int64_t bad;         // first tensor with a gradient that is not finite, or -1
   int64_t lowest_bad;  // the same while blocks look; none_bad
   uint64_t ticket;     // blocks that have finished
-  uint64_t taken;      // tiles that blocks have taken, beyond the first of each
+  uint64_t taken;      // turns that blocks have taken, beyond the first of each
 };
 constexpr int64_t none_bad = INT64_MAX;
 
@@ -64,7 +64,7 @@ struct Table {  // all pointers go into the plan's block
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
   int a_tile_each;                // tile and tensor have the same number
-  int at_once;                    // tiles that a block takes: up to most_at_once
+  int64_t full_turns;             // of most_at_once tiles; the turns after them are of one
 };
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.

@@ -36,8 +36,7 @@ struct Work {
 
 struct UpdateShared {
   Work work[2][most_at_once];  // one row is done while the other is picked
-  int64_t taken[2];            // for the row that is picked next, and for the one after it
-  int64_t row;                 // of the clocks
+  int64_t taken[2];            // turns: for the row that is picked next, and for the one after it
 };
 
 // f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
@@ -78,11 +77,14 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Kinds>
-STEEPEST_HD void pick(const StepArgs& a, int64_t number, int64_t row, Work& s) {
+STEEPEST_HD void pick(const StepArgs& a, int64_t number, Work& s) {
   const Table& table = a.table;
   const int64_t i = table.a_tile_each ? number : table.tensor_of[number];
   const Entry e = table.entries[i];
-  const Clock now = table.clocks[row * table.n_tensors + i];
+  // Both rows, so as not to wait for the count first; the other, maybe written now, is not used.
+  const Clock even = table.clocks[i], odd = table.clocks[table.n_tensors + i];
+  const int64_t row = table.control->step_count % 2;
+  const Clock now = row ? odd : even;
   const int64_t start = (number - e.first_tile) * tile_size;
   const int64_t item = size_of(e.dtype);
   Tile& tile = s.tile;
@@ -242,38 +244,42 @@ STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
   });
 }
 
-// Work of one thread: the tile of this number, if there is one.
+// Tiles that a turn may have.
+STEEPEST_HD int at_once(const Table& table) { return table.full_turns > 0 ? most_at_once : 1; }
+
+// Work of one thread: the tile of this slot in a turn, if there is one.
 template <class Kinds>
-STEEPEST_HD void take(const StepArgs& a, int64_t number, int64_t row, Work& work) {
-  work.number = number;
-  if (number < a.table.n_tiles) pick<Kinds>(a, number, row, work);
+STEEPEST_HD void take(const StepArgs& a, int64_t turn, int slot, Work& work) {
+  const int64_t full = a.table.full_turns, end = a.table.n_tiles;
+  work.number = turn < full ? most_at_once * turn + slot
+                : slot == 0 ? (most_at_once - 1) * full + turn
+                            : end;
+  if (work.number < end) pick<Kinds>(a, work.number, work);
 }
 
 STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
-  for (int k = 0; k < a.table.at_once; ++k)
+  for (int k = 0; k < at_once(a.table); ++k)
     if (work[k].number < a.table.n_tiles) return true;
   return false;
 }
 
-// The first of at_once numbers, beyond those that blocks begin with.
+// A turn beyond those that blocks begin with.
 template <class Team>
-STEEPEST_HD int64_t take_numbers(const StepArgs& a, const Team& team) {
-  return team.blocks * a.table.at_once + team.take(a.table.control->taken, a.table.at_once);
+STEEPEST_HD int64_t take_turn(const StepArgs& a, const Team& team) {
+  return team.blocks + team.take(a.table.control->taken);
 }
 
 // Blocks take tiles in their order, when they are ready for some, so that all read near each other:
-// memory is faster then. Numbers are taken two rounds ahead and tiles picked one ahead, as either
-// waits for memory.
+// memory is faster then. Turns are taken two rounds ahead and tiles picked one ahead, as either
+// waits for memory. The last turns are of one tile, so that blocks end soon after each other.
 template <class Kinds, class Team>
 STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) {
-  const int at_once = a.table.at_once;
+  const int slots = at_once(a.table);
   team.phase([&](int thread) {
-    if (thread == threads - 1) s.taken[0] = take_numbers(a, team);
-    if (thread >= at_once) return;
+    if (thread == threads - 1) s.taken[0] = take_turn(a, team);
+    if (thread >= slots) return;
     s.work[0][thread].group = s.work[1][thread].group = -1;
-    const int64_t row = a.table.control->step_count % 2;
-    if (thread == 0) s.row = row;
-    take<Kinds>(a, team.block * at_once + thread, row, s.work[0][thread]);
+    take<Kinds>(a, team.block, thread, s.work[0][thread]);
   });
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
@@ -281,13 +287,13 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
   for (int now = 0; any_left(s.work[now], a); now = 1 - now)
     team.phase([&](int thread) {
       const int slot = threads - 1 - thread;
-      if (thread == 0) s.taken[1 - now] = take_numbers(a, team);
-      if (slot < at_once) take<Kinds>(a, s.taken[now] + slot, s.row, s.work[1 - now][slot]);
+      if (thread == 0) s.taken[1 - now] = take_turn(a, team);
+      if (slot < slots) take<Kinds>(a, s.taken[now], slot, s.work[1 - now][slot]);
       team.converge();
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-      for (int k = 0; k < at_once; ++k)
+      for (int k = 0; k < slots; ++k)
         if (s.work[now][k].number < a.table.n_tiles) apply<Kinds>(a, s.work[now][k], thread);
     });
 }
