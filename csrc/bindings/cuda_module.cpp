@@ -222,24 +222,25 @@ void bind_groups(py::class_<CudaPlan>& c) {
              self.with_plan([&](auto& plan, Stream s) { plan.set_lr(i, lr, s); });
            })
       .def("given_of_last_step",
-           [](CudaPlan& self, int i) {
-             return self.with_plan(
-                 [&](auto& plan, Stream s) { return plan.given_of_last_step(i, s); });
+           [](CudaPlan& self) {
+             return self.with_plan([](auto& plan, Stream s) { return plan.given_of_last_step(s); });
            })
       .def("remember",
            [](CudaPlan& self) { self.with_plan([](auto& plan, Stream s) { plan.remember(s); }); });
 }
 
 void bind_counts(py::class_<CudaPlan>& c) {
-  c.def("tensor_step",
-        [](CudaPlan& self, int64_t i) {
-          return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).t; });
+  c.def("clocks",
+        [](CudaPlan& self) {
+          return self.with_plan([](auto& plan, Stream s) {
+            std::pair<std::vector<int64_t>, std::vector<double>> clocks;
+            for (const cuda::Clock& clock : plan.clocks(s)) {
+              clocks.first.push_back(clock.t);
+              clocks.second.push_back(clock.scalar);
+            }
+            return clocks;
+          });
         })
-      .def(
-          "tensor_scalar",
-          [](CudaPlan& self, int64_t i) {
-            return self.with_plan([&](auto& plan, Stream s) { return plan.clock_of(i, s).scalar; });
-          })
       .def("restore",
            [](CudaPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
               int64_t step_count, int64_t skipped) {

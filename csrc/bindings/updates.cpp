@@ -295,13 +295,10 @@ void bind_plan(py::module_& m) {
       .def("renew_lock", &PyPlan::renew_lock)
       .def("watch", &PyPlan::watch)
       .def("moved", &PyPlan::moved)
-      .def("tensor_step",
-           [](PyPlan& self, int64_t i) {
-             return self.with_plan([&](Plan& plan) { return plan.step_of(i); });
-           })
-      .def("tensor_scalar",
-           [](PyPlan& self, int64_t i) {
-             return self.with_plan([&](Plan& plan) { return plan.scalar_of(i); });
+      .def("clocks",
+           [](PyPlan& self) {
+             return self.with_plan(
+                 [](Plan& plan) { return std::pair(plan.steps(), plan.scalars()); });
            })
       .def("restore",
            [](PyPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
@@ -318,8 +315,8 @@ void bind_plan(py::module_& m) {
              return self.with_plan([](Plan& plan) { return plan.step_count + plan.skipped; });
            })
       .def("given_of_last_step",
-           [](PyPlan& self, int i) {
-             return self.with_plan([&](Plan& plan) { return plan.given_of_last_step(i); });
+           [](PyPlan& self) {
+             return self.with_plan([](Plan& plan) { return plan.given_of_last_step(); });
            })
       .def("remember", [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
       .def("grad_norm",

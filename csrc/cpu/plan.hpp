@@ -27,13 +27,12 @@ class Plan {
   // gradient is not finite, with nothing changed; else -1.
   int64_t step(const StepOptions& options);
 
-  int64_t step_of(int64_t i) const { return steps_[static_cast<size_t>(i)]; }
-  // The rule's hyperparameters as the last step used them.
-  const std::vector<double>& given_of_last_step(int i) const {
-    return last_given_[static_cast<size_t>(i)];
-  }
+  // By tensor.
+  const std::vector<int64_t>& steps() const { return steps_; }
+  const std::vector<double>& scalars() const { return scalars_; }
+  // The rules' hyperparameters as the last step used them, by group.
+  const std::vector<std::vector<double>>& given_of_last_step() const { return last_given_; }
   void remember();
-  const double& scalar_of(int64_t i) const { return scalars_[static_cast<size_t>(i)]; }
   void restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
                int64_t count_of_steps, int64_t count_of_skipped);
   int64_t bytes() const { return bytes_; }

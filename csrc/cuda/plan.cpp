@@ -255,18 +255,14 @@ double Plan::grad_norm(Stream stream) {
   return control_.grad_norm;
 }
 
-Clock Plan::clock_of(int64_t i, Stream stream) {
-  if (!placed_) read_back(stream);
-  if (!placed_) return clocks_[index(i)];
-  const OnDevice on(device_);
-  const int64_t row = control(stream).step_count % 2;
-  copy_out(&clocks_[index(i)], table_.clocks + row * size() + i, sizeof(Clock), stream);
-  return clocks_[index(i)];
+const std::vector<Clock>& Plan::clocks(Stream stream) {
+  read_back(stream);
+  return clocks_;
 }
 
-std::vector<double> Plan::given_of_last_step(int i, Stream stream) {
+const std::vector<std::vector<double>>& Plan::given_of_last_step(Stream stream) {
   read_back(stream);
-  return last_given_[index(i)];
+  return last_given_;
 }
 
 int64_t Plan::calls(Stream stream) {

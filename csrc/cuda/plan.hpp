@@ -46,8 +46,8 @@ class Plan {
   // These wait for the device.
   Counts counts(Stream stream);
   double grad_norm(Stream stream);
-  Clock clock_of(int64_t i, Stream stream);
-  std::vector<double> given_of_last_step(int i, Stream stream);
+  const std::vector<Clock>& clocks(Stream stream);                            // by tensor
+  const std::vector<std::vector<double>>& given_of_last_step(Stream stream);  // by group
   void restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
                int64_t step_count, int64_t skipped, Stream stream);
   void remember(Stream stream);  // the present hyperparameters as those of the last step

@@ -32,20 +32,22 @@ def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
     """Everything that a run needs to go on, but the parameters themselves."""
     with opt._lock, opt._backend.in_use():
         state: dict[int, dict[str, Any]] = {}
+        clocks, scalars = opt._plan.clocks()
         for i in range(len(opt._views)):
-            state[i] = {"step": opt._plan.tensor_step(i)}
+            state[i] = {"step": clocks[i]}
             for name, array in _arrays_of(opt, i).items():
                 state[i][name] = array.copy(order="K") if copy else array
             if _scalar_name(opt, i):
-                state[i][_scalar_name(opt, i)] = opt._plan.tensor_scalar(i)
+                state[i][_scalar_name(opt, i)] = scalars[i]
         groups, first = [], 0
-        for k, (rule, group) in enumerate(zip(opt._rules, opt._groups, strict=True)):
+        given = opt._plan.given_of_last_step()
+        for rule, group, used in zip(opt._rules, opt._groups, given, strict=True):
             values = group.hyperparameters()
             names = group["param_names"]
             if callable(values["lr"]):
                 values["lr"] = None
             indices = list(range(first, first + len(names)))
-            last = dict(zip(RULES[rule][1], opt._plan.given_of_last_step(k), strict=True))
+            last = dict(zip(RULES[rule][1], used, strict=True))
             own = {"rule": rule, "last_step": last, "params": indices, "param_names": names}
             groups.append({**values, **own})
             first += len(names)

@@ -147,7 +147,7 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
         plan.set_lr(0, lr)
         plan.add_tensor(0, theta, views, None, t - 1, start)
         plan.step_plain((gradient,))
-        return plan.tensor_scalar(0) if scalar else None
+        return plan.clocks()[1][0] if scalar else None
 
     _dress(function, cls, name, keywords)
     return function

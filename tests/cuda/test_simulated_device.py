@@ -73,6 +73,20 @@ def test_a_step_is_one_launch_and_waits_for_nothing(device):
     assert [b - a for a, b in zip(before, device.calls(), strict=True)] == [4, 0, 0]
 
 
+def test_waits_do_not_grow_with_the_list(device):
+    """What a plan knows is read at once; an array that goes to the host waits by itself."""
+
+    def waits_of(asked, tensors):
+        opt = st.Nesterov([on_device(np.ones(3)) for _ in range(tensors)], lr=0.1)
+        opt.step([on_device(np.ones(3)) for _ in range(tensors)])
+        before = device.calls()
+        asked(opt)
+        return device.calls()[2] - before[2]
+
+    for asked in (lambda opt: opt.state_dict(), lambda opt: opt.iterates()):
+        assert 0 < waits_of(asked, 2) == waits_of(asked, 40) < 10
+
+
 def test_everything_is_asked_of_the_current_stream(hooks):
     with fake_cupy.Stream(non_blocking=True) as stream:
         hooks.simulated_only_stream()

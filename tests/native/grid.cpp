@@ -247,19 +247,18 @@ class Case {
     if (std::memcmp(&norm, &host_.grad_norm, 8) != 0 &&
         !(std::isnan(norm) && std::isnan(host_.grad_norm)))
       fail("grad_norm", seed_, 0);
+    const std::vector<cuda::Clock> clocks = device_.clocks(nullptr);
     for (size_t i = 0; i < tensors_.size(); ++i) {
       const auto id = static_cast<int64_t>(i);
       for (size_t k = 0; k < tensors_[i].arrays.size(); ++k)
         if (!tensors_[i].arrays[k].same(tensors_[i].dtype))
           fail("an array of tensor", seed_, id * 10 + static_cast<int64_t>(k));
-      const cuda::Clock clock = device_.clock_of(id, nullptr);
-      if (clock.t != host_.step_of(id)) fail("the step of tensor", seed_, id);
-      if (std::memcmp(&clock.scalar, &host_.scalar_of(id), 8) != 0)
+      if (clocks[i].t != host_.steps()[i]) fail("the step of tensor", seed_, id);
+      if (std::memcmp(&clocks[i].scalar, &host_.scalars()[i], 8) != 0)
         fail("the scalar of tensor", seed_, id);
     }
-    for (int g = 0; g < static_cast<int>(rules_.size()); ++g)
-      if (device_.given_of_last_step(g, nullptr) != host_.given_of_last_step(g))
-        fail("the last hyperparameters of group", seed_, g);
+    if (device_.given_of_last_step(nullptr) != host_.given_of_last_step())
+      fail("the last hyperparameters", seed_, 0);
   }
 
   uint64_t seed_;

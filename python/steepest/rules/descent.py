@@ -189,10 +189,11 @@ class Nesterov(Momentum):
         found = []
         with self._lock, self._backend.in_use():
             self._check_parameters()
+            given = self._plan.given_of_last_step()
             for (group, _), theta, state in zip(
                 self._paths, self._views, self._states, strict=True
             ):
-                lr, momentum = self._plan.given_of_last_step(group)
+                lr, momentum = given[group]
                 scale = momentum if self._groups[group]["lr_in_velocity"] else -lr * momentum
                 iterate = theta.copy(order="K")
                 iterate -= theta.dtype.type(scale) * state["velocity"]  # 0-d too stays an array
