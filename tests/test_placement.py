@@ -1,6 +1,7 @@
 """New arrays beside parameters: laid out like them, apart in the low bits of their addresses."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import steepest as st
+from runs import snapshot
 from steepest import placement
 
 SIZES = some.one_of(some.integers(0, 600), some.integers(600, 5000))
@@ -54,7 +56,14 @@ def test_apart_and_in_lines(arrays, n_fills):
 
 @pytest.mark.parametrize(
     "view",
-    [lambda a: a[::-1], lambda a: a.T, lambda a: a[:, ::-1], lambda a: a.transpose(1, 0)[::-1]],
+    [
+        lambda a: a[::-1],
+        lambda a: a.T,
+        lambda a: a[:, ::-1],
+        lambda a: a.transpose(1, 0)[::-1],
+        lambda a: a[1:2, ::-1],
+        lambda a: a.reshape(2, 3, 2).transpose(1, 2, 0)[:, ::-1],
+    ],
 )
 def test_strides_are_kept(view):
     param = view(np.arange(12.0).reshape(3, 4))
@@ -71,8 +80,62 @@ def test_an_optimizer_s_states():
     params = [np.ones(1 << 16, np.float32) for _ in range(3)]
     opt = st.Adam(params, amsgrad=True, ema_decay=0.9)
     for i, param in enumerate(params):
-        mine = [*opt._states[i].values(), opt.ema[i]]
-        assert len(mine) == 4
-        for a, b in itertools.combinations([param, *mine], 2):
+        mine = list(opt._states[i].values())
+        assert len(mine) == 3
+        for a, b in [*itertools.combinations([param, *mine], 2), (param, opt.ema[i])]:
             assert distance(a, b) >= 512
         np.testing.assert_array_equal(opt.ema[i], param)
+
+
+def test_rules_without_states_take_no_memory(monkeypatch):
+    params = [np.ones(3), np.ones(2)]
+    monkeypatch.setattr(np, "zeros", None)
+    assert placement.like(params, []) == [[], []]
+
+
+def test_more_arrays_than_can_lie_apart():
+    param = np.zeros(1000)
+    first, *rest = placement.like([param], range(12))[0]
+    assert all(distance(param, a) >= 512 for a in (first, *rest[:2]))
+    assert [a[-1] for a in (first, *rest)] == list(range(12))
+    assert all((a == k).all() for k, a in enumerate((first, *rest)))  # none lies over another
+
+
+def test_who_keeps_the_running_means_keeps_no_states():
+    params = [np.ones(1 << 15) for _ in range(4)]
+    tracemalloc.start()
+    try:
+        opt = st.AMSGrad(params, ema_decay=0.5)
+        means = opt.ema
+        assert tracemalloc.get_traced_memory()[0] > 16 << 18
+        del opt
+        assert tracemalloc.get_traced_memory()[0] < 5 << 18  # four are of the means
+    finally:
+        tracemalloc.stop()
+    assert all((mean == 1).all() for mean in means)
+
+
+def test_states_that_no_memory_can_hold():
+    beyond = np.lib.stride_tricks.as_strided(np.zeros(1), (1 << 55,), (8,))
+    with pytest.raises(MemoryError):
+        st.Adam(beyond)
+
+
+@pytest.mark.parametrize("had", [0, 1], ids=["states", "means"])
+def test_a_group_for_which_there_is_no_memory_is_not_added(had, monkeypatch):
+    p, zeros, left = np.ones(3), np.zeros, [None] * had
+    opt = st.Adam(p, ema_decay=0.5)
+    before = snapshot(opt, [p])
+
+    def failing(*size):
+        if not left:
+            raise MemoryError
+        left.pop()
+        return zeros(*size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "zeros", failing)
+        with pytest.raises(MemoryError):
+            opt.add_param_group({"params": np.ones(2)})
+    assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
+    opt.step(np.ones(3))  # of an array still, not of groups

@@ -171,13 +171,16 @@ class Parameters:
         """The state arrays and the running mean, or None, of each array."""
         states = RULES[self.variant(new.values)][2]
         fills = [self.fill(new.values, state) for state in states]
-        if new.values["ema_decay"] is None:
-            made = placement.like(new.views, fills)
-            return [(dict(zip(states, mine, strict=True)), None) for mine in made]
-        made = placement.like(new.views, [*fills, 0.0])
-        for view, (*_, ema) in zip(new.views, made, strict=True):
-            ema[...] = view
-        return [(dict(zip(states, mine, strict=True)), ema) for *mine, ema in made]
+        made = placement.like(new.views, fills)
+        emas: list[Any] = [None] * len(made)
+        if new.values["ema_decay"] is not None:
+            # Memory of their own: who keeps the means keeps no states. Averaging is a stage of its
+            # own, too, which the states' places do not slow.
+            emas = [ema for (ema,) in placement.like(new.views, [0.0])]
+            for view, ema in zip(new.views, emas, strict=True):
+                ema[...] = view
+        named = [dict(zip(states, mine, strict=True)) for mine in made]
+        return list(zip(named, emas, strict=True))
 
     def _lack_ema(self) -> set[bool]:
         """Whether the groups lack running means: all or none do."""

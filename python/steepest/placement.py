@@ -25,29 +25,37 @@ def like(params: Sequence[Any], fills: Sequence[float]) -> list[list[Any]]:
     Those of NumPy share one allocation; each begins a cache line, ``APART`` bytes from its
     parameter and the others of that by the low twelve bits of addresses.
     """
-    if not all(isinstance(param, np.ndarray) for param in params):
+    if not params or not fills:
+        return [[] for _ in params]
+    if not isinstance(params[0], np.ndarray):
         return [[_like_on_device(param, fill) for fill in fills] for param in params]
     starts, end = [], 0  # counted from a page's begin
     for param in params:
-        beside = [param.ctypes.data - _down(param)]
+        nbytes, beside = param.nbytes, [param.ctypes.data - _down(param)]
         for _ in fills:
-            start = _apart(end, beside, param.nbytes)
+            start = _apart(end, beside, nbytes)
             beside.append(start)
-            end = -(-(start + param.nbytes) // LINE) * LINE
+            end = -(-(start + nbytes) // LINE) * LINE
         starts.append(beside[1:])
     memory = np.zeros(end + PAGE, np.uint8)
-    page = memory[-memory.ctypes.data % PAGE :]
+    page = -memory.ctypes.data % PAGE
     return [
-        [_carved(page, start, param, fill) for start, fill in zip(mine, fills, strict=True)]
+        [
+            _carved(memory, page + start, param, fill)
+            for start, fill in zip(mine, fills, strict=True)
+        ]
         for param, mine in zip(params, starts, strict=True)
     ]
 
 
 def _apart(start: int, others: list[int], nbytes: int) -> int:
-    """The first line from ``start`` on that is apart from all others."""
-    apart = min(APART, max(nbytes, 1))  # shorter arrays end before they could meet
-    near, clear = 2 * apart - 1, False
-    while not clear:
+    """The first line from ``start`` on that is apart from all others.
+
+    There is one for up to four others; where there is none for more, the lines are as good.
+    """
+    apart = min(APART, nbytes)  # shorter arrays end before they could meet
+    near, end, clear = 2 * apart - 1, start + PAGE, False
+    while not clear and start < end:
         clear = True
         for other in others:
             past = (start - other + apart - 1) % PAGE
@@ -57,13 +65,12 @@ def _apart(start: int, others: list[int], nbytes: int) -> int:
     return start
 
 
-def _carved(page: Array, start: int, param: Array, fill: float) -> Array:
-    flat = page[start : start + param.nbytes].view(param.dtype)
+def _carved(memory: Array, start: int, param: Array, fill: float) -> Array:
+    strides = None if param.flags.c_contiguous else param.strides
+    array: Array = np.ndarray(param.shape, param.dtype, memory, start + _down(param), strides)
     if fill:
-        flat.fill(fill)
-    if param.flags.c_contiguous or param.size == 0:
-        return flat.reshape(param.shape)
-    return np.ndarray(param.shape, param.dtype, flat.data, _down(param), param.strides)
+        array.fill(fill)
+    return array
 
 
 def _like_on_device(param: Any, fill: float) -> Any:
@@ -77,6 +84,6 @@ def _like_on_device(param: Any, fill: float) -> Any:
 
 def _down(param: Any) -> int:
     """Bytes from the lowest element in memory to the first."""
-    if param.size == 0:
+    if param.flags.c_contiguous or param.size == 0:
         return 0
     return sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)
