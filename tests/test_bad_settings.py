@@ -209,6 +209,13 @@ def test_unknown_hyperparameters():
         st.Adam(np.ones(1), lr=st.schedules.cosine)
     with says(TypeError, "params[0]: 'amsgrad' is not one of ['betas', 'bias_correction', 'ema_"):
         st.AMSGrad([{"params": np.ones(1), "amsgrad": False}])
+    adam = st.Adam({"w": np.ones(1)})
+    with says(TypeError, "params[0]: 'betas' is not one of ['ema_decay', 'lr', 'maximize', 'weig"):
+        st.SGD(adam.param_groups)
+    for names, shown in ((["v"], "['v']"), ([], "[]"), ("w", "'w'"), (None, "None")):
+        says_names = f"params[0]: param_names {shown} differ from its structure's ['w']; leave the"
+        with says(ValueError, says_names):
+            st.Adam([{**adam.param_groups[0], "param_names": names}])
     with says(TypeError, "params[1]: 'learning_rate' is not one of ['ema_decay', 'lr', 'maximize'"):
         st.SGD([{"params": np.ones(1)}, {"params": np.ones(1), "learning_rate": 1}], lr=0.1)
     opt = st.SGD(np.ones(1), lr=0.1)

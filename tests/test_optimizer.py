@@ -236,6 +236,30 @@ def test_each_group_may_have_the_rate_that_has_no_default():
     pickle.loads(pickle.dumps(opt)).step([np.ones(1), np.ones(1)])
 
 
+@pytest.mark.parametrize("form", [tuple, list, copy.deepcopy], ids=lambda f: f.__name__)
+def test_groups_of_another_optimizer(form):
+    """Their arrays and hyperparameters are taken, and the other is left alone."""
+    p = {"w": np.ones((2, 3)), "b": [np.ones(3)]}
+    schedule = st.schedules.exponential(0.5, 0.5)
+    other = st.Adam([{"params": p, "betas": (0.5, 0.75)}, {"params": np.ones(1)}], lr=schedule)
+    groups = form(other.param_groups)
+    opt = st.AdamW(groups, lr=9.0, weight_decay=9.0)
+    for mine, its in zip(opt.param_groups, other.param_groups, strict=True):
+        assert {k: v for k, v in mine.items() if k != "params"} == {
+            k: v for k, v in its.items() if k != "params"
+        }
+    assert opt.lr is schedule or form is copy.deepcopy
+    assert opt.param_groups[0]["params"]["b"][0] is groups[0]["params"]["b"][0]
+    opt.step([{"w": np.ones((2, 3)), "b": [np.ones(3)]}, np.ones(1)])
+    np.testing.assert_allclose(groups[0]["params"]["w"], 0.5, rtol=1e-7)
+    assert other.step_count == 0 and opt.step_count == 1
+    opt.param_groups[0]["eps"] = 1.0
+    assert other.param_groups[0]["eps"] == 1e-8
+    one = st.SGD(np.zeros(2), lr=0.5)
+    one.add_param_group(st.SGD(np.zeros(3), lr=0.25).param_groups[0])
+    assert [group["lr"] for group in one.param_groups] == [0.5, 0.25]
+
+
 # --- gradients ---
 
 

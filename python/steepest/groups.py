@@ -14,7 +14,7 @@ from steepest import check, tree
 
 __all__ = ["ParamGroup"]
 
-_FIXED = ("params", "param_names")  # what a group shows beside its hyperparameters
+FIXED = ("params", "param_names")  # what a group shows beside its hyperparameters
 
 Check = Callable[[str, Any], Any]
 Rate = float | Callable[[int], float]
@@ -141,7 +141,7 @@ class ParamGroup(MutableMapping[str, Any]):
     def checked(self, new: dict[str, Any]) -> dict[str, Any]:
         """Hyperparameters that may be set, each in its own type."""
         for name in new:
-            if name in _FIXED:
+            if name in FIXED:
                 raise ValueError(f"{name}: the arrays of a group stay as they are")
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
@@ -162,11 +162,11 @@ class ParamGroup(MutableMapping[str, Any]):
         raise TypeError(f"{name!r} cannot be deleted from a parameter group")
 
     def __iter__(self) -> Iterator[str]:
-        yield from _FIXED
+        yield from FIXED
         yield from self._values
 
     def __len__(self) -> int:
-        return len(_FIXED) + len(self._values)
+        return len(FIXED) + len(self._values)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters alone, as a dict of their own."""

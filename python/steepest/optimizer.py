@@ -29,7 +29,8 @@ class Optimizer(Parameters):
     ----------
     params : array, structure of arrays, or list of dicts
         Float32 or float64 arrays, updated in place. A list of dicts that each have the key
-        ``"params"`` makes parameter groups with their own hyperparameters.
+        ``"params"`` makes parameter groups with their own hyperparameters; another optimizer's
+        ``param_groups`` are such, where this one has all their hyperparameters.
     hyperparameters : dict
         The defaults of all groups.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from steepest import arrays, check, devices, forks, placement, tree
-from steepest.groups import COMMON, Check, ParamGroup, Rate, check_rounding, largest
+from steepest.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.rule_list import RULES, group_arguments
 
 __all__ = ["Parameters"]
@@ -151,7 +151,7 @@ class Parameters:
 
     def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
         """A group as given; errors name its structure as ``root``."""
-        values = {name: value for name, value in group.items() if name != "params"}
+        values = {name: value for name, value in group.items() if name not in FIXED}
         where = root.removesuffix('["params"]')
         for name in values:
             if name not in self.checks:
@@ -162,10 +162,20 @@ class Parameters:
         leaves = list(tree.flatten(group["params"]))
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
         names = [tree.written(root, path) for path in paths]
+        self._check_names(where, group, paths)
         views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
         check_rounding(self.checks, values, {view.dtype for view in views})
         params = tree.rebuild(group["params"], iter(given).__next__)
         return NewGroup(values, params, names, paths, given, views)
+
+    @staticmethod
+    def _check_names(where: str, group: Mapping[str, Any], paths: list[tree.Path]) -> None:
+        """Of a group of another optimizer, which has names: they follow from its structure."""
+        if "param_names" in group:
+            given, due = group["param_names"], [tree.joined(path) for path in paths]
+            if not isinstance(given, (list, tuple)) or list(given) != due:
+                differ = f"{check.shown(given)} differ from its structure's {check.shown(due)}"
+                raise ValueError(f"{where}: param_names {differ}; leave them out")
 
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
