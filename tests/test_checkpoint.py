@@ -358,6 +358,38 @@ def test_copies_of_optimizer_and_parameters_go_on_alike(rule, again):
     )
 
 
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_have_the_last_norm_until_one_of_their_own(again):
+    opt = st.SGD(np.zeros(2), lr=0.1)
+    assert again(opt).grad_norm is None
+    opt.step(np.array([3.0, 4.0]), max_norm=1.0)
+    other = again(again(opt))
+    assert other.grad_norm == opt.grad_norm == 5.0
+    other.step(np.ones(2))
+    assert other.grad_norm == 5.0
+    other.step(np.zeros(2), max_norm=1.0)
+    assert (other.grad_norm, again(other).grad_norm, opt.grad_norm) == (0.0, 0.0, 5.0)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.filterwarnings("ignore:.*shape:DeprecationWarning")  # of later versions of NumPy
+def test_a_copy_has_the_shape_that_a_parameter_was_given_since(again, order):
+    """It could not be unpickled."""
+    p = np.arange(6.0).reshape(2, 3).copy(order)
+    g = np.arange(5.0, -1, -1).reshape(2, 3).copy(order)
+    opt = st.Adam([p, np.ones(1)], ema_decay=0.5)
+    opt.step([g, np.ones(1)])
+    p.shape = g.shape = (2, 1, 3)
+    other = again(opt)
+    q = other.param_groups[0]["params"][0]
+    entry, its = (o.state_dict()["state"][0] for o in (other, opt))
+    assert q.shape == entry["exp_avg"].shape == (2, 1, 3) and its["exp_avg"].shape == (2, 3)
+    other.step([g, np.ones(1)])
+    opt.step([g.reshape(2, 3), np.ones(1)])
+    assert bits(q) == bits(p) and bits(other.ema[0]) == bits(opt.ema[0].reshape(2, 1, 3))
+
+
 def test_deepcopy_keeps_groups_and_does_not_share():
     opt = st.SGD([{"params": np.ones(2), "lr": 0.5}, {"params": np.ones(3)}], lr=0.25)
     other = copy.deepcopy(opt)

@@ -17,7 +17,7 @@ NONFINITE = ("propagate", "skip", "raise")
 # The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
 _ENGINE = frozenset(
     "_backend _plan _lock _groups _views _states _emas _tensors _paths _rules _callables _bound "
-    "_pinned _most _defaults _grouped _plain_list".split()
+    "_pinned _most _defaults _grouped _plain_list _norm_before".split()
 )
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
@@ -268,7 +268,7 @@ class Optimizer(Parameters):
     def grad_norm(self) -> float | None:
         """Global 2-norm at the last step that clipped, after unscaling; None before the first."""
         norm = self._plan.grad_norm()
-        return None if norm == -1 else norm
+        return self._norm_before if norm == -1 else norm
 
     @property
     def ema(self) -> Any:
@@ -327,6 +327,7 @@ class Optimizer(Parameters):
                 "grouped": self._grouped,
                 "defaults": self._defaults,
                 "state": checkpoint.state_dict(self, copy=False),
+                "grad_norm": self.grad_norm,
                 "others": {k: v for k, v in vars(self).items() if k not in _ENGINE},
             }
 
@@ -334,7 +335,13 @@ class Optimizer(Parameters):
         self._setup(state["defaults"])
         self._grouped = state["grouped"]
         self._add(state["groups"], [f'params[{i}]["params"]' for i in range(len(state["groups"]))])
+        # A parameter that was given another shape since has it in the copy from the start.
+        for view, entry in zip(self._views, state["state"]["state"].values(), strict=True):
+            for name, value in entry.items():
+                if getattr(value, "size", None) == view.size:
+                    entry[name] = value.reshape(view.shape)
         checkpoint.load_state_dict(self, state["state"])
+        self._norm_before = state["grad_norm"]
         vars(self).update(state["others"])
 
     def __repr__(self) -> str:

@@ -90,6 +90,7 @@ class Parameters:
         self._rules: list[str] = []  # by group
         self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
         self._bound = False
+        self._norm_before: float | None = None  # grad_norm until a step of its own has clipped
         self._most = math.inf  # for a grad_scale, which all arrays share
         self._pinned: list[Any] = []  # weak references to bound gradients
         # Validated as a group's own would be, even where every group overrides them.
