@@ -43,12 +43,12 @@ BAD_NUMBER = [
 OF_CLASS = {
     "lr": CLASSES,
     "weight_decay": CLASSES,
-    "eps": [r for r in CLASSES if "eps" in getattr(st, r.cls).checks],
-    "momentum": [r for r in CLASSES if "momentum" in getattr(st, r.cls).checks],
-    "beta": [r for r in CLASSES if "beta" in getattr(st, r.cls).checks],
-    "rho": [r for r in CLASSES if "rho" in getattr(st, r.cls).checks],
-    "lr_decay": [r for r in CLASSES if "lr_decay" in getattr(st, r.cls).checks],
-    "momentum_decay": [r for r in CLASSES if "momentum_decay" in getattr(st, r.cls).checks],
+    "eps": [r for r in CLASSES if "eps" in getattr(st, r.cls)._checks],
+    "momentum": [r for r in CLASSES if "momentum" in getattr(st, r.cls)._checks],
+    "beta": [r for r in CLASSES if "beta" in getattr(st, r.cls)._checks],
+    "rho": [r for r in CLASSES if "rho" in getattr(st, r.cls)._checks],
+    "lr_decay": [r for r in CLASSES if "lr_decay" in getattr(st, r.cls)._checks],
+    "momentum_decay": [r for r in CLASSES if "momentum_decay" in getattr(st, r.cls)._checks],
     "ema_decay": CLASSES,
 }
 NUMBERS = [(rule, name) for name, rules in OF_CLASS.items() for rule in rules]
@@ -94,7 +94,7 @@ class Raises:
 
 def test_value_whose_members_raise(setup):
     opt, _, unchanged = setup
-    for name in opt.checks:
+    for name in opt._checks:
         if name == "betas":
             message = "betas: what was given is not a pair of numbers"
         else:
@@ -116,7 +116,7 @@ def test_value_whose_members_raise(setup):
         unchanged()
 
 
-WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls).checks]
+WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls)._checks]
 BAD_BETAS = [
     ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),
     ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),

@@ -249,7 +249,10 @@ def test_public_names_of_the_design():
     for rule in RULES:
         cls = getattr(st, rule)
         assert all(callable(getattr(cls, name)) for name in surface)
-        assert all(isinstance(getattr(cls, name), property) for name in [*seen, *cls.checks])
+        assert all(isinstance(getattr(cls, name), property) for name in [*seen, *cls._checks])
+        shown = {name for name in dir(cls) if not name.startswith("_")}
+        shown -= {"iterates"} if rule == "Nesterov" else {"amsgrad"} if rule == "AMSGrad" else set()
+        assert shown == {*surface, *seen, *cls._checks}, rule  # help() shows nothing else
     assert callable(st.Nesterov.iterates)
     assert {rule.lower() for rule in RULES} <= set(st.functional.__all__)
     schedules = (
@@ -274,7 +277,7 @@ def test_type_checkers_see_every_public_name():
     for rule in RULES:
         cls = getattr(st, rule)
         annotated = {name for base in cls.__mro__ for name in inspect.get_annotations(base)}
-        assert set(cls.checks) <= annotated, rule
+        assert set(cls._checks) <= annotated, rule
 
 
 @names("code", ["", "import numpy as np; st.Adam(np.ones(3)).step(np.ones(3)); st.info()"])

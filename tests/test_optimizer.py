@@ -125,7 +125,7 @@ def test_setting_for_all_groups_is_all_or_none():
 def test_settings_take_effect_at_the_next_step(rule):
     p, q = np.ones(5), np.ones(5)
     opt = make(rule, p)
-    made = {name: opt.param_groups[0][name] for name in opt.checks}
+    made = {name: opt.param_groups[0][name] for name in opt._checks}
     opt.lr, opt.weight_decay, opt.maximize = 0.5, 0.25, True
     other = getattr(st, rule.cls)(
         q, **{**rule.kwargs, "lr": 0.5, "weight_decay": 0.25, "maximize": True}
@@ -175,7 +175,7 @@ def test_adding_a_group_names_no_array_but_the_first_and_its_own(monkeypatch):
 
 def test_a_setting_checks_no_other(monkeypatch):
     opt = st.Adam([{"params": np.ones(1)}, {"params": np.ones(1)}])
-    monkeypatch.setitem(st.Adam.checks, "betas", None)
+    monkeypatch.setitem(st.Adam._checks, "betas", None)
     opt.lr = 0.5
     opt.param_groups[1]["eps"] = 0.25
     opt.step([np.ones(1), np.ones(1)])
@@ -200,7 +200,7 @@ def test_param_groups_is_a_view_of_hyperparameters_only():
     with pytest.raises(AttributeError):
         opt.param_groups.append("nothing")
     (group,) = opt.param_groups
-    assert set(group) == {"params", "param_names", *opt.checks} and len(group) == len(set(group))
+    assert set(group) == {"params", "param_names", *opt._checks} and len(group) == len(set(group))
     assert repr(group).startswith("ParamGroup(1 array, lr=0.5, ")
 
 

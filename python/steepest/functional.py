@@ -71,9 +71,9 @@ def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[
 def _group(name: str, dtype: Any, **hyper: Any) -> tuple[str, tuple[Any, ...]]:
     """The rule that hyperparameters pick, and the engine's group, whose lr each call sets."""
     cls = _CLASSES[name]
-    values = cls._check({**_defaults(name), **hyper, "lr": 0.0})
-    check_rounding(cls.checks, values, [dtype])
-    return cls.variant(values), group_arguments(cls.variant(values), values)
+    values = cls._checked({**_defaults(name), **hyper, "lr": 0.0})
+    check_rounding(cls._checks, values, [dtype])
+    return cls._variant(values), group_arguments(cls._variant(values), values)
 
 
 _known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
@@ -109,7 +109,7 @@ def _defaults(name: str) -> dict[str, Any]:
     cls = _CLASSES[name]
     given = {k.name: k.default for k in _keywords(cls) if k.default is not k.empty}
     accumulator = "initial_accumulator_value"
-    return {**given, "ema_decay": None, **dict.fromkeys({accumulator} & set(cls.checks), 0.0)}
+    return {**given, "ema_decay": None, **dict.fromkeys({accumulator} & set(cls._checks), 0.0)}
 
 
 def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
@@ -128,8 +128,8 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
         if callable(lr):
             raise TypeError("lr: a callable; a function takes the number of this step")
         theta = arrays.as_parameter("p", p)
-        lr = cls.checks["lr"]("lr", lr)
-        check_rounding(cls.checks, {"lr": lr}, [theta.dtype])
+        lr = cls._checks["lr"]("lr", lr)
+        check_rounding(cls._checks, {"lr": lr}, [theta.dtype])
         look_up = _known_group if all(map(_stays, hyper.values())) else _group
         rule, group = look_up(name, theta.dtype, **hyper)
         _, _, due, scalar = RULES[rule]

@@ -34,12 +34,12 @@ class NewGroup:
 class Parameters:
     """The groups of an optimizer: hyperparameters, arrays, their state, the engine's plan of all.
 
-    A rule names its hyperparameters in ``checks``; each becomes an attribute, of all groups.
+    A rule names its hyperparameters in ``_checks``; each becomes an attribute, of all groups.
     """
 
-    checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
-    structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
-    rule: ClassVar[str]  # its name in the rule list, where hyperparameters do not pick one
+    _checks: ClassVar[dict[str, Check]] = {}  # the rule's own hyperparameters
+    _structural: ClassVar[tuple[str, ...]] = ()  # those that decide which state arrays there are
+    _rule: ClassVar[str]  # its name in the rule list, where hyperparameters do not pick one
 
     # Hyperparameters are annotated for type checkers; __init_subclass__ makes them.
     lr: Rate
@@ -48,25 +48,25 @@ class Parameters:
     ema_decay: float | None
 
     def __init_subclass__(cls) -> None:
-        cls.checks = {**COMMON, **cls.checks}
-        _KNOWN.update(cls.checks)
-        for name in cls.checks:
+        cls._checks = {**COMMON, **cls._checks}
+        _KNOWN.update(cls._checks)
+        for name in cls._checks:
             if not hasattr(cls, name):
                 setattr(cls, name, _shared(name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _KNOWN and name not in self.checks:
+        if name in _KNOWN and name not in self._checks:
             kind = type(self).__name__
-            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self.checks)}")
+            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
         super().__setattr__(name, value)
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         """The name, in the rule list, of the rule that these hyperparameters pick."""
-        return cls.rule
+        return cls._rule
 
     @classmethod
-    def fill(cls, values: Mapping[str, Any], state: str) -> float:
+    def _fill(cls, values: Mapping[str, Any], state: str) -> float:
         """What a new state array is filled with."""
         return 0.0
 
@@ -94,11 +94,11 @@ class Parameters:
         self._most = math.inf  # for a grad_scale, which all arrays share
         self._pinned: list[Any] = []  # weak references to bound gradients
         # Validated as a group's own would be, even where every group overrides them.
-        self._defaults = self._check({**defaults})
+        self._defaults = self._checked({**defaults})
 
     @classmethod
-    def _check(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: cls.checks[name](name, value) for name, value in values.items()}
+    def _checked(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: cls._checks[name](name, value) for name, value in values.items()}
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
@@ -155,17 +155,17 @@ class Parameters:
         values = {name: value for name, value in group.items() if name not in FIXED}
         where = root.removesuffix('["params"]')
         for name in values:
-            if name not in self.checks:
-                raise TypeError(f"{where}: {name!r} is not one of {sorted(self.checks)}")
-        if missing := self.checks.keys() - self._defaults.keys() - values.keys():
+            if name not in self._checks:
+                raise TypeError(f"{where}: {name!r} is not one of {sorted(self._checks)}")
+        if missing := self._checks.keys() - self._defaults.keys() - values.keys():
             raise TypeError(f"{where}: {', '.join(missing)} is missing, and has no default")
-        values = self._check({**self._defaults, **values})
+        values = self._checked({**self._defaults, **values})
         leaves = list(tree.flatten(group["params"]))
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
         names = [tree.written(root, path) for path in paths]
         self._check_names(where, group, paths)
         views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
-        check_rounding(self.checks, values, {view.dtype for view in views})
+        check_rounding(self._checks, values, {view.dtype for view in views})
         params = tree.rebuild(group["params"], iter(given).__next__)
         return NewGroup(values, params, names, paths, given, views)
 
@@ -180,8 +180,8 @@ class Parameters:
 
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
-        states = RULES[self.variant(new.values)][2]
-        fills = [self.fill(new.values, state) for state in states]
+        states = RULES[self._variant(new.values)][2]
+        fills = [self._fill(new.values, state) for state in states]
         made = placement.like(new.views, fills)
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
@@ -218,22 +218,22 @@ class Parameters:
 
     def _append(self, group: NewGroup, made: list[tuple[dict[str, Any], Any]]) -> None:
         values, views = group.values, group.views
-        rule = self.variant(values)
+        rule = self._variant(values)
         i = self._plan.add_group(*group_arguments(rule, values))
         # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
         # Python looks for cycles.
         cls, plan, callables = type(self), self._plan, self._callables
-        dtypes, fixed = {view.dtype for view in views}, (*cls.structural, "ema_decay")
+        dtypes, fixed = {view.dtype for view in views}, (*cls._structural, "ema_decay")
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
-            new = cls._check(new)
-            check_rounding(cls.checks, new, dtypes)
+            new = cls._checked(new)
+            check_rounding(cls._checks, new, dtypes)
             if not any(name in new for name in fixed):
                 return new
             whole = {**values, **new}
             ema = (whole["ema_decay"] is None) != (values["ema_decay"] is None)
-            fill = any(cls.fill(whole, s) != cls.fill(values, s) for s in RULES[rule][2])
-            if cls.variant(whole) != rule or ema or fill:
+            fill = any(cls._fill(whole, s) != cls._fill(values, s) for s in RULES[rule][2])
+            if cls._variant(whole) != rule or ema or fill:
                 names = ", ".join(fixed)
                 raise ValueError(f"{names}: decided at construction, as state arrays depend on it")
             return new

@@ -48,16 +48,16 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float
     eps: float
 
-    checks = {
+    _checks = {
         "lr_decay": at_least_zero,
         "initial_accumulator_value": at_least_zero,
         "eps": at_least_zero,
     }
-    structural = ("initial_accumulator_value",)
-    rule = "adagrad"
+    _structural = ("initial_accumulator_value",)
+    _rule = "adagrad"
 
     @classmethod
-    def fill(cls, values: Mapping[str, Any], state: str) -> float:
+    def _fill(cls, values: Mapping[str, Any], state: str) -> float:
         return float(values["initial_accumulator_value"])
 
     def __init__(
@@ -117,8 +117,8 @@ class Adadelta(Optimizer):
     rho: float
     eps: float
 
-    checks = {"rho": decay_rate, "eps": at_least_zero}
-    rule = "adadelta"
+    _checks = {"rho": decay_rate, "eps": at_least_zero}
+    _rule = "adadelta"
 
     def __init__(
         self,
@@ -185,16 +185,16 @@ class RMSProp(Optimizer):
     momentum: float
     centered: bool
 
-    checks = {
+    _checks = {
         "beta": decay_rate,
         "eps": at_least_zero,
         "momentum": at_least_zero,
         "centered": check.flag,
     }
-    structural = ("momentum", "centered")
+    _structural = ("momentum", "centered")
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         centered = "_centered" if values["centered"] else ""
         return "rmsprop" + centered + ("_momentum" if values["momentum"] else "")
 

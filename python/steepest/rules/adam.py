@@ -53,16 +53,16 @@ class Adam(Optimizer):
     bias_correction: bool
     amsgrad: bool
 
-    checks = {
+    _checks = {
         "betas": decay_rates,
         "eps": at_least_zero,
         "bias_correction": check.flag,
         "amsgrad": check.flag,
     }
-    structural: ClassVar[tuple[str, ...]] = ("amsgrad",)
+    _structural: ClassVar[tuple[str, ...]] = ("amsgrad",)
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         return "amsgrad" if values["amsgrad"] else "adam"
 
     def __init__(
@@ -127,11 +127,11 @@ class AMSGrad(Adam):
 
     amsgrad = True  # of Adam's hyperparameters it is none here
 
-    checks = {name: test for name, test in Adam.checks.items() if name != "amsgrad"}
-    structural: ClassVar[tuple[str, ...]] = ()
+    _checks = {name: test for name, test in Adam._checks.items() if name != "amsgrad"}
+    _structural: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         return "amsgrad"
 
     def __init__(
@@ -196,7 +196,7 @@ class AdamW(Adam):
     """
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         return "amsgradw" if values["amsgrad"] else "adamw"
 
     def __init__(

@@ -43,8 +43,8 @@ class AdaMax(Optimizer):
     betas: tuple[float, float]
     eps: float
 
-    checks = {"betas": decay_rates, "eps": at_least_zero}
-    rule = "adamax"
+    _checks = {"betas": decay_rates, "eps": at_least_zero}
+    _rule = "adamax"
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class NAdam(Optimizer):
     eps: float
     momentum_decay: float
 
-    checks = {"betas": decay_rates, "eps": at_least_zero, "momentum_decay": at_least_zero}
-    rule = "nadam"
+    _checks = {"betas": decay_rates, "eps": at_least_zero, "momentum_decay": at_least_zero}
+    _rule = "nadam"
 
     def __init__(
         self,
@@ -173,8 +173,8 @@ class RAdam(Optimizer):
     betas: tuple[float, float]
     eps: float
 
-    checks = {"betas": decay_rates, "eps": at_least_zero}
-    rule = "radam"
+    _checks = {"betas": decay_rates, "eps": at_least_zero}
+    _rule = "radam"
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ class SGD(Optimizer):
     array([0.9, 0.8])
     """
 
-    rule = "sgd"
+    _rule = "sgd"
 
     def __init__(
         self,
@@ -103,11 +103,11 @@ class Momentum(Optimizer):
     momentum: float
     lr_in_velocity: bool
 
-    checks = {"momentum": at_least_zero, "lr_in_velocity": check.flag}
-    structural = ("lr_in_velocity",)
+    _checks = {"momentum": at_least_zero, "lr_in_velocity": check.flag}
+    _structural = ("lr_in_velocity",)
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         return "momentum" if values["lr_in_velocity"] else "momentum_unscaled"
 
     def __init__(
@@ -167,7 +167,7 @@ class Nesterov(Momentum):
     """
 
     @classmethod
-    def variant(cls, values: Mapping[str, Any]) -> str:
+    def _variant(cls, values: Mapping[str, Any]) -> str:
         return "nesterov" if values["lr_in_velocity"] else "nesterov_unscaled"
 
     def iterates(self) -> Any:
@@ -232,8 +232,8 @@ class Lion(Optimizer):
 
     betas: tuple[float, float]
 
-    checks = {"betas": decay_rates}
-    rule = "lion"
+    _checks = {"betas": decay_rates}
+    _rule = "lion"
 
     def __init__(
         self,
