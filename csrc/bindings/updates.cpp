@@ -334,7 +334,7 @@ void bind_updates(py::module_& m) {
   m.def("rules", [] { return describe_all(base::AllRules{}); });
   m.def("find_overlap", &find_overlap);
   m.def("simd_level", &level_in_use);
-  // (L1, L2, lines) of each, and above how many bytes rules alone do
+  // (L1, L2, lines) of each, and above how many bytes the first two are
   m.def("set_fetch_ahead", [](const Distances& alone, const Distances& staged,
                               const Distances& norm, int64_t above) {
     const auto ahead = [](const Distances& d) { return Ahead{d[0], d[1], static_cast<int>(d[2])}; };

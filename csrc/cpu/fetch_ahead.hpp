@@ -9,7 +9,7 @@ struct FetchAhead {
   Ahead alone;    // a rule without stages around it
   Ahead staged;   // stages one after another on a chunk
   Ahead norm;     // the sum of squares, which only reads
-  int64_t above;  // alone only where a step's arrays have more bytes: fewer stay in a cache
+  int64_t above;  // the first two only where a step's arrays have more bytes: else in cache
 };
 // Settable for tests, while no step is under way.
 extern FetchAhead fetch_ahead;
