@@ -449,6 +449,8 @@ BAD_STATES = [
     (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
     (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
     (put(["param_groups"], []), ValueError, f"{G}: a list of 1 groups is due"),
+    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a list of 1 groups is due"),
+    (put(["param_groups"], [3]), TypeError, f"{G}[0]: a int where a dict with"),
     (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
     (put(["param_groups", 0, "lr"], -1), ValueError, "lr: -1.0 is not allowed"),
@@ -510,6 +512,18 @@ def test_state_that_is_no_array(setup):
         with says(TypeError, f"{S}[2]['exp_avg']: {message}"):
             opt.load_state_dict(d)
         unchanged()
+
+
+@pytest.mark.parametrize("product", [-0.5, 1.5, np.nan])
+def test_a_product_that_nadam_cannot_have(product):
+    p = np.ones(3)
+    opt = st.NAdam(p)
+    opt.step(np.ones(3))
+    before, d = snapshot(opt, [p]), opt.state_dict()
+    d["state"][0]["mu_product"] = product
+    with says(ValueError, f"{S}[0]['mu_product']: {product} is not allowed"):
+        opt.load_state_dict(d)
+    assert snapshot(opt, [p]) == before
 
 
 @pytest.mark.parametrize("rule", CLASSES, ids=str)

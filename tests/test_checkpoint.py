@@ -239,6 +239,27 @@ def test_files_that_are_not_ours(content, tmp_path):
     assert snapshot(opt, [p]) == before
 
 
+class Trap:
+    """Says where it is unpickled."""
+
+    sprung: list[int] = []
+
+    def __reduce__(self):
+        return Trap.sprung.append, (1,)
+
+
+def test_nothing_in_a_file_is_unpickled(tmp_path):
+    opt, trap = st.Adam(np.ones(1)), np.array([Trap()], dtype=object)
+    opt.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as file:
+        whole = dict(file)
+    for name in ("json", "state/0/exp_avg"):
+        np.savez(tmp_path / "trap.npz", **{**whole, name: trap})
+        with pytest.raises(ValueError, match=r"trap\.npz: not a file that Optimizer\.save wrote"):
+            opt.load(tmp_path / "trap.npz")
+        assert Trap.sprung == []
+
+
 def test_truncated_file(tmp_path):
     p = np.ones(100)
     opt = st.Adam(p)

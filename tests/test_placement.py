@@ -21,6 +21,11 @@ def distance(a, b):
     return min(d, 4096 - d)
 
 
+def address_of_lowest(a):
+    ends = zip(a.shape, a.strides, strict=True)
+    return a.ctypes.data + sum((n - 1) * stride for n, stride in ends if stride < 0)
+
+
 @given(
     some.lists(
         some.tuples(SIZES, some.integers(0, 1023), some.sampled_from("fd")), min_size=1, max_size=9
@@ -66,13 +71,29 @@ def test_apart_and_in_lines(arrays, n_fills):
     ],
 )
 def test_strides_are_kept(view):
-    param = view(np.arange(12.0).reshape(3, 4))
-    for array in placement.like([param], [0.0, 3.0])[0]:
-        assert array.strides == param.strides and array.shape == param.shape
-    first, second = placement.like([param], [0.0, 3.0])[0]
-    first[...] = param
-    np.testing.assert_array_equal(first, param)
-    assert np.all(second == 3)
+    params = [np.ones(5), view(np.arange(12.0).reshape(3, 4)), np.ones(7)]
+    made = placement.like(params, [0.0, 3.0])
+    for array in made[1]:
+        assert array.strides == params[1].strides and array.shape == params[1].shape
+    first, second = made[1]
+    assert np.all(second == 3) and np.all(first == 0)
+    every = [array for mine in made for array in mine]
+    lowest = [address_of_lowest(array) for array in (params[1], first, second)]
+    assert all(at % 64 == 0 for at in lowest[1:])
+    for a, b in itertools.permutations(lowest, 2):
+        assert (a - b) % 4096 >= first.nbytes
+    for k, array in enumerate(every):
+        array[...] = k
+    assert all((array == k).all() for k, array in enumerate(every))  # none lies over another
+
+
+def test_a_reversed_parameter_is_apart_by_its_lowest_element():
+    memory = np.zeros(16_000 + 4096, np.uint8)
+    begin = -memory.ctypes.data % 4096
+    param = memory[begin : begin + 16_000].view(float)[::-1]
+    for array in placement.like([param], [0.0, 0.0])[0]:
+        distance_of_lowest = (address_of_lowest(array) - begin - memory.ctypes.data) % 4096
+        assert 512 <= distance_of_lowest <= 4096 - 512
 
 
 def test_an_optimizer_s_states():

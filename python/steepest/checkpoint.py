@@ -225,9 +225,6 @@ def _read(opened: IO[bytes]) -> dict[str, Any]:
             if key != "json":
                 _, i, name = key.split("/", 2)
                 state[int(i)][name] = file[key]
-        for group in whole["param_groups"]:
-            if "betas" in group:
-                group["betas"] = tuple(group["betas"])
     return {**whole, "state": state}
 
 
