@@ -6,6 +6,8 @@ Every case asserts the message, and that parameters, state and counts are bitwis
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -114,6 +116,29 @@ def test_value_whose_members_raise(setup):
         with says(ValueError, f"{G}[0]: {key} what was given differ"):
             opt.load_state_dict({**d, "param_groups": [group]})
         unchanged()
+
+
+@pytest.mark.parametrize(
+    "cls, name", [("RMSProp", "beta"), ("Adadelta", "rho"), ("SGD", "ema_decay")]
+)
+@pytest.mark.parametrize("value", [1.0, 1.5, 2.0])
+def test_decay_rates_lie_below_1(cls, name, value):
+    with says(ValueError, f"{name}: {value} is not allowed; allowed is a number, finite, at least"):
+        getattr(st, cls)(np.ones(3), lr=0.1, **{name: value})
+
+
+def test_the_limits_that_errors_name_are_allowed():
+    p = np.ones(3, np.float32)
+    below_one, most = 1 - 2.0**-24, float(np.finfo(np.float32).max)
+    opt = st.RMSProp(p, beta=below_one, lr=most)
+    assert (opt.beta, opt.lr) == (below_one, most)
+    with says(ValueError, "beta: 0.99999999 rounds to 1 in float32, the type of its parameters; "):
+        opt.beta = 0.99999999
+    with pytest.raises(ValueError, match=re.escape(f"; allowed is at most {below_one!r}") + "$"):
+        opt.beta = 0.99999999
+    with pytest.raises(ValueError, match=re.escape(f"; allowed is at most {most!r}") + "$"):
+        opt.lr = 2 * most
+    opt.lr = 1e-60  # 0 in float32, as it may be
 
 
 WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls)._checks]

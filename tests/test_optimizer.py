@@ -95,6 +95,13 @@ def test_groups_have_their_own_hyperparameters():
     assert a.tolist() == [0.0] * 2 and b["w"].tolist() == [0.375] * 3
 
 
+def test_a_group_may_have_no_arrays():
+    p = np.zeros(2)
+    opt = st.AMSGrad([{"params": []}, {"params": p}], lr=0.5, ema_decay=0.5)
+    opt.step([[], np.ones(2)])
+    assert (p < 0).all() and opt.ema[0] == [] and len(opt.param_groups) == 2
+
+
 def test_groups_have_their_own_running_means():
     a, b = np.zeros(1), np.zeros(1)
     opt = st.SGD([{"params": a, "ema_decay": 0.5}, {"params": b}], lr=1.0, ema_decay=0.75)

@@ -66,8 +66,8 @@ def _apart(start: int, others: list[int], nbytes: int) -> int:
 
 
 def _carved(memory: Array, start: int, param: Array, fill: float) -> Array:
-    strides = None if param.flags.c_contiguous else param.strides
-    array: Array = np.ndarray(param.shape, param.dtype, memory, start + _down(param), strides)
+    at = start + _down(param)
+    array: Array = np.ndarray(param.shape, param.dtype, memory, at, param.strides)
     if fill:
         array.fill(fill)
     return array
