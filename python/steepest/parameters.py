@@ -78,7 +78,6 @@ class Parameters:
         self._lock = self._plan  # held where a step needs Python between foreign calls
 
     def _setup(self, defaults: dict[str, Any]) -> None:
-        self._use(devices.HOST)  # until the first arrays say otherwise
         self._groups: list[ParamGroup] = []
         self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
