@@ -202,6 +202,10 @@ def test_added_group_that_overlaps(setup):
     unchanged()
     assert len(opt.param_groups) == 1
     opt.step(grads_of(params))
+    p = np.ones(3)
+    grouped = st.SGD([{"params": [p]}], lr=0.1)
+    with says(ValueError, 'params[1]["params"]: shares memory with params[0]["params"][0]; each'):
+        grouped.add_param_group({"params": p[1:]})
 
 
 def test_gradient_may_not_be_a_parameter_added_later():

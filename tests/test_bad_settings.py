@@ -138,7 +138,7 @@ def test_the_limits_that_errors_name_are_allowed():
         opt.beta = 0.99999999
     with pytest.raises(ValueError, match=re.escape(f"; allowed is at most {most!r}") + "$"):
         opt.lr = 2 * most
-    opt.lr = 1e-60  # 0 in float32, as it may be
+    opt.lr, opt.eps = 1e-60, 0.0  # 0 in float32, as they may be
 
 
 WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls)._checks]

@@ -356,6 +356,10 @@ def test_bound_buffers_cannot_be_resized(kind):
     opt.bind_grads(np.ones(1000))
     owned.resize(1, refcheck=False)  # let go
     copy.deepcopy(opt)
+    owned.resize(1000, refcheck=False)
+    opt.bind_grads(owned)
+    opt.add_param_group({"params": np.zeros(1)})
+    owned.resize(1, refcheck=False)
 
 
 @pytest.mark.parametrize(
