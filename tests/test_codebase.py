@@ -254,6 +254,10 @@ def test_public_names_of_the_design():
         shown -= {"iterates"} if rule == "Nesterov" else {"amsgrad"} if rule == "AMSGrad" else set()
         assert shown == {*surface, *seen, *cls._checks}, rule  # help() shows nothing else
     assert callable(st.Nesterov.iterates)
+    surface = "tell result x g best_x method optimality success state_dict load_state_dict".split()
+    for cls in (st.LBFGS, st.BFGS, st.Newton, st.GradientDescent):
+        shown = {name for name in dir(cls) if not name.startswith("_")}
+        assert shown - {"inverse_hessian"} == {*surface}, cls
     assert {rule.lower() for rule in RULES} <= set(st.functional.__all__)
     schedules = (
         "constant robbins_monro inverse_time step exponential cosine linear_warmup one_cycle"

@@ -61,7 +61,7 @@ class BFGS(Minimizer):
     """
 
     method: ClassVar[str] = "bfgs"
-    saved: ClassVar[tuple[str, ...]] = ("_h", "_scale", "_pairs")
+    _saved: ClassVar[tuple[str, ...]] = ("_h", "_scale", "_pairs")
 
     def __init__(
         self,

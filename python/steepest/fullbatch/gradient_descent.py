@@ -47,7 +47,7 @@ class GradientDescent(Minimizer):
     """
 
     method: ClassVar[str] = "gd"
-    saved: ClassVar[tuple[str, ...]] = ("_scale",)
+    _saved: ClassVar[tuple[str, ...]] = ("_scale",)
 
     def __init__(
         self,

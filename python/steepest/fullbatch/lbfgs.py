@@ -73,7 +73,7 @@ class LBFGS(Minimizer):
     """
 
     method: ClassVar[str] = "l-bfgs"
-    saved: ClassVar[tuple[str, ...]] = ("_memory", "_free")
+    _saved: ClassVar[tuple[str, ...]] = ("_memory", "_free")
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class LBFGS(Minimizer):
             return False
         x, before = self._trial, self._x
         line = (self._f0, self._slope0, self._step)
-        limits = (C1, self.slope_ratio, self._eps, self.n * self.gtol * self.gtol)
+        limits = (C1, self._slope_ratio, self._eps, self.n * self.gtol * self.gtol)
         taken = self._pairs.ordinary_iteration(self._w, f, g, *line, *limits, x, G, before, self._d)
         if taken is None:
             return False

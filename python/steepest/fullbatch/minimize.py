@@ -163,11 +163,11 @@ def run(
             if verbose > 1:
                 print(progress(solver, objective))
             if report is not None and not report(solver, objective):
-                solver.stop(CALLED_OFF, "`callback` raised `StopIteration`")
+                solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
         if max_nfev is not None and objective.nfev >= max_nfev:
-            solver.stop_at_limit(max_nfev)
+            solver._stop_at_limit(max_nfev)
         if solver.status == STUCK and objective.sharpen():
-            solver.resume()
+            solver._resume()
     if verbose:
         print(f"{progress(solver, objective)}\n{solver.message}")
 

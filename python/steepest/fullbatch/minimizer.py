@@ -51,8 +51,8 @@ class Minimizer:
     """
 
     method: ClassVar[str]
-    slope_ratio: ClassVar[float] = 0.9  # c2
-    saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
+    _slope_ratio: ClassVar[float] = 0.9  # c2
+    _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Minimizer:
         return self._copy(G)
 
     @property
-    def like(self) -> Array:
+    def _like(self) -> Array:
         """An array of the library, shape and dtype of x, not to be written to."""
         return self._rows[0]
 
@@ -163,9 +163,9 @@ class Minimizer:
         elif self._told or not self._ordinary(f, g):
             self._go_on(f, g)
         if self.max_nfev is not None and self.nfev >= self.max_nfev:
-            self.stop_at_limit(self.max_nfev)
+            self._stop_at_limit(self.max_nfev)
 
-    def stop(self, status: int, message: str) -> None:
+    def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""
         if self.done:
             return
@@ -175,11 +175,11 @@ class Minimizer:
             self._rows[G][...] = self._rows[LOWEST]
         self._finish(status, message)
 
-    def stop_at_limit(self, max_nfev: int) -> None:
+    def _stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
-        self.stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+        self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
 
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Go on after the end, from the best point and without what was learned: it is evaluated
         again, by a better gradient."""
         self._rows[self._trial][...] = self._rows[self._x]
@@ -363,7 +363,7 @@ class Minimizer:
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":
             weak = self.box is not None
-            return wolfe(*line, c1=C1, c2=self.slope_ratio, eps=self._eps, weak=weak)
+            return wolfe(*line, c1=C1, c2=self._slope_ratio, eps=self._eps, weak=weak)
         if self.line_search == "armijo":
             return armijo(*line, c1=C1, eps=self._eps)
         if self.line_search == "exact":

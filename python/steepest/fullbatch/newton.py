@@ -57,7 +57,7 @@ class Newton(Minimizer):
     """
 
     method: ClassVar[str] = "newton"
-    saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest")
+    _saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest")
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ class Objective:
                 "'2-point', '3-point', 'cs'"
             )
         self._fun, self._jac = fun, jac
-        self._like, self._box = solver.like, solver.box
+        self._like, self._box = solver._like, solver.box
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
 

@@ -36,7 +36,7 @@ MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 
 def save(run: Minimizer) -> dict[str, Any]:
     """The state as a dict of plain values and copied arrays."""
-    kept = {name.lstrip("_"): copy.deepcopy(getattr(run, name)) for name in SHARED + run.saved}
+    kept = {name.lstrip("_"): copy.deepcopy(getattr(run, name)) for name in SHARED + run._saved}
     return {
         "method": run.method,
         "line_search": run.line_search,
@@ -49,7 +49,7 @@ def save(run: Minimizer) -> dict[str, Any]:
 
 def load(run: Minimizer, state: dict[str, Any]) -> None:
     """Takes the state over."""
-    names = {name.lstrip("_") for name in SHARED + run.saved}
+    names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if set(state) != names:
         wrong = ", ".join(sorted(set(state) ^ names))
@@ -71,7 +71,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
                 f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
             )
     run._w[...] = w
-    for name in SHARED + run.saved:
+    for name in SHARED + run._saved:
         setattr(run, name, copy.deepcopy(state[name.lstrip("_")]))
     run._told = [Trial(*told) for told in state["told"]]
     run._lowest = None if state["lowest"] is None else Trial(*state["lowest"])
