@@ -224,6 +224,17 @@ def test_a_tensor_that_is_given_other_memory(move):
     assert opt.step_count == 2
 
 
+def test_gradients_that_were_bound_before_may_move():
+    torch = pytest.importorskip("torch")
+    p, first, second = torch.zeros(3), torch.ones(3), torch.ones(3)
+    opt = st.SGD(p, lr=1.0)
+    opt.bind_grads(first)
+    opt.bind_grads(second)
+    give_other(torch, first)
+    opt.step()
+    assert (p == -1).all()
+
+
 def test_a_transposed_tensor_takes_gradients_laid_out_alike():
     torch = pytest.importorskip("torch")
     p = torch.ones(4, 3).T
