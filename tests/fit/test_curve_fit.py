@@ -357,6 +357,16 @@ ERRORS = [
     ({"p0": ["a", 1, 1]}, ValueError, "could not convert string to float"),
     ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
+    ({"jac": True}, ValueError, "jac: True; allowed is one of .*, None or a callable"),
+]
+# keywords that would be ignored: of which two say the same, or that the method has no use for
+UNUSED = [
+    ({"method": "gn", "damping": 1.0}, "damping: 1.0 with method 'gn', which has none; allowed"),
+    ({"method": "gn", "factor": 1.0}, "factor: 1.0 with method 'gn', which has no damping; allow"),
+    ({"factor": 1.0, "damping": 1.0}, "factor, damping: both given; allowed is one of them"),
+    ({"diag": np.ones(3), "x_scale": 1.0}, "diag, x_scale: both given; allowed is one of them"),
+    ({"epsfcn": 1e-9, "diff_step": 1e-4}, "epsfcn, diff_step: both given; allowed is one of them"),
+    ({"maxfev": 900, "max_nfev": 900}, "maxfev, max_nfev: both given; allowed is one of them"),
 ]
 
 
@@ -373,6 +383,12 @@ def test_unfit_arguments(options, kind, message):
     if not set(options) & {"colour", "jac"} and "a" not in (options.get("p0") or ()):
         with pytest.raises(kind):
             scipy_curve_fit(**arguments)
+
+
+@pytest.mark.parametrize(("options", "message"), UNUSED)
+def test_a_keyword_that_would_be_ignored_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        st.curve_fit(model, X, Y, **options)
 
 
 @pytest.mark.parametrize("sigma", [None, SIGMA, np.diag(SIGMA**2)], ids=["none", "1-d", "2-d"])

@@ -426,6 +426,15 @@ def test_a_start_outside_the_bounds_begins_at_the_nearest_point_inside(method):
     np.testing.assert_allclose(r.x, [1, -1, 0], atol=1e-5)
 
 
+def test_gtol_goes_before_tol_as_with_scipy():
+    options = {"method": "bfgs", "gtol": 1e-3}
+    want = st.minimize(rosen, START, jac=rosen_der, **options)
+    got = scipy.optimize.minimize(
+        rosen, START, jac=rosen_der, method=st.minimize, tol=1e-9, options=options
+    )
+    assert got.nit == want.nit and np.abs(got.jac).max() > 1e-9
+
+
 def test_a_start_of_another_byte_order_is_the_same_start():
     want = st.minimize(rosen, START, jac=rosen_der)
     got = st.minimize(rosen, START.astype(">f8"), jac=lambda x: rosen_der(x).astype(">f8"))

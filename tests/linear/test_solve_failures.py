@@ -37,6 +37,13 @@ CASES = [
     (EYE, ONES, {"method": "lu", "rtol": 1e-3}, ValueError, "rtol: has no meaning for method='lu'"),
     (EYE, ONES, {"method": "cg", "diagonal": ONES}, ValueError, "diagonal: has no meaning"),
     (EYE, ONES, {"method": "pcg", "omega": 1.5}, ValueError, "omega: has no meaning for this"),
+    (
+        EYE,
+        ONES,
+        {"method": "pcg", "diagonal": ONES, "preconditioner": lambda r: r},
+        ValueError,
+        "diagonal: has no meaning for this preconditioner; allowed with 'jacobi', 'ssor'",
+    ),
     (EYE * 1j, ONES, {}, TypeError, "A: dtype complex128 is not supported; allowed is float32"),
     (EYE, ONES.astype(np.float16), {}, TypeError, "b: dtype float16 is not supported"),
     ("A", ONES, {}, TypeError, "A: str, b: ndarray; allowed are arrays of one library"),

@@ -94,7 +94,8 @@ def minimize(
     verbose : {0, 1, 2}
         1 prints how the run ended, 2 also each iteration.
     constraints, tol
-        SciPy passes these to a method: no constraints are supported; tol stands for gtol.
+        SciPy passes these to a method: no constraints are supported; tol is gtol where that is
+        not given.
 
     Returns
     -------
@@ -126,7 +127,9 @@ def minimize(
     for name, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             check.function(name, given)
-    gtol = gtol if tol is None else check.number("tol", tol, at_least=0)
+    if tol is not None:
+        tol = check.number("tol", tol, at_least=0)
+        gtol = tol if gtol == 1e-5 else gtol
     verbose = check.integer("verbose", verbose, at_least=0)
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)

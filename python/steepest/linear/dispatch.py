@@ -180,6 +180,10 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
             )
     if method == "pcg" and options["omega"] != 1 and options["preconditioner"] != "ssor":
         raise ValueError("omega: has no meaning for this preconditioner; allowed with 'ssor'")
+    if options["diagonal"] is not None and not isinstance(options["preconditioner"], str):
+        raise ValueError(
+            "diagonal: has no meaning for this preconditioner; allowed with 'jacobi', 'ssor'"
+        )
 
 
 def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, SolveInfo]:

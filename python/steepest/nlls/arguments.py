@@ -170,6 +170,11 @@ def make_solver(
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
     if damping != 1e-3:
         damping = check.number("damping", damping, above=0)
+        if method == "gn":
+            raise ValueError(
+                f"damping: {damping} with method 'gn', which has none; allowed with 'lm' and "
+                "'levenberg'"
+            )
     scales = None if x_scale is None else scale(x_scale, x0, method)
     if loss != "linear" and not callable(loss):
         check.choice("loss", loss, LOSSES)

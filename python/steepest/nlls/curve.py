@@ -17,7 +17,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest import _cpu, check
 from steepest.nlls import arrays
-from steepest.nlls.arguments import INFINITE
+from steepest.nlls.arguments import INFINITE, SCHEMES
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
 from steepest.nlls.loop import fit
@@ -33,6 +33,13 @@ KEYWORDS = dict.fromkeys(
     "linear_solver damping x_scale loss f_scale ftol xtol gtol max_nfev diff_step callback "
     "verbose maxfev epsfcn diag col_deriv factor".split()
 )
+# leastsq's words, and those of least_squares for the same
+SAME = {
+    "maxfev": "max_nfev",
+    "epsfcn": "diff_step",
+    "diag": "x_scale",
+    "factor": "damping",
+}
 NOT_FOUND = "Optimal parameters not found: "
 MAXFEV = "Number of calls to function has reached maxfev = {}."
 
@@ -147,6 +154,8 @@ def curve_fit(
         refuse_fewer(ydata.size, "data points", p0.size)
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
+    if jac is True:
+        raise ValueError(f"jac: True; allowed is one of {SCHEMES}, None or a callable")
     slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
     counts = method == "lm" and not callable(jac)  # calls for differences, too
     fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
@@ -206,6 +215,9 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
             f"curve_fit() got an unexpected keyword argument {unknown[0]!r}; its further ones are "
             f"{', '.join(KEYWORDS)}"
         )
+    for old, new in SAME.items():
+        if options.get(old) is not None and options.get(new) is not None:
+            raise ValueError(f"{old}, {new}: both given; allowed is one of them")
     maxfev = int(options.pop("maxfev", None) or 0)
     if options.get("max_nfev") is None:
         options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)
@@ -217,7 +229,12 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     if (diag := options.pop("diag", None)) is not None:
         options["x_scale"] = 1 / np.asarray(arrays.host(diag), dtype=float)
     if (factor := options.pop("factor", None)) is not None:
-        options["damping"] = 0.1 / check.number("factor", factor, above=0)
+        factor = check.number("factor", factor, above=0)
+        if method == "gn":
+            raise ValueError(
+                f"factor: {factor} with method 'gn', which has no damping; allowed with the others"
+            )
+        options["damping"] = 0.1 / factor
     return options, bool(options.pop("col_deriv", False)), maxfev
 
 

@@ -66,13 +66,14 @@ def least_squares(
         Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, and
         QR where its pivots come near rounding.
     damping : float
-        The first λ: as it is for `lm`, times the largest diagonal entry of JᵀJ for `levenberg`.
+        The first λ: as it is for `lm`, times the largest diagonal entry of JᵀJ for `levenberg`;
+        not for `gn`.
     x_scale : None, "jac" or array_like, (n,)
         1/D. None: by J's columns for `lm`, 1 for `levenberg`.
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
         ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z.
     f_scale : float
-        C, the residual at which the loss turns from quadratic.
+        C, the residual at which the loss turns from quadratic (of no effect with "linear").
     bounds : pair of array_like or scipy.optimize.Bounds
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
@@ -84,7 +85,8 @@ def least_squares(
     max_nfev : int
         Largest number of residual evaluations, 100 n where None; differences do not count.
     diff_step : float or array_like, (n,)
-        Difference steps over |x|.
+        Difference steps over |x|, for a `jac` that names a scheme (of no effect else, as in
+        SciPy).
     args, kwargs : further arguments of fun and jac.
     callback : callable
         ``callback(intermediate_result)`` or ``callback(x)`` after each iteration; stops the fit by
@@ -170,6 +172,7 @@ def fit(
     check_jac(jac)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
+    steps = relative_steps(diff_step, x.size)
 
     device = device_of(x0)
     solver = make_solver(
@@ -205,7 +208,7 @@ def fit(
 
             solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
         else:
-            solver, J = run(solver, fun, jac, diff_step, lower, upper, loss, f_scale, watch)
+            solver, J = run(solver, fun, jac, steps, lower, upper, loss, f_scale, watch)
         result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -216,7 +219,7 @@ def run(
     solver: Any,
     fun: Callable[[Array], Any],
     jac: Any,
-    diff_step: Any,
+    steps: Array | None,
     lower: Array | None,
     upper: Array | None,
     loss: Loss,
@@ -227,7 +230,6 @@ def run(
     last accepted Jacobian."""
     J: Array | None = None
     exact = callable(jac)
-    steps = None if exact else relative_steps(diff_step, solver.n)
     if callable(loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
     else:  # the loop below, in C++
