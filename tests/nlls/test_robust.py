@@ -462,6 +462,25 @@ def test_each_tolerance_alone_ends_a_fit(name, status):
             st.least_squares(identity, [1.0, 1.0], **{**alone, name: 1e-17})
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: st.least_squares(identity, [1.0, 1.0], ftol=1e-20),
+        lambda: st.LeastSquares([1.0, 1.0], ftol=1e-20),
+        lambda: st.curve_fit(lambda x, a: a * x, np.ones(3), np.arange(3.0), ftol=1e-20),
+        lambda: st.curve_fit(lambda x, a, b: a * x, np.ones(3), np.arange(3.0)),
+        lambda: st.least_squares(lambda x: x**2, 1.0).covariance(),
+        lambda: st.least_squares(lambda x: x**2, 1.0).stderr(),
+    ],
+    ids=["least_squares", "LeastSquares", "curve_fit", "its covariance", "covariance", "stderr"],
+)
+def test_a_warning_is_of_the_users_line(call):
+    with pytest.warns() as told:
+        call()
+    line = call.__code__.co_firstlineno
+    assert [(warning.filename, warning.lineno) for warning in told] == [(__file__, line)]
+
+
 def test_a_tolerance_below_that_of_float32_is_raised_to_it():
     fit = st.least_squares(
         lambda x: x**2 - 2, np.ones(3, np.float32), ftol=1e-12, xtol=1e-12, gtol=1e-12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 from warnings import warn
@@ -126,9 +127,17 @@ def tolerance(name: str, value: Any, eps: float) -> float:
         warn(
             f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
             f"corresponding termination condition.",
-            stacklevel=5,
+            stacklevel=users_level(),
         )
     return tol
+
+
+def users_level() -> int:
+    """The `stacklevel` with which our caller's warning is of the line that called this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def limit(max_nfev: Any, n: int) -> int:
