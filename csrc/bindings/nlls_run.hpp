@@ -72,7 +72,8 @@ inline double rounding_of(const pybind11::object& f) {
 
 // curve_fit's p -> (f(xdata, *p) - ydata) * weight, without a frame of Python's and its unpacking
 // of arrays; without the difference or the product where ydata or weight is None. A weight that is
-// a function is called. `most` calls are allowed, any number where it is 0.
+// a function is called. `most` calls are allowed, any number where it is 0. Values that do not lie
+// like ydata go through Python, which names f where they do not go with it.
 class Model {
  public:
   Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata, pybind11::object weight,
@@ -110,24 +111,29 @@ class Model {
       args.push_back(scalar.ptr());
     }
     pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
-    if (calls_ == 1 && !ydata_.is_none()) rounding_ = rounding_of(y);
+    if (ydata_.is_none()) return weighted(std::move(y));
+    if (!like_ydata(y)) {
+      y = pybind11::module_::import("steepest.nlls.curve_data")
+              .attr("model_values")(std::move(y), ydata_, p);
+    }
+    if (calls_ == 1) rounding_ = rounding_of(y);
     if (in_place(y)) return y;
-    if (!ydata_.is_none()) y = answer(PyNumber_Subtract(y.ptr(), ydata_.ptr()));
-    if (weight_.is_none()) return y;
-    y = array(y);
-    return answer(PyCallable_Check(weight_.ptr()) ? PyObject_CallOneArg(weight_.ptr(), y.ptr())
-                                                  : PyNumber_Multiply(weight_.ptr(), y.ptr()));
+    return weighted(answer(PyNumber_Subtract(y.ptr(), ydata_.ptr())));
   }
 
   int64_t calls() const { return calls_; }
   double rounding() const { return rounding_; }  // f's, which a difference from ydata hides
 
  private:
-  pybind11::object array(const pybind11::object& y) const {
-    if (pybind11::isinstance<pybind11::array>(y)) return y;
-    const char* name = ydata_.is_none() ? "jac" : "fun";
-    const auto arrays = pybind11::module_::import("steepest.nlls.arrays");
-    return pybind11::object(arrays.attr("at_home")(name, y)[pybind11::int_(1)]);
+  pybind11::object weighted(pybind11::object y) const {
+    if (weight_.is_none()) return y;
+    return answer(PyCallable_Check(weight_.ptr()) ? PyObject_CallOneArg(weight_.ptr(), y.ptr())
+                                                  : PyNumber_Multiply(weight_.ptr(), y.ptr()));
+  }
+
+  bool like_ydata(const pybind11::object& y) const {
+    return plain<double>(ydata_) &&
+           numbers(y, pybind11::reinterpret_borrow<pybind11::array>(ydata_).size());
   }
 
   // m numbers, where they can be read as they lie.

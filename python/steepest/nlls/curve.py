@@ -19,7 +19,13 @@ from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES
 from steepest.nlls.arrays import Array
-from steepest.nlls.curve_data import Whitener, clean_data, start_and_bounds, whitener
+from steepest.nlls.curve_data import (
+    Whitener,
+    clean_data,
+    model_jacobian,
+    start_and_bounds,
+    whitener,
+)
 from steepest.nlls.loop import fit
 
 __all__ = ["curve_fit"]
@@ -154,9 +160,7 @@ def curve_fit(
         refuse_fewer(ydata.size, "data points", p0.size)
     whiten = whitener(sigma, ydata.size)
     options, transposed, maxfev = solver_options(kwargs, method, p0.size)
-    if jac is True:
-        raise ValueError(f"jac: True; allowed is one of {SCHEMES}, None or a callable")
-    slope = jacobian_of(jac, xdata, whiten, transposed) if callable(jac) else jac or "2-point"
+    slope = slope_of(jac, xdata, whiten, transposed, ydata.size, p0.size)
     counts = method == "lm" and not callable(jac)  # calls for differences, too
     fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
     last = method != "lm"  # MINPACK takes R for the covariance from the point before
@@ -196,13 +200,16 @@ def refuse_fewer(m: int, what: str, n: int) -> None:
         )
 
 
-def jacobian_of(
-    jac: Callable[..., Any], xdata: Any, whiten: Whitener | None, transposed: bool
-) -> Callable[[Array], Any]:
-    rows = (lambda *p: arrays.at_home("jac", jac(*p))[1].T) if transposed else jac
-    weight = whiten if whiten is None or callable(whiten) else whiten[:, None]
-    model: Callable[[Array], Any] = _cpu.Model(rows, xdata, None, weight, 0)
-    return model
+def slope_of(
+    jac: Any, xdata: Any, whiten: Whitener | None, transposed: bool, m: int, n: int
+) -> Any:
+    """`jac` of least_squares, from that of curve_fit."""
+    if jac is True:
+        raise ValueError(f"jac: True; allowed is one of {SCHEMES}, None or a callable")
+    if not callable(jac):
+        return jac or "2-point"
+    rows, weight = model_jacobian(jac, whiten, transposed, m, n)
+    return _cpu.Model(rows, xdata, None, weight, 0)
 
 
 def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:

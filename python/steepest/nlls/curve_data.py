@@ -13,10 +13,18 @@ from scipy.optimize import Bounds
 from steepest import _cpu
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
-from steepest.nlls.arrays import Array, at_home, host, namespace
+from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace
 
-__all__ = ["Whitener", "clean_data", "start_and_bounds", "whitener"]
+__all__ = [
+    "Whitener",
+    "clean_data",
+    "model_jacobian",
+    "model_values",
+    "start_and_bounds",
+    "whitener",
+]
 
+FLOAT = np.dtype(float)
 Whitener = Array | Callable[[Array], Array]
 
 
@@ -79,6 +87,8 @@ def clean_data(
         check_finite = nan_policy is None
     xp, ydata = at_home("ydata", ydata)
     ydata = xp.asarray(ydata, dtype=float)
+    if ydata.ndim > 1:
+        raise ValueError(f"ydata: shape {ydata.shape}; wanted is one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
         there, xdata = at_home("xdata", xdata)
@@ -105,6 +115,53 @@ def clean_data(
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     return xdata, ydata, sigma
+
+
+def model_values(value: Any, ydata: Array, p: Array) -> Array:
+    """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
+    _, y = at_home("f", value)
+    if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
+        raise TypeError(f"f: dtype {y.dtype}; wanted are real numbers")
+    if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
+        raise TypeError(
+            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; wanted are both on the "
+            "host or both on one CUDA device"
+        )
+    if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):
+        raise ValueError(
+            f"f: returned shape {y.shape}; wanted is {ydata.shape}, a number for each of ydata"
+        )
+    return y
+
+
+def model_jacobian(
+    jac: Callable[..., Any], whiten: Whitener | None, transposed: bool, m: int, n: int
+) -> tuple[Callable[..., Any], Callable[[Any], Array] | None]:
+    """jac with its rows as residuals, and what weighs them. Of one parameter, (m,) is a column."""
+
+    def turned(*p: Any) -> Any:
+        _, J = at_home("jac", jac(*p))
+        if J.ndim == 1 and n == 1:
+            return J[:, None]
+        return J.T if transposed else J
+
+    rows = turned if transposed or n == 1 else jac
+    if whiten is None:
+        return rows, None
+
+    column = None if callable(whiten) else whiten[:, None]
+
+    def weighted(value: Any) -> Array:
+        usual = type(value) is np.ndarray and value.dtype is FLOAT and value.ndim == 2
+        J = value if usual else jacobian(value, float)
+        if J.shape != (m, n) and m > 1:  # else of one number that goes with any m of f
+            raise ValueError(
+                f"jac: shape {J.shape}; wanted is ({m}, {n}), a row a residual, a column a "
+                "parameter"
+            )
+        return whiten(J) if callable(whiten) else column * J
+
+    return rows, weighted
 
 
 def without_nan(
