@@ -243,6 +243,17 @@ def test_its_repr_says_how_far_it_is():
     assert repr(s) == f"LeastSquares(1 parameter, done, iteration {s.nit}, cost {s.cost:.6g})"
 
 
+@pytest.mark.parametrize("attempt", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_it_is_not_copied(attempt):
+    """copy.copy gave two that shared one solver."""
+    s = st.LeastSquares(ROSENBROCK.start)
+    s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
+    asked = s.x
+    with pytest.raises(TypeError, match="LeastSquares: its solver .* copied nor pickled; start"):
+        attempt(s)
+    np.testing.assert_array_equal(s.x, asked)
+
+
 def test_a_result_shows_and_keeps_what_it_says():
     problem = ROSENBROCK
     fit = st.least_squares(

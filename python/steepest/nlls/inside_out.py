@@ -21,7 +21,7 @@ class LeastSquares:
     """`least_squares` inside out: it asks for one point after another, the loop is yours.
 
     `x` is the point at which it wants to know more (a copy), once `done` the answer. An error or
-    interrupt in your loop leaves it as it was.
+    interrupt in your loop leaves it as it was. It is neither copied nor pickled; its result() is.
 
     Parameters
     ----------
@@ -83,6 +83,12 @@ class LeastSquares:
             gtol=gtol,
             max_nfev=max_nfev,
             device=self._device,
+        )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{type(self).__name__}: its solver in C++ can neither be copied nor pickled; start "
+            "another from its x, or keep its result()"
         )
 
     def __repr__(self) -> str:
