@@ -9,6 +9,7 @@
 #include "cpu/level.hpp"
 #include "cpu/threads.hpp"
 #include "linalg/sweeps/sweep.hpp"
+#include "linalg/sweeps/symmetric.hpp"
 
 namespace py = pybind11;
 
@@ -65,9 +66,24 @@ void run_sweep(const py::array& a, const py::array& b, py::array x,
   linalg::sweep(dtype, task, kernels, threads);
 }
 
+template <class T>
+bool symmetric(const py::array& a) {
+  const auto item = static_cast<int64_t>(sizeof(T));
+  return linalg::safely_symmetric(static_cast<const T*>(a.data()), a.shape(0), a.strides(0) / item,
+                                  a.strides(1) / item);
+}
+
+// A of any strides.
+bool safely_symmetric(const py::array& a) {
+  const DType dtype = dtype_of(a, "a");
+  if (a.ndim() != 2 || a.shape(0) != a.shape(1)) throw refuse("a", "a square matrix");
+  return dtype == DType::float32 ? symmetric<float>(a) : symmetric<double>(a);
+}
+
 }  // namespace
 
 void bind_linear(py::module_& m) {
+  m.def("safely_symmetric", &safely_symmetric);
   m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::kw_only(),
         py::arg("x_start") = py::none(), py::arg("residual") = py::none(), py::arg("omega") = 1.0,
         py::arg("backward") = false, py::arg("triangle") = false);

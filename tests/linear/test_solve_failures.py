@@ -150,6 +150,39 @@ CASES = [
 ]
 
 
+def spread(a):
+    """Of two arrays' memory, with gaps."""
+    wide = np.full((2 * len(a), 3 * len(a)), np.nan, a.dtype)
+    wide[::2, 1::3] = a
+    return wide[::2, 1::3]
+
+
+def shifted(a):
+    """Not aligned to its elements."""
+    memory = np.zeros(a.nbytes + 1, np.int8)
+    memory[1:] = a.reshape(-1).view(np.int8)
+    return memory[1:].view(a.dtype).reshape(a.shape)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "cg"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    "laid",
+    [np.array, np.asfortranarray, spread, shifted, lambda a: a[::-1, ::-1].copy()[::-1, ::-1]],
+)
+def test_one_pair_that_differs_is_found_in_any_layout(laid, dtype, method):
+    """Of a matrix small enough to be compared with its transpose."""
+    a, b = definite(9, dtype), right_hand_side(9, None, dtype)
+    np.testing.assert_allclose(
+        st.solve(laid(a), b, method=method), np.linalg.solve(a, b), rtol=1e-3
+    )
+    for i, j in ((8, 0), (0, 8), (4, 5)):
+        skew = a.copy()
+        skew[i, j] += 0.01 * abs(a).max()
+        with pytest.raises(LinAlgError, match="A is not symmetric"):
+            st.solve(laid(skew), b, method=method)
+
+
 @pytest.mark.parametrize(("a", "b", "options", "kind", "message"), CASES)
 def test_what_is_refused_and_why(a, b, options, kind, message):
     keep = [v.copy() if isinstance(v, np.ndarray) else v for v in (a, b)]

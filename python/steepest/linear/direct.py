@@ -8,7 +8,7 @@ import array_api_compat
 import numpy as np
 
 from steepest.linear.progress import SolveInfo
-from steepest.linear.system import Array, System, check_symmetric
+from steepest.linear.system import Array, System, all_finite, check_symmetric
 
 
 def factor_and_solve(
@@ -23,11 +23,11 @@ def factor_and_solve(
     if b.size == 0 or a.size == 0:
         x = system.xp.zeros((a.shape[1], *b.shape[1:]), dtype=system.dtype)
         return x, _info(method, None)
-    if array_api_compat.is_numpy_array(a):
+    if type(a) is np.ndarray or array_api_compat.is_numpy_array(a):
         from steepest.linear import lapack
 
         x, rcond = lapack.METHODS[method](a, b, overwrite_a, overwrite_b)
-        if not np.isfinite(x).all():
+        if not all_finite(system.xp, x):
             raise np.linalg.LinAlgError(
                 f"x is out of the range of {x.dtype}: the reciprocal condition number of A is "
                 f"{rcond:.3g}; scale A or b"

@@ -7,6 +7,8 @@ of the reciprocal condition number.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,10 @@ import numpy as np
 from scipy.linalg import get_lapack_funcs
 
 from steepest.linear.system import Array
+
+# Columns to a block, and so the workspace, for QR: LAPACK's own are at most as many, and to ask for
+# them takes a twentieth of a small solution.
+BLOCK = 64
 
 
 def cholesky(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> tuple[Array, float]:
@@ -52,18 +58,23 @@ def qr(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> tuple[Array,
     geqrf, ormqr, trtrs, gecon = get_lapack_funcs(("geqrf", "ormqr", "trtrs", "gecon"), (a,))
     n = a.shape[1]
     _norm(a.T if a.flags.c_contiguous else a)
-    work = int(geqrf(a, lwork=-1)[2][0])
-    factor, tau, _, _ = geqrf(a, lwork=work, overwrite_a=overwrite_a)
+    factor, tau, _, _ = geqrf(a, lwork=BLOCK * n, overwrite_a=overwrite_a)
     # R as an LU factorisation with L = I, whose condition LAPACK can estimate
-    r = np.triu(factor[:n])
+    r = np.triu(factor[:n]) if n > BLOCK else np.where(_below(n), a.dtype.type(0), factor[:n])
     rcond, _ = gecon(r, _norm(r))
     c = _two_dimensional(b)
-    work = int(ormqr("L", "T", factor, tau, c, -1)[1][0])
+    work = BLOCK * c.shape[1] + (BLOCK + 1) * BLOCK
     qtb, _, _ = ormqr("L", "T", factor, tau, c, work, overwrite_c=overwrite_b)
     x, info = trtrs(r, qtb[:n], overwrite_b=overwrite_b and qtb.shape[0] == n)
     if info > 0:
         raise _singular(f"R[{info - 1}, {info - 1}] is exactly 0")
     return x.reshape((n, *b.shape[1:])), float(rcond)
+
+
+@functools.cache
+def _below(n: int) -> Array:
+    """Where an (n, n) matrix is below its diagonal: half the time of np.triu, of a small one."""
+    return np.tri(n, k=-1, dtype=bool)
 
 
 def _singular(why: str) -> np.linalg.LinAlgError:
@@ -84,7 +95,7 @@ def _norm(a: Array) -> float:
     """‖A‖₁, which must be finite."""
     (lange,) = get_lapack_funcs(("lange",), (a,))
     norm = float(lange("1", a))
-    if not np.isfinite(norm):
+    if not math.isfinite(norm):
         raise ValueError("A: holds inf or NaN, or overflows; allowed are finite values")
     return norm
 
