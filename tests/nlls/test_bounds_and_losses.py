@@ -217,6 +217,22 @@ def test_a_callable_loss_is_handed_squares_over_f_scale(f_scale):
     assert given.cost == pytest.approx(named.cost)
 
 
+def test_residuals_whose_squares_overflow_at_a_trial_are_no_warning():
+    def cauchy(z):
+        return np.stack([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
+
+    seen = []
+
+    def fun(x):
+        seen.append(x)
+        return np.full(2, 1e200) if len(seen) == 2 else x - [1.0, 2.0]
+
+    with np.errstate(over="raise"):  # a warning by default
+        fit = st.least_squares(fun, [0.0, 0.0], lambda x: np.eye(2), loss=cauchy)
+    assert fit.success
+    np.testing.assert_allclose(fit.x, [1, 2], atol=1e-6)
+
+
 def test_at_a_bound_that_holds_it_the_gradient_of_a_variable_does_not_count():
     fit = st.least_squares(lambda x: x - 2, [1.0, 1.0], bounds=(0, 1))
     assert (fit.status, fit.nfev, fit.optimality) == (1, 1, 0)
