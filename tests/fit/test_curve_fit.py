@@ -137,8 +137,17 @@ def test_covariance_is_scipys_at_any_size(m):
 
 
 def test_full_output_of_lm_has_minpacks_keys_and_meaning():
-    popt, pcov, info, message, ier = st.curve_fit(model, X, Y, jac=jacobian, full_output=True)
-    assert set(info) == {"nfev", "fvec", "fjac", "ipvt", "qtf"}
+    told = []
+
+    def jac(x, *p):
+        told.append(p)
+        return jacobian(x, *p)
+
+    popt, pcov, info, message, ier = st.curve_fit(model, X, Y, jac=jac, full_output=True)
+    scipys = scipy_curve_fit(model, X, Y, jac=jacobian, full_output=True)[2]
+    assert set(info) == set(scipys) >= {"nfev", "njev", "fvec", "fjac", "ipvt", "qtf"}
+    assert info["njev"] == len({tuple(p) for p in told}) > 1
+    assert set(st.curve_fit(model, X, Y, full_output=True)[2]) == set(info) - {"njev"}
     assert ier in (1, 2, 3, 4) and isinstance(message, str)
     f, n = info["fvec"], 3
     np.testing.assert_allclose(f, model(X, *popt) - Y, rtol=1e-12)
@@ -315,6 +324,20 @@ def test_maxfev_is_scipys_error(jac):
     for options in ({"maxfev": 2}, {"max_nfev": 2}):
         with pytest.raises(RuntimeError, match=message):
             st.curve_fit(model, X, Y, jac=jac, method="trf", **options)
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, 9)])
+def test_maxfev_of_zero_is_leastsqs_default_alone(bounds):
+    st.curve_fit(model, X, Y, maxfev=0)
+    for fit in (st.curve_fit, scipy_curve_fit):
+        with pytest.raises(ValueError, match="max_nfev.* None or a? ?positive integer"):
+            fit(model, X, Y, method="trf", bounds=bounds, maxfev=0)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"bounds": (-np.inf, np.inf)}])
+def test_a_start_of_two_dimensions_is_flattened_as_by_leastsq(bounds):
+    for fit in (st.curve_fit, scipy_curve_fit):
+        assert fit(model, X, Y, np.ones((3, 1)), **bounds)[0].shape == (3,)
 
 
 def test_maxfev_bounds_the_calls_exactly():

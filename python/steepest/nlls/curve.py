@@ -32,6 +32,7 @@ __all__ = ["curve_fit"]
 
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
+QR_KEYS = ("fjac", "ipvt", "qtf")
 # what MINPACK's `info` calls the statuses of least_squares
 MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
 # of least_squares, then of SciPy's leastsq
@@ -112,10 +113,10 @@ def curve_fit(
     pcov : ndarray, (n, n)
         Its covariance, inf where it cannot be estimated.
     infodict : dict
-        ``nfev`` and ``fvec``, the weighted residuals; with "lm" also ``fjac``, ``ipvt`` and
-        ``qtf`` of the QR factorization with column pivoting J[:, ipvt] = QR: R in the upper
-        triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of pcov, of the point before the last
-        step, as MINPACK's.
+        ``nfev`` and ``fvec``, the weighted residuals; with "lm" also ``njev``, where `jac` is a
+        callable, and ``fjac``, ``ipvt`` and ``qtf`` of the QR factorization with column pivoting
+        J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of pcov,
+        of the point before the last step, as MINPACK's.
     mesg : str
         Why the solver stopped.
     ier : int
@@ -187,8 +188,9 @@ def curve_fit(
     infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
     if qr is None:
         return popt, pcov, infodict, result["message"], status
-    for name, value in zip(("fjac", "ipvt", "qtf"), qr, strict=True):
-        infodict[name] = arrays.in_kind(value, popt)
+    if not counts:
+        infodict["njev"] = result["njev"]
+    infodict |= {key: arrays.in_kind(v, popt) for key, v in zip(QR_KEYS, qr, strict=True)}
     return popt, pcov, infodict, result["message"], MINPACK_INFO[status]
 
 
@@ -225,9 +227,11 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     for old, new in SAME.items():
         if options.get(old) is not None and options.get(new) is not None:
             raise ValueError(f"{old}, {new}: both given; allowed is one of them")
-    maxfev = int(options.pop("maxfev", None) or 0)
+    maxfev = options.pop("maxfev", None)
+    if method == "lm":
+        maxfev = int(maxfev or 0) or None
     if options.get("max_nfev") is None:
-        options["max_nfev"] = maxfev or (100 * (n + 1) if method == "lm" else None)
+        options["max_nfev"] = 100 * (n + 1) if method == "lm" and maxfev is None else maxfev
     if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
         off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
         options.update(off)
@@ -242,7 +246,7 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
                 f"factor: {factor} with method 'gn', which has no damping; allowed with the others"
             )
         options["damping"] = 0.1 / factor
-    return options, bool(options.pop("col_deriv", False)), maxfev
+    return options, bool(options.pop("col_deriv", False)), maxfev or 0
 
 
 def variance(result: OptimizeResult, absolute_sigma: bool) -> float:

@@ -50,11 +50,14 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
             f"parameters, {n}; their shapes are {shapes}"
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
+    bounded = bool((np.isfinite(lower) | np.isfinite(upper)).any())
     start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+    if not bounded:
+        start = start.ravel()
     ordered = (lower < upper).all()  # or else least_squares says where they are not
     if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
-    return start, (lower, upper), bool((np.isfinite(lower) | np.isfinite(upper)).any())
+    return start, (lower, upper), bounded
 
 
 def parameter_count(f: Callable[..., Any]) -> int:
