@@ -1,15 +1,18 @@
-// Bindings of what L-BFGS keeps of its pairs, and of an ordinary iteration as one call.
+// Bindings of what L-BFGS keeps of its pairs, and of an iteration as one call, also in a box.
 #include "linalg/pairs.hpp"
 
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 #include <vector>
 
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
+#include "linalg/box/advance.hpp"
+#include "linalg/box/box.hpp"
 
 namespace py = pybind11;
 
@@ -36,6 +39,11 @@ int64_t append(Pairs& p, const py::array& products, double step, double ratio, i
   return p.append(column(products, 0, 2 * std::min(p.count + 1, p.capacity)), step, ratio, d);
 }
 
+void learn(Pairs& p, int64_t j, const py::array& products) {
+  if (j < 0 || j >= p.count) throw refuse("j", "the number of a pair");
+  p.learn(j, column(products, 0, 2 * (j + 1)));
+}
+
 // The direction and, by its coefficients (5, 2 count + 4) of the d_i and y_i, the gradient before,
 // x, d and g: y, g, d, x + d and x + d once more.
 Direction turn(const Pairs& p, const Products& on_g, double otherwise, double* c) {
@@ -59,6 +67,10 @@ py::tuple direction(const Pairs& p, const py::array& products, double otherwise)
   return py::make_tuple(c, to.scale, to.slope, to.magnitude);
 }
 
+bool low_enough(double f, double f0, double promised) {
+  return f < f0 && f <= f0 + promised && std::isfinite(f);
+}
+
 // Where the first step of a search meets the strong Wolfe conditions: learns from it and gives
 // (slope, magnitude, row of the next direction, the user's copy of the next point). None, and
 // nothing has changed, where it does not, where |g|^2 is at most `least_square`, where there is no
@@ -67,7 +79,7 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
                               double f0, double slope0, double step, double c1, double c2,
                               double eps, double least_square, int64_t x, int64_t g_before,
                               int64_t trial, int64_t d) {
-  if (!(f < f0 && f <= f0 + c1 * step * slope0 && std::isfinite(f))) return py::none();
+  if (!low_enough(f, f0, c1 * step * slope0)) return py::none();
   const Workspace w(workspace, "workspace");
   void* const told = w.vector(g, "g", false);
 
@@ -98,6 +110,94 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
                          const_cast<void*>(copy.data())};
   linalg::combine(pass, c.data(), w.view(rows), w.view(outs), w.n);
   return py::make_tuple(to.slope, to.magnitude, next, copy);
+}
+
+// An accepted point in a box, as Python gives it: the rows of x, of the gradient before, of the
+// point before and of the direction; lower and upper bounds, near, and the variables that were
+// free.
+struct InBox {
+  InBox(const py::array& workspace, const py::tuple& rows, const py::tuple& sides)
+      : w(workspace, "workspace"), bounds(sides) {
+    if (rows.size() != 4 || bounds.size() != 4) throw refuse("rows, bounds", "four of each");
+    for (size_t i = 0; i < 4; ++i) row[i] = rows[i].cast<int64_t>();
+  }
+
+  template <class T>
+  T* at(int64_t i) const {
+    return static_cast<T*>(w.row(i));
+  }
+
+  template <class T>
+  T* vector(const py::handle& h, const char* what) const {
+    return static_cast<T*>(w.vector(h, what, false));
+  }
+
+  template <class T>
+  linalg::Box<T> box() const {
+    return {vector<T>(bounds[0], "lower"), vector<T>(bounds[1], "upper"),
+            vector<T>(bounds[2], "near"), w.n};
+  }
+
+  // Null for None.
+  const bool* free() const {
+    if (bounds[3].is_none()) return nullptr;
+    if (py::isinstance<py::array_t<bool, py::array::c_style>>(bounds[3])) {
+      const auto a = py::reinterpret_borrow<py::array>(bounds[3]);
+      if (a.ndim() == 1 && a.shape(0) == w.n) return static_cast<const bool*>(a.data());
+    }
+    throw refuse("free", "None or a contiguous array (n,) of bool");
+  }
+
+  const Workspace w;
+  const py::tuple bounds;
+  std::array<int64_t, 4> row;
+};
+
+// (slope, row of the next direction, the user's copy of the next point, free variables)
+template <class T>
+py::object advance(Pairs& p, const InBox& in, const linalg::Box<T>& box, T* told, double eps) {
+  const auto [x, g, before, d] = in.row;
+  for (const auto* rows : {&p.d_rows, &p.y_rows})
+    for (const int64_t i : *rows) in.w.row(i);  // all there
+  in.w.row(d);
+  const linalg::Accepted<T> at = {in.at<T>(x), in.at<T>(before), in.at<T>(g), told};
+  const bool* free_before = in.free();
+  py::array_t<bool> free(box.n);
+  const linalg::Pass pass = pass_over(in.w.dtype, (2 * p.count + 3) * box.n * size_of(in.w.dtype));
+  linalg::BoxedPairs<T> pairs(p, pass, box, in.at<T>(0));
+  int64_t next = d;
+  const double slope = pairs.advance(at, next, free_before, free.mutable_data(), eps);
+  return py::make_tuple(slope, next, py::array_t<T>(box.n, at.before), free);
+}
+
+py::object advance_in_box(Pairs& p, const py::array& workspace, const py::object& g, double eps,
+                          const py::tuple& rows, const py::tuple& bounds) {
+  const InBox in(workspace, rows, bounds);
+  return visit(in.w.dtype, [&](auto kind) {
+    using T = decltype(kind);
+    return advance<T>(p, in, in.box<T>(), in.vector<T>(g, "g"), eps);
+  });
+}
+
+// As `ordinary_iteration`, by the weak Wolfe conditions along the projected path; None also where
+// no element of the projected gradient is above gtol.
+py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, double f,
+                                     const py::object& g, double f0, double slope0, double step,
+                                     double c1, double c2, double eps, double gtol,
+                                     const py::tuple& rows, const py::tuple& bounds) {
+  if (!low_enough(f, f0, c1 * step * slope0)) return py::none();
+  const InBox in(workspace, rows, bounds);
+  return visit(in.w.dtype, [&](auto kind) -> py::object {
+    using T = decltype(kind);
+    const auto [x, g_before, before, d] = in.row;
+    const linalg::Box<T> box = in.box<T>();
+    T* const told = in.vector<T>(g, "g");
+    if (!std::all_of(told, told + box.n, [](T gi) { return std::isfinite(gi); })) return py::none();
+    const double slope = box.slope(in.at<T>(before), in.at<T>(d), static_cast<T>(step), told);
+    if (!(slope >= c2 * slope0 && std::isfinite(slope))) return py::none();
+    if (!(box.violation(in.at<T>(x), told) > gtol)) return py::none();
+    return advance<T>(p, in, box, told, eps);
+  });
 }
 
 // (count, d rows, y rows, sums), copied.
@@ -139,8 +239,11 @@ void bind_pairs(py::module_& m) {
       .def("rows_with", &Pairs::rows_with)
       .def("forget", [](Pairs& p) { p.count = 0; })
       .def("append", &append)
+      .def("learn", &learn)
       .def("direction", &direction)
       .def("ordinary_iteration", &ordinary_iteration)
+      .def("ordinary_iteration_in_box", &ordinary_iteration_in_box)
+      .def("advance_in_box", &advance_in_box)
       .def("state", &state)
       .def("restore", &restore)
       .def(py::pickle(&state, &from_state))

@@ -45,13 +45,19 @@ int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d
   const int64_t newest = count - 1;
   steps[newest] = step;
   ratios[newest] = ratio;
-  for (int64_t i = 0; i <= newest; ++i) {
-    const double on_y_i = on_y.at[(count + i) * on_y.stride];
-    sy[i * m + newest] = steps[i] * on_y.at[i * on_y.stride];
-    yy[i * m + newest] = yy[newest * m + i] = on_y_i;
-  }
+  learn(newest, on_y);
   std::swap(d_rows[at(newest)], d);
   return d;
+}
+
+void Pairs::learn(int64_t j, const Products& on_y) {
+  const int64_t m = capacity;
+  double *sy = sums.data(), *yy = sy + m * m;
+  const double* steps = yy + m * m;
+  for (int64_t i = 0; i <= j; ++i) {
+    sy[i * m + j] = steps[i] * on_y.at[i * on_y.stride];
+    yy[i * m + j] = yy[j * m + i] = on_y.at[(j + 1 + i) * on_y.stride];
+  }
 }
 
 Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {

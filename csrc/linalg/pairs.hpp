@@ -48,6 +48,9 @@ class Pairs {
   // newer point over s.y. Returns the row that is free for the next direction.
   int64_t append(const Products& on_y, double step, double ratio, int64_t d);
 
+  // Takes the products of y_j with d_0 .. d_j and y_0 .. y_j.
+  void learn(int64_t j, const Products& on_y);
+
   // d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
   // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
   // out; where all are, gamma is `otherwise`.

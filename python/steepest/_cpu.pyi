@@ -101,6 +101,7 @@ class Pairs:
     def rows_with(self, d: int) -> list[int]: ...
     def forget(self) -> None: ...
     def append(self, products: Any, step: float, ratio: float, d: int) -> int: ...
+    def learn(self, j: int, products: Any) -> None: ...
     def direction(self, products: Any, otherwise: float) -> tuple[Any, float, float, float]: ...
     def ordinary_iteration(
         self,
@@ -119,6 +120,29 @@ class Pairs:
         trial: int,
         d: int,
     ) -> tuple[float, float, int, Any] | None: ...
+    def ordinary_iteration_in_box(
+        self,
+        workspace: Any,
+        f: float,
+        g: Any,
+        f0: float,
+        slope0: float,
+        step: float,
+        c1: float,
+        c2: float,
+        eps: float,
+        gtol: float,
+        rows: tuple[int, int, int, int],
+        bounds: tuple[Any, Any, Any, Any],
+    ) -> tuple[float, int, Any, Any] | None: ...
+    def advance_in_box(
+        self,
+        workspace: Any,
+        g: Any,
+        eps: float,
+        rows: tuple[int, int, int, int],
+        bounds: tuple[Any, Any, Any, Any],
+    ) -> tuple[float, int, Any, Any]: ...
     def state(self) -> tuple[int, list[int], list[int], Any]: ...
     def restore(self, count: int, d_rows: list[int], y_rows: list[int], sums: Any) -> None: ...
 

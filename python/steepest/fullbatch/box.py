@@ -29,7 +29,7 @@ class Box:
         with np.errstate(over="ignore"):
             width = upper - lower
         size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
-        self._near = NEAR * xp.where(xp.isfinite(width), xp.minimum(width, size), size)
+        self.near = NEAR * xp.where(xp.isfinite(width), xp.minimum(width, size), size)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Box, (self.lower, self.upper)  # a namespace cannot be pickled
@@ -45,7 +45,7 @@ class Box:
     def free(self, x: Array, g: Array) -> Array:
         """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32)."""
         xp = self._xp
-        near = xp.minimum(self._near, xp.max(xp.abs(self.violation(x, g))))
+        near = xp.minimum(self.near, xp.max(xp.abs(self.violation(x, g))))
         at_lower = (x <= self.lower + near) & (g > 0)
         at_upper = (x >= self.upper - near) & (g < 0)
         return ~(at_lower | at_upper)

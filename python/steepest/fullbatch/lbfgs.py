@@ -101,9 +101,8 @@ class LBFGS(Minimizer):
         self._pairs = _cpu.Pairs(m, SHARED_ROWS)
         self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
-        # An ordinary iteration is one compiled call where Python's part would be the longer one.
-        host = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
-        self._compiled = host and self.box is None and line_search == "wolfe" and not self.ftol
+        # Compiled calls for whole iterations, where Python's part would be the longer one.
+        self._compiled = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
 
     @property
     def _memory(self) -> tuple[Any, ...]:
@@ -121,20 +120,31 @@ class LBFGS(Minimizer):
     # An iteration
 
     def _ordinary(self, f: float, g: Array) -> bool:
-        if not self._compiled or self.nit + 1 >= self.maxiter:
+        searched = self.line_search == "wolfe" and not self.ftol
+        if not (self._compiled and searched) or self.nit + 1 >= self.maxiter:
             return False
         x, before = self._trial, self._x
-        line = (self._f0, self._slope0, self._step)
-        limits = (C1, self._slope_ratio, self._eps, self.n * self.gtol * self.gtol)
-        taken = self._pairs.ordinary_iteration(self._w, f, g, *line, *limits, x, G, before, self._d)
+        line = (self._f0, self._slope0, self._step, C1, self._slope_ratio, self._eps)
+        rows = (x, G, before, self._d)
+        taken: tuple[Any, ...] | None
+        if self.box is None:
+            least = self.n * self.gtol * self.gtol
+            taken = self._pairs.ordinary_iteration(self._w, f, g, *line, least, *rows)
+        else:
+            taken = self._pairs.ordinary_iteration_in_box(
+                self._w, f, g, *line, self.gtol, rows, self._bounds()
+            )
         if taken is None:
             return False
-        slope, magnitude, self._d, self._handed = taken
         self._x, self._trial = x, before
         self.f = f
         self.nit += 1
         self._stalled = 0
-        self._start(slope, magnitude)
+        if self.box is None:
+            slope, magnitude, self._d, self._handed = taken
+            self._start(slope, magnitude)
+        else:
+            self._start_in_box(*taken)
         return True
 
     def _along(self, f: float, g: Array) -> tuple[float, float]:
@@ -187,6 +197,10 @@ class LBFGS(Minimizer):
         """As `_advance`, with s and y formed from the points, and all products over the free
         variables alone."""
         assert self.box is not None
+        if self._compiled:
+            at = (self._x, G, self._trial, self._d)
+            taken = self._pairs.advance_in_box(self._w, g, self._eps, at, self._bounds())
+            return self._start_in_box(*taken)
         rows, xp = self._rows, self._xp
         # row `_trial` holds the point before, row d takes s
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
@@ -199,12 +213,10 @@ class LBFGS(Minimizer):
         self._d = self._pairs.append(products, 1.0, 1.0, self._d)
         picks, count = self._pairs.rows(), self._pairs.count
         if self._free is not None and bool(xp.any(free != self._free)):
-            sy, yy = self._pairs.sums[: self.history], self._pairs.sums[self.history : -2]
             for j in range(count - 1):
                 y = xp.where(free, rows[picks[count + j]], zero)
-                on_y = inner(self._w, picks, [y])[:, 0]
-                sy[:count, j] = on_y[:count]
-                yy[:count, j] = yy[j, :count] = on_y[count:-1]
+                older = picks[: j + 1] + picks[count : count + j + 1]
+                self._pairs.learn(j, inner(self._w, older, [y]))
         self._free = free
         otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
         c, scale, _, _ = self._pairs.direction(products, otherwise)
@@ -212,3 +224,12 @@ class LBFGS(Minimizer):
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])
         self._launch(1.0, free=free)
+
+    def _bounds(self) -> tuple[Array, Array, Array, Array | None]:
+        assert self.box is not None
+        return self.box.lower, self.box.upper, self.box.near, self._free
+
+    def _start_in_box(self, slope: float, d: int, handed: Array, free: Array) -> None:
+        """Start along the direction that a compiled call has left, with its trial point."""
+        self._d, self._handed, self._free = d, handed, free
+        self._launch(1.0, slope, placed=True)

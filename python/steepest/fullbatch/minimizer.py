@@ -346,8 +346,8 @@ class Minimizer:
         free: Array | None = None,
     ) -> None:
         """Start a search along row d, whose trial point may be in place already; with bounds, the
-        free variables may be known."""
-        if self.box is not None:
+        free variables may be known, and d is cut where the point is in place."""
+        if self.box is not None and not placed:
             self._cut(free)
         if slope0 is None:
             slope0 = float(inner(self._w, [self._d], [self._rows[G]])[0, 0])

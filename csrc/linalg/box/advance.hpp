@@ -1,0 +1,126 @@
+// An iteration of L-BFGS in a box, from an accepted point to the next trial point: what
+// LBFGS._advance_in_box does, to the same bits.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "linalg/box/box.hpp"
+#include "linalg/pairs.hpp"
+#include "linalg/vectors.hpp"
+
+namespace steepest::linalg {
+
+// Vectors of n elements.
+template <class T>
+struct Accepted {
+  T *x, *before;  // the accepted point and the one before, whose place the next trial point takes
+  T *g, *told;    // the gradient before, and that at x
+};
+
+template <class T>
+class BoxedPairs {
+ public:
+  BoxedPairs(Pairs& pairs, const Pass& pass, const Box<T>& box, T* workspace)
+      : pairs_(pairs),
+        pass_(pass),
+        box_(box),
+        workspace_(workspace),
+        masked_(static_cast<size_t>(2 * box.n)) {}
+
+  // Learns from the point, whose direction is row d, and leaves its gradient in g, the next
+  // direction in row d, the next trial point and which variables are free. `free_before`: of the
+  // products so far; null where there are none. Returns the slope along the direction.
+  double advance(const Accepted<T>& at, int64_t& d, const bool* free_before, bool* free,
+                 double eps) {
+    change(at, row(d));
+    box_.find_free(at.x, at.g, free);
+    const std::vector<double> products = learn(at.g, d, free);
+    if (free_before && !std::equal(free, free + box_.n, free_before)) learn_again(free);
+    turn(at, row(d), products, free, eps);
+    double slope = 0;
+    void *direction = row(d), *g = at.g;
+    inner(pass_, {&direction, 1}, {&g, 1}, box_.n, &slope);
+    return slope;
+  }
+
+ private:
+  T* row(int64_t i) const { return workspace_ + i * box_.n; }
+
+  std::vector<void*> rows(const std::vector<int64_t>& picks) const {
+    std::vector<void*> out;
+    out.reserve(picks.size() + 2);
+    for (const int64_t i : picks) out.push_back(row(i));
+    return out;
+  }
+
+  static Vectors view(const std::vector<void*>& v) {
+    return {v.data(), static_cast<int64_t>(v.size())};
+  }
+
+  T* masked(const bool* free, const T* v, int64_t place) {
+    T* out = masked_.data() + place * box_.n;
+    for (int64_t i = 0; i < box_.n; ++i) out[i] = free[i] ? v[i] : T(0);
+    return out;
+  }
+
+  // s, y and g
+  void change(const Accepted<T>& at, T* s) const {
+    void* const from[] = {at.x, at.before, at.g, at.told};
+    void* const outs[] = {s, row(pairs_.next_y()), at.g};
+    const double c[] = {1, -1, 0,  0,  //
+                        0, 0,  -1, 1,  //
+                        0, 0,  0,  1};
+    combine(pass_, c, {from, 4}, {outs, 3}, box_.n);
+  }
+
+  // Products of all d and y with the new y and with g, over the free variables.
+  std::vector<double> learn(T* g, int64_t& d, const bool* free) {
+    void* const columns[] = {masked(free, row(pairs_.next_y()), 0), masked(free, g, 1)};
+    std::vector<void*> all = rows(pairs_.rows_with(d));
+    all.insert(all.end(), columns, columns + 2);
+    std::vector<double> products(2 * all.size());
+    inner(pass_, view(all), {columns, 2}, box_.n, products.data());
+    d = pairs_.append({products.data(), 2}, 1, 1, d);
+    return products;
+  }
+
+  // The products among the earlier pairs, where others are free now.
+  void learn_again(const bool* free) {
+    const int64_t count = pairs_.count;
+    const std::vector<void*> all = rows(pairs_.rows());
+    std::vector<double> products(all.size());
+    for (int64_t j = 0; j + 1 < count; ++j) {
+      std::vector<void*> pairs(all.begin(), all.begin() + j + 1);
+      pairs.insert(pairs.end(), all.begin() + count, all.begin() + count + j + 1);
+      void* y = masked(free, static_cast<T*>(pairs.back()), 0);
+      inner(pass_, view(pairs), {&y, 1}, box_.n, products.data());
+      pairs_.learn(j, {products.data(), 1});
+    }
+  }
+
+  void turn(const Accepted<T>& at, T* d, const std::vector<double>& products, const bool* free,
+            double eps) {
+    const double otherwise = 1 / std::max(std::sqrt(products.back()), eps);
+    std::vector<void*> all = rows(pairs_.rows());
+    all.push_back(at.g);
+    std::vector<double> c(all.size());
+    const double scale = pairs_.direction({products.data() + 1, 2}, otherwise, c.data()).scale;
+    void* direction = d;
+    combine(pass_, c.data(), view(all), {&direction, 1}, box_.n);
+    box_.step_held(at.x, at.g, static_cast<T>(scale), free, d);
+    void *const from[] = {at.x, d}, *trial = at.before;
+    const double once[] = {1, 1};
+    combine(pass_, once, {from, 2}, {&trial, 1}, box_.n);
+    box_.project(at.before);
+  }
+
+  Pairs& pairs_;
+  const Pass& pass_;
+  const Box<T>& box_;
+  T* const workspace_;
+  std::vector<T> masked_;
+};
+
+}  // namespace steepest::linalg

@@ -1,0 +1,120 @@
+"""L-BFGS in a box: its directions, against the two-loop recursion on the free variables."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+
+import steepest as st
+from steepest import _cpu
+
+
+def two_loop(pairs, g):
+    """H g by Nocedal & Wright (2006), algorithm 7.4, the oldest pair first; and γ of H₀ = γI."""
+    pairs = [(s, y) for s, y in pairs if s @ y > 0]
+    if not pairs:
+        gamma = 1 / np.linalg.norm(g)
+        return gamma * g, gamma
+    s, y = pairs[-1]
+    gamma = (s @ y) / (y @ y)
+    alphas, q = [], g.copy()
+    for s, y in reversed(pairs):
+        alphas.append((s @ q) / (s @ y))
+        q -= alphas[-1] * y
+    r = gamma * q
+    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+        r += (alpha - (y @ r) / (s @ y)) * s
+    return r, gamma
+
+
+def compiled(x0, **options):
+    return st.LBFGS(x0, **options)
+
+
+def in_python(x0, **options):
+    run = st.LBFGS(x0, **options)
+    run._compiled = False
+    return run
+
+
+def elsewhere(x0, **options):
+    return st.LBFGS(strict.asarray(x0), **options)
+
+
+@pytest.mark.parametrize("make", [compiled, in_python, elsewhere])
+@pytest.mark.parametrize("history", [3, 20])
+def test_all_pairs_count_by_the_variables_that_are_free_now(make, history):
+    """Also the older ones, whose products were taken over others."""
+    rng = np.random.default_rng(37)
+    root = rng.standard_normal((12, 12))
+    a = root @ root.T / 12 + 0.1 * np.eye(12)
+    b = a @ rng.uniform(-0.5, 1.5, 12)
+    run = make(np.full(12, 0.5), bounds=[(0, 1)] * 12, history=history, gtol=1e-6)
+    xs, gs, frees, compared = [], [], [], 0
+    while not run.done:
+        nit, x = run.nit, np.asarray(run.x)
+        g = a @ x - b
+        run.tell(0.5 * x @ a @ x - b @ x, g if make is not elsewhere else strict.asarray(g))
+        if run.nit > nit or not xs:
+            xs.append(np.asarray(run.best_x))
+            gs.append(np.asarray(run.g))
+        if run.done or run.nit == nit:
+            continue
+        x, g = xs[-1], gs[-1]
+        frees.append(free := ~(((x <= 0) & (g > 0)) | ((x >= 1) & (g < 0))))
+        room = np.where(g > 0, x, 1 - x)[free]
+        assert room.min() > 1e-3  # what is nearer may count as held
+        pairs = [(xs[i + 1] - xs[i], gs[i + 1] - gs[i]) for i in range(len(xs) - 1)][-history:]
+        step, gamma = two_loop([(s[free], y[free]) for s, y in pairs], g[free])
+        d = -gamma * g
+        d[free] = -step
+        np.testing.assert_allclose(np.asarray(run.x), np.clip(x + d, 0, 1), rtol=0, atol=1e-9)
+        compared += len(frees) > 1 and len(pairs) > 1 and (free != frees[-2]).any()
+    assert run.success and compared >= 4
+
+
+def test_what_the_compiled_iteration_refuses():
+    w, g = np.ones((9, 3)), np.ones(3)
+    free = np.ones(3, bool)
+    bounds = (np.zeros(3), np.full(3, 4.0), np.full(3, 1e-3), free)
+    line = (1.0, -1.0, 1.0, 1e-4, 0.9, 1e-16, 0.0)
+    for pairs, rows, sides, error, message in [
+        (_cpu.Pairs(2, 5), (0, 2, 1, 9), bounds, ValueError, "picks: row 9 of a workspace of 9"),
+        (_cpu.Pairs(2, 6), (0, 2, 1, 4), bounds, ValueError, "picks: row 9 of a workspace of 9"),
+        (_cpu.Pairs(2, 5), (0, 2, 1), bounds, ValueError, "rows, bounds: allowed is four of each"),
+        (
+            _cpu.Pairs(2, 5),
+            (0, 2, 1, 4),
+            (g[:2], *bounds[1:]),
+            ValueError,
+            r"lower: allowed is contiguous arrays \(n,\)",
+        ),
+        (
+            _cpu.Pairs(2, 5),
+            (0, 2, 1, 4),
+            (*bounds[:2], g.astype("f4"), free),
+            ValueError,
+            "near: allowed is the dtype of the matrix",
+        ),
+        (
+            _cpu.Pairs(2, 5),
+            (0, 2, 1, 4),
+            (*bounds[:3], np.ones(3)),
+            ValueError,
+            r"free: allowed is None or a contiguous array \(n,\) of bool",
+        ),
+        (
+            _cpu.Pairs(2, 5),
+            (0, 2, 1, 4),
+            (*bounds[:3], free[:2]),
+            ValueError,
+            r"free: allowed is None or a contiguous array \(n,\) of bool",
+        ),
+    ]:
+        with pytest.raises(error, match=message):
+            pairs.advance_in_box(w, g, 1e-16, rows, sides)
+        with pytest.raises(error, match=message):
+            pairs.ordinary_iteration_in_box(w, 0.5, g, *line, rows, sides)
+        assert pairs.count == 0
+        np.testing.assert_array_equal(w, np.ones((9, 3)))
+    with pytest.raises(ValueError, match="j: allowed is the number of a pair"):
+        pairs.learn(0, np.ones((2, 1)))
