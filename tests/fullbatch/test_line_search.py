@@ -1,11 +1,14 @@
 """`st.line_search`, and the searches under it, against their conditions."""
 
+import math
+
 import array_api_strict as strict
 import numpy as np
 import pytest
 
 import steepest as st
-from steepest.fullbatch.wolfe import wolfe
+from steepest.fullbatch.search import Trial
+from steepest.fullbatch.wolfe import cubic_minimizer, next_step, wolfe
 
 EPS = 2.0**-53
 
@@ -29,9 +32,34 @@ def mt2(a):  # eq. 5.2 with beta = 0.004
     return (a + 0.004) ** 5 - 2 * (a + 0.004) ** 4, 5 * (a + 0.004) ** 4 - 8 * (a + 0.004) ** 3
 
 
+def mt3(a):  # eq. 5.3 and 5.4 with beta = 0.01, l = 39
+    beta, wave = 0.01, 39 * np.pi / 2
+    if abs(a - 1) >= beta:
+        kink = abs(a - 1), np.sign(a - 1)
+    else:
+        kink = (a - 1) ** 2 / (2 * beta) + beta / 2, (a - 1) / beta
+    return (
+        kink[0] + (1 - beta) / wave * np.sin(wave * a),
+        kink[1] + (1 - beta) * np.cos(wave * a),
+    )
+
+
+def yanai(b1, b2):  # eq. 5.5, of Yanai, Ozawa and Kaneko
+    g1, g2 = (np.sqrt(1 + b * b) - b for b in (b1, b2))
+
+    def phi(a):
+        r1, r2 = np.hypot(1 - a, b2), np.hypot(a, b1)
+        return g1 * r1 + g2 * r2, g2 * a / r2 - g1 * (1 - a) / r1
+
+    return phi
+
+
+mt4, mt5, mt6 = yanai(0.001, 0.001), yanai(0.01, 0.001), yanai(0.001, 0.01)
+
+
 @pytest.mark.parametrize(
     ("phi", "c1", "c2", "step", "most"),
-    [  # the counts of their tables I and II
+    [  # the counts of their tables I to VI
         (mt1, 1e-3, 0.1, 1e-3, 6),
         (mt1, 1e-3, 0.1, 1e-1, 3),
         (mt1, 1e-3, 0.1, 1e1, 1),
@@ -40,6 +68,22 @@ def mt2(a):  # eq. 5.2 with beta = 0.004
         (mt2, 0.1, 0.1, 1e-1, 8),
         (mt2, 0.1, 0.1, 1e1, 8),
         (mt2, 0.1, 0.1, 1e3, 11),
+        (mt3, 0.1, 0.1, 1e-3, 12),
+        (mt3, 0.1, 0.1, 1e-1, 12),
+        (mt3, 0.1, 0.1, 1e1, 10),
+        (mt3, 0.1, 0.1, 1e3, 13),
+        (mt4, 1e-3, 1e-3, 1e-3, 4),
+        (mt4, 1e-3, 1e-3, 1e-1, 1),
+        (mt4, 1e-3, 1e-3, 1e1, 3),
+        (mt4, 1e-3, 1e-3, 1e3, 4),
+        (mt5, 1e-3, 1e-3, 1e-3, 6),
+        (mt5, 1e-3, 1e-3, 1e-1, 3),
+        (mt5, 1e-3, 1e-3, 1e1, 7),
+        (mt5, 1e-3, 1e-3, 1e3, 8),
+        (mt6, 1e-3, 1e-3, 1e-3, 13),
+        (mt6, 1e-3, 1e-3, 1e-1, 11),
+        (mt6, 1e-3, 1e-3, 1e1, 8),
+        (mt6, 1e-3, 1e-3, 1e3, 11),
     ],
 )
 def test_wolfe_needs_no_more_trials_than_the_paper(phi, c1, c2, step, most):
@@ -58,6 +102,47 @@ def test_wolfe_goes_back_where_a_lower_trial_has_not_fallen_enough(step):
     )
     assert end.failure is None and trials < 20
     assert np.expm1(-end.step) <= -0.1 * end.step and np.exp(-end.step) <= 0.5
+
+
+def trials_of(phi, step, **limits):
+    """The steps that are tried."""
+    tried = []
+
+    def recorded(a):
+        tried.append(a)
+        return phi(a)
+
+    f0, slope0 = phi(0.0)
+    drive(wolfe(f0, slope0, step, eps=EPS, **limits), recorded)
+    return tried
+
+
+@pytest.mark.parametrize("exponent", [-600, 600])
+@pytest.mark.parametrize("phi", [mt1, mt2, mt4])
+def test_wolfe_tries_the_same_steps_in_any_unit_of_f(phi, exponent):
+    """A power of two, so to the last bit; products of slopes leave the range."""
+    unit = 2.0**exponent
+    for step in (1e-3, 1e3):
+        want = trials_of(phi, step, c1=1e-3, c2=1e-3)
+        got = trials_of(lambda a: tuple(unit * float(v) for v in phi(a)), step, c1=1e-3, c2=1e-3)
+        assert got == want and len(want) > 1
+
+
+def test_wolfe_goes_on_by_at_least_a_tenth_more_than_an_interval():
+    """Though the secant of the slopes, exact here, asks for less: past the minimum it is safe."""
+    first, second, third = trials_of(lambda a: ((a - 1.01) ** 2, 2 * (a - 1.01)), 1.0, c1=1e-4,
+                                     c2=1e-3)  # fmt: skip
+    assert (first, second) == (1.0, pytest.approx(2.1)) and third == pytest.approx(1.01)
+
+
+def test_a_step_inside_a_bracket_stays_away_from_its_far_end():
+    """By a third of the interval, also where cubic and secant have no minimizer at all."""
+    low, new, far = Trial(1.0, 1.0, 1.0), Trial(0.5, 0.5, 1.0), Trial(0.0, 0.7, -1.0)
+    assert next_step(low, far, new, True) == (pytest.approx(0.5 - 0.66 * 0.5), True)
+
+
+def test_a_cubic_without_slopes_has_no_minimizer():
+    assert math.isnan(cubic_minimizer(Trial(0.0, 1.0, 0.0), Trial(1.0, 1.0, 0.0)))
 
 
 def quartic(x):
@@ -177,7 +262,7 @@ def test_a_function_without_a_minimum_is_named():
         r = st.line_search(
             lambda x: -float(x[0]), lambda x: -np.ones(1), np.zeros(1), np.ones(1), rule=rule
         )
-        assert not r.success and r.step > 1e9
+        assert not r.success and (r.step == 1e20 if rule == "wolfe" else r.step > 1e9)
         assert r.message == "the objective falls without bound along the direction"
 
 

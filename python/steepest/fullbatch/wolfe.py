@@ -49,7 +49,7 @@ def wolfe(
     `weak` asks for φ'(α) ≥ c₂ φ'(0) only, which a piecewise smooth φ, a projected path, can meet.
     """
     low = far = Trial(0.0, f0, slope0)  # the interval; low is its better end
-    bracketed = climbing = False  # climbing: past the first stage of the paper
+    bracketed = False
     ceiling = math.inf  # steps from here on leave the domain
     longest = MAX_GROWTH * step
     widths = (math.inf, math.inf)
@@ -71,9 +71,10 @@ def wolfe(
         if step >= longest and f <= target:
             return End(step, UNBOUNDED)
         new = Trial(step, f, slope)
-        climbing = climbing or (f <= target and slope >= 0)
-        # First stage: a trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0).
-        tilt = c1 * slope0 if not climbing and target < f <= low.f else 0.0
+        # A trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0). There is none
+        # in the second stage of the paper, past a trial with ψ <= ψ(0) and a slope that is >= 0:
+        # all further ones are before it, and ψ <= ψ(0) where φ is no higher than there.
+        tilt = c1 * slope0 if target < f <= low.f else 0.0
         ends = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
         step, bracketed = next_step(*ends, bracketed)
         reach = new.step - low.step
@@ -123,7 +124,7 @@ def next_step(low: Trial, far: Trial, new: Trial, bracketed: bool) -> tuple[floa
     secant = math.inf
     if new.slope != low.slope:
         secant = new.step + new.slope / (new.slope - low.slope) * (low.step - new.step)
-    if new.slope * low.slope < 0:  # case 2
+    if min(new.slope, low.slope) < 0 < max(new.slope, low.slope):  # case 2
         return max(cubic, secant, key=lambda a: abs(a - new.step)), True
     beyond = far.step if bracketed else math.inf
     if abs(new.slope) <= abs(low.slope):  # case 3
