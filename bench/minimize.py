@@ -1,7 +1,7 @@
 """What an iteration of the full-batch methods costs beyond the user's functions, and how many calls
 they need on Moré, Garbow and Hillstrom's problems; beside SciPy and, where installed, PyTorch.
 
-    python bench/minimize.py [small] [bfgs] [lbfgs] [mgh]
+    python bench/minimize.py [small] [boxed] [bfgs] [lbfgs] [mgh]
 
 Times are medians over interleaved runs: ratios hold, milliseconds are this machine's.
 """
@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import scipy.optimize
@@ -49,13 +50,13 @@ class Timed:
         return f, g
 
 
-def steepest_run(method: str, n: int, iterations: int, dtype: type) -> Run:
+def steepest_run(method: str, n: int, iterations: int, dtype: type, **bounds: Any) -> Run:
     """Inside out: the loop of `minimize` without the result's copies."""
 
     def run() -> float:
         fun = Timed(n, dtype)
         solver = {"bfgs": st.BFGS, "l-bfgs": st.LBFGS}[method](
-            fun.start, gtol=0.0, maxiter=iterations
+            fun.start, gtol=0.0, maxiter=iterations, **bounds
         )
         begin = time.perf_counter()
         while not solver.done:
@@ -65,7 +66,7 @@ def steepest_run(method: str, n: int, iterations: int, dtype: type) -> Run:
     return run
 
 
-def scipy_run(method: str, n: int, iterations: int) -> Run:
+def scipy_run(method: str, n: int, iterations: int, **bounds: Any) -> Run:
     options = {"gtol": 0.0, "maxiter": iterations}
     if method == "L-BFGS-B":
         options |= {"ftol": 0.0, "maxcor": 10}
@@ -73,7 +74,9 @@ def scipy_run(method: str, n: int, iterations: int) -> Run:
     def run() -> float:
         fun = Timed(n, np.float64)
         begin = time.perf_counter()
-        r = scipy.optimize.minimize(fun, fun.start, jac=True, method=method, options=options)
+        r = scipy.optimize.minimize(
+            fun, fun.start, jac=True, method=method, options=options, **bounds
+        )
         return (time.perf_counter() - begin - fun.inside) / r.nit
 
     return run
@@ -181,6 +184,17 @@ def small() -> None:
     table("n = 20, an iteration beyond the callbacks", runs, 31)
 
 
+def boxed() -> None:
+    for n, iterations in ((5, 12), (20, 40), (100, 40), (1000, 40)):
+        lower = np.where(np.arange(n) % 3 == 0, 0.1, -np.inf)  # which hold at the minimum
+        bounds = scipy.optimize.Bounds(lower, np.inf)
+        runs = {
+            "steepest l-bfgs": steepest_run("l-bfgs", n, iterations, np.float64, bounds=bounds),
+            "SciPy L-BFGS-B": scipy_run("L-BFGS-B", n, iterations, bounds=bounds),
+        }
+        table(f"n = {n} in a box, an iteration beyond the callbacks", runs, 31)
+
+
 def bfgs() -> None:
     for n, iterations, repeats in ((1000, 20, 7), (4000, 8, 3)):
         runs = {
@@ -237,6 +251,6 @@ def mgh() -> None:
 
 
 if __name__ == "__main__":
-    parts = {"small": small, "bfgs": bfgs, "lbfgs": lbfgs, "mgh": mgh}
+    parts = {"small": small, "boxed": boxed, "bfgs": bfgs, "lbfgs": lbfgs, "mgh": mgh}
     for part in sys.argv[1:] or parts:
         parts[part]()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import steepest as st
-from steepest.fullbatch.search import Trial
+from steepest.fullbatch.search import ROUNDING, Trial
 from steepest.fullbatch.wolfe import cubic_minimizer, next_step, wolfe
 
 EPS = 2.0**-53
@@ -234,6 +234,20 @@ def test_steps_that_promise_less_than_rounding_end_a_search():
     values = iter([1.0] + 50 * [1 + 1e-12, 1 + 3e-12, 1 + 2e-12])
     r = st.line_search(lambda x: next(values), lambda x: -1e-9 + 0 * x, [0.0], [1e-9])
     assert not r.success and r.step == 0 and r.nfev <= 5
+
+
+def test_trials_that_rounding_hides_end_a_search_at_the_lowest():
+    """Three in a row do."""
+    falls = iter([0.0, 2.0**-53, 2.0**-53])
+    trials, end = drive(
+        wolfe(1.0, -1.0, 1e-14, c1=1e-4, c2=0.9, eps=EPS), lambda a: (1 - next(falls), -1.0)
+    )
+    assert trials == 3 and 1e-14 < end.step < 1e-12 and end.failure == ROUNDING
+    rises = iter(20 * [0.0, 0.5])
+    trials, _ = drive(
+        wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, eps=EPS), lambda a: (1 + next(rises), 1.0)
+    )
+    assert trials > 9
 
 
 @pytest.mark.parametrize("step", [0.01, 1.0, 30.0])
