@@ -185,6 +185,7 @@ def small() -> None:
 
 
 def boxed() -> None:
+    """With OPENBLAS_NUM_THREADS=1 where other processes run: SciPy's threads wait otherwise."""
     for n, iterations in ((5, 12), (20, 40), (100, 40), (1000, 40)):
         lower = np.where(np.arange(n) % 3 == 0, 0.1, -np.inf)  # which hold at the minimum
         bounds = scipy.optimize.Bounds(lower, np.inf)

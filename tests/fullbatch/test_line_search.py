@@ -145,6 +145,36 @@ def test_a_cubic_without_slopes_has_no_minimizer():
     assert math.isnan(cubic_minimizer(Trial(0.0, 1.0, 0.0), Trial(1.0, 1.0, 0.0)))
 
 
+def test_wolfe_judges_a_trial_that_is_not_low_enough_by_what_is_asked_for():
+    """By ψ = φ - c₁ α φ'(0), here α² - 1.4 α."""
+    first, second, *_ = trials_of(lambda a: (a * a - 2 * a, 2 * a - 2), 1.9, c1=0.3, c2=0.5)
+    assert first == 1.9 and second == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("step", [1e-3, 10.0, 1e3])
+def test_wolfe_goes_back_from_the_end_of_the_domain_by_the_part_beyond_the_best_step(step):
+    def phi(a):
+        return (-np.log(2 - a) - 3 * a, 1 / (2 - a) - 3) if a < 2 else (np.inf, np.nan)
+
+    trials, end = drive(wolfe(*phi(0.0), step, c1=1e-3, c2=0.1, eps=EPS), phi)
+    assert end.failure is None and trials < 12
+
+
+def test_a_rise_that_rounding_hides_is_no_fall_where_the_slope_is_steep():
+    """Along a projected path, whose slope may be above that of the start."""
+    answers = iter([(1 + 2.0**-52, 0.9999), (1 - 1e-3, 0.1)])
+    trials, end = drive(
+        wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, eps=EPS, weak=True), lambda a: next(answers)
+    )
+    assert trials == 2 and end.failure is None
+
+
+def test_a_search_without_a_lower_trial_ends_at_the_start():
+    answers = iter([(1.0, -1.0)] + 99 * [(1.5, 1.0)])  # the first is the best, and no lower
+    trials, end = drive(wolfe(1.0, -1.0, 1e-13, c1=1e-4, c2=0.9, eps=EPS), lambda a: next(answers))
+    assert trials > 9 and end == (0.0, "no step met the Wolfe conditions")
+
+
 def quartic(x):
     return ((x - 1) ** 4).sum() + (x**2).sum()
 
