@@ -29,8 +29,9 @@ FetchAhead measured() {
     return {{448, 1536, 4}, {1024, 2048, 4}, {1024, 16384, 0}, 0};
   }
   // Rules of two states and more gain 7 to 15 % beyond the 32 MB cache, where one or none gain
-  // nothing; stages gain 10 to 30 %, the norm nothing. Within it light rules lose up to a quarter,
-  // with stages as alone. Two lines at a time are 5 % better than four with two states and more.
+  // nothing; stages gain 10 to 30 %, from 12 MiB on with two states and more, the norm nothing.
+  // Within it light rules lose up to a quarter, with stages as alone. Two lines at a time are 5 %
+  // better than four with two states and more.
   if (is_zen4()) return {{2048, 8192, 2}, {2048, 8192, 2}, {0, 0, 0}, 24 << 20};
   // On Zen 5 sgd and adamax lost 4 % at 448 bytes into L1; more was not tried there.
 #endif

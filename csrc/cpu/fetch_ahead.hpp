@@ -6,10 +6,12 @@ namespace steepest {
 
 // Nothing ahead in L1: all is left to the processor's own prefetchers.
 struct FetchAhead {
-  Ahead alone;    // a rule without stages around it
-  Ahead staged;   // stages one after another on a chunk
-  Ahead norm;     // the sum of squares, which only reads
-  int64_t above;  // the first two only where a step's arrays have more bytes: else in cache
+  Ahead alone;   // a rule without stages around it
+  Ahead staged;  // stages one after another on a chunk
+  Ahead norm;    // the sum of squares, which only reads
+  // Only where a step's arrays have more bytes, alone, or half as many, staged: fewer stay in a
+  // cache.
+  int64_t above;
 };
 // Settable for tests, while no step is under way.
 extern FetchAhead fetch_ahead;

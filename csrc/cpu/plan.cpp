@@ -192,7 +192,8 @@ Plan::Work Plan::make_work(const Tensor& tensor, int64_t t, double scalar,
 
 void Plan::walk(int64_t begin, int64_t end) const {
   alignas(64) char scratch[chunk_size * sizeof(double)];
-  const bool far = bytes_ > fetch_ahead.above;
+  const Ahead alone = bytes_ > fetch_ahead.above ? fetch_ahead.alone : Ahead{};
+  const Ahead staged = bytes_ > fetch_ahead.above / 2 ? fetch_ahead.staged : Ahead{};
   auto i = std::upper_bound(offsets_.begin(), offsets_.end(), begin) - offsets_.begin() - 1;
   for (; i < size() && offsets_[index(i)] < end; ++i) {
     if (work_of_[index(i)] < 0) continue;
@@ -203,7 +204,7 @@ void Plan::walk(int64_t begin, int64_t end) const {
     for (int64_t x = std::max<int64_t>(begin - offsets_[index(i)], 0); x < stop;) {
       Chunk c;
       c.n = std::min(work.chunk, stop - x);
-      c.ahead = !far ? Ahead{} : work.n_stages > 1 ? fetch_ahead.staged : fetch_ahead.alone;
+      c.ahead = work.n_stages > 1 ? staged : alone;
       c.theta = at(tensor.theta, x * item);
       c.g = c.grad = at(tensor.grad, x * item);
       c.scratch = scratch;
