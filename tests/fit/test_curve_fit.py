@@ -200,7 +200,7 @@ def test_keywords_of_leastsq():
 
 
 def test_keywords_are_checked_and_kept():
-    with pytest.raises(ValueError, match=r"x_scale: shape \(2,\), x0 \(3,\)"):
+    with pytest.raises(ValueError, match=r"diag: \(1, 2\); allowed are 3 positive"):
         st.curve_fit(model, X, Y, method="lm", diag=(1, 2))
     st.curve_fit(model, X, Y, method="lm", gtol=0.0)  # quiet, it is leastsq's default
     with pytest.warns(UserWarning, match="`gtol` below the machine epsilon"):
@@ -330,7 +330,7 @@ def test_maxfev_is_scipys_error(jac):
 def test_maxfev_of_zero_is_leastsqs_default_alone(bounds):
     st.curve_fit(model, X, Y, maxfev=0)
     for fit in (st.curve_fit, scipy_curve_fit):
-        with pytest.raises(ValueError, match="max_nfev.* None or a? ?positive integer"):
+        with pytest.raises(ValueError, match="maxfev: 0 is not allowed|`max_nfev` must be None or"):
             fit(model, X, Y, method="trf", bounds=bounds, maxfev=0)
 
 
@@ -378,7 +378,13 @@ ERRORS = [
     ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
     ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
-    ({"p0": ["a", 1, 1]}, ValueError, "could not convert string to float"),
+    ({"p0": ["a", 1, 1]}, ValueError, r"p0: \['a', 1, 1\]; wanted are numbers"),
+    ({"method": ["lm"]}, ValueError, r"method: \['lm'\] is not allowed; allowed is one of"),
+    ({"bounds": "ab"}, ValueError, "bounds: 'a'; wanted are numbers"),
+    ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; wanted are numbers"),
+    ({"xdata": ["a"] * 50}, ValueError, r"xdata: .*'a', .*; wanted are numbers"),
+    ({"maxfev": "9"}, TypeError, "maxfev: '9' is a str; allowed is a whole number"),
+    ({"sigma": ["a"] * 50}, TypeError, "sigma: dtype <U1; wanted are real numbers"),
     ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
     ({"jac": True}, ValueError, "jac: True; allowed is one of .*, None or a callable"),
@@ -392,6 +398,31 @@ UNUSED = [
     ({"epsfcn": 1e-9, "diff_step": 1e-4}, "epsfcn, diff_step: both given; allowed is one of them"),
     ({"maxfev": 900, "max_nfev": 900}, "maxfev, max_nfev: both given; allowed is one of them"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"p0": [np.nan, 1, 1]}, r"p0: p0\[0\] is nan; wanted is finite"),
+        ({"p0": [], "bounds": (-np.inf, np.inf)}, "p0: no parameters; wanted is at least one"),
+        ({"p0": []}, "p0: no parameters; wanted is at least one"),
+        ({"sigma": np.where(X > 1, SIGMA, np.nan)}, "sigma: holds NaN; allowed are others"),
+        ({"maxfev": -1}, "maxfev: -1 is not allowed; .* at least 0"),
+        ({"diag": [1, 0, 1]}, r"diag: \[1, 0, 1\]; allowed are 3 positive numbers"),
+        ({"diag": np.ones(2)}, r"diag: array\(.*; allowed are 3 positive numbers"),
+        ({"epsfcn": np.nan}, "epsfcn: nan is not allowed"),
+    ],
+)
+def test_values_that_scipy_takes_for_a_wrong_answer_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        st.curve_fit(model, X, Y, **options)
+
+
+@pytest.mark.parametrize("epsfcn", [0.0, -1.0, 1e-30])
+def test_epsfcn_is_at_least_the_rounding_unit_as_with_minpack(epsfcn):
+    for fit in (st.curve_fit, scipy_curve_fit):
+        got = fit(model, X, Y, epsfcn=epsfcn)[0]
+        np.testing.assert_allclose(got, st.curve_fit(model, X, Y)[0], rtol=1e-5)
 
 
 def test_data_of_two_dimensions_are_named():

@@ -147,9 +147,8 @@ def curve_fit(
     p0, bounds, bounded = start_and_bounds(f, p0, bounds)
     if method is None:
         method = "trf" if bounded else "lm"
-    elif method not in METHODS:
-        listed = ", ".join(map(repr, METHODS))
-        raise ValueError(f"method: {method!r} is not allowed; allowed is one of {listed}")
+    else:
+        check.choice("method", method, METHODS)
     if method == "lm" and bounded:
         raise ValueError(
             "Method 'lm' only works for unconstrained problems. Use 'trf' or 'dogbox' instead."
@@ -228,17 +227,21 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
         if options.get(old) is not None and options.get(new) is not None:
             raise ValueError(f"{old}, {new}: both given; allowed is one of them")
     maxfev = options.pop("maxfev", None)
-    if method == "lm":
-        maxfev = int(maxfev or 0) or None
+    if maxfev is not None:  # 0 is leastsq's default
+        maxfev = check.limit("maxfev", maxfev, at_least=0 if method == "lm" else 1) or None
     if options.get("max_nfev") is None:
         options["max_nfev"] = 100 * (n + 1) if method == "lm" and maxfev is None else maxfev
     if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
         off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
         options.update(off)
     if (epsfcn := options.pop("epsfcn", None)) is not None:
-        options["diff_step"] = np.sqrt(epsfcn)
+        epsfcn = check.number("epsfcn", epsfcn)
+        options["diff_step"] = max(epsfcn, float(np.finfo(float).eps)) ** 0.5  # as MINPACK
     if (diag := options.pop("diag", None)) is not None:
-        options["x_scale"] = 1 / np.asarray(arrays.host(diag), dtype=float)
+        numbers = arrays.numbers("diag", diag)
+        if not (numbers.shape == (n,) and np.isfinite(numbers).all() and (numbers > 0).all()):
+            raise ValueError(f"diag: {check.shown(diag)}; allowed are {n} positive numbers")
+        options["x_scale"] = 1 / numbers
     if (factor := options.pop("factor", None)) is not None:
         factor = check.number("factor", factor, above=0)
         if method == "gn":

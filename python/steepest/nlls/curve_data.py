@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from scipy.optimize import Bounds
 from steepest import _cpu
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
-from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace
+from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace, numbers
 
 __all__ = [
     "Whitener",
@@ -34,7 +35,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     if bounds is INFINITE:
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
-        return np.asarray(p0, dtype=float).ravel(), bounds, False
+        return finite_start(numbers("p0", p0).ravel()), bounds, False
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
@@ -42,7 +43,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
-    pair = [np.asarray(host(bound), dtype=float) for bound in bounds]
+    pair = [numbers("bounds", bound) for bound in bounds]
     if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
         shapes = " and ".join(str(bound.shape) for bound in pair)
         raise ValueError(
@@ -51,13 +52,26 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
     bounded = bool((np.isfinite(lower) | np.isfinite(upper)).any())
-    start = feasible_start(lower, upper) if p0 is None else np.array(p0, dtype=float, ndmin=1)
+    start = (
+        feasible_start(lower, upper)
+        if p0 is None
+        else finite_start(np.atleast_1d(numbers("p0", p0)))
+    )
     if not bounded:
         start = start.ravel()
     ordered = (lower < upper).all()  # or else least_squares says where they are not
     if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bounded
+
+
+def finite_start(p0: Array) -> Array:
+    if p0.size == 0:
+        raise ValueError("p0: no parameters; wanted is at least one")
+    if not _cpu.all_finite(p0):
+        j = int(np.argmin(np.isfinite(p0.ravel())))
+        raise ValueError(f"p0: p0[{j}] is {p0.ravel()[j]}; wanted is finite")
+    return p0
 
 
 def parameter_count(f: Callable[..., Any]) -> int:
@@ -89,7 +103,7 @@ def clean_data(
     if check_finite is None:
         check_finite = nan_policy is None
     xp, ydata = at_home("ydata", ydata)
-    ydata = xp.asarray(ydata, dtype=float)
+    ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
         raise ValueError(f"ydata: shape {ydata.shape}; wanted is one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
@@ -100,7 +114,7 @@ def clean_data(
                 "xdata, ydata: one lives on the host, the other on a CUDA device; wanted are both "
                 "in one place"
             )
-        xdata = xp.asarray(xdata, dtype=float)
+        xdata = floats(xp, "xdata", xdata)
         if check_finite and not finite(xdata):
             raise ValueError("xdata: array must not contain infs or NaNs")
     if check_finite and not finite(ydata):
@@ -118,6 +132,10 @@ def clean_data(
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     return xdata, ydata, sigma
+
+
+def floats(xp: Any, name: str, values: Array) -> Array:
+    return numbers(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 
 def model_values(value: Any, ydata: Array, p: Array) -> Array:
@@ -195,10 +213,15 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
     (1,), or with a covariance matrix a function."""
     if sigma is None:
         return None
+    if sigma.dtype.kind not in "fiub":
+        raise TypeError(f"sigma: dtype {sigma.dtype}; wanted are real numbers")
     if sigma.size == 1 or sigma.shape == (m,):
         if not sigma.all():
             raise ValueError("sigma: 0 is no standard deviation; allowed are others")
-        return (1.0 / sigma).ravel()
+        weights: Array = (1.0 / sigma).ravel()
+        if math.isnan(weights @ weights):
+            raise ValueError("sigma: holds NaN; allowed are others")
+        return weights
     if sigma.shape != (m, m):
         raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
     if isinstance(sigma, np.ndarray):
