@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -91,6 +93,37 @@ def test_many_short_tensors(cupy, clip):
         a.step(grads, max_norm=1.0 if clip else None)
         b.step(grads_there, max_norm=1.0 if clip else None)
     assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
+def test_steps_that_follow_each_other_at_once(cupy, dtype):
+    """The next one's blocks may be there before the last of this one's have ended."""
+    rng = np.random.default_rng(0)
+    host = [rng.standard_normal(n).astype(dtype) for n in rng.integers(500, 1500, 4000)]
+    grads = [rng.standard_normal(x.size).astype(dtype) for x in host]
+    there, grads_there = [cupy.asarray(x) for x in host], [cupy.asarray(g) for g in grads]
+    a, b = st.Adam(host, ema_decay=0.9), st.Adam(there, ema_decay=0.9)
+    a.bind_grads(grads)
+    b.bind_grads(grads_there)
+    for k in range(60):
+        a.step(max_norm=1.0 if k % 7 == 0 else None)
+        b.step(max_norm=1.0 if k % 7 == 0 else None)
+    assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
+    assert a.step_count == b.step_count == 60 and a.grad_norm == b.grad_norm
+
+
+def test_a_copy_goes_on_as_the_original_would(cupy):
+    p, g = cupy.ones(5000), cupy.linspace(-1, 1, 5000)
+    opt = st.Adam(p, ema_decay=0.9)
+    opt.step(g, max_norm=1.0)
+    other = copy.deepcopy(opt)
+    assert other.grad_norm == opt.grad_norm > 1
+    q = other.param_groups[0]["params"][0]
+    assert q.data.ptr != p.data.ptr
+    for one in (opt, other):
+        one.step(g)
+    assert bool((p == q).all()) and bool((opt.ema == other.ema).all())
+    assert other.step_count == 2 and other.grad_norm == opt.grad_norm
 
 
 @pytest.mark.parametrize("mode", (0, 1, 2), ids=("global", "thread_local", "relaxed"))

@@ -211,8 +211,9 @@ def test_a_plan_counts_the_gradients_that_it_is_given():
 def test_copies_are_of_their_own():
     p = on_device(np.ones(3))
     opt = st.Adam(p)
-    opt.step(on_device(np.ones(3)))
+    opt.step(on_device(np.ones(3)), max_norm=1.0)
     other = copy.deepcopy(opt)
+    assert other.grad_norm == opt.grad_norm == np.sqrt(3.0)
     other.step(on_device(np.ones(3)))
     assert (opt.step_count, other.step_count) == (1, 2)
 
