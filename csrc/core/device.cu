@@ -122,6 +122,13 @@ int resident(const void* kernel, int threads, int most) {
   return processors * std::min(each, most);
 }
 
+int64_t cache_bytes() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device), "cudaDeviceGetAttribute");
+  return bytes;
+}
+
 // A launch copies all that its arguments have room for.
 void launch_write(const ManyWords& words, Stream stream) {
   if (!write_as<64>(words, stream) && !write_as<1000>(words, stream)) write(words, stream);

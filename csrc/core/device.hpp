@@ -34,6 +34,7 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
 // Blocks that the device runs at a time, by at most so many a multiprocessor.
 int resident(const void* kernel, int threads, int most);
+int64_t cache_bytes();  // of the cache that all multiprocessors share
 
 // Words to be written to device memory in stream order, as a kernel's arguments: without a copy
 // that might wait.

@@ -134,18 +134,38 @@ void Plan::place(void* memory, Stream stream) {
             tiles_,
             tiles_ + empty_,
             tiles_ == size() && empty_ == 0,
+            l.end <= cache_bytes() / 16,
+            threads,
+            1,
+            1,
             0};
   const auto kind = [&](const Tensor& t) { return kind_of(groups_[index(t.group)].rule, t.dtype); };
   kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
   for (const Tensor& tensor : tensors_)
     if (kind(tensor) != kind_) kind_ = any_kind;
-  const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
-  blocks_ = resident_blocks(kind_, long_tensors);
-  if (!long_tensors && tiles_ >= most_at_once * blocks_)
-    table_.full_turns = (table_.n_tiles - blocks_) / most_at_once;
+  share_out();
   measure_blocks_ = resident_measure_blocks();
   written_ = -1;
   placed_ = true;
+}
+
+// Who does what. Where tensors are short a block takes several at a time, fewer of its threads one
+// of them, though none has more than eight packs of it to do.
+void Plan::share_out() {
+  const auto n = std::max<int64_t>(tiles_, 1);
+  const bool long_tensors = 2 * elements_ >= n * tile_size;
+  blocks_ = resident_blocks(kind_, long_tensors);
+  if (long_tensors || tiles_ <= blocks_) return;
+  int64_t longest = 0;
+  for (const Tensor& t : tensors_) longest = std::max(longest, std::min(t.n, tile_size));
+  const int64_t share = std::max(elements_ / n, longest / 8) / 4;  // packs of float
+  while (table_.lanes > fewest_lanes && table_.lanes / 2 >= share) table_.lanes /= 2;
+  const int each = threads / table_.lanes;
+  table_.full_slots = table_.last_slots = each;
+  if (tiles_ < 2 * each * blocks_) return;
+  table_.full_slots = 2 * each;
+  // As many rounds are of short turns as blocks may be apart, which take turns two ahead.
+  table_.full_turns = std::max<int64_t>(0, table_.n_tiles - 3 * each * blocks_) / table_.full_slots;
 }
 
 void Plan::refuse_capture(const char* what, Stream stream) const {

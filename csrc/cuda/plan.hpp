@@ -71,7 +71,11 @@ class Plan {
   StepArgs arguments(const StepOptions& options, Stream stream);
   void write_gradients(bool captured, Stream stream);
   int grid(int64_t work, int resident) const;
-  int64_t turns() const { return table_.n_tiles - (most_at_once - 1) * table_.full_turns; }
+  void share_out();
+  int64_t turns() const {
+    const int64_t after = table_.n_tiles - table_.full_turns * table_.full_slots;
+    return table_.full_turns + (after + table_.last_slots - 1) / table_.last_slots;
+  }
 
   int device_;
   std::vector<Group> groups_;

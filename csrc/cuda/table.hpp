@@ -16,9 +16,10 @@ namespace steepest::cuda {
 constexpr int64_t tile_size = norm_block;
 constexpr int tiles_at_once = threads / norm_lanes;  // that a block measures at a time
 constexpr int max_given = 8;
-constexpr int most_at_once = 2;  // tiles that a block takes in a turn where they are short
+constexpr int fewest_lanes = 32;
+constexpr int most_at_once = 2 * threads / fewest_lanes;  // tiles that a block takes in a turn
 
-struct Entry {  // a tensor
+struct alignas(16) Entry {  // a tensor
   void* theta;
   void* states[max_states];
   void* ema;  // or null
@@ -64,7 +65,10 @@ struct Table {  // all pointers go into the plan's block
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
   int a_tile_each;                // tile and tensor have the same number
-  int64_t full_turns;             // of most_at_once tiles; the turns after them are of one
+  int keep;                       // in the cache, as it is small beside that
+  int lanes;                      // threads that share a tile
+  int full_slots, last_slots;     // tiles of the first turns, and of those after them
+  int64_t full_turns;
 };
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.

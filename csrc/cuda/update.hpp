@@ -21,6 +21,14 @@ struct Tile {
   bool aligned;  // to 16 bytes, all of them
 };
 
+// What the table has of a tile.
+struct Asked {
+  Entry entry;
+  Clock clocks[2];  // both rows, so as not to wait for the count first
+  void* grad;
+  int64_t tensor, number;  // past the last: none
+};
+
 // A tile and its constants.
 struct Work {
   int64_t number;  // of the tile; past the last: none
@@ -36,7 +44,9 @@ struct Work {
 
 struct UpdateShared {
   Work work[2][most_at_once];  // one row is done while the other is picked
+  Asked asked[most_at_once];   // for the row that is picked next
   int64_t taken[2];            // turns: for the row that is picked next, and for the one after it
+  int64_t row;                 // of the clocks, that this step reads
 };
 
 // f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
@@ -75,16 +85,32 @@ STEEPEST_APART void make_record(const StepArgs& a, int32_t number, DType dtype, 
   s.record.one_minus_ema = group.one_minus_ema;
 }
 
+// Work of one thread: asks for what the table has of a tile.
+template <class Team>
+STEEPEST_HD void ask(const StepArgs& a, const Team& team, int64_t number, Asked& to) {
+  const Table& table = a.table;
+  to.number = number;
+  if (number >= table.n_tiles) return;
+  const int64_t i = table.a_tile_each ? number : table.tensor_of[number];
+  to.tensor = i;
+  team.fetch(to.entry, table.entries[i], table.keep);
+  for (int row = 0; row < 2; ++row)
+    team.fetch(to.clocks[row], table.clocks[row * table.n_tensors + i], table.keep);
+  if (a.carried) {
+    to.grad = a.grads[i];
+  } else {
+    team.fetch(to.grad, table.grads[i], table.keep);
+  }
+}
+
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Kinds>
-STEEPEST_HD void pick(const StepArgs& a, int64_t number, Work& s) {
+STEEPEST_HD void pick(const StepArgs& a, const Asked& from, int64_t row, Work& s) {
   const Table& table = a.table;
-  const int64_t i = table.a_tile_each ? number : table.tensor_of[number];
-  const Entry e = table.entries[i];
-  // Both rows, so as not to wait for the count first; the other, maybe written now, is not used.
-  const Clock even = table.clocks[i], odd = table.clocks[table.n_tensors + i];
-  const int64_t row = table.control->step_count % 2;
-  const Clock now = row ? odd : even;
+  const int64_t number = s.number = from.number, i = from.tensor;
+  if (number >= table.n_tiles) return;
+  const Entry& e = from.entry;
+  const Clock now = from.clocks[row];
   const int64_t start = (number - e.first_tile) * tile_size;
   const int64_t item = size_of(e.dtype);
   Tile& tile = s.tile;
@@ -95,7 +121,7 @@ STEEPEST_HD void pick(const StepArgs& a, int64_t number, Work& s) {
     return p;
   };
   tile.theta = here(e.theta);
-  tile.grad = here(a.grad(i));
+  tile.grad = here(from.grad);
   for (int k = 0; k < max_states; ++k) tile.states[k] = here(e.states[k]);
   tile.ema = here(e.ema);
   tile.aligned = bits % 16 == 0;
@@ -192,75 +218,65 @@ STEEPEST_HD void average(const Pack<T, width>& theta, const Work& s, int k) {
 template <class Rule>
 constexpr int packs_in_flight = Rule::n_states < 1 ? 2 : 1;
 
-// Packs [begin, end) of a tile, by this thread's part; `unroll` packs of each array in flight.
+// Packs [begin, end) of a tile, by this lane's part; `unroll` packs of each array in flight.
 template <int width, int unroll, class Rule, class T>
-STEEPEST_HD void sweep(const Work& s, const Tile& tile, const Stages<Rule, T>& stages, int begin,
-                       int end, int thread, bool zero_grad) {
+STEEPEST_HD void sweep(const StepArgs& a, const Work& s, const Stages<Rule, T>& stages, int begin,
+                       int end, int lane) {
+  const Tile& tile = s.tile;  // not copied: registers are short
+  const int lanes = a.table.lanes;
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-  for (int k = begin + thread; k < end; k += unroll * threads) {
+  for (int k = begin + lane; k < end; k += unroll * lanes) {
     Registers<Rule, T, width> r[unroll];
     for (int u = 0; u < unroll; ++u)
-      if (k + u * threads < end) r[u].load_from(tile, k + u * threads);
+      if (k + u * lanes < end) r[u].load_from(tile, k + u * lanes);
     for (int u = 0; u < unroll; ++u)
-      if (k + u * threads < end) {
+      if (k + u * lanes < end) {
         stages.update(r[u]);
-        r[u].store_to(tile, k + u * threads, zero_grad);
-        if (s.tile.ema) average(r[u].theta, s, k + u * threads);
+        r[u].store_to(tile, k + u * lanes, a.zero_grad);
+        if (tile.ema) average(r[u].theta, s, k + u * lanes);
       }
   }
 }
 
 template <class Rule, class T>
-STEEPEST_HD void apply_rule(const Work& s, int thread, bool zero_grad) {
-  const Tile& tile = s.tile;  // not copied: registers are short
+STEEPEST_HD void apply_rule(const StepArgs& a, const Work& s, int lane) {
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T);
   // Asked for twice, not kept: registers are short.
   const auto packs = [&s] { return s.tile.aligned ? s.tile.n / width : 0; };
-  sweep<width, packs_in_flight<Rule>>(s, tile, stages, 0, packs(), thread, zero_grad);
-  sweep<1, 1>(s, tile, stages, packs() * width, s.tile.n, thread, zero_grad);
+  sweep<width, packs_in_flight<Rule>>(a, s, stages, 0, packs(), lane);
+  sweep<1, 1>(a, s, stages, packs() * width, s.tile.n, lane);
 }
 
 // A tensor without a gradient still averages.
 template <class T>
-STEEPEST_HD void apply_ema(const Work& s, int thread) {
+STEEPEST_HD void apply_ema(const Work& s, int lane, int lanes) {
   const T* theta = static_cast<const T*>(s.tile.theta);
   T* ema = static_cast<T*>(s.tile.ema);
   const T rest = static_cast<T>(s.record.one_minus_ema);
-  for (int k = thread; k < s.tile.n; k += threads) ema[k] += rest * (theta[k] - ema[k]);
+  for (int k = lane; k < s.tile.n; k += lanes) ema[k] += rest * (theta[k] - ema[k]);
 }
 
 template <class Kinds>
-STEEPEST_HD void apply(const StepArgs& a, const Work& s, int thread) {
+STEEPEST_HD void apply(const StepArgs& a, const Work& s, int lane) {
   if (!s.tile.grad && !s.tile.ema) return;
   visit(Kinds{}, s.kind, [&](auto kind) {
     using Rule = typename decltype(kind)::Rule;
     using T = typename decltype(kind)::T;
-    s.tile.grad ? apply_rule<Rule, T>(s, thread, a.zero_grad) : apply_ema<T>(s, thread);
+    s.tile.grad ? apply_rule<Rule, T>(a, s, lane) : apply_ema<T>(s, lane, a.table.lanes);
   });
 }
 
-// Tiles that a turn may have.
-STEEPEST_HD int at_once(const Table& table) { return table.full_turns > 0 ? most_at_once : 1; }
-
-// Work of one thread: the tile of this slot in a turn, if there is one.
-template <class Kinds>
-STEEPEST_HD void take(const StepArgs& a, int64_t turn, int slot, Work& work) {
-  const int64_t full = a.table.full_turns, end = a.table.n_tiles;
-  work.number = turn < full ? most_at_once * turn + slot
-                : slot == 0 ? (most_at_once - 1) * full + turn
-                            : end;
-  if (work.number < end) pick<Kinds>(a, work.number, work);
-}
-
-STEEPEST_HD bool any_left(const Work* work, const StepArgs& a) {
-  for (int k = 0; k < at_once(a.table); ++k)
-    if (work[k].number < a.table.n_tiles) return true;
-  return false;
+// The number of the tile of this slot in a turn; past the last, if there is none.
+STEEPEST_HD int64_t tile_of(const Table& table, int64_t turn, int slot) {
+  const int64_t after = turn - table.full_turns;
+  if (after < 0) return turn * table.full_slots + slot;
+  if (slot >= table.last_slots) return table.n_tiles;
+  return table.full_turns * table.full_slots + after * table.last_slots + slot;
 }
 
 // A turn beyond those that blocks begin with.
@@ -271,30 +287,39 @@ STEEPEST_HD int64_t take_turn(const StepArgs& a, const Team& team) {
 
 // Blocks take tiles in their order, when they are ready for some, so that all read near each other:
 // memory is faster then. Turns are taken two rounds ahead and tiles picked one ahead, as either
-// waits for memory. The last turns are of one tile, so that blocks end soon after each other.
+// waits for memory. The last turns are short, so that blocks end soon after each other.
 template <class Kinds, class Team>
 STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) {
-  const int slots = at_once(a.table);
+  const int slots = a.table.full_slots;
   team.phase([&](int thread) {
     if (thread == threads - 1) s.taken[0] = take_turn(a, team);
     if (thread >= slots) return;
     s.work[0][thread].group = s.work[1][thread].group = -1;
-    take<Kinds>(a, team.block, thread, s.work[0][thread]);
+    ask(a, team, tile_of(a.table, team.block, thread), s.asked[thread]);
+    const int64_t row = a.table.control->step_count % 2;
+    if (thread == 0) s.row = row;
+    team.land();
+    pick<Kinds>(a, s.asked[thread], row, s.work[0][thread]);
   });
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-  for (int now = 0; any_left(s.work[now], a); now = 1 - now)
+  for (int now = 0; s.work[now][0].number < a.table.n_tiles; now = 1 - now)
     team.phase([&](int thread) {
-      const int slot = threads - 1 - thread;
-      if (thread == 0) s.taken[1 - now] = take_turn(a, team);
-      if (slot < slots) take<Kinds>(a, s.taken[now], slot, s.work[1 - now][slot]);
+      const int slot = threads - 1 - thread, lanes = a.table.lanes;
+      const int64_t turn = thread == 0 ? take_turn(a, team) : 0;
+      if (slot < slots) ask(a, team, tile_of(a.table, s.taken[now], slot), s.asked[slot]);
       team.converge();
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
-      for (int k = 0; k < slots; ++k)
-        if (s.work[now][k].number < a.table.n_tiles) apply<Kinds>(a, s.work[now][k], thread);
+      for (int k = thread / lanes; k < slots; k += threads / lanes)
+        if (s.work[now][k].number < a.table.n_tiles)
+          apply<Kinds>(a, s.work[now][k], thread % lanes);
+      if (thread == 0) s.taken[1 - now] = turn;
+      if (slot >= slots) return;
+      team.land();
+      pick<Kinds>(a, s.asked[slot], s.row, s.work[1 - now][slot]);
     });
 }
 

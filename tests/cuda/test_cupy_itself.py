@@ -11,7 +11,7 @@ import pytest
 from device_problems import decay
 
 import steepest as st
-from steepest import arrays, devices
+from steepest import arrays, devices, placement
 from steepest.nlls.device import DeviceSolver
 
 
@@ -34,15 +34,15 @@ def there(module, monkeypatch):
     def kind(array):
         return 1 if isinstance(array, np.ndarray) else 2
 
-    def like(param, fill):
-        return over(np.full_like(param_of(param), fill))
+    def zeros(device, nbytes):
+        return over(np.zeros(nbytes, np.uint8))
 
     here = partial(SimpleNamespace, ptr=0), allocate
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
     for place in (arrays, devices):
         monkeypatch.setattr(place, "dlpack_device", kind)  # which CuPy asks the driver
     monkeypatch.setattr(devices.Cuda, "streams_and_memory", lambda self: here)
-    monkeypatch.setattr(arrays, "_like_on_device", like)
+    monkeypatch.setattr(placement, "_device_zeros", zeros)
     return over
 
 

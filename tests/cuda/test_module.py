@@ -95,7 +95,9 @@ def test_kernels_of_a_step_wait_for_earlier_ones_before_they_read(compiled):
             assert wait < 0
         else:
             assert (
-                0 <= wait < re.search(r"\b(?:ld|st|atom|red)\.(?:\w+\.)*global|call", body).start()
+                0
+                <= wait
+                < re.search(r"\b(?:ld|st|atom|red|cp)\.(?:\w+\.)*global|call", body).start()
             )
 
 

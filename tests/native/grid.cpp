@@ -162,8 +162,16 @@ class Case {
       host_.add_group(group);
       device_.add_group(group);
     }
-    const bool many = chance(0.04);  // more than a launch's arguments hold
-    add(many ? cuda::max_carried + pick(1, 9) : pick(1, 9), many ? 3 : 0);
+    // Many tensors so short that a block takes several at a time, by some of its threads each; in
+    // some cases more than a launch's arguments hold.
+    const bool many = chance(0.04), some = chance(0.2);
+    if (many) {
+      add(cuda::max_carried + pick(1, 9), 3);
+    } else if (some) {
+      add(pick(30, 120), pick(1, 600));
+    } else {
+      add(pick(1, 9), 0);
+    }
   }
 
   void run() {
@@ -182,7 +190,7 @@ class Case {
     for (int64_t i = 0; i < n; ++i) {
       const auto group = static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
       tensors_.push_back(make_tensor(group, n_states_[static_cast<size_t>(group)], ema_, aligned,
-                                     fixed ? fixed : some_size()));
+                                     fixed ? pick(0, fixed) : some_size()));
       host_.add_tensor(tensors_.back().host, 0, 1);
       device_.add_tensor(tensors_.back().device, 0, 1);
     }

@@ -86,6 +86,7 @@ void simulated::replay() {
 OnDevice::OnDevice(int device) : before_(device), device_(device) {}
 OnDevice::~OnDevice() {}
 
+int64_t cache_bytes() { return 1 << 20; }
 int resident_blocks(int, bool) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
