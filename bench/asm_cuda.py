@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("-std=c++17", "-O3", "-fmad=false", "--expt-relaxed-constexpr")  # as csrc/cuda/cuda.cmake
 NOT_IEEE = re.compile(r"\bfma\.\S+|\b(?:div|sqrt|rcp|rsqrt)\.(?:approx|full)\S*")
 DTYPES = {"f": "float32", "d": "float64"}  # by their mangled names
-Kind = tuple[str, str]  # a rule and a type
+Kind = tuple[str, str, int]  # a rule, a type, and threads that share a tile
 
 
 @dataclass
 class Code:
-    """A rule's update kernel of a type for an architecture; accesses are those of 16 bytes."""
+    """An update kernel of a single kind for an architecture; accesses are those of 16 bytes."""
 
     registers: int
     spilled: int  # bytes
@@ -63,8 +63,8 @@ def kind_of(mangled: str) -> Kind | None:
         return None
     name = found[2][: int(found[1])]
     # The kernel of all has the first one's name and others after it.
-    single = re.match("E([fd])E+v", found[2][len(name) :])
-    return (name.lower(), DTYPES[single[1]]) if single else None
+    single = re.match(r"E([fd])E+Li(\d+)E", found[2][len(name) :])
+    return (name.lower(), DTYPES[single[1]], int(single[2])) if single else None
 
 
 def spills(report: str) -> list[int]:
@@ -76,7 +76,7 @@ def spills(report: str) -> list[int]:
 
 
 def by_kind(ptx: str, report: str) -> dict[Kind, Code]:
-    """The update kernels of a single rule and type."""
+    """The update kernels of a single kind."""
     found: dict[Kind, Code] = {}
     entry = r"Compiling entry function '(\S+)'.*?(\d+) bytes spill stores, (\d+) bytes spill loads"
     for name, a, b, used in re.findall(entry + r".*?Used (\d+) registers", report, re.S):
@@ -106,15 +106,16 @@ def disassemble(cuobjdump: str, made: Path, codes: dict[Kind, Code]) -> None:
 def faults(codes: dict[Kind, Code], n_states: dict[str, int]) -> list[str]:
     """What is not as it must be; each array once, and once more what may be and may be not."""
     found = []
-    for (rule, dtype), code in codes.items():
+    for (rule, dtype, lanes), code in codes.items():
+        name = f"{rule}, {dtype}, {lanes} threads"
         if code.spilled:
-            found.append(f"{rule}, {dtype}: spills {code.spilled} bytes")
+            found.append(f"{name}: spills {code.spilled} bytes")
         # Loads: theta, gradient, EMA; stores: these, the gradient zeros; twice in flight for SGD.
         due = (n_states[rule] + 3) * (1 if n_states[rule] else 2)
         for place, seen in (("the PTX", (code.loads, code.stores)), ("machine code", code.sass)):
             if seen is not None and min(seen) < due:
                 found.append(
-                    f"{rule}, {dtype}: {seen[0]} loads and {seen[1]} stores of 16 bytes in {place} "
+                    f"{name}: {seen[0]} loads and {seen[1]} stores of 16 bytes in {place} "
                     f"where {due} of each are due"
                 )
     return found
@@ -132,8 +133,8 @@ def main(arch: str | None) -> int:
     nvcc, cuobjdump = tool("nvcc"), tool("cuobjdump")
     if nvcc is None:
         raise SystemExit("nvcc is not found")
-    print("| sm | rule | type | registers | spilled | PTX | machine code |")
-    print("|---|---|---|---|---|---|---|")
+    print("| sm | rule | type | threads a tile | registers | spilled | PTX | machine code |")
+    print("|---|---|---|---|---|---|---|---|")
     wrong = []
     for sm in [arch] if arch is not None else architectures():
         with tempfile.TemporaryDirectory() as folder:

@@ -1,5 +1,5 @@
 // The kernels: the bodies over a real grid. One update kernel a rule and type, and one of all for
-// lists that mix them.
+// lists that mix them; each once more for very short tensors.
 #include "cuda/kernels.hpp"
 #include "cuda/kinds.hpp"
 #include "cuda/norm.hpp"
@@ -31,11 +31,11 @@ template <class Rule>
 constexpr int for_long_tensors =
     (48 << 10) / (threads * 16 * (2 + Rule::n_states) * packs_in_flight<Rule>);
 
-template <class Kinds>
+template <class Kinds, int lanes>
 __global__ void __launch_bounds__(threads, resident<Kinds>)
     update_kernel(const __grid_constant__ StepArgs args) {
   __shared__ UpdateShared shared;
-  update<Kinds>(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
+  update<Kinds, lanes>(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
 __global__ void __launch_bounds__(threads, 4)
@@ -44,10 +44,11 @@ __global__ void __launch_bounds__(threads, 4)
   measure(args, DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
-template <class... Kinds>
-const void* update_kernel_of(List<Kinds...>, int kind) {
+template <int lanes, class... Kinds>
+const void* update_kernel_of(List<Kinds...> all, int kind) {
   static const void* const table[] = {
-      reinterpret_cast<const void*>(&update_kernel<List<Kinds>>)...};
+      reinterpret_cast<const void*>(&update_kernel<List<Kinds>, lanes>)...};
+  if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<decltype(all), lanes>);
   return table[kind];
 }
 
@@ -59,9 +60,9 @@ int blocks_for_long_tensors(List<Kinds...>, int kind) {
 
 }  // namespace
 
-const void* update_kernel_of(int kind) {
-  if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<AllKinds>);
-  return update_kernel_of(AllKinds{}, kind);
+const void* update_kernel_of(int kind, int lanes) {
+  return lanes == few_lanes ? update_kernel_of<few_lanes>(AllKinds{}, kind)
+                            : update_kernel_of<threads>(AllKinds{}, kind);
 }
 int blocks_for_long_tensors(int kind) {
   return kind == any_kind ? 1 : blocks_for_long_tensors(AllKinds{}, kind);

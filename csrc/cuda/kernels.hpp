@@ -3,7 +3,7 @@
 
 namespace steepest::cuda {
 
-const void* update_kernel_of(int kind);
+const void* update_kernel_of(int kind, int lanes);
 int blocks_for_long_tensors(int kind);
 const void* measure_kernel_address();
 

@@ -149,17 +149,19 @@ void Plan::place(void* memory, Stream stream) {
   placed_ = true;
 }
 
-// Who does what. Where tensors are short a block takes several at a time, fewer of its threads one
-// of them, though none has more than eight packs of it to do.
+// Who does what. A block takes two tiles in a turn where tensors are short; where all are very
+// short, two for each of its warps.
 void Plan::share_out() {
-  const auto n = std::max<int64_t>(tiles_, 1);
-  const bool long_tensors = 2 * elements_ >= n * tile_size;
-  blocks_ = resident_blocks(kind_, long_tensors);
-  if (long_tensors || tiles_ <= blocks_) return;
+  const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
+  blocks_ = resident_blocks(kind_, threads, long_tensors);
+  if (long_tensors) return;
   int64_t longest = 0;
-  for (const Tensor& t : tensors_) longest = std::max(longest, std::min(t.n, tile_size));
-  const int64_t share = std::max(elements_ / n, longest / 8) / 4;  // packs of float
-  while (table_.lanes > fewest_lanes && table_.lanes / 2 >= share) table_.lanes /= 2;
+  for (const Tensor& tensor : tensors_) longest = std::max(longest, tensor.n);
+  const bool very_short = elements_ <= 512 * tiles_ && longest <= 1024;
+  if (very_short && tiles_ > blocks_) {
+    table_.lanes = few_lanes;
+    blocks_ = resident_blocks(kind_, few_lanes, false);
+  }
   const int each = threads / table_.lanes;
   table_.full_slots = table_.last_slots = each;
   if (tiles_ < 2 * each * blocks_) return;

@@ -10,14 +10,14 @@ void launch_step(const void* kernel, const StepArgs& args, int blocks, Stream st
 
 }  // namespace
 
-int resident_blocks(int kind, bool long_tensors) {
+int resident_blocks(int kind, int lanes, bool long_tensors) {
   const int most = long_tensors ? blocks_for_long_tensors(kind) : threads;
-  return resident(update_kernel_of(kind), threads, most);
+  return resident(update_kernel_of(kind, lanes), threads, most);
 }
 int resident_measure_blocks() { return resident(measure_kernel_address(), threads, threads); }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
-  launch_step(update_kernel_of(kind), args, blocks, stream);
+  launch_step(update_kernel_of(kind, args.table.lanes), args, blocks, stream);
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
   launch_step(measure_kernel_address(), args, blocks, stream);

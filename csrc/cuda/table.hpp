@@ -16,8 +16,8 @@ namespace steepest::cuda {
 constexpr int64_t tile_size = norm_block;
 constexpr int tiles_at_once = threads / norm_lanes;  // that a block measures at a time
 constexpr int max_given = 8;
-constexpr int fewest_lanes = 32;
-constexpr int most_at_once = 2 * threads / fewest_lanes;  // tiles that a block takes in a turn
+constexpr int few_lanes = 32;                          // threads that share a short tile
+constexpr int most_at_once = 2 * threads / few_lanes;  // tiles that a block takes in a turn
 
 struct alignas(16) Entry {  // a tensor
   void* theta;
@@ -66,7 +66,7 @@ struct Table {  // all pointers go into the plan's block
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
   int a_tile_each;                // tile and tensor have the same number
   int keep;                       // in the cache, as it is small beside that
-  int lanes;                      // threads that share a tile
+  int lanes;                      // threads that share a tile: all of a block, or few_lanes
   int full_slots, last_slots;     // tiles of the first turns, and of those after them
   int64_t full_turns;
 };

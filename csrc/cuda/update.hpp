@@ -219,11 +219,10 @@ template <class Rule>
 constexpr int packs_in_flight = Rule::n_states < 1 ? 2 : 1;
 
 // Packs [begin, end) of a tile, by this lane's part; `unroll` packs of each array in flight.
-template <int width, int unroll, class Rule, class T>
-STEEPEST_HD void sweep(const StepArgs& a, const Work& s, const Stages<Rule, T>& stages, int begin,
-                       int end, int lane) {
+template <int lanes, int width, int unroll, class Rule, class T>
+STEEPEST_HD void sweep(const Work& s, const Stages<Rule, T>& stages, int begin, int end, int lane,
+                       bool zero_grad) {
   const Tile& tile = s.tile;  // not copied: registers are short
-  const int lanes = a.table.lanes;
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
 #endif
@@ -234,40 +233,40 @@ STEEPEST_HD void sweep(const StepArgs& a, const Work& s, const Stages<Rule, T>& 
     for (int u = 0; u < unroll; ++u)
       if (k + u * lanes < end) {
         stages.update(r[u]);
-        r[u].store_to(tile, k + u * lanes, a.zero_grad);
+        r[u].store_to(tile, k + u * lanes, zero_grad);
         if (tile.ema) average(r[u].theta, s, k + u * lanes);
       }
   }
 }
 
-template <class Rule, class T>
-STEEPEST_HD void apply_rule(const StepArgs& a, const Work& s, int lane) {
+template <class Rule, class T, int lanes>
+STEEPEST_HD void apply_rule(const Work& s, int lane, bool zero_grad) {
   const Stages<Rule, T> stages{
       *reinterpret_cast<const typename Rule::template Hyper<T>*>(s.record.hyper),
       static_cast<T>(s.record.factor), static_cast<T>(s.record.decay), s.record.decay != 0};
   constexpr int width = 16 / sizeof(T);
   // Asked for twice, not kept: registers are short.
   const auto packs = [&s] { return s.tile.aligned ? s.tile.n / width : 0; };
-  sweep<width, packs_in_flight<Rule>>(a, s, stages, 0, packs(), lane);
-  sweep<1, 1>(a, s, stages, packs() * width, s.tile.n, lane);
+  sweep<lanes, width, packs_in_flight<Rule>>(s, stages, 0, packs(), lane, zero_grad);
+  sweep<lanes, 1, 1>(s, stages, packs() * width, s.tile.n, lane, zero_grad);
 }
 
 // A tensor without a gradient still averages.
-template <class T>
-STEEPEST_HD void apply_ema(const Work& s, int lane, int lanes) {
+template <class T, int lanes>
+STEEPEST_HD void apply_ema(const Work& s, int lane) {
   const T* theta = static_cast<const T*>(s.tile.theta);
   T* ema = static_cast<T*>(s.tile.ema);
   const T rest = static_cast<T>(s.record.one_minus_ema);
   for (int k = lane; k < s.tile.n; k += lanes) ema[k] += rest * (theta[k] - ema[k]);
 }
 
-template <class Kinds>
+template <class Kinds, int lanes>
 STEEPEST_HD void apply(const StepArgs& a, const Work& s, int lane) {
   if (!s.tile.grad && !s.tile.ema) return;
   visit(Kinds{}, s.kind, [&](auto kind) {
     using Rule = typename decltype(kind)::Rule;
     using T = typename decltype(kind)::T;
-    s.tile.grad ? apply_rule<Rule, T>(a, s, lane) : apply_ema<T>(s, lane, a.table.lanes);
+    s.tile.grad ? apply_rule<Rule, T, lanes>(s, lane, a.zero_grad) : apply_ema<T, lanes>(s, lane);
   });
 }
 
@@ -288,7 +287,7 @@ STEEPEST_HD int64_t take_turn(const StepArgs& a, const Team& team) {
 // Blocks take tiles in their order, when they are ready for some, so that all read near each other:
 // memory is faster then. Turns are taken two rounds ahead and tiles picked one ahead, as either
 // waits for memory. The last turns are short, so that blocks end soon after each other.
-template <class Kinds, class Team>
+template <class Kinds, int lanes, class Team>
 STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) {
   const int slots = a.table.full_slots;
   team.phase([&](int thread) {
@@ -306,7 +305,7 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
 #endif
   for (int now = 0; s.work[now][0].number < a.table.n_tiles; now = 1 - now)
     team.phase([&](int thread) {
-      const int slot = threads - 1 - thread, lanes = a.table.lanes;
+      const int slot = threads - 1 - thread;
       const int64_t turn = thread == 0 ? take_turn(a, team) : 0;
       if (slot < slots) ask(a, team, tile_of(a.table, s.taken[now], slot), s.asked[slot]);
       team.converge();
@@ -315,7 +314,7 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
 #endif
       for (int k = thread / lanes; k < slots; k += threads / lanes)
         if (s.work[now][k].number < a.table.n_tiles)
-          apply<Kinds>(a, s.work[now][k], thread % lanes);
+          apply<Kinds, lanes>(a, s.work[now][k], thread % lanes);
       if (thread == 0) s.taken[1 - now] = turn;
       if (slot >= slots) return;
       team.land();
@@ -323,12 +322,12 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
     });
 }
 
-template <class Kinds, class Team>
+template <class Kinds, int lanes, class Team>
 STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
   team.wait_for_earlier();
   Control& control = *a.table.control;
   const bool skip = a.measured && control.skip;
-  if (!skip) take_all<Kinds>(a, team, s);
+  if (!skip) take_all<Kinds, lanes>(a, team, s);
   team.phase([&](int thread) {
     if (thread == 0 && last_to_leave(control.ticket, team.blocks)) {
       ++(skip ? control.skipped : control.step_count);

@@ -75,7 +75,7 @@ def test_every_rule_loads_and_stores_16_bytes_at_once(compiled):
     ptx, report, made = compiled
     codes = asm_cuda.by_kind(ptx, report)
     n_states = asm_cuda.states_of_rules()
-    assert set(codes) == set(product(n_states, ("float32", "float64")))
+    assert set(codes) == set(product(n_states, ("float32", "float64"), (32, 256)))
     cuobjdump = asm_cuda.tool("cuobjdump")
     if cuobjdump is not None:
         asm_cuda.disassemble(cuobjdump, made, codes)
@@ -103,7 +103,8 @@ def test_kernels_of_a_step_wait_for_earlier_ones_before_they_read(compiled):
 
 def test_a_rule_with_narrow_stores_is_a_fault():
     code = asm_cuda.Code(registers=40, spilled=8, loads=4, stores=3, sass=(4, 4))
-    assert asm_cuda.faults({("lion", "float32"): code}, {"lion": 1}) == [
-        "lion, float32: spills 8 bytes",
-        "lion, float32: 4 loads and 3 stores of 16 bytes in the PTX where 4 of each are due",
+    assert asm_cuda.faults({("lion", "float32", 256): code}, {"lion": 1}) == [
+        "lion, float32, 256 threads: spills 8 bytes",
+        "lion, float32, 256 threads: 4 loads and 3 stores of 16 bytes in the PTX where 4 of each "
+        "are due",
     ]

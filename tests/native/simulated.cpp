@@ -52,18 +52,16 @@ using simulated::launch;
 using simulated::run_grid;
 using simulated::Team;
 
-template <class... Kinds>
+template <int lanes, class... Kinds>
 void run_update(List<Kinds...>, int kind, const StepArgs& a, int blocks) {
-  const auto all = [&](const Team& team, UpdateShared& s) { update<List<Kinds...>>(a, team, s); };
-  if (kind == any_kind) return run_grid<UpdateShared>(blocks, all);
-  int i = 0;
-  const auto one = [&](auto only) {
-    if (kind != i++) return;
+  const auto run = [&](auto kinds) {
     run_grid<UpdateShared>(blocks, [&](const Team& team, UpdateShared& s) {
-      update<List<decltype(only)>>(a, team, s);
+      update<decltype(kinds), lanes>(a, team, s);
     });
   };
-  (one(Kinds{}), ...);
+  if (kind == any_kind) return run(List<Kinds...>{});
+  int i = 0;
+  ((kind == i++ ? run(List<Kinds>{}) : void()), ...);
 }
 
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
@@ -87,13 +85,16 @@ OnDevice::OnDevice(int device) : before_(device), device_(device) {}
 OnDevice::~OnDevice() {}
 
 int64_t cache_bytes() { return 1 << 20; }
-int resident_blocks(int, bool) { return settings.resident; }
+int resident_blocks(int, int, bool) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
   simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
-  launch([=] { run_update(AllKinds{}, kind, *kept, blocks); });
+  launch([=] {
+    kept->table.lanes == few_lanes ? run_update<few_lanes>(AllKinds{}, kind, *kept, blocks)
+                                   : run_update<threads>(AllKinds{}, kind, *kept, blocks);
+  });
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
   simulated::asked(stream);
