@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -37,11 +37,15 @@ def there(module, monkeypatch):
     def zeros(device, nbytes):
         return over(np.zeros(nbytes, np.uint8))
 
-    here = partial(SimpleNamespace, ptr=0), allocate
+    def current(device=0):
+        return SimpleNamespace(ptr=0)
+
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
     for place in (arrays, devices):
         monkeypatch.setattr(place, "dlpack_device", kind)  # which CuPy asks the driver
-    monkeypatch.setattr(devices.Cuda, "streams_and_memory", lambda self: here)
+    monkeypatch.setattr(cupy.cuda, "get_current_stream", current)
+    monkeypatch.setattr(cupy.cuda, "alloc", allocate)
+    monkeypatch.setattr(devices.Cuda, "in_use", lambda self: nullcontext())
     monkeypatch.setattr(placement, "_device_zeros", zeros)
     return over
 
