@@ -27,8 +27,8 @@ struct DeviceTeam {
   // it, and a warp that has fallen apart reads and writes in two goes until the next barrier.
   __device__ __forceinline__ void converge() const { __syncwarp(); }
   // The next number, of one thread.
-  __device__ __forceinline__ int64_t take(uint64_t& counter) const {
-    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(&counter), 1ull));
+  __device__ __forceinline__ uint32_t take(uint32_t& counter) const {
+    return atomicAdd(&counter, 1u);
   }
   // Copies to shared memory, which only land() waits for: a warp goes on meanwhile. What is kept
   // stays in the cache that all share, whatever streams through it. Whole words of 8 or 16 bytes.

@@ -49,7 +49,8 @@ struct Control {
   int64_t bad;         // first tensor with a gradient that is not finite, or -1
   int64_t lowest_bad;  // the same while blocks look; none_bad
   uint64_t ticket;     // blocks that have finished
-  uint64_t taken;      // turns that blocks have taken, beyond the first of each
+  uint32_t taken;      // turns that blocks have taken, beyond the first of each
+  uint32_t unused;
 };
 constexpr int64_t none_bad = INT64_MAX;
 

@@ -5,6 +5,8 @@
 // changed by another: clocks are written to the row of the next step, and only the last block to
 // leave advances the count.
 #pragma once
+#include <type_traits>
+
 #include "cuda/kinds.hpp"
 #include "cuda/table.hpp"
 
@@ -45,8 +47,8 @@ struct Work {
 struct UpdateShared {
   Work work[2][most_at_once];  // one row is done while the other is picked
   Asked asked[most_at_once];   // for the row that is picked next
-  int64_t taken[2];            // turns: for the row that is picked next, and for the one after it
-  int64_t row;                 // of the clocks, that this step reads
+  uint32_t taken[2];           // turns: for the row that is picked next, and for the one after it
+  int32_t row;                 // of the clocks, that this step reads
 };
 
 // f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
@@ -105,7 +107,7 @@ STEEPEST_HD void ask(const StepArgs& a, const Team& team, int64_t number, Asked&
 
 // Work of one thread: the tile, its record, and the clock of a tensor whose first tile it is.
 template <class Kinds>
-STEEPEST_HD void pick(const StepArgs& a, const Asked& from, int64_t row, Work& s) {
+STEEPEST_HD void pick(const StepArgs& a, const Asked& from, int32_t row, Work& s) {
   const Table& table = a.table;
   const int64_t number = s.number = from.number, i = from.tensor;
   if (number >= table.n_tiles) return;
@@ -183,9 +185,11 @@ struct Registers {
 };
 
 // The stages of a step on one element, in their order; constants are the record's, rounded to T.
+// Those of double stay where they are: registers are short.
 template <class Rule, class T>
 struct Stages {
-  typename Rule::template Hyper<T> hyper;
+  using Hyper = typename Rule::template Hyper<T>;
+  std::conditional_t<sizeof(T) == 8, const Hyper&, const Hyper> hyper;
   T factor, decay;
   bool decays;
 
@@ -278,10 +282,10 @@ STEEPEST_HD int64_t tile_of(const Table& table, int64_t turn, int slot) {
   return table.full_turns * table.full_slots + after * table.last_slots + slot;
 }
 
-// A turn beyond those that blocks begin with.
+// The number of a turn beyond those that blocks begin with, counted from there.
 template <class Team>
-STEEPEST_HD int64_t take_turn(const StepArgs& a, const Team& team) {
-  return team.blocks + team.take(a.table.control->taken);
+STEEPEST_HD uint32_t take_turn(const StepArgs& a, const Team& team) {
+  return team.take(a.table.control->taken);
 }
 
 // Blocks take tiles in their order, when they are ready for some, so that all read near each other:
@@ -295,7 +299,7 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
     if (thread >= slots) return;
     s.work[0][thread].group = s.work[1][thread].group = -1;
     ask(a, team, tile_of(a.table, team.block, thread), s.asked[thread]);
-    const int64_t row = a.table.control->step_count % 2;
+    const auto row = static_cast<int32_t>(a.table.control->step_count % 2);
     if (thread == 0) s.row = row;
     team.land();
     pick<Kinds>(a, s.asked[thread], row, s.work[0][thread]);
@@ -306,8 +310,9 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
   for (int now = 0; s.work[now][0].number < a.table.n_tiles; now = 1 - now)
     team.phase([&](int thread) {
       const int slot = threads - 1 - thread;
-      const int64_t turn = thread == 0 ? take_turn(a, team) : 0;
-      if (slot < slots) ask(a, team, tile_of(a.table, s.taken[now], slot), s.asked[slot]);
+      const uint32_t taken = thread == 0 ? take_turn(a, team) : 0;
+      if (slot < slots)
+        ask(a, team, tile_of(a.table, team.blocks + s.taken[now], slot), s.asked[slot]);
       team.converge();
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
@@ -315,7 +320,7 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
       for (int k = thread / lanes; k < slots; k += threads / lanes)
         if (s.work[now][k].number < a.table.n_tiles)
           apply<Kinds, lanes>(a, s.work[now][k], thread % lanes);
-      if (thread == 0) s.taken[1 - now] = turn;
+      if (thread == 0) s.taken[1 - now] = taken;
       if (slot >= slots) return;
       team.land();
       pick<Kinds>(a, s.asked[slot], s.row, s.work[1 - now][slot]);

@@ -51,11 +51,11 @@ struct Team {
     to = from;
   }
   void land() const {}
-  int64_t take(uint64_t& counter) const {
-    constexpr int64_t none = int64_t{1} << 50;
+  uint32_t take(uint32_t& counter) const {
+    constexpr uint32_t none = uint32_t{1} << 31;
     if (!last && shuffled(4)[0] == 0) others_took_the_rest = true;
     if (others_took_the_rest) return none;
-    return static_cast<int64_t>(counter++);
+    return counter++;
   }
   mutable bool others_took_the_rest = false;
 };
