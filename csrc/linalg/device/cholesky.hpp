@@ -118,8 +118,7 @@ class DeviceCholesky {
     int info;
     std::memcpy(&info, roots + count, sizeof info);
     if (info < 0) {
-      throw Error(ErrorKind::backend,
-                  "cuSOLVER potrf: illegal argument " + std::to_string(-info));
+      throw Error(ErrorKind::backend, "cuSOLVER potrf: illegal argument " + std::to_string(-info));
     }
     const T smallest = 16 * static_cast<T>(count) * std::numeric_limits<T>::epsilon();
     for (int64_t a = 0; a < count; ++a) {
