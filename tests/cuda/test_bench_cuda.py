@@ -110,9 +110,9 @@ def test_the_sizes_that_a_device_is_asked_by_itself():
 
     rows = asked()
     assert ("lion", 1, 256 << 20) in rows and ("lion", 10_000, 1000) not in rows
-    lists = [(1, 256 << 20), (1000, 100_000), (10_000, 1000)]
+    lists = [(1, 256 << 20), (1000, 100_000), (10_000, 1000), (10_000, 100)]
     assert [(t, n) for rule, t, n in rows if rule == "adam"] == lists
-    assert len(asked("--rules", "lion")) == 3
+    assert len(asked("--rules", "lion")) == 4
     with pytest.raises(ValueError, match="--threads: not for --device cuda"):
         asked("--threads", "2")
 

@@ -27,7 +27,7 @@ class Limits(NamedTuple):
 
 HELP = "time the update rules: GB/s, share of the memory limit, ratio to every peer installed"
 SIZES = "1x32M,1x16M,1000x1000,10000x100,10x1000,1x100"
-CUDA_SIZES = "1x256M,1000x100000,10000x1000"
+CUDA_SIZES = "1x256M,1000x100000,10000x1000,10000x100"
 QUICK_SIZES = "1x1M,100x1000"
 QUICK_RULES = "sgd,momentum,adam,pipeline"
 LISTED = ("adam", "pipeline")  # the rules that a device times at all sizes unless asked for more
