@@ -208,6 +208,20 @@ def test_a_plan_counts_the_gradients_that_it_is_given():
                 given(grads)
 
 
+def test_the_arrays_of_a_state_lie_together_from_line_to_line():
+    held = [np.ones(5, np.float32), np.array(2.0), np.zeros((0, 3)), np.ones((3, 40))[::-1].T]
+    there = [fake_cupy.ndarray(p, 0) for p in held]
+    opt = st.Adagrad(there, initial_accumulator_value=0.25)
+    for p, mine in zip(held, opt._states, strict=True):
+        total = mine["sum"].held
+        assert total.dtype == p.dtype and total.strides == p.strides and (total == 0.25).all()
+    made = st.Adam(there)._states
+    lows = [[np.lib.array_utils.byte_bounds(a.held)[0] for a in mine.values()] for mine in made]
+    m, v = zip(*lows, strict=True)
+    assert [at - m[0] for at in m] == [at - v[0] for at in v] == [0, 128, 256, 256]
+    assert v[0] - m[0] == 256 + 1024  # 3 x 40 of float64 in whole lines
+
+
 def test_copies_are_of_their_own():
     p = on_device(np.ones(3))
     opt = st.Adam(p)
