@@ -58,7 +58,7 @@ endforeach()
 target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
 # As on the host: no fused multiply-add, in device code and in the host's pass over it.
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:
-  -fmad=false --expt-relaxed-constexpr --compress-mode=size
+  -fmad=false --expt-relaxed-constexpr --compress-mode=size --threads=0
   -Xcompiler=-ffp-contract=off -Xcompiler=-Wall,-Wextra>)
 if(STEEPEST_WERROR)
   target_compile_options(_cuda PRIVATE

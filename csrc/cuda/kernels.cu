@@ -1,5 +1,5 @@
-// The kernels: the bodies over a real grid. One update kernel a rule and type, and one of all for
-// lists that mix them; each once more for very short tensors.
+// The kernels: the bodies over a real grid. Two update kernels a rule and type, one of them for
+// very short tensors, and one of all for lists that mix them.
 #include "cuda/kernels.hpp"
 #include "cuda/kinds.hpp"
 #include "cuda/norm.hpp"
@@ -45,10 +45,9 @@ __global__ void __launch_bounds__(threads, 4)
 }
 
 template <int lanes, class... Kinds>
-const void* update_kernel_of(List<Kinds...> all, int kind) {
+const void* update_kernel_of(List<Kinds...>, int kind) {
   static const void* const table[] = {
       reinterpret_cast<const void*>(&update_kernel<List<Kinds>, lanes>)...};
-  if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<decltype(all), lanes>);
   return table[kind];
 }
 
@@ -61,6 +60,7 @@ int blocks_for_long_tensors(List<Kinds...>, int kind) {
 }  // namespace
 
 const void* update_kernel_of(int kind, int lanes) {
+  if (kind == any_kind) return reinterpret_cast<const void*>(&update_kernel<AllKinds, threads>);
   return lanes == few_lanes ? update_kernel_of<few_lanes>(AllKinds{}, kind)
                             : update_kernel_of<threads>(AllKinds{}, kind);
 }

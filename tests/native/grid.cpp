@@ -91,8 +91,10 @@ struct Pair {  // a tensor in both worlds
   Tensor host{}, device{};
 };
 
-Pair make_tensor(int group, int n_states, bool ema, bool aligned, int64_t n) {
-  Pair p{chance(0.5) ? DType::float32 : DType::float64, {}, {}, {}};
+DType some_dtype() { return chance(0.5) ? DType::float32 : DType::float64; }
+
+Pair make_tensor(int group, int n_states, bool ema, bool aligned, DType dtype, int64_t n) {
+  Pair p{dtype, {}, {}, {}};
   const int n_arrays = 2 + n_states + ema;
   for (int k = 0; k < n_arrays; ++k) p.arrays.emplace_back(n, p.dtype, aligned);
   p.host.n = p.device.n = n;
@@ -186,10 +188,12 @@ class Case {
 
  private:
   void add(int64_t n, int64_t fixed) {
-    const bool aligned = chance(0.5);
+    const bool aligned = chance(0.5), same = chance(0.5);  // one type for all
+    const DType one = some_dtype();
     for (int64_t i = 0; i < n; ++i) {
       const auto group = static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
       tensors_.push_back(make_tensor(group, n_states_[static_cast<size_t>(group)], ema_, aligned,
+                                     same ? one : some_dtype(),
                                      fixed ? pick(0, fixed) : some_size()));
       host_.add_tensor(tensors_.back().host, 0, 1);
       device_.add_tensor(tensors_.back().device, 0, 1);

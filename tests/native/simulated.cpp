@@ -52,16 +52,21 @@ using simulated::launch;
 using simulated::run_grid;
 using simulated::Team;
 
-template <int lanes, class... Kinds>
+template <int lanes, class Kinds>
+void run_update(const StepArgs& a, int blocks) {
+  run_grid<UpdateShared>(
+      blocks, [&](const Team& team, UpdateShared& s) { update<Kinds, lanes>(a, team, s); });
+}
+
+template <class... Kinds>
 void run_update(List<Kinds...>, int kind, const StepArgs& a, int blocks) {
-  const auto run = [&](auto kinds) {
-    run_grid<UpdateShared>(blocks, [&](const Team& team, UpdateShared& s) {
-      update<decltype(kinds), lanes>(a, team, s);
-    });
-  };
-  if (kind == any_kind) return run(List<Kinds...>{});
+  if (kind == any_kind) return run_update<threads, List<Kinds...>>(a, blocks);
+  const bool few = a.table.lanes == few_lanes;
   int i = 0;
-  ((kind == i++ ? run(List<Kinds>{}) : void()), ...);
+  ((kind != i++ ? void()
+    : few       ? run_update<few_lanes, List<Kinds>>(a, blocks)
+                : run_update<threads, List<Kinds>>(a, blocks)),
+   ...);
 }
 
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
@@ -91,10 +96,7 @@ int resident_measure_blocks() { return settings.resident; }
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
   simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
-  launch([=] {
-    kept->table.lanes == few_lanes ? run_update<few_lanes>(AllKinds{}, kind, *kept, blocks)
-                                   : run_update<threads>(AllKinds{}, kind, *kept, blocks);
-  });
+  launch([=] { run_update(AllKinds{}, kind, *kept, blocks); });
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
   simulated::asked(stream);
