@@ -150,15 +150,15 @@ void Plan::place(void* memory, Stream stream) {
 }
 
 // Who does what. A block takes two tiles in a turn where tensors are short; where all are very
-// short, and of one kind, two for each of its warps.
+// short, of one kind, and so many that no multiprocessor is left idle, two for each of its warps.
 void Plan::share_out() {
   const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
   blocks_ = resident_blocks(kind_, threads, long_tensors);
   if (long_tensors) return;
   int64_t longest = 0;
   for (const Tensor& tensor : tensors_) longest = std::max(longest, tensor.n);
-  const bool very_short = elements_ <= 512 * tiles_ && longest <= 1024 && kind_ != any_kind;
-  if (very_short && tiles_ > blocks_) {
+  const int64_t most = tiles_ > 2 * blocks_ ? 512 : tiles_ > blocks_ ? 128 : 0;  // on average
+  if (elements_ <= most * tiles_ && longest <= 1024 && kind_ != any_kind) {
     table_.lanes = few_lanes;
     blocks_ = resident_blocks(kind_, few_lanes, false);
   }

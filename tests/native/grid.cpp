@@ -170,7 +170,7 @@ class Case {
     if (many) {
       add(cuda::max_carried + pick(1, 9), 3);
     } else if (some) {
-      add(pick(30, 120), pick(1, 600));
+      add(pick(30, 300), pick(1, 600));
     } else {
       add(pick(1, 9), 0);
     }
