@@ -82,7 +82,7 @@ class Plan {
   std::vector<std::vector<double>> last_given_;
   std::vector<Tensor> tensors_;
   std::vector<Clock> clocks_;  // as of the last time they were read back
-  Control control_{0, 0, -1, 1, 0, -1, none_bad, 0, 0, 0};
+  Control control_{0, 0, -1, 1, 0, -1, none_bad, 0, 0};
   int64_t tiles_ = 0, empty_ = 0;  // of tensors with elements; tensors without
   int64_t elements_ = 0;
   int64_t calls_ = 0;

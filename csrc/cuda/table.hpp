@@ -50,7 +50,6 @@ struct Control {
   int64_t lowest_bad;  // the same while blocks look; none_bad
   uint64_t ticket;     // blocks that have finished
   uint32_t taken;      // turns that blocks have taken, beyond the first of each
-  uint32_t unused;
 };
 constexpr int64_t none_bad = INT64_MAX;
 

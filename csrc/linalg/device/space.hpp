@@ -164,11 +164,24 @@ class DeviceSpace {
   // time that the upper takes (n = 501, float64: 0.25 and 0.45 ms). *info() tells success, on the
   // device.
   void potrf(int64_t n, T* A, int64_t ld) {
-    const bool known = n == potrf_.n && A == potrf_.A;
-    potrf_.n = 0;
-    Buffers next = known ? Buffers{n, A, potrf_.device, potrf_.host} : Buffers{n, A, 0, 0};
-    n <= short_potrf_to ? short_potrf(next, ld, known) : long_potrf(next, ld, known);
-    potrf_ = next;
+    if (n != potrf_.n || A != potrf_.A) {
+      potrf_.n = 0;
+      potrf_ = potrf_buffers(n, A, ld);
+    }
+    make_room(potrf_.device, potrf_.host);
+    const Libraries& l = libraries();
+    if (n <= short_potrf_to) {
+      check_cusolver(
+          l.template short_potrf<T>().potrf(
+              cusolver(), lower_triangle, static_cast<int>(n), A, static_cast<int>(ld),
+              reinterpret_cast<T*>(work_.data()), static_cast<int>(potrf_.device / item), info()),
+          "cusolverDn potrf");
+    } else {
+      constexpr int type = cuda_type<T>;
+      check_cusolver(l.potrf(cusolver(), params(), lower_triangle, n, type, A, ld, type,
+                             work_.data(), potrf_.device, host_work_.data(), potrf_.host, info()),
+                     "cusolverDnXpotrf");
+    }
   }
   // Householder triangularization of the column-major W (rows x columns, columns <= rows).
   void geqrf(int64_t rows, int64_t columns, T* W) {
@@ -214,7 +227,7 @@ class DeviceSpace {
   // What the last potrf asked for.
   struct Buffers {
     int64_t n;
-    T* A;
+    const T* A;
     size_t device, host;
   };
 
@@ -222,32 +235,22 @@ class DeviceSpace {
   // 1,001.
   static constexpr int64_t short_potrf_to = 1024;
 
-  void short_potrf(Buffers& use, int64_t ld, bool known) {
-    const ShortPotrf<T>& by = libraries().template short_potrf<T>();
-    const int n = static_cast<int>(use.n), width = static_cast<int>(ld);
-    int work = static_cast<int>(use.device / sizeof(T));
-    if (!known) {
-      check_cusolver(by.buffer_size(cusolver(), lower_triangle, n, use.A, width, &work),
-                     "cusolverDn potrf_bufferSize");
-      use.device = static_cast<size_t>(work) * sizeof(T);
-    }
-    make_room(use.device, 0);
-    check_cusolver(by.potrf(cusolver(), lower_triangle, n, use.A, width,
-                            reinterpret_cast<T*>(work_.data()), work, info()),
-                   "cusolverDn potrf");
-  }
-  void long_potrf(Buffers& use, int64_t ld, bool known) {
-    constexpr int type = cuda_type<T>;
+  Buffers potrf_buffers(int64_t n, T* A, int64_t ld) {
     const Libraries& l = libraries();
-    if (!known) {
-      check_cusolver(l.potrf_buffer_size(cusolver(), params(), lower_triangle, use.n, type, use.A,
-                                         ld, type, &use.device, &use.host),
-                     "cusolverDnXpotrf_bufferSize");
+    if (n <= short_potrf_to) {
+      int size = 0;
+      check_cusolver(
+          l.template short_potrf<T>().buffer_size(cusolver(), lower_triangle, static_cast<int>(n),
+                                                  A, static_cast<int>(ld), &size),
+          "cusolverDn potrf_bufferSize");
+      return {n, A, static_cast<size_t>(size * item), 0};
     }
-    make_room(use.device, use.host);
-    check_cusolver(l.potrf(cusolver(), params(), lower_triangle, use.n, type, use.A, ld, type,
-                           work_.data(), use.device, host_work_.data(), use.host, info()),
-                   "cusolverDnXpotrf");
+    constexpr int type = cuda_type<T>;
+    Buffers found{n, A, 0, 0};
+    check_cusolver(l.potrf_buffer_size(cusolver(), params(), lower_triangle, n, type, A, ld, type,
+                                       &found.device, &found.host),
+                   "cusolverDnXpotrf_bufferSize");
+    return found;
   }
 
   void make_room(size_t device, size_t host) {
