@@ -40,8 +40,8 @@ inline void check_size(int64_t m, int64_t before) {
 inline void check_start(double cost) {
   if (std::isfinite(cost)) return;
   throw Error(ErrorKind::value,
-              "fun: Residuals are not finite in the initial point, or the sum of their squares is "
-              "not; start where they are, or scale them");
+              "Residuals are not finite in the initial point, or the sum of their squares is not; "
+              "start where they are, or scale them");
 }
 
 inline std::string singular_text(int64_t iteration) {

@@ -87,7 +87,7 @@ def test_squares_beyond_the_range():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_not_finite_at_the_start(value):
-    with pytest.raises(ValueError, match="Residuals are not finite in the initial point"):
+    with pytest.raises(ValueError, match="^Residuals are not finite in the initial point"):
         st.least_squares(lambda x: x * value, [1.0])
     with pytest.raises(ValueError, match="jac: not finite at x0"):
         st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[value]]))
