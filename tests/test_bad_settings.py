@@ -264,6 +264,16 @@ def test_hyperparameter_of_another_rule_is_not_set_in_vain():
         opt.betas = (0.9, 0.99)
 
 
+def test_attribute_of_a_group_is_not_set_in_vain():
+    opt = st.SGD([np.ones(1)], lr=0.1)
+    (group,) = opt.param_groups
+    for name in ("lr", "learning_rate", "params", "most"):
+        with says(AttributeError, f"{name}: no attribute of a group to set; set group['{name}']"):
+            setattr(group, name, 0.5)
+    opt.step([np.ones(1)])
+    assert (opt.lr, group["lr"]) == (0.1, 0.1)
+
+
 def test_update_of_a_group_is_all_or_none():
     group = st.Adam(np.ones(1)).param_groups[0]
     with says(ValueError, "betas[0]: 2.0 is not allowed"):

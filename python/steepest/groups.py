@@ -110,6 +110,8 @@ class ParamGroup(MutableMapping[str, Any]):
         For a value that is not allowed, or a setting that decides which state arrays there are.
     """
 
+    __slots__ = ("_changed", "_check", "_lock", "_values", "most", "param_names", "params")
+
     def __init__(
         self,
         values: dict[str, Any],
@@ -124,6 +126,12 @@ class ParamGroup(MutableMapping[str, Any]):
         self.params, self.param_names = params, param_names  # the optimizer's own
         self.most = most  # for a learning rate: what the arrays' dtypes hold
         self._check, self._changed, self._lock = checked, changed, lock
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # group.lr = 0.1 would change no step, group.params = [] the structure that gradients have.
+        if name not in self.__slots__ or (name[0] != "_" and hasattr(self, name)):
+            raise AttributeError(f"{name}: no attribute of a group to set; set group[{name!r}]")
+        super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
