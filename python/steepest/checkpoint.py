@@ -209,7 +209,7 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
         if os.path.exists(beside):
             os.remove(beside)
         if isinstance(error, OSError) and error.filename == beside:
-            error.filename, error.filename2 = target, None
+            raise OSError(error.errno, error.strerror, target) from None
         raise
 
 
