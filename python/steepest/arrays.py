@@ -68,7 +68,7 @@ def view(path: str, value: Any) -> Array:
             raise TypeError(
                 f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
             )
-        what = f"this {kind} does not export its memory"
+        what = f"this {kind}{_odd_dtype(value)} does not export its memory"
         return cast(Array, _answer(path, what, np.from_dlpack, value))
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
@@ -80,6 +80,16 @@ def view(path: str, value: Any) -> Array:
         f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
         f"DLPack or __array_interface__{fix}"
     )
+
+
+def _odd_dtype(value: Any) -> str:
+    """What to say of an exporter whose dtype NumPy may not have, torch.bfloat16 say."""
+    try:
+        dtype = str(getattr(value, "dtype", ""))
+    except Exception:  # asking runs the code of whatever was given
+        return ""
+    known = ("", *(kind.name for kind in _DTYPES))
+    return "" if dtype.rpartition(".")[2] in known else f" of {dtype}, none of float32 and float64,"
 
 
 def _alias(value: Any) -> Any:
