@@ -264,6 +264,15 @@ def test_hyperparameter_of_another_rule_is_not_set_in_vain():
         opt.betas = (0.9, 0.99)
 
 
+@pytest.mark.parametrize("name", ["learning_rate", "lrr", "nesterov", "state", "params"])
+def test_attribute_that_no_rule_has_is_not_set_in_vain(name):
+    opt = st.Momentum(np.ones(1), lr=0.1)
+    with says(AttributeError, f"{name}: Momentum has none; it has ['ema_decay', 'lr', 'lr_in_vel"):
+        setattr(opt, name, 0.5)
+    assert not hasattr(opt, name)
+    opt.step = lambda: None  # what there is may be wrapped
+
+
 def test_attribute_of_a_group_is_not_set_in_vain():
     opt = st.SGD([np.ones(1)], lr=0.1)
     (group,) = opt.param_groups

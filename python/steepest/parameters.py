@@ -55,7 +55,13 @@ class Parameters:
                 setattr(cls, name, _shared(name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _KNOWN and name not in self._checks:
+        refused = name in _KNOWN or (
+            # A word for lr that is not ours, say; a subclass may have attributes of its own.
+            type(self).__module__.startswith("steepest.")
+            and not name.startswith("_")
+            and not hasattr(type(self), name)
+        )
+        if refused and name not in self._checks:
             kind = type(self).__name__
             raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
         super().__setattr__(name, value)
