@@ -51,3 +51,20 @@ def test_a_second_start_is_counted_and_shown():
     res = st.minimize(fun, FAR, callback=callback)
     assert seen == list(range(1, res.nit + 1))
     assert res.nfev == len(calls)
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
+def test_difference_steps_fit_the_precision_of_what_the_function_returns(method, scheme):
+    """To steps for float64 a float32 f answers with 0: success at the start, 0.57 off."""
+    A = np.diag(np.float32([1, 4, 9])) + np.float32(0.1)
+    b = np.float32([1, 2, 3])
+
+    def fun(x):
+        x = x.astype(np.float32)
+        return x @ (A @ x) / 2 - b @ x
+
+    assert fun(np.ones(3)).dtype == np.float32
+    res = st.minimize(fun, np.zeros(3), method=method, jac=scheme, gtol=1e-3)
+    assert res.success, res.message
+    np.testing.assert_allclose(res.x, np.linalg.solve(A.astype(float), b), rtol=0, atol=2e-3)

@@ -14,12 +14,15 @@ from steepest.arrays import from_numbers, plain
 
 Array = Any  # a NumPy or CuPy array, or one of another array namespace
 
+COARSE = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # rounding units
+
 __all__ = [
     "Array",
     "copied",
     "empty_like",
     "from_host",
     "namespace",
+    "rounding",
     "scalar",
     "start_point",
     "to_host",
@@ -107,6 +110,13 @@ def scalar(name: str, value: Any) -> float:
         raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None
     except OverflowError as error:  # an integer of hundreds of digits
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
+
+
+def rounding(value: Any) -> float:
+    """The rounding unit of a number of less precision than float64; 0 of others."""
+    if type(value) is float or not hasattr(value, "dtype"):
+        return 0.0
+    return COARSE.get(str(value.dtype).rpartition(".")[2], 0.0)
 
 
 def vector(name: str, value: Array, like: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from steepest import check
-from steepest.fullbatch.arrays import Array, copied, namespace, scalar, vector
+from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
 from steepest.fullbatch.minimizer import Minimizer
 
 __all__ = ["Objective"]
@@ -35,6 +35,7 @@ class Objective:
         self._like, self._box = solver._like, solver.box
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
+        self._rounding = 0.0  # of the value that fun gave last, where coarser than float64's
 
     @property
     def by_differences(self) -> bool:
@@ -56,6 +57,7 @@ class Objective:
             f = pair(f)[0]
         elif isinstance(f, tuple):
             raise TypeError("fun(x): a tuple; of value and gradient, (f, g), say so by jac=True")
+        self._rounding = rounding(f)
         return scalar("fun(x)", f)
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
@@ -74,13 +76,15 @@ class Objective:
         """Forward, central or complex-step differences, with steps inside the bounds.
 
         The step is a power of the unit roundoff times max(1, |xᵢ|), as SciPy's minimizers have it:
-        1/2 for 2-point and the complex step, 1/3 for 3-point.
+        1/2 for 2-point and the complex step, 1/3 for 3-point. The roundoff is that of x or of f,
+        whichever is the coarser: what a float32 f answers to float64's steps is noise, or 0.
         """
         xp = namespace(x)
         if not math.isfinite(f):
             return xp.full_like(x, math.nan)
         g = xp.zeros_like(x)
-        unit = float(xp.finfo(x.dtype).eps) ** (1 / 3 if self._jac == "3-point" else 1 / 2)
+        coarser = max(float(xp.finfo(x.dtype).eps), self._rounding)
+        unit = coarser ** (1 / 3 if self._jac == "3-point" else 1 / 2)
         for i in range(x.shape[0]):
             at = float(x[i])
             h = unit * max(1.0, abs(at))
