@@ -33,10 +33,11 @@ def test_told_both_arrays_it_asks_for_no_look_ahead():
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian(s.x))
     np.testing.assert_allclose(s.x, 1, rtol=1e-7)
     assert s.result().nfev == len(points)
-    joint = st.least_squares(
-        lambda x: (ROSENBROCK.residual(x), ROSENBROCK.jacobian(x)), ROSENBROCK.start, True
-    )
-    assert joint.nfev == len(points)
+    for yes in (True, np.True_):
+        joint = st.least_squares(
+            lambda x: (ROSENBROCK.residual(x), ROSENBROCK.jacobian(x)), ROSENBROCK.start, yes
+        )
+        assert joint.nfev == len(points)
 
 
 @pytest.mark.parametrize("problem, start", [(ROSENBROCK, ROSENBROCK.start), (THURBER, None)])

@@ -407,6 +407,16 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
         (dict(bounds=3), TypeError, "bounds: 3; wanted is a pair"),
         (dict(bounds="ab"), ValueError, "bounds: 'a'; wanted are numbers"),
         (dict(diff_step="a"), ValueError, "diff_step: 'a'; wanted are numbers"),
+        (
+            dict(f_scale=np.ones(2)),
+            TypeError,
+            r"f_scale: array.* is a ndarray; allowed is a number",
+        ),
+        (
+            dict(damping=np.ones(2)),
+            TypeError,
+            r"damping: array.* is a ndarray; allowed is a number",
+        ),
         (dict(diff_step=np.nan), ValueError, "diff_step: nan; wanted are finite numbers"),
         (
             dict(diff_step="a", jac=lambda x: np.eye(2)),

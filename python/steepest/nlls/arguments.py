@@ -177,9 +177,9 @@ def make_solver(
         check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
         if linear_solver == "cg" and method == "gn":
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
-    if damping != 1e-3:
+    if type(damping) is not float or damping != 1e-3:
         damping = check.number("damping", damping, above=0)
-        if method == "gn":
+        if method == "gn" and damping != 1e-3:
             raise ValueError(
                 f"damping: {damping} with method 'gn', which has none; allowed with 'lm' and "
                 "'levenberg'"
@@ -187,7 +187,7 @@ def make_solver(
     scales = None if x_scale is None else scale(x_scale, x0, method)
     if loss != "linear" and not callable(loss):
         check.choice("loss", loss, LOSSES)
-    if f_scale != 1.0:
+    if type(f_scale) is not float or f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
     f_tol = tolerance("ftol", ftol, eps)

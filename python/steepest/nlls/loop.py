@@ -169,7 +169,7 @@ def fit(
     check.function("fun", fun)
     x = start(x0)
     lower, upper = box(bounds, x)
-    check_jac(jac)
+    jac = check_jac(jac)
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
     steps = relative_steps(diff_step, x.size)
@@ -263,12 +263,15 @@ def run(
         f = fun(solver.point())
 
 
-def check_jac(jac: Any) -> None:
+def check_jac(jac: Any) -> Any:
     """A callable, True, or the name of a difference scheme."""
+    if isinstance(jac, np.bool_):  # as `minimize` takes it
+        jac = bool(jac)
     if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in SCHEMES)):
         raise ValueError(
             f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, True or a callable"
         )
+    return jac
 
 
 def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
