@@ -160,6 +160,9 @@ def test_misuse_is_named():
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)
     with pytest.raises(ValueError, match="the solver waits for nothing: it is done"):
         s.tell_normal(1.0, np.eye(2), np.ones(2))
+    for jac in (ROSENBROCK.jacobian, ROSENBROCK.jacobian(s.x)):
+        with pytest.raises(ValueError, match="tell: the solver waits for nothing: it is done"):
+            s.tell(ROSENBROCK.residual(s.x), jac)
     with pytest.raises(TypeError, match=r"fun: returned a tuple; with jac=True wanted is \(f, J\)"):
         st.least_squares(lambda x: (x, np.eye(1), 0), [1.0], True)
     with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True wanted is \(f, J\)"):

@@ -132,11 +132,13 @@ class LeastSquares:
         Raises
         ------
         TypeError, ValueError
-            For residuals or a Jacobian of another kind or shape, or not finite at the start; the
-            point stays to be told. Where a callable fails, or J is not finite at the start, ``f``
-            has been taken and that of the next call is not read.
+            Once it is `done`. For residuals or a Jacobian of another kind or shape, or not finite
+            at the start; the point stays to be told. Where a callable fails, or J is not finite at
+            the start, ``f`` has been taken and that of the next call is not read.
         """
         solver = self._solver = settle(self._solver, f)
+        if solver.phase == DONE:
+            raise ValueError("tell: the solver waits for nothing: it is done")
         with in_use(self._device):
             if not callable(jac):
                 f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
