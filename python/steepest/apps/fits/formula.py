@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import keyword
 import operator
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +57,7 @@ OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
+NUMBER_BEFORE_A_NAME = r"(?<![\w.])[\d.]+([eE][+-]?\d+)?(?=(?![eE][+-]?\d)[^\W\d_])"
 LONGEST = 10_000  # characters; Python's parser and SymPy recurse over the tree
 
 
@@ -108,16 +111,16 @@ def parse(text: str) -> Formula:
     if not equals:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
     if not response.isidentifier():
-        problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _'
+        problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _, '
+        problem += "no spaces; rename one that has others"
         raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
     padding = len(right) - len(right.lstrip())
     offset = len((left + equals + right[:padding]).encode())
     try:
         tree = ast.parse(right.strip(), mode="eval").body
     except SyntaxError as error:
-        if not error.offset:  # Python's sign for the end
-            raise FormulaError(text, len(text.rstrip()) + 1, "ends too early") from None
-        raise FormulaError(text, len(left) + 1 + padding + error.offset, error.msg) from None
+        start = len(left) + 1 + padding
+        raise unreadable(text, start, right.strip(), error) from None
     except (RecursionError, MemoryError):
         raise FormulaError(text, len(left) + 2, "nested too deeply") from None
     formula = Formula(text, response, tree, offset)
@@ -125,7 +128,27 @@ def parse(text: str) -> Formula:
         check(formula, tree)
     except RecursionError:
         raise FormulaError(text, len(left) + 2, "nested too deeply") from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id == response:
+            raise formula.error(node, f'{response!r} stands left of "=", too')
     return formula
+
+
+def unreadable(text: str, start: int, right: str, error: SyntaxError) -> FormulaError:
+    """What Python's parser could not read in what follows the first `start` characters."""
+    for word in re.finditer(r"\w+", right):
+        if keyword.iskeyword(word.group()):
+            problem = f"{word.group()!r} is a word of Python's, no name here; take another"
+            return FormulaError(text, start + word.start() + 1, problem)
+    if row := re.search(r"(\w+)\s+(\w+)", right):
+        problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces"
+        return FormulaError(text, start + row.start(2) + 1, problem)
+    if product := re.search(NUMBER_BEFORE_A_NAME, right):
+        problem = f'after {product.group()!r} an operator is due, as in "2*x"'
+        return FormulaError(text, start + product.end() + 1, problem)
+    if not error.offset:  # Python's sign for the end
+        return FormulaError(text, len(text.rstrip()) + 1, "ends too early")
+    return FormulaError(text, start + error.offset, error.msg)
 
 
 def check(formula: Formula, node: ast.expr) -> None:
@@ -149,6 +172,10 @@ def check(formula: Formula, node: ast.expr) -> None:
         case ast.Call(func=ast.Name(id=name)):
             known = ", ".join(sorted(FUNCTIONS))
             raise formula.error(node, f"no function {name!r}; there are {known}")
+        case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTIONS:
+            raise formula.error(node, f"write {name}(...), without what stands before it")
+        case ast.Call():
+            raise formula.error(node, "a call of what is no function; a product is written with *")
         case _:
             kind = type(getattr(node, "op", node)).__name__
             raise formula.error(
