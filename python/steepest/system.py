@@ -33,6 +33,8 @@ class Info(dict[str, Any]):
         from rich.text import Text
 
         table = Table(show_header=False, title=f"steepest {self['version']}", title_justify="left")
+        table.add_column()
+        table.add_column(overflow="fold")  # a long word is broken, not cut
         for name, value in self.items():
             table.add_row(Text(name, style="bold"), Text(str(value)))
         return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -98,6 +99,21 @@ def test_what_is_a_negative_number(word):
 @pytest.mark.parametrize("word", ["1e-3", "-o", "--x", "-", "--", "-1e", "-x**2", ""])
 def test_what_is_none(word):
     assert not cli.is_negative(word)
+
+
+def test_questions_without_an_input_are_missing_answers():
+    done = steepest("advise", preexec_fn=lambda: os.close(0))
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"steepest advise: --kind is missing: ")
+
+
+def test_a_narrow_terminal_cuts_no_word_of_info(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    long = "cudaErrorInsufficientDriver_of_many_characters"
+    monkeypatch.setattr(system, "info", lambda load: system.Info(version="1", cuda=long))
+    info.main(argparse.Namespace())
+    out = capsys.readouterr().out
+    assert "…" not in out and out.count("│") >= 6
 
 
 @pytest.mark.parametrize("count", ["abc", "", "0", "-1", "1,x", "1 1", "99999999999999999999"])

@@ -156,6 +156,12 @@ def test_bad_arguments(capsys, option, value, least):
     assert due in capsys.readouterr().err
 
 
+def test_what_is_no_number_is_said_in_words(capsys):
+    with pytest.raises(SystemExit):
+        main(["demo", "--epochs", "-1e-3"])
+    assert "argument --epochs: '-1e-3' is not a whole number" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_is_said_before_the_work(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setattr(demo, "train_all", lambda *_: pytest.fail("trained"))

@@ -71,7 +71,7 @@ def test_without_a_start_all_parameters_start_at_one(here, capsys):
     assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
     assert fit("y = a*exp(-b*t)") == 2
     assert (
-        'right of "=" the formula has no column of the data, x, y, error, z;'
+        "no column of the data stands right of \"=\": there are 'x', 'y', 'error', 'z';"
         in capsys.readouterr().err
     )
 
@@ -276,6 +276,25 @@ def test_fewer_rows_than_parameters(here, capsys):
     (here / "data.csv").write_text("x,y\n1,2\n2,3\n")
     assert fit(FORMULA, *START) == 2
     assert "2 rows for 3 free parameters; give more, or --fix some" in capsys.readouterr().err
+
+
+def test_one_row_is_a_row(here, capsys):
+    (here / "data.csv").write_text("x,y\n1,2\n")
+    assert fit(FORMULA, *START) == 2
+    assert "1 row for 3 free parameters" in capsys.readouterr().err
+
+
+def test_a_column_whose_name_no_formula_can_have_is_named(here, capsys):
+    (here / "data.csv").write_text("time ms,y\n1,2\n2,3\n")
+    assert fit("y = a*time") == 2
+    assert "(rename 'time ms': names are letters, digits and _); give" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["out", "out.png"])
+def test_the_ending_of_the_picture_may_be_given(here, capsys, output):
+    assert fit(FORMULA, *START, "--output", output) == 0
+    assert [path.name for path in here.glob("*.png*")] == ["out.png"]
+    assert "out.png\n" in capsys.readouterr().out
 
 
 def test_argparse_refuses_an_unknown_loss(here, capsys):

@@ -119,7 +119,7 @@ def ask(args: argparse.Namespace) -> Problem:
                 known[name] = check(input(f"{text}? ").strip())
             except ValueError as error:
                 print(error)
-            except EOFError:
+            except (EOFError, RuntimeError):  # the latter where there is no input at all
                 print()  # the question's line has not ended
                 raise ValueError(f"--{name} is missing: {text}") from None
     return Problem(**known)

@@ -118,7 +118,11 @@ def results(runs: dict[str, Run], times: dict[str, UpdateTimes]) -> Table:
 
 def _at_least(least: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
-        n = int(text)
+        try:
+            n = int(text)
+        except ValueError:
+            problem = f"{text.strip()!r} is not a whole number"
+            raise argparse.ArgumentTypeError(problem) from None
         if n < least:
             raise argparse.ArgumentTypeError(f"{n} is not allowed; allowed is at least {least}")
         return n

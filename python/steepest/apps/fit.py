@@ -64,7 +64,9 @@ def main(args: argparse.Namespace) -> int:
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
     )
-    picture = f"{args.output or Path(args.data).stem + '_fit'}.png"
+    picture = args.output or Path(args.data).stem + "_fit"
+    if not picture.lower().endswith(".png"):
+        picture += ".png"
     check_writable(Path(picture))
     fitted = fit_table(table, request)
     save_plot(fitted, picture)

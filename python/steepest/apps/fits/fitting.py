@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
+from steepest.groups import counted
 from steepest.nlls.result import full_rank
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
@@ -96,7 +97,8 @@ def fit_table(table: Table, request: Request) -> Fitted:
     sigma = sigma_column(table, request.sigma) if request.sigma else None
     free = np.array([name not in request.fixed for name in names])
     if y.size < free.sum():
-        raise FitError(f"{y.size} rows for {free.sum()} free parameters; give more, or --fix some")
+        rows, wanted = counted(y.size, "row"), counted(int(free.sum()), "free parameter")
+        raise FitError(f"{rows} for {wanted}; give more, or --fix some")
     weight = np.ones_like(y) if sigma is None else 1 / sigma
     parameters = np.array(list(request.start.values()))
     check_start(table, model, x, parameters)
@@ -122,8 +124,11 @@ def fit_table(table: Table, request: Request) -> Fitted:
 def ones(formula: Formula, table: Table) -> dict[str, float]:
     """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
     if not table.units.keys() & set(formula.names):  # a column misspelt is no parameter
-        listed = f"column of the data, {', '.join(table.units)}"
-        raise FitError(f'right of "=" the formula has no {listed}; give --start if so meant')
+        listed = ", ".join(map(repr, table.units))
+        if spaced := [name for name in table.units if not name.isidentifier()]:
+            listed += f" (rename {spaced[0]!r}: names are letters, digits and _)"
+        problem = f'no column of the data stands right of "=": there are {listed}'
+        raise FitError(f"{problem}; give --start if so meant")
     return {name: 1.0 for name in formula.names if name not in table.units and name != "pi"}
 
 
