@@ -268,6 +268,10 @@ def test_public_names_of_the_design():
     for name in "minibatches info set_num_threads get_num_threads set_flush_denormals".split():
         assert callable(getattr(st, name))
     assert set(st.__all__) <= set(dir(st))
+    for module in (st.functional, st.schedules):  # what an editor offers: no imports of ours
+        assert set(dir(module)) == set(module.__all__)
+    fit = st.least_squares(lambda x: x, [1.0])
+    assert set(dir(fit)) == {*fit, "covariance", "stderr", "summary"}
     with pytest.raises(AttributeError, match="^module 'steepest' has no attribute 'adam'$"):
         _ = st.adam
 

@@ -170,6 +170,10 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     )
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 _FUNCTIONS = {name: _function(name, cls) for name, cls in _CLASSES.items()}
 globals().update(_FUNCTIONS)
 

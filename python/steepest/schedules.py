@@ -404,6 +404,10 @@ class one_cycle(Schedule):
         return _cosine_between(self.lr, end, (k - peak) / (last - peak) if k < last else 1.0)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def _cosine_between(start: float, end: float, share: float) -> float:
     """Half a cosine from start (share 0) to end (share 1 and above)."""
     if share <= 0:

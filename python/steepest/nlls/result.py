@@ -32,6 +32,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     as SciPy's are, so that jac.T @ jac approximates the Hessian of the cost.
     """
 
+    def __dir__(self) -> list[str]:
+        methods = [name for name in vars(LeastSquaresResult) if name[0] != "_" and name != "keep"]
+        return [*super().__dir__(), *methods]  # SciPy's are the entries alone
+
     def keep(self, rows: int, factor: Array) -> None:
         """Where J is not at hand: how many rows it has (0: unknown), and an A with AᵀA = JᵀJ."""
         object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
