@@ -364,7 +364,7 @@ def test_a_saved_run_with_bounds_goes_on():
 def test_loading_refuses_another_run():
     state = make("l-bfgs").state_dict()
     for other, message in [
-        (make("bfgs"), "state_dict: the keys differ from those of 'bfgs' in"),
+        (make("bfgs"), r"state_dict\['method'\]: 'l-bfgs'; allowed is 'bfgs', as here"),
         (make("l-bfgs", line_search="armijo"), r"state_dict\['line_search'\]: 'wolfe'; allowed is"),
         (make("l-bfgs", history=4), r"state_dict\['workspace'\]: shape \(25, 4\); allowed is"),
         (st.LBFGS(START[:3]), r"state_dict\['workspace'\]: shape \(25, 4\); allowed is \(25, 3\)"),
@@ -374,6 +374,10 @@ def test_loading_refuses_another_run():
         with pytest.raises(ValueError, match=message):
             other.load_state_dict(state)
         np.testing.assert_array_equal(other.x, before)
+    with pytest.raises(ValueError, match="state_dict: the keys differ from those of 'bfgs' in d, "):
+        make("bfgs").load_state_dict({})
+    with pytest.raises(TypeError, match="^state_dict: a NoneType where a dict is due"):
+        make("bfgs").load_state_dict(None)
 
 
 def test_telling_checks_first_and_ends():

@@ -213,8 +213,9 @@ class Minimizer:
 
         Raises
         ------
-        ValueError
-            If it is of another method, shape, dtype or line search; nothing has changed then.
+        TypeError, ValueError
+            If it is no dict, or of another method, shape, dtype or line search; nothing has changed
+            then.
         """
         load(self, state)
 

@@ -4,6 +4,7 @@ search."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from steepest.fullbatch.arrays import namespace, vector
@@ -51,7 +52,9 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     """Takes the state over."""
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
-    if set(state) != names:
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state_dict: a {type(state).__name__} where a dict is due")
+    if set(state) != names and state.get("method") in (run.method, None):
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
     for name in ("method", "line_search"):
