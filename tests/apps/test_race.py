@@ -97,7 +97,7 @@ def test_abs_is_flat_where_it_is_least():
 
 
 def test_abs_is_raced_by_the_default_entries(tmp_path, capsys):
-    assert main(["race", "abs(x)+y**2", "--steps", "20", "--out", str(tmp_path / "a.png")]) == 0
+    assert main(["race", "abs(x)+y**2", "--steps", "20", "--output", str(tmp_path / "a.png")]) == 0
     assert "Newton" in capsys.readouterr().out
 
 

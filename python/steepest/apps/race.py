@@ -34,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:OPTION=VALUE,...]",
         help=f"such as adam or momentum:lr=0.01,momentum=0.8; default: {' '.join(DEFAULT)}",
     )
-    add("--out", default="race.png", help="file to write, .png, .gif or .html; default race.png")
+    add(
+        "--out",
+        "--output",
+        default="race.png",
+        help="file to write, .png, .gif or .html; default race.png",
+    )
     add("--view", choices=("contour", "surface"), default="contour", help="default contour")
     add("--steps", type=int, default=200, help="gradient evaluations at most; default 200")
     pair: dict[str, Any] = {"type": float, "nargs": 2}
