@@ -110,6 +110,15 @@ def test_answers_that_a_course_would_give():
     assert advice.advise(Problem("linear", 1000, matrix="product")).method == "cg"
 
 
+def test_a_method_that_took_less_is_not_passed_over_in_silence():
+    answer = advice.advise(Problem("loss", 20, 1e3))
+    took = dict(answer.numbers)
+    assert answer.method == "l-bfgs" and float(took["bfgs"]) < float(took["l-bfgs"])
+    assert "BFGS took fewer evaluations" in answer.why
+    large = advice.advise(Problem("loss", 10**6, 1e3))  # where BFGS has no memory for H
+    assert large.method == "l-bfgs" and " BFGS" not in large.why
+
+
 def test_no_answer_forms_a_matrix_that_no_memory_holds():
     n = 10**6
     least = advice.advise(Problem("residuals", n))
