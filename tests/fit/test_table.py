@@ -31,6 +31,14 @@ def test_comments_blank_lines_quotes_byte_order_mark_and_crlf(tmp_path):
     assert table.lines == [4, 7]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_space_may_stand_before_a_quote(tmp_path, separator):
+    lines = ['"x"', '"y, long [m]"'], ['"1"', '"2"'], ["3", "4"]
+    table = read_table(written(tmp_path, "\n".join(f"{separator} ".join(row) for row in lines)))
+    assert table.units == {"x": "", "y, long": "m"}
+    np.testing.assert_array_equal(table.column("y, long"), [2, 4])
+
+
 def test_a_numbers_line_is_named_after_comments(tmp_path):
     table = read_table(written(tmp_path, "# note\nx,y\n1,2\n\n3,four\n"))
     with pytest.raises(TableError, match=r"data.csv, line 5: column 'y': 'four' is not a number$"):

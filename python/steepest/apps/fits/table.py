@@ -109,7 +109,8 @@ def read_records(
     path: str, content: list[tuple[int, str]], separator: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line of the file on which it ends."""
-    reader = csv.reader((line for _, line in content), delimiter=separator, strict=True)
+    text = (line for _, line in content)
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
     try:
         for record in reader:
             yield content[reader.line_num - 1][0], record
