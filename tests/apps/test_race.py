@@ -78,6 +78,19 @@ def test_paths_are_those_of_the_optimizers():
 
 
 @pytest.mark.parametrize(
+    ("entry", "label"),
+    [
+        ("gd", "Gradient descent, line search"),
+        ("gd:lr=0.1", "Gradient descent (lr=0.1)"),
+        ("gd:line_search=exact", "Gradient descent (line_search=exact)"),
+        ("lbfgs:history=3", "L-BFGS (history=3)"),
+    ],
+)
+def test_a_legend_names_a_line_search_only_where_there_is_one(entry, label):
+    assert parse_entry(entry).label == label
+
+
+@pytest.mark.parametrize(
     "formula", ["abs(x) + y**2", "sqrt(x**2) + y**2", "abs(abs(x))*abs(exp(y) + x**2)"]
 )
 def test_derivatives_of_abs_are_those_almost_everywhere(formula):
@@ -196,6 +209,7 @@ def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
         (["bowl", "-o", "adma"], "no optimizer 'adma'; there are sgd"),
         (["bowl", "-o", "sgd:beta=1"], "'beta=1' is no option of sgd; there are lr"),
         (["bowl", "-o", "sgd:lr=-1"], "lr: -1.0 is not allowed"),
+        (["bowl", "-o", "adam:betas=0.9,0.99"], "'0.99' names no option; allowed is OPTION=VALUE"),
         (["bowl", "-o", "sgd:lr=?"], "'?' is neither a number nor a word"),
         (["bowl", "-o", "gd:line_search=up"], "line_search: 'up' is not allowed"),
         (["bowl", "--out", "race.pdf"], "allowed are files that end in .png, .gif, .html"),

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=DEFAULT,
         metavar="NAME[:OPTION=VALUE,...]",
-        help=f"such as adam or momentum:lr=0.01,momentum=0.8; default: {' '.join(DEFAULT)}",
+        help="such as adam:betas=0.9/0.99 or momentum:lr=0.01,momentum=0.8; "
+        f"default: {' '.join(DEFAULT)}",
     )
     add(
         "--out",

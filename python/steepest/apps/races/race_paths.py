@@ -48,7 +48,8 @@ class Entry:
         """As in a legend."""
         cls = FIRST_ORDER[self.name][0] if self.name in FIRST_ORDER else SECOND_ORDER[self.name]
         given = ", ".join(f"{name}={show(value)}" for name, value in self.options.items())
-        cls = {"LBFGS": "L-BFGS", "GradientDescent": "Gradient descent, line search"}.get(cls, cls)
+        search = "" if {"lr", "line_search"} & self.options.keys() else ", line search"
+        cls = {"LBFGS": "L-BFGS", "GradientDescent": f"Gradient descent{search}"}.get(cls, cls)
         return f"{cls} ({given})" if given else cls
 
 
@@ -85,7 +86,10 @@ def parse_entry(text: str) -> Entry:
     allowed = option_names(name)
     for part in filter(None, rest.split(",")):
         option, equals, value = (word.strip() for word in part.partition("="))
-        if not equals or option not in allowed:
+        if not equals:
+            due = "allowed is OPTION=VALUE, of a pair as betas=0.9/0.999"
+            raise ValueError(f"{text!r}: {part!r} names no option; {due}")
+        if option not in allowed:
             listed = ", ".join(allowed)
             raise ValueError(f"{text!r}: {part!r} is no option of {name}; there are {listed}")
         options[option] = parse_value(text, value)
