@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -301,6 +303,13 @@ def test_argparse_refuses_an_unknown_loss(here, capsys):
     with pytest.raises(SystemExit, match="2"):
         fit(FORMULA, *START, "--loss", "cubic")
     assert "invalid choice: 'cubic'" in capsys.readouterr().err
+
+
+def test_a_slow_machine_is_not_warned_of_its_legend(here, capsys, monkeypatch):
+    legend = pytest.importorskip("matplotlib.legend")
+    clock = SimpleNamespace(perf_counter=count(0, 10).__next__)
+    monkeypatch.setattr(legend, "time", clock)
+    assert fit(FORMULA, *START) == 0  # where a warning is an error
 
 
 def test_a_missing_package_is_named(here, capsys, monkeypatch):

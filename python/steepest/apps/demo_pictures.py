@@ -100,6 +100,6 @@ def draw_losses(file: Path, runs: Mapping[str, Run]) -> None:
         error.set_yticks([1, 2, 5, 10, 20, 50, 90], [1, 2, 5, 10, 20, 50, 90])
         error.set_ylim(limits)
         error.minorticks_off()
-        loss.legend(framealpha=0.75, facecolor=INK, edgecolor="none")
+        loss.legend(loc="best", framealpha=0.75, facecolor=INK, edgecolor="none")
         figure.savefig(file, dpi=100)
         plt.close(figure)

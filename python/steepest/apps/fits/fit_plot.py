@@ -33,7 +33,7 @@ def save_plot(fitted: Fitted, path: str) -> None:
     horizontal, label = draw(fitted, top)
     response = labelled(fitted, fitted.request.formula.response)
     top.set_ylabel(response if draw is draw_curve else f"observed {response}")
-    top.legend(frameon=False)
+    top.legend(loc="best", frameon=False)  # asked for, it does not warn of its time
     draw_residuals(fitted, bottom, horizontal)
     bottom.set_xlabel(label)
     for axes in (top, bottom):
