@@ -18,7 +18,7 @@ Array = Any
 Product = Callable[[Array], Array]
 FLOAT = np.dtype(float)
 PYTHON = (list, tuple, float, int)  # what may hold numbers instead of an array
-SMALL = 64  # rows of a matrix that costs less to compare with its transpose than to multiply twice
+SMALL = 255  # rows of a matrix that costs less to compare with its transpose than to multiply twice
 
 
 @dataclass
