@@ -71,7 +71,7 @@ class Progress:
 
     def squares(self, r: Array) -> list[float]:
         """rᵀr of each column."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             return self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim))
 
     def norms(self, r: Array, squares: list[float] | None = None) -> list[float]:
