@@ -5,6 +5,8 @@ Every case asserts the message, and that parameters, state and counts are bitwis
 
 from __future__ import annotations
 
+import array
+import ctypes
 import re
 from collections import OrderedDict
 
@@ -91,6 +93,14 @@ NO_ARRAY = [
         type("Series", (), {"to_numpy": lambda self: np.ones(2)})(),
         "a Series where an array is due: one of NumPy, or what exports DLPack or "
         "__array_interface__; pass its .to_numpy(copy=True)",
+    ),
+    *(
+        (
+            value,
+            f"a {type(value).__name__} where an array is due: one of NumPy, or what exports DLPack "
+            "or __array_interface__; pass np.asarray(...) of it, which shares its memory",
+        )
+        for value in (memoryview(np.ones(5)), (ctypes.c_double * 5)(), array.array("d", [1.0] * 5))
     ),
     (iter([np.ones(2)]), "a list_iterator, which is read only once; pass a list"),
     ((np.ones(1) for _ in range(2)), "a generator, which is read only once; pass a list"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 
@@ -267,6 +269,23 @@ def test_a_tensor_that_requires_grad_says_how():
         st.SGD(p, lr=1.0)
     st.SGD(p.detach(), lr=1.0).step(torch.ones(3))
     assert not p.detach().any()
+
+
+def test_memory_that_numpy_shares_is_updated_in_place():
+    """What an error advises for a buffer."""
+    buffer = (ctypes.c_double * 3)(1.0, 1.0, 1.0)
+    with says(TypeError, "params: a c_double_Array_3 where an array is due: "):
+        st.SGD(buffer, lr=1.0)
+    st.SGD(np.asarray(buffer), lr=1.0).step(np.ones(3))
+    assert list(buffer) == [0.0, 0.0, 0.0]
+
+
+def test_tensor_of_another_dtype_is_told_of_no_astype():
+    torch = pytest.importorskip("torch")
+    opt = st.SGD([torch.ones(3)], lr=1.0)
+    differs = "grads[0]: dtype float64 differs from the parameter's float32; pass a copy of it"
+    with says(TypeError, differs):
+        opt.step([torch.ones(3, dtype=torch.float64)])
 
 
 def test_tensors_of_dtypes_that_are_not_here():

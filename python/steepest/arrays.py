@@ -76,10 +76,20 @@ def view(path: str, value: Any) -> Array:
     fix = "; of several arrays pass a list" if hasattr(type(value), "__iter__") else ""
     if hasattr(type(value), "to_numpy"):  # of pandas, say
         fix = "; pass its .to_numpy(copy=True)"
+    elif _is_buffer(value):  # of ctypes, say
+        fix = "; pass np.asarray(...) of it, which shares its memory"
     raise TypeError(
         f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
         f"DLPack or __array_interface__{fix}"
     )
+
+
+def _is_buffer(value: Any) -> bool:
+    try:
+        memoryview(value).release()
+    except Exception:  # asking may run the code of whatever was given
+        return False
+    return True
 
 
 def _odd_dtype(value: Any) -> str:
@@ -197,9 +207,11 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
     backend_of((param, array), ("the parameter", path))
     _check_kind(path, array)
     if array.dtype != param.dtype:
+        name = param.dtype.name  # a tensor of PyTorch has no astype
+        copied = f"g.astype({name!r})" if hasattr(value, "astype") else f"a copy of it in {name}"
         raise TypeError(
             f"{path}: dtype {array.dtype} differs from the parameter's {param.dtype}; "
-            f"pass {fix or f'g.astype({param.dtype.name!r})'}"
+            f"pass {fix or copied}"
         )
     if array.shape != param.shape:
         raise ValueError(f"{path}: shape {array.shape} differs from the parameter's {param.shape}")
