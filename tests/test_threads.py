@@ -44,6 +44,7 @@ def settings_stay():
     st.set_flush_denormals(False)
     _cpu.set_bytes_per_thread(grain)
     _cpu.note_wait(0.0)
+    _cpu.reset_account()
 
 
 def test_examples_in_the_docstrings_run():
@@ -124,6 +125,43 @@ def test_no_team_where_the_last_one_waited_longer_than_it_gains():
     assert _cpu.threads_now(20 * grain) == 1
     _cpu.note_wait(0.0)
     assert _cpu.threads_now(20 * grain) == 2
+
+
+@openmp
+def test_a_team_for_little_work_while_teams_gain_more_than_they_wait():
+    st.set_num_threads(2)
+    grain = _cpu.bytes_per_thread()
+    _cpu.reset_account()
+    assert [_cpu.threads_now(k * grain) for k in (3, 4, 11)] == [1, 2, 2]
+    _cpu.settle(8 * grain, 2, 4e-3)
+    teams = [_cpu.threads_now(8 * grain) for _ in range(1000)]
+    first = teams.index(2)  # tried again once the steps before have paid for it
+    assert 100 < first and set(teams[:first]) == {1} and set(teams[first:]) == {2}
+    for _ in range(100):
+        _cpu.settle(8 * grain, 2, 0.0)
+    for team in (2, 1):  # what is full outlasts a chance wait, but not two
+        _cpu.settle(8 * grain, 2, 4e-3)
+        assert _cpu.threads_now(8 * grain) == team
+    before = _cpu.teams_account()
+    _cpu.settle(8 * grain, 1, 1.0)  # no team
+    _cpu.settle(12 * grain, 2, 1.0)  # of more work
+    assert _cpu.teams_account() == before < 0
+
+
+@openmp
+def test_a_step_settles_what_its_team_gained():
+    st.set_num_threads(2)
+    work = 4 * _cpu.bytes_per_thread()
+    p, g = np.zeros(work // 8, np.float32), np.ones(work // 8, np.float32)
+    opt = st.SGD(p, lr=0.1)
+    _cpu.reset_account()
+    before = _cpu.teams_account()
+    opt.step(g)
+    assert _cpu.teams_account() != before
+    _cpu.settle(work, 2, 9.0)
+    before = _cpu.teams_account()
+    opt.step(g)  # by one thread, which pays in
+    assert before < _cpu.teams_account() < 0
 
 
 @openmp

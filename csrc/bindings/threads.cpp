@@ -66,6 +66,9 @@ void bind_threads(py::module_& m) {
   m.def("threads_now", &threads_now, py::arg("bytes"));
   m.def("note_wait", &note_wait, py::arg("seconds"));
   m.def("expected_wait", &expected_wait);
+  m.def("settle", &settle, py::arg("bytes"), py::arg("threads"), py::arg("waited"));
+  m.def("teams_account", &teams_account);
+  m.def("reset_account", &reset_account);
   m.def("bytes_per_thread", &bytes_per_thread);
   m.def("set_bytes_per_thread", &set_bytes_per_thread, py::arg("bytes"));
   m.def("probe_team", &probe_team, py::arg("bytes"));

@@ -80,12 +80,14 @@ void Plan::parallel(int64_t length, const F& f) const {
     }
     return f(begin, length);
   }
-  in_parallel(threads_now(bytes_), [&](int thread, int threads) {
+  const int team = threads_now(bytes_);
+  const double waited = in_parallel(team, [&](int thread, int threads) {
     // The remainder apart: length * thread may overflow.
     const int64_t part = length / threads, rest = length % threads;
     const int64_t begin = part * thread + std::min<int64_t>(thread, rest);
     f(begin, begin + part + (thread < rest ? 1 : 0));
   });
+  settle(bytes_, team, waited);
 }
 
 int64_t Plan::step(const StepOptions& options) {

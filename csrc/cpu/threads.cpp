@@ -30,14 +30,21 @@ namespace {
 std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
-// A team only where so many threads would be worth it. Two threads take half the time of one at any
-// size, but wait milliseconds for a core that others keep busy, as NumPy's BLAS threads do a while
-// after a product: below 12 MiB that costs more than a team gains (bench/contention.py).
-constexpr int64_t worth_a_team = 12;
+// A team only where so many threads would be worth it, of a plan from fewer on. Two threads take
+// half the time of one at any size, but wait milliseconds for a core that others keep busy, as
+// NumPy's BLAS threads do a while after a product: below 12 MiB more than a team gains, so that a
+// plan counts what it comes to (bench/contention.py).
+constexpr int64_t worth_a_team = 12, worth_an_account = 4;
 // Above, by what a team gains and how long the last one waited. By 0.7 after each step alone: at
 // 0.9 one chance wait of 4 ms costs 24 steps of 1 M elements, at 0.7 seven (bench/contention.py).
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 std::atomic<double> last_wait{0}, patience{1};
+// Below, from 4 MiB on, a plan's teams keep an account: what they gained less what they waited.
+// Where it is overdrawn, a step is one thread's and pays in a 16th of its time, so that another
+// team is tried after some time: no more is lost where all of them wait. A full account outlasts a
+// chance wait, the first one the start of the threads.
+constexpr double full = 5e-3, deepest = -0.1, at_first = 1e-3;
+std::atomic<double> account{at_first};
 
 #ifdef _OPENMP
 // Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
@@ -144,25 +151,51 @@ void set_num_threads(int64_t n) {
   set_threads = static_cast<int>(n);
 }
 
-int threads_for([[maybe_unused]] int64_t bytes) {
+namespace {
+
+int64_t worth(int64_t bytes) { return bytes / bytes_per_thread(); }
+
+int team([[maybe_unused]] int64_t bytes, [[maybe_unused]] int64_t least) {
 #ifdef _OPENMP
-  const int64_t worth = bytes / bytes_per_thread();
-  if (worth < worth_a_team || omp_in_parallel()) return 1;
-  return static_cast<int>(std::min<int64_t>(worth, get_num_threads()));
+  if (worth(bytes) < least || omp_in_parallel()) return 1;
+  return static_cast<int>(std::min<int64_t>(worth(bytes), get_num_threads()));
 #else
   return 1;
 #endif
 }
 
+double seconds_alone(int64_t bytes) {
+  const double from_memory = static_cast<double>(worth(bytes)) * seconds_a_thread;
+  return worth(bytes) < worth_a_team ? from_memory / 2 : from_memory;  // from a cache
+}
+
+double gain(int64_t bytes, int threads) { return seconds_alone(bytes) * (1 - 1.0 / threads); }
+
+}  // namespace
+
+int threads_for(int64_t bytes) { return team(bytes, worth_a_team); }
+
 int threads_now(int64_t bytes) {
-  const int n = threads_for(bytes);
+  const int n = team(bytes, worth_an_account);
   if (n == 1) return 1;
-  const double worth = static_cast<double>(bytes / bytes_per_thread());
-  const double gain = worth * seconds_a_thread * (1 - 1.0 / n);
-  if (expected_wait() <= gain) return n;
+  if (worth(bytes) < worth_a_team) {
+    if (account >= 0) return n;
+    account = account + seconds_alone(bytes) / 16;
+    return 1;
+  }
+  if (expected_wait() <= gain(bytes, n)) return n;
   patience = 0.7 * patience;  // so that another team is tried after some time
   return 1;
 }
+
+void settle(int64_t bytes, int threads, double waited) {
+  if (threads > 1 && worth(bytes) < worth_a_team)
+    account = std::clamp(account + gain(bytes, threads) - waited, deepest, full);
+}
+
+double teams_account() { return account; }
+
+void reset_account() { account = at_first; }
 
 void note_wait(double seconds) {
   last_wait = seconds;

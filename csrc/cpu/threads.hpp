@@ -35,8 +35,14 @@ constexpr int max_threads = 1024;  // libgomp ends the process where the system 
 
 // Threads for a region that moves so many bytes through memory.
 int threads_for(int64_t bytes);
-// The same, but one where the last team waited longer for its threads than this one would gain.
+// The same from a third of that traffic on, but one where the last team waited longer for its
+// threads than this one would gain; with less traffic, where teams have so until now.
 int threads_now(int64_t bytes);
+// Sets what a team of threads_now waited, in seconds, against what it gained.
+void settle(int64_t bytes, int threads, double waited);
+// What teams of little traffic gained beyond what they waited, and to begin anew, for tests.
+double teams_account();
+void reset_account();
 // Least traffic that is worth a thread, where any but the first is; settable for tests.
 int64_t bytes_per_thread();
 void set_bytes_per_thread(int64_t bytes);
@@ -67,9 +73,10 @@ class FloatMode {
   uint64_t before_;
 };
 
-// f(thread, team) on each thread of a team of at most so many; f must not throw.
+// f(thread, team) on each thread of a team of at most so many; f must not throw. Returns how long,
+// in seconds, the calling thread waited for the others at the end.
 template <class F>
-void in_parallel([[maybe_unused]] int threads, const F& f) {
+double in_parallel([[maybe_unused]] int threads, const F& f) {
 #ifdef _OPENMP
   if (threads > 1) {
     using Clock = std::chrono::steady_clock;
@@ -80,12 +87,14 @@ void in_parallel([[maybe_unused]] int threads, const F& f) {
       f(omp_get_thread_num(), omp_get_num_threads());
       if (omp_get_thread_num() == 0) done = Clock::now();
     }
-    note_wait(std::chrono::duration<double>(Clock::now() - done).count());
-    return;
+    const double waited = std::chrono::duration<double>(Clock::now() - done).count();
+    note_wait(waited);
+    return waited;
   }
 #endif
   const FloatMode mode;
   f(0, 1);
+  return 0;
 }
 
 }  // namespace steepest
