@@ -118,7 +118,7 @@ def test_whole_numbers_and_every_option_of_a_minimizer_can_be_given():
     surface = find_surface("rosenbrock")
     for name in SECOND_ORDER:
         loose, strict = (
-            run(parse_entry(f"{name}:gtol={gtol}"), surface, 200) for gtol in ("1", "1e-10")
+            run(parse_entry(f"{name}:gtol={gtol}"), surface, 400) for gtol in ("1", "1e-10")
         )
         assert loose.spent[-1] < strict.spent[-1]
     assert parse_entry("l-bfgs:history=5").options == {"history": 5}

@@ -121,7 +121,7 @@ def test_the_first_step_is_the_gradient_of_length_one_at_most(run, g, first):
     np.testing.assert_allclose(s.x, [-first, 0], rtol=1e-12)
 
 
-@pytest.mark.parametrize(("search", "times"), [("wolfe", 1), ("exact", 1), ("armijo", 2)])
+@pytest.mark.parametrize(("search", "times"), [("wolfe", 100 / 64), ("exact", 1), ("armijo", 2)])
 def test_gradient_descent_searches_from_its_last_step(search, times):
     s = st.GradientDescent(np.zeros(2), line_search=search, max_nfev=100)
     s.tell(100.0, np.array([10.0, 0.0]))
@@ -130,6 +130,20 @@ def test_gradient_descent_searches_from_its_last_step(search, times):
         s.tell(*((91.0, np.array([8.0, 0.0])) if at[0] == -1 else (99.0, np.array([8.0, 0.0]))))
     np.testing.assert_allclose(s.best_x, [-1, 0])
     np.testing.assert_allclose(s.x, [-1 - times * 0.1 * float(s.g[0]), 0], rtol=1e-12)
+
+
+def test_gradient_descent_is_not_held_to_a_first_step_that_was_short():
+    """It took 59 evaluations: a Wolfe search takes the last step again wherever that is enough."""
+    r = st.minimize(lambda x: (x @ x / 2, x), [3.0, 4.0], jac=True, method="gd")
+    assert r.success and r.nfev < 10
+
+
+def test_gradient_descent_tries_no_step_a_hundred_times_longer_than_the_last():
+    s = st.GradientDescent(np.zeros(2))
+    s.tell(100.0, np.array([10.0, 0.0]))
+    s.tell(91.0, np.array([-1e-3, 0.0]))
+    np.testing.assert_allclose(s.best_x, [-1, 0])
+    np.testing.assert_allclose(s.x, [-1 + 100 * 0.1 * 1e-3, 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])

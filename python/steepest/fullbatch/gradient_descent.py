@@ -8,17 +8,22 @@ from typing import Any, ClassVar
 from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, G, Minimizer
+from steepest.fullbatch.primitives import inner
 from steepest.fullbatch.search import Trial
 
 __all__ = ["GradientDescent"]
+
+LONGEST = 100.0  # a step over the last one
 
 
 class GradientDescent(Minimizer):
     """Gradient descent on the full batch, inside out: tell it f and g at `x` until it is `done`.
 
     x ← x - αₖ g, with αₖ from `lr` or from a line search: with "exact", Cauchy's steepest descent
-    (1847), the optimal learning rate. A search starts from the last step, Armijo's, which only
-    shortens, from its double.
+    (1847), the optimal learning rate. An exact search starts from the last αₖ, Armijo's, which only
+    shortens, from its double. That for the Wolfe conditions takes what is long enough, so it starts
+    where the slope promises as much as it did of the last step (Nocedal & Wright 2006, (3.60)), but
+    not below the last αₖ.
 
     Parameters
     ----------
@@ -100,7 +105,14 @@ class GradientDescent(Minimizer):
         super()._direct(scale)
 
     def _advance(self, at: Trial, g: Array) -> None:
+        promised = -self._slope0 * at.step
         self._rows[G][...] = g
         if self.lr is not None:
             return self._descend()
-        self._direct((2 if self.line_search == "armijo" else 1) * at.step * self._scale)
+        longer = 1.0
+        if self.line_search == "armijo":
+            longer = 2.0
+        elif self.line_search == "wolfe":
+            square = at.step * self._scale * float(inner(self._w, [G], [g])[0, 0])
+            longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
+        self._direct(longer * at.step * self._scale)
