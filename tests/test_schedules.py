@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+import steepest as st
 from steepest import schedules
 
 ONE_OF_EACH = (
@@ -145,11 +146,24 @@ def test_cosines_have_exact_ends_and_no_overflow(lr):
     assert max(rates) == lr
 
 
+@pytest.mark.parametrize("rising", [schedules.exponential(0.1, 10), schedules.step(0.1, 1, 10)])
+def test_rates_that_rise_end_at_infinity_which_a_step_refuses(rising):
+    assert rising(2) == pytest.approx(10) and rising(400) == math.inf
+    assert schedules.exponential(0.0, 10)(400) == 0
+    theta = np.ones(1)
+    opt = st.SGD(theta, lr=lambda k: rising(400 * k))
+    opt.step(np.ones(1))
+    with pytest.raises(ValueError, match=r"^lr\(1\): inf is not allowed"):
+        opt.step(np.ones(1))
+    assert theta == 0.9 and opt.step_count == 1
+
+
 @pytest.mark.parametrize(
     "name, torch_name, args, torch_args",
     [
         ("step", "StepLR", dict(step_size=7, gamma=0.4), dict(step_size=7, gamma=0.4)),
         ("exponential", "ExponentialLR", dict(gamma=0.93), dict(gamma=0.93)),
+        ("exponential", "ExponentialLR", dict(gamma=1.07), dict(gamma=1.07)),
         ("cosine", "CosineAnnealingLR", dict(steps=40), dict(T_max=40)),
         ("one_cycle", "OneCycleLR", dict(steps=40), dict(max_lr=0.3, total_steps=40)),
     ],
@@ -175,8 +189,8 @@ def test_agrees_with_torch(name, torch_name, args, torch_args):
         (lambda: schedules.inverse_time(0.1, -1), ValueError, r"decay: -1\.0 .* at least 0"),
         (lambda: schedules.step(0.1, 0), ValueError, "step_size: 0 is not allowed"),
         (lambda: schedules.step(0.1, 2.5), TypeError, "step_size: 2.5 is a float"),
-        (lambda: schedules.step(0.1, 2, 0), ValueError, r"gamma: 0\.0 .* above 0, at most 1"),
-        (lambda: schedules.exponential(0.1, 1.5), ValueError, r"gamma: 1\.5 .* at most 1"),
+        (lambda: schedules.step(0.1, 2, 0), ValueError, r"gamma: 0\.0 .* above 0"),
+        (lambda: schedules.exponential(0.1, -1.5), ValueError, r"gamma: -1\.5 .* above 0"),
         (lambda: schedules.cosine(0.1, 0), ValueError, "steps: 0 is not allowed"),
         (lambda: schedules.cosine(0.1, 9, 0.2), ValueError, r"lr_min: 0\.2 .* at most 0\.1"),
         (lambda: schedules.linear_warmup(None, 3), TypeError, "after: None is a NoneType"),

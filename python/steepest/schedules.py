@@ -181,7 +181,7 @@ class step(Schedule):
     step_size : int
         Steps between two falls, at least 1.
     gamma : float
-        Factor of a fall, above 0, at most 1.
+        Factor of a fall, above 0; above 1, rates rise.
 
     Raises
     ------
@@ -204,11 +204,11 @@ class step(Schedule):
         self._set(
             lr=_rate("lr", self.lr),
             step_size=_count("step_size", self.step_size, 1),
-            gamma=check.number("gamma", self.gamma, above=0, at_most=1),
+            gamma=check.number("gamma", self.gamma, above=0),
         )
 
     def _at(self, k: int) -> float:
-        return self.lr * self.gamma ** (k // self.step_size)
+        return _geometric(self.lr, self.gamma, k // self.step_size)
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class exponential(Schedule):
     lr : float
         Rate of the first step, at least 0.
     gamma : float
-        Factor of one step, above 0, at most 1.
+        Factor of one step, above 0; above 1, rates rise, as to find the largest that is useful.
 
     Raises
     ------
@@ -238,12 +238,10 @@ class exponential(Schedule):
     gamma: float
 
     def __post_init__(self) -> None:
-        self._set(
-            lr=_rate("lr", self.lr), gamma=check.number("gamma", self.gamma, above=0, at_most=1)
-        )
+        self._set(lr=_rate("lr", self.lr), gamma=check.number("gamma", self.gamma, above=0))
 
     def _at(self, k: int) -> float:
-        return float(self.lr * self.gamma**k)
+        return _geometric(self.lr, self.gamma, k)
 
 
 @dataclass(frozen=True)
@@ -406,6 +404,14 @@ class one_cycle(Schedule):
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _geometric(lr: float, gamma: float, k: int) -> float:
+    """lr · gamma^k; inf, which a step refuses, where that is too large."""
+    try:
+        return float(lr * gamma**k)
+    except OverflowError:  # of gamma^k
+        return math.inf if lr else 0.0
 
 
 def _cosine_between(start: float, end: float, share: float) -> float:
