@@ -108,7 +108,7 @@ NO_ARRAY = [
 ]
 
 
-@pytest.mark.parametrize("value, message", NO_ARRAY, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize("value, message", NO_ARRAY, ids=lambda v: str(v)[:11])
 def test_what_is_no_array(setup, value, message):
     opt, params, unchanged = setup
     with says(TypeError, "params: " + message):
