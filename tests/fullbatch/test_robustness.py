@@ -282,7 +282,12 @@ def test_verbose(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 and lines[0].startswith("iteration") and "gtol" in lines[1]
     r = st.minimize(rosen, START, jac=rosen_der, verbose=2)
-    assert len(capsys.readouterr().out.splitlines()) == r.nit + 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == r.nit + 1 and f"iteration {r.nit:5d}" in lines[-2]  # told once
+    st.minimize(rosen, START, jac=rosen_der, verbose=2, max_nfev=1)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    with pytest.raises(ValueError, match="verbose: 3 is not allowed; .* at most 2"):
+        st.minimize(rosen, START, jac=rosen_der, verbose=3)
 
 
 def test_schedules_are_asked_for_the_number_of_steps_taken():

@@ -130,7 +130,7 @@ def minimize(
     if tol is not None:
         tol = check.number("tol", tol, at_least=0)
         gtol = tol if gtol == 1e-5 else gtol
-    verbose = check.integer("verbose", verbose, at_least=0)
+    verbose = check.integer("verbose", verbose, at_least=0, at_most=2)
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)
     solver = METHODS[method](
@@ -159,12 +159,14 @@ def run(
     verbose: int,
 ) -> None:
     """Tell the solver what it asks for until it is done."""
+    shown = ""
     while not solver.done:
         nit = solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
         if solver.nit > nit:
             if verbose > 1:
-                print(progress(solver, objective))
+                shown = progress(solver, objective)
+                print(shown)
             if report is not None and not report(solver, objective):
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
         if max_nfev is not None and objective.nfev >= max_nfev:
@@ -172,7 +174,9 @@ def run(
         if solver.status == STUCK and objective.sharpen():
             solver._resume()
     if verbose:
-        print(f"{progress(solver, objective)}\n{solver.message}")
+        if (last := progress(solver, objective)) != shown:
+            print(last)
+        print(solver.message)
 
 
 def own_options(
