@@ -62,7 +62,7 @@ def test_difference_steps_fit_the_precision_of_what_the_function_returns(method,
 
     def fun(x):
         x = x.astype(np.float32)
-        return x @ (A @ x) / 2 - b @ x
+        return np.float32(0.5) * (x @ (A @ x)) - b @ x
 
     assert fun(np.ones(3)).dtype == np.float32
     res = st.minimize(fun, np.zeros(3), method=method, jac=scheme, gtol=1e-3)
