@@ -30,16 +30,16 @@ namespace {
 std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
-// A team only where so many threads would be worth it, of a plan from fewer on. Two threads take
+// A team only where so many threads would be worth it; for updates from fewer on. Two threads take
 // half the time of one at any size, but wait milliseconds for a core that others keep busy, as
-// NumPy's BLAS threads do a while after a product: below 12 MiB more than a team gains, so that a
-// plan counts what it comes to (bench/contention.py).
+// NumPy's BLAS threads do a while after a product: below 12 MiB more than a team gains, so that
+// what it comes to is counted there (bench/contention.py).
 constexpr int64_t worth_a_team = 12, worth_an_account = 4;
 // Above, by what a team gains and how long the last one waited. By 0.7 after each step alone: at
 // 0.9 one chance wait of 4 ms costs 24 steps of 1 M elements, at 0.7 seven (bench/contention.py).
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 std::atomic<double> last_wait{0}, patience{1};
-// Below, from 4 MiB on, a plan's teams keep an account: what they gained less what they waited.
+// Below, from 4 MiB on, teams of all plans keep an account: what they gained less what they waited.
 // Where it is overdrawn, a step is one thread's and pays in a 16th of its time, so that another
 // team is tried after some time: no more is lost where all of them wait. A full account outlasts a
 // chance wait, the first one the start of the threads.
