@@ -57,8 +57,8 @@ class Parameters:
     def __setattr__(self, name: str, value: Any) -> None:
         refused = name in _KNOWN or (
             # A word for lr that is not ours, say; a subclass may have attributes of its own.
-            type(self).__module__.startswith("steepest.")
-            and not name.startswith("_")
+            not name.startswith("_")
+            and type(self).__module__.startswith("steepest.")
             and not hasattr(type(self), name)
         )
         if refused and name not in self._checks:

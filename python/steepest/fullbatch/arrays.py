@@ -114,7 +114,7 @@ def scalar(name: str, value: Any) -> float:
 
 def rounding(value: Any) -> float:
     """The rounding unit of a number of less precision than float64; 0 of others."""
-    if type(value) is float or not hasattr(value, "dtype"):
+    if isinstance(value, float) or not hasattr(value, "dtype"):  # a float64 of NumPy's, too
         return 0.0
     return COARSE.get(str(value.dtype).rpartition(".")[2], 0.0)
 
