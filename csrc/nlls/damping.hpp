@@ -12,15 +12,13 @@
 
 namespace steepest::nlls {
 
-// The length that a step may have.
+// The length that a step may have. None is known at first: the first step is that of the λ that the
+// user gave.
 class Radius {
  public:
   double value() const { return value_; }
 
-  // The first step is taken with the λ that the user gave, within |Dx| of x.
-  void start(double x_norm) {
-    value_ = x_norm > 0 ? x_norm : std::numeric_limits<double>::infinity();
-  }
+  void set(double length) { value_ = length; }
 
   void limit(double length) { value_ = std::min(value_, length); }
 
@@ -43,7 +41,7 @@ class Radius {
   }
 
  private:
-  double value_ = 0;
+  double value_ = std::numeric_limits<double>::infinity();
 };
 
 // The search for the λ whose step is as long as the radius, within a tenth. 1/|Ds| is almost

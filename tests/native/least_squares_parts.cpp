@@ -79,9 +79,8 @@ void xtol_and_gtol() {
 
 void radius() {
   Radius r;
-  r.start(0);
-  must(std::isinf(r.value()), "at zero any step may be taken");
-  r.start(4);
+  must(std::isinf(r.value()), "at first any step may be taken");
+  r.limit(4);
   r.accepted(0.2, 4, 9, false, false);
   must(near(r.value(), 2), "a poor step halves it");
   r.accepted(0.5, 2, 9, false, false);
@@ -98,6 +97,10 @@ void radius() {
   must(near(r.value(), 0.9 * 0.25), "the vertex of the parabola: 0.5 * slope / (slope + actual)");
   r.rejected(0.225, -1, 0);
   must(near(r.value(), 0.1125), "no change: half");
+  r.limit(1);
+  must(near(r.value(), 0.1125), "a limit does not lengthen it");
+  r.set(1);
+  must(near(r.value(), 1), "but it may be set");
 }
 
 // The steps that were asked for, and J, of f(x) = (x², x, 1) at x by one parameter; at other points

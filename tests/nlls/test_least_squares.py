@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
+from problems import curves
 
 T = np.linspace(0, 3, 40)
 TRUE = np.array([2.0, 1.5, 0.5])
@@ -208,6 +209,45 @@ def test_max_nfev_counts_every_call():
         assert fit.nfev == len(calls) <= limit
         assert fit.success == (fit.status > 0)
     assert st.least_squares(fun, X0, jac, max_nfev=1).status == 0
+
+
+@pytest.mark.parametrize("size", [0, 1e-12, 1e-6, 1e-3, 1])
+def test_a_start_close_to_zero_says_nothing_of_the_answer(size):
+    t = np.linspace(0, 1, 20)
+    A = np.stack([np.ones(20), t], axis=1)
+    fit = st.least_squares(lambda x: A @ x - (3 + 2 * t), [size, size], lambda x: A)
+    np.testing.assert_allclose(fit.x, [3, 2], rtol=1e-9)
+    assert fit.nfev <= 4
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_no_success_at_a_start_close_to_zero(size, method):
+    """The first step fails, short ones do as foretold and change next to nothing."""
+    problem = curves.problem("saturation", "ones", seed=0)
+    start = size * problem.start
+    fit = st.least_squares(problem.residual, start, problem.jacobian, method=method)
+    assert problem.solved(fit.x) or not fit.success, fit
+
+
+def test_a_first_step_beyond_the_start_is_taken_only_where_it_was_foretold():
+    asked = []
+
+    def saturation(x):  # a straight line in x0, flat in x1 far out
+        asked.append(x.copy())
+        return x[0] * (1 - np.exp(-x[1] * T)) - 200 * (1 - np.exp(-0.5 * T))
+
+    def trials(**options):
+        asked.clear()
+        fit = st.least_squares(saturation, [1.0, 1.0], **options)
+        np.testing.assert_allclose(fit.x, [200, 0.5], rtol=1e-6)
+        return [np.abs(x - 1).max() for x in asked if np.abs(x - 1).max() > 1e-3]
+
+    first, second = trials()[:2]
+    assert first > 100 and second < 5
+    # f is weighed by where it was
+    assert trials(loss="soft_l1", f_scale=1e3)[0] < 5
 
 
 @pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-9, 9)])
