@@ -137,6 +137,15 @@ def rounding(f: Any) -> float:
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
+def own(value: Any) -> Any:
+    """What a function returned, copied: it may write to it when it is called again."""
+    if isinstance(value, list):
+        return [*map(own, value)]
+    if isinstance(value, tuple):
+        return tuple(map(own, value))
+    return value.copy() if hasattr(value, "copy") else value
+
+
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
     if isinstance(value, np.ndarray):

@@ -112,6 +112,11 @@ class Differences:
         f = residual(self.fun(moved), x.dtype)
         return f, taken
 
+    def _first(self, x: Array, j: int, h: float) -> tuple[Array, float]:
+        """As `_at`, copied: fun may write to what it returned when it is called again."""
+        f, taken = self._at(x, j, h)
+        return f.copy(), taken
+
     def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         """Column j and the largest change of f, where f lives."""
         down, up = self._room(x, j)
@@ -124,14 +129,14 @@ class Differences:
     def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         down, up = self._room(x, j)
         if down <= -abs(h) and abs(h) <= up:
-            ahead, right = self._at(x, j, h)
+            ahead, right = self._first(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
             return difference / (right - left), abs(difference).max()
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
-        near, one = self._at(x, j, h)
+        near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)

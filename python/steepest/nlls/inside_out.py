@@ -136,6 +136,8 @@ class LeastSquares:
             at the start; the point stays to be told. Where a callable fails, or J is not finite at
             the start, ``f`` has been taken and that of the next call is not read.
         """
+        if callable(self._loss):  # it runs before they are read
+            f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
         solver = self._solver = settle(self._solver, f)
         if solver.phase == DONE:
             raise ValueError("tell: the solver waits for nothing: it is done")

@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array, device_of
+from steepest.nlls.arrays import Array, device_of, own
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
@@ -197,6 +197,8 @@ def fit(
     if args or kwargs:
         fun = bind(fun, args, kwargs or {})
         jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
+    if callable(loss):  # it runs before the residuals, and a Jacobian with them, are read
+        fun = owning(fun)
     watch = None
     if callback is not None or verbose:
         from steepest.nlls.report import Watcher
@@ -281,6 +283,11 @@ def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[
     if not isinstance(kwargs, Mapping):
         raise TypeError(f"kwargs: {check.shown(kwargs)}; wanted is a dict of arguments by name")
     return lambda x: fun(x, *args, **kwargs)
+
+
+def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """fun with copies for answers."""
+    return lambda x: own(fun(x))
 
 
 def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
