@@ -13,7 +13,7 @@ from steepest.fullbatch.search import Search, Trial
 if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["load", "restored", "save", "stripped"]
+__all__ = ["checkpoint", "load", "restored", "save", "stripped"]
 
 # What every method keeps beside its workspace.
 SHARED = (
@@ -84,6 +84,12 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
 def stripped(run: Minimizer) -> dict[str, Any]:
     """The attributes that can be copied."""
     return {name: value for name, value in vars(run).items() if name not in MADE_ANEW}
+
+
+def checkpoint(run: Minimizer) -> dict[str, Any]:
+    """What `restored` goes back to in the same run: copies of what a step writes to."""
+    w = run._xp.asarray(run._w, copy=True)
+    return {**stripped(run), "_w": w, "_told": list(run._told)}
 
 
 def restored(run: Minimizer, state: dict[str, Any]) -> None:
