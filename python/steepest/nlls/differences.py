@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest.nlls import arrays
 from steepest.nlls.arrays import Array, at_home, host, namespace, numbers, residual, rounding
 
 Fun = Callable[[Array], Any]
@@ -93,7 +94,8 @@ class Differences:
         size = np.abs(x).astype(float)
         sign = np.where(x >= 0, 1.0, -1.0)
         if self.rel_step is None:
-            return np.asarray(sign * np.where(size == 0, default, default * size))
+            with arrays.out_of_range():
+                return np.asarray(sign * np.where(size == 0, default, default * size))
         steps = self.rel_step * sign * size
         lost = (x + steps) - x == 0
         return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
@@ -143,8 +145,9 @@ class Differences:
         return slope, abs(far).max()
 
     def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
+        h = max(abs(h), float(np.finfo(x.dtype).tiny))  # of a tiny x it would be lost
         moved = x.astype(np.result_type(x.dtype, np.complex64))
-        moved[j] += 1j * abs(h)
+        moved[j] += 1j * h
         xp, value = at_home("fun", self.fun(moved))
         value = xp.atleast_1d(value)
         if value.dtype.kind != "c":
@@ -152,7 +155,7 @@ class Differences:
                 "jac 'cs': fun returned real residuals at a complex x, so its derivative is lost; "
                 "use '2-point' or '3-point'"
             )
-        return self._same(value, f).imag / abs(h), np.inf
+        return self._same(value, f).imag / h, np.inf
 
     def _same(self, value: Array, f: Array) -> Array:
         if value.shape != f.shape:

@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array, device_of, own
+from steepest.nlls.arrays import Array, device_of, out_of_range, own
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
@@ -296,7 +296,8 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
         J is not None
     )
     if J is not None and weight is not None:
-        J = J * weight[:, None]
+        with out_of_range():
+            J = J * weight[:, None]
     result = LeastSquaresResult(
         x=x,
         cost=cost,
