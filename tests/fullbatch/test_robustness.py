@@ -561,3 +561,13 @@ def test_newton_checks_its_products():
         st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p[:1])
     r = st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p * np.nan)
     assert r.status == 3 and r.message == "the Hessian's product with a vector is not finite"
+
+
+def test_a_tiny_hessian_where_numpy_is_told_to_raise():
+    scale, s = 1e-300, st.Newton(np.array([3.0, 1.0]), gtol=0, maxiter=3)
+    while not s.done:
+        x = s.x
+        told = scale * (x @ x), 2 * scale * x, 2 * scale * np.eye(2)
+        with np.errstate(all="raise"):
+            s.tell(*told)
+    np.testing.assert_allclose(s.x, 0, atol=1e-12)
