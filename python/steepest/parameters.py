@@ -6,7 +6,7 @@ import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -54,17 +54,19 @@ class Parameters:
             if not hasattr(cls, name):
                 setattr(cls, name, _shared(name))
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        refused = name in _KNOWN or (
-            # A word for lr that is not ours, say; a subclass may have attributes of its own.
-            not name.startswith("_")
-            and type(self).__module__.startswith("steepest.")
-            and not hasattr(type(self), name)
-        )
-        if refused and name not in self._checks:
-            kind = type(self).__name__
-            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # to a type checker an attribute that is not here is an error
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            refused = name in _KNOWN or (
+                # A word for lr that is not ours, say; a subclass may have attributes of its own.
+                not name.startswith("_")
+                and type(self).__module__.startswith("steepest.")
+                and not hasattr(type(self), name)
+            )
+            if refused and name not in self._checks:
+                kind = type(self).__name__
+                raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
+            super().__setattr__(name, value)
 
     @classmethod
     def _variant(cls, values: Mapping[str, Any]) -> str:
