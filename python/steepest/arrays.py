@@ -58,6 +58,8 @@ def view(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     kind = type(value).__name__
     value = _answer(path, f"this {kind} does not export its memory", _alias, value)
+    if _answer(path, f"is_neg of this {kind}", _is_negated, value):
+        raise TypeError(f"{path}: this {kind} is the negative of its memory; pass .resolve_neg()")
     unknown = f"the device of this {kind} is not known"
     device = _answer(path, unknown, dlpack_device, value)
     if _answer(path, unknown, is_cuda, device, value):
@@ -118,6 +120,11 @@ def by_numpy(value: Any) -> Any:
         return value.numpy() if value.is_cpu else value
     except Exception:
         return value
+
+
+def _is_negated(value: Any) -> bool:
+    # As x.conj().imag of PyTorch is; its DLPack exports the memory as it stands.
+    return hasattr(value, "is_neg") and bool(value.is_neg())
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
