@@ -33,10 +33,14 @@ def from_numbers(path: str, value: Any) -> Array:
         raise TypeError(
             f"{path}: None; wanted are numbers (a function without `return` gives None)"
         )
+    value = plain(path, value)
     try:
-        return np.asarray(plain(path, value))
+        return np.asarray(value)
     except ValueError as error:  # of lists of different lengths
         raise ValueError(f"{path}: {check.shown(value)} is no array: {error}") from error
+    except Exception as error:  # of a tensor that requires grad, say
+        kind = f"this {type(value).__name__} makes no array"
+        raise TypeError(f"{path}: {kind}: {type(error).__name__}: {error}") from error
 
 
 def view(path: str, value: Any) -> Array:
