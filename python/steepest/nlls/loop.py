@@ -295,6 +295,8 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
     x, f, grad, mask, weight, cost, optimality, nfev, njev, nit, status, damping = solver.state(
         J is not None
     )
+    if J is not None and J.ndim == 1:  # one row
+        J = J.reshape(1, -1)
     if J is not None and weight is not None:
         with out_of_range():
             J = J * weight[:, None]

@@ -95,6 +95,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def _triangle(self) -> Array:
         """A triangle of J, or J itself where it is wide."""
         factor = self._kept[1] if self["jac"] is None else arrays.factor(self["jac"])
+        if factor.dtype.itemsize not in (4, 8) or factor.dtype.kind != "f":
+            factor = factor.astype(float)  # of others there is no linear algebra
         if factor.shape[0] > self["x"].size:
             factor = np.linalg.qr(factor, mode="r")
         return np.asarray(factor)
