@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import weakref
 from collections.abc import Mapping, Sequence
@@ -164,6 +165,7 @@ class Parameters:
         for name in values:
             if name not in self._checks:
                 raise TypeError(f"{where}: {name!r} is not one of {sorted(self._checks)}")
+            values[name] = self._checks[name](f"{where}[{json.dumps(name)}]", values[name])
         if missing := self._checks.keys() - self._defaults.keys() - values.keys():
             raise TypeError(f"{where}: {', '.join(missing)} is missing, and has no default")
         values = self._checked({**self._defaults, **values})
