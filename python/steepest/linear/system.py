@@ -75,9 +75,11 @@ class System:
             return function(self.xp.asarray(x, copy=True))
 
     def _checked(self, y: Array, shape: tuple[int, ...], name: str) -> Array:
-        if getattr(y, "shape", None) != shape:
-            seen = getattr(y, "shape", type(y).__name__)
-            raise ValueError(f"{name}: returned {seen} for a vector of shape {shape}")
+        if not hasattr(y, "shape"):
+            kind = type(y).__name__
+            raise TypeError(f"{name}: returned a {kind}; allowed is an array of shape {shape}")
+        if tuple(y.shape) != shape:
+            raise ValueError(f"{name}: returned {tuple(y.shape)} for a vector of shape {shape}")
         y = plain(f"the answer of {name}", y)
         if not isinstance(y, type(self.b)):
             kind, allowed = type(y).__name__, type(self.b).__name__
