@@ -326,7 +326,9 @@ def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
         lambda: setattr(opt, name, value),
         lambda: opt.param_groups[0].__setitem__(name, value),
     ):
-        with pytest.raises(ValueError, match=f"{name}.*: decided at construction, as state arrays"):
+        was = kwargs.get(name, getattr(opt, name))
+        why = f"{name}: decided at construction, as state arrays depend on it; {value} where it was"
+        with says(ValueError, f"{why} {was}"):
             change()
         assert snapshot(opt, [p]) == before
 

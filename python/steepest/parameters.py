@@ -243,8 +243,7 @@ class Parameters:
             ema = (whole["ema_decay"] is None) != (values["ema_decay"] is None)
             fill = any(cls._fill(whole, s) != cls._fill(values, s) for s in RULES[rule][2])
             if cls._variant(whole) != rule or ema or fill:
-                names = ", ".join(fixed)
-                raise ValueError(f"{names}: decided at construction, as state arrays depend on it")
+                raise ValueError(_decided(fixed, values, whole))
             return new
 
         def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -280,6 +279,14 @@ class Parameters:
     def param_groups(self) -> tuple[ParamGroup, ...]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
         return tuple(self._groups)
+
+
+def _decided(fixed: Sequence[str], old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What to say of hyperparameters that cannot be set later."""
+    names = [name for name in fixed if new[name] != old[name]]
+    seen = ", ".join(f"{new[name]!r} where it was {old[name]!r}" for name in names)
+    why = "decided at construction, as state arrays depend on it"
+    return f"{', '.join(names)}: {why}; {seen}"
 
 
 def _shared(name: str) -> Any:
