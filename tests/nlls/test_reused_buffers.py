@@ -100,3 +100,20 @@ def test_lists_of_rows_are_copied_row_by_row():
         rows[0][:], rows[1][:] = [-20 * a, 10], [-1, 0]
         solver.tell([10 * (b - a * a), 1 - a], rows)
     np.testing.assert_allclose(solver.x, [1, 1], rtol=1e-6)
+
+
+def test_tensors_of_pytorch_are_copied_too():
+    torch = pytest.importorskip("torch")
+    buffer, t, y = torch.empty(30, dtype=torch.float64), torch.from_numpy(T), torch.from_numpy(Y)
+
+    def fun(p):
+        buffer[:] = p[0] * torch.exp(-p[1] * t) - y
+        return buffer
+
+    def loss(z):
+        buffer[:] = float("nan")
+        return cauchy(z)
+
+    for jac in ("2-point", "3-point"):
+        fit = st.least_squares(fun, [1.0, 1.0], jac, loss=loss)
+        np.testing.assert_allclose(fit.x, [2, 1.1], rtol=1e-6)

@@ -150,7 +150,8 @@ def own(value: Any) -> Any:
         return [*map(own, value)]
     if isinstance(value, tuple):
         return tuple(map(own, value))
-    return value.copy() if hasattr(value, "copy") else value
+    copy = getattr(value, "copy", getattr(value, "clone", None))  # a tensor of PyTorch has clone
+    return value if copy is None else copy()
 
 
 def copied(value: Any) -> Array:
