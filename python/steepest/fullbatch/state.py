@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from steepest import check
-from steepest.fullbatch.arrays import namespace, scalar, vector
+from steepest.fullbatch.arrays import copied, namespace, scalar, vector
 from steepest.fullbatch.search import Search, Trial
 
 if TYPE_CHECKING:
@@ -125,8 +125,7 @@ def stripped(run: Minimizer) -> dict[str, Any]:
 
 def checkpoint(run: Minimizer) -> dict[str, Any]:
     """What `restored` goes back to in the same run: copies of what a step writes to."""
-    w = run._xp.asarray(run._w, copy=True)
-    return {**stripped(run), "_w": w, "_told": list(run._told)}
+    return {**vars(run), "_w": copied(run._w), "_told": list(run._told)}
 
 
 def restored(run: Minimizer, state: dict[str, Any]) -> None:
