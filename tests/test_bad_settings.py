@@ -65,14 +65,20 @@ def test_hyperparameter_that_is_no_allowed_number(rule, name, value, error, mess
     opt = make(rule, p, ema_decay=0.5)
     opt.step(np.ones(3))
     before = snapshot(opt, [p])
-    for change in (
-        lambda: setattr(opt, name, value),
-        lambda: opt.param_groups[0].__setitem__(name, value),
-        lambda: opt.add_param_group({"params": np.ones(2), name: value}),
+    for where, change in (
+        (name, lambda: setattr(opt, name, value)),
+        (name, lambda: opt.param_groups[0].__setitem__(name, value)),
+        (
+            f'params[1]["{name}"]',
+            lambda: opt.add_param_group({"params": np.ones(2), name: value}),
+        ),
     ):
-        with says(error, f"{name}: {message}"):
+        with says(error, f"{where}: {message}"):
             change()
         assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
+    groups = [{"params": np.ones(2)}, {"params": np.ones(2), name: value}]
+    with says(error, f'params[1]["{name}"]: {message}'):
+        getattr(st, rule.cls)(groups, **rule.kwargs)
 
 
 def test_value_that_cannot_be_shown_in_full():
@@ -320,7 +326,9 @@ def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
         lambda: setattr(opt, name, value),
         lambda: opt.param_groups[0].__setitem__(name, value),
     ):
-        with pytest.raises(ValueError, match=f"{name}.*: decided at construction, as state arrays"):
+        was = kwargs.get(name, getattr(opt, name))
+        why = f"{name}: decided at construction, as state arrays depend on it; {value} where it was"
+        with says(ValueError, f"{why} {was}"):
             change()
         assert snapshot(opt, [p]) == before
 

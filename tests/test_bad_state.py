@@ -71,8 +71,8 @@ BAD_STATES = [
     (put(["param_groups"], [3]), TypeError, f"{G}[0]: a int where a dict with"),
     (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
-    (put(["param_groups", 0, "lr"], -1), ValueError, "lr: -1.0 is not allowed"),
-    (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, "betas[1]: 1.0 is not allowed"),
+    (put(["param_groups", 0, "lr"], -1), ValueError, f"{G}[0]['lr']: -1.0 is not allowed"),
+    (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, f"{G}[0]['betas'][1]: 1.0 is not a"),
     (
         put(["param_groups", 0, "last_step", "lr"], KeyError),
         ValueError,

@@ -300,3 +300,19 @@ def test_tensors_of_dtypes_that_are_not_here():
             st.SGD(torch.ones(3).to(dtype), lr=1.0)
         with says(TypeError, f"grads[0]: {seen}"):
             st.SGD([torch.ones(3)], lr=1.0).step([torch.ones(3).to(dtype)])
+
+
+def test_a_tensor_that_is_the_negative_of_its_memory_is_refused():
+    torch = pytest.importorskip("torch")
+    negative = torch.complex(torch.zeros(1), torch.ones(1)).conj().imag  # -1, stored as 1
+    assert negative.is_neg()
+    p = torch.zeros(1)
+    opt = st.SGD(p, lr=1.0)
+    for call in (opt.step, opt.bind_grads, lambda g: st.functional.sgd(p, g, step=1, lr=1.0)):
+        with pytest.raises(TypeError, match=r"g(rads)?: this Tensor is the negative of its memory"):
+            call(negative)
+    with says(TypeError, "params: this Tensor is the negative of its memory; pass .resolve_neg()"):
+        st.SGD(negative, lr=1.0)
+    assert (p.item(), opt.step_count) == (0, 0)
+    opt.step(negative.resolve_neg())
+    assert p.item() == 1

@@ -1,5 +1,6 @@
 """What a user's type checker sees of the package: checked by mypy, never run."""
 
+# mypy: warn-unused-ignores
 from __future__ import annotations
 
 import copy
@@ -85,3 +86,11 @@ def systems(A: Array, b: Array) -> Any:
         st.set_num_threads(st.get_num_threads())
         st.set_flush_denormals(True)
         return st.info()["simd"]
+
+
+def mistakes(opt: st.Adam) -> None:  # an "ignore" that hides no error is one
+    opt.learning_rate = 0.1  # type: ignore[attr-defined]
+    opt.param_groups[0].lr = 0.1  # type: ignore[attr-defined]
+    opt.step(max_nrm=1.0)  # type: ignore[call-arg]
+    st.SGD([np.zeros(2)], lr="fast")  # type: ignore[arg-type]
+    st.nothing()  # type: ignore[attr-defined]

@@ -33,10 +33,14 @@ def from_numbers(path: str, value: Any) -> Array:
         raise TypeError(
             f"{path}: None; wanted are numbers (a function without `return` gives None)"
         )
+    value = plain(path, value)
     try:
-        return np.asarray(plain(path, value))
+        return np.asarray(value)
     except ValueError as error:  # of lists of different lengths
         raise ValueError(f"{path}: {check.shown(value)} is no array: {error}") from error
+    except Exception as error:  # of a tensor that requires grad, say
+        kind = f"this {type(value).__name__} makes no array"
+        raise TypeError(f"{path}: {kind}: {type(error).__name__}: {error}") from error
 
 
 def view(path: str, value: Any) -> Array:
@@ -58,6 +62,8 @@ def view(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: the class {value.__name__} where an array is due")
     kind = type(value).__name__
     value = _answer(path, f"this {kind} does not export its memory", _alias, value)
+    if _answer(path, f"is_neg of this {kind}", _is_negated, value):
+        raise TypeError(f"{path}: this {kind} is the negative of its memory; pass .resolve_neg()")
     unknown = f"the device of this {kind} is not known"
     device = _answer(path, unknown, dlpack_device, value)
     if _answer(path, unknown, is_cuda, device, value):
@@ -118,6 +124,11 @@ def by_numpy(value: Any) -> Any:
         return value.numpy() if value.is_cpu else value
     except Exception:
         return value
+
+
+def _is_negated(value: Any) -> bool:
+    # As x.conj().imag of PyTorch is; its DLPack exports the memory as it stands.
+    return hasattr(value, "is_neg") and bool(value.is_neg())
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:

@@ -148,6 +148,8 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         new = {name: group[name] for name in values}
         if new["lr"] is None:
             new["lr"] = values["lr"]
+        for name, value in new.items():
+            new[name] = opt._checks[name](f"{where}[{i}][{name!r}]", value)
         last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
         checked.append((mine.checked(new), last))
     return checked

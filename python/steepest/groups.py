@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,11 +127,13 @@ class ParamGroup(MutableMapping[str, Any]):
         self.most = most  # for a learning rate: what the arrays' dtypes hold
         self._check, self._changed, self._lock = checked, changed, lock
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        # group.lr = 0.1 would change no step, group.params = [] the structure that gradients have.
-        if name not in self.__slots__ or (name[0] != "_" and hasattr(self, name)):
-            raise AttributeError(f"{name}: no attribute of a group to set; set group[{name!r}]")
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # to a type checker an attribute that is not here is an error
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            # group.lr = 0.1 would change no step, group.params = [] the structure of gradients.
+            if name not in self.__slots__ or (name[0] != "_" and hasattr(self, name)):
+                raise AttributeError(f"{name}: no attribute of a group to set; set group[{name!r}]")
+            super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":

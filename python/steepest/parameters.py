@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -54,17 +55,19 @@ class Parameters:
             if not hasattr(cls, name):
                 setattr(cls, name, _shared(name))
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        refused = name in _KNOWN or (
-            # A word for lr that is not ours, say; a subclass may have attributes of its own.
-            not name.startswith("_")
-            and type(self).__module__.startswith("steepest.")
-            and not hasattr(type(self), name)
-        )
-        if refused and name not in self._checks:
-            kind = type(self).__name__
-            raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # to a type checker an attribute that is not here is an error
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            refused = name in _KNOWN or (
+                # A word for lr that is not ours, say; a subclass may have attributes of its own.
+                not name.startswith("_")
+                and type(self).__module__.startswith("steepest.")
+                and not hasattr(type(self), name)
+            )
+            if refused and name not in self._checks:
+                kind = type(self).__name__
+                raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
+            super().__setattr__(name, value)
 
     @classmethod
     def _variant(cls, values: Mapping[str, Any]) -> str:
@@ -162,6 +165,7 @@ class Parameters:
         for name in values:
             if name not in self._checks:
                 raise TypeError(f"{where}: {name!r} is not one of {sorted(self._checks)}")
+            values[name] = self._checks[name](f"{where}[{json.dumps(name)}]", values[name])
         if missing := self._checks.keys() - self._defaults.keys() - values.keys():
             raise TypeError(f"{where}: {', '.join(missing)} is missing, and has no default")
         values = self._checked({**self._defaults, **values})
@@ -239,8 +243,7 @@ class Parameters:
             ema = (whole["ema_decay"] is None) != (values["ema_decay"] is None)
             fill = any(cls._fill(whole, s) != cls._fill(values, s) for s in RULES[rule][2])
             if cls._variant(whole) != rule or ema or fill:
-                names = ", ".join(fixed)
-                raise ValueError(f"{names}: decided at construction, as state arrays depend on it")
+                raise ValueError(_decided(fixed, values, whole))
             return new
 
         def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -276,6 +279,14 @@ class Parameters:
     def param_groups(self) -> tuple[ParamGroup, ...]:
         """The groups' hyperparameters; setting one takes effect at the next step."""
         return tuple(self._groups)
+
+
+def _decided(fixed: Sequence[str], old: dict[str, Any], new: dict[str, Any]) -> str:
+    """What to say of hyperparameters that cannot be set later."""
+    names = [name for name in fixed if new[name] != old[name]]
+    seen = ", ".join(f"{new[name]!r} where it was {old[name]!r}" for name in names)
+    why = "decided at construction, as state arrays depend on it"
+    return f"{', '.join(names)}: {why}; {seen}"
 
 
 def _shared(name: str) -> Any:

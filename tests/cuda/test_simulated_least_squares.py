@@ -516,3 +516,52 @@ def test_the_device_need_not_be_the_current_one(linear_solver, layout):
     while not s.done:
         s.tell(up(fun(s.x.held), 1), J(s.x))
     assert s.result().jac.device.id == 1 and down(s.x).tobytes() == down(fit.x).tobytes()
+
+
+class Reusing:
+    """Residuals and Jacobian of `decay` that are written into the same device arrays each time."""
+
+    def __init__(self):
+        fun, jac, self.x0 = decay()
+        self.host = fun, jac
+        self.f, self.J = up(fun(self.x0)), up(jac(self.x0))
+
+    def residual(self, x):
+        self.f[...] = up(self.host[0](down(x)))
+        return self.f
+
+    def jacobian(self, x):
+        self.J[...] = up(self.host[1](down(x)))
+        self.f[...] = np.nan
+        return self.J
+
+
+@pytest.mark.parametrize("how", ("exact", "cg", "2-point", "3-point", "loss", "joint"))
+def test_functions_that_write_into_the_same_arrays(how):
+    reusing = Reusing()
+    fun, jac = reusing.host
+
+    def loss(z):
+        z = down(z)
+        reusing.f[...], reusing.J[...] = np.nan, np.nan
+        return up(np.array([z, np.ones_like(z), np.zeros_like(z)]))
+
+    x0, options = reusing.x0, {"linear_solver": "cg"} if how == "cg" else {}
+    if how in ("2-point", "3-point"):
+        got = st.least_squares(reusing.residual, up(x0), how)
+    elif how == "joint":
+        got = st.least_squares(lambda x: (up(fun(down(x))), reusing.jacobian(x)), up(x0), True)
+    else:
+        options.update({"loss": loss} if how == "loss" else {})
+        got = st.least_squares(reusing.residual, up(x0), reusing.jacobian, **options)
+    same(got, st.least_squares(fun, x0, jac))
+    reusing.f[...], reusing.J[...] = np.nan, np.nan
+    assert np.isfinite(down(got.fun)).all() and np.isfinite(down(got.jac)).all()
+    assert st.check_jacobian(reusing.residual, reusing.jacobian, up(x0)).error < 1e-6
+
+
+def test_one_row_has_two_dimensions_in_the_result():
+    row = up(np.array([1.0, 0.0]))
+    fit = st.least_squares(lambda x: x[:1] - 1, up(np.array([3.0, 1.0])), lambda x: row)
+    np.testing.assert_array_equal(down(fit.jac), [[1, 0]])
+    assert down(fit.covariance(absolute_sigma=True)).shape == (2, 2)

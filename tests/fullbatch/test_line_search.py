@@ -367,3 +367,22 @@ def test_c2_is_no_matter_of_armijo():
 def test_what_is_refused(args, options, error, message):
     with pytest.raises(error, match=message):
         st.line_search(*args, **options)
+
+
+@pytest.mark.parametrize("rule", ["wolfe", "armijo", "exact"])
+@pytest.mark.parametrize("of", ["fun", "jac"])
+def test_stop_iteration_of_a_function_comes_through(rule, of):
+    error = StopIteration("no more data")
+
+    def until_the_first_trial(x):
+        if (x == X).all():
+            return f(x) if of == "fun" else g(x)
+        raise error
+
+    functions = (until_the_first_trial, g) if of == "fun" else (f, until_the_first_trial)
+    if of == "jac" and rule != "wolfe":  # which take its gradient at the start alone
+        assert st.line_search(*functions, X, D, rule=rule).success
+        return
+    with pytest.raises(StopIteration) as caught:
+        st.line_search(*functions, X, D, rule=rule)
+    assert caught.value is error

@@ -1,6 +1,8 @@
 """Hard functions, users that misbehave, saved runs, SciPy's conventions and what is refused."""
 
+import copy
 import pickle
+import re
 import warnings
 
 import array_api_strict as strict
@@ -561,3 +563,45 @@ def test_newton_checks_its_products():
         st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p[:1])
     r = st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p * np.nan)
     assert r.status == 3 and r.message == "the Hessian's product with a vector is not finite"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("workspace", "a", TypeError, "state_dict['workspace']: a str; allowed is an array"),
+        ("x", 77, ValueError, "state_dict['x']: 77 is not allowed; allowed is a whole number, "),
+        ("d", -1, ValueError, "state_dict['d']: -1 is not allowed; allowed is a whole number, "),
+        ("nit", 1.5, TypeError, "state_dict['nit']: 1.5 is a float; allowed is a whole number"),
+        ("f", "a", TypeError, "state_dict['f']: 'a' is a str; allowed is a real number"),
+        ("done", 0, TypeError, "state_dict['done']: 0 is a int; allowed is True or False"),
+        ("message", 0, TypeError, "state_dict['message']: a int; allowed is a str"),
+        ("told", 0, TypeError, "state_dict['told']: a int; allowed is a list"),
+        ("told", [(1, 2)], ValueError, "state_dict['told'][0]: (1, 2); allowed are step, f and s"),
+        ("lowest", 1.0, ValueError, "state_dict['lowest']: 1.0; allowed are step, f and slope"),
+        ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state: allowed is a state of as many"),
+    ],
+)
+def test_a_state_that_no_run_has_is_refused_and_changes_nothing(key, value, error, message):
+    run = st.LBFGS(START)
+    for _ in range(5):
+        x = run.x
+        run.tell(rosen(x), rosen_der(x))
+    twin = copy.deepcopy(run)
+    with pytest.raises(error, match="^" + re.escape(message)):
+        run.load_state_dict({**st.LBFGS(2 * START).state_dict(), key: value})
+    while not run.done:
+        x = run.x
+        np.testing.assert_array_equal(x, twin.x)
+        for each in (run, twin):
+            each.tell(rosen(x), rosen_der(x))
+    assert twin.done
+
+
+def test_a_tiny_hessian_where_numpy_is_told_to_raise():
+    scale, s = 1e-300, st.Newton(np.array([3.0, 1.0]), gtol=0, maxiter=3)
+    while not s.done:
+        x = s.x
+        told = scale * (x @ x), 2 * scale * x, 2 * scale * np.eye(2)
+        with np.errstate(all="raise"):
+            s.tell(*told)
+    np.testing.assert_allclose(s.x, 0, atol=1e-12)

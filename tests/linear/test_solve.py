@@ -309,6 +309,54 @@ def test_norms_neither_underflow_nor_overflow(xp, scale):
         st.solve(xp.asarray(scale * a), xp.asarray(scale * b), method="cg")
 
 
+@pytest.mark.parametrize("columns", [None, 2])
+@pytest.mark.parametrize(
+    ("name", "options", "scale", "scale_of_b"),
+    [
+        ("jacobi", {}, 1.0, 1e-300),
+        ("gauss-seidel", {}, 1.0, 1e-300),
+        ("pcg", {"preconditioner": "ssor"}, 1e-300, 1e-300),
+        ("pcg", {}, 1e100, 1e-100),
+        ("cg", {}, 1e100, 1e-100),
+        ("jacobi", {}, 1e-300, 1e30),
+        ("cg", {}, 1e-300, 1e30),
+        ("pcg", {}, 1e-300, 1e30),
+    ],
+)
+def test_what_numpy_is_told_to_raise_changes_nothing(name, options, scale, scale_of_b, columns):
+    a, b = scale * definite(20), scale_of_b * right_hand_side(20, columns, np.float64)
+
+    def end():
+        try:
+            x, info = st.solve(a, b, method=name, return_info=True, **options)
+        except np.linalg.LinAlgError as error:  # where squares leave the range
+            return str(error)
+        return x.tobytes(), info.message
+
+    quiet = end()
+    with np.errstate(all="raise"):
+        assert end() == quiet
+
+
+def test_the_users_functions_keep_what_numpy_is_told_to_raise():
+    a, b, seen = definite(5), np.ones(5), []
+
+    def note(x):
+        seen.append(np.geterr())
+        return x.copy()
+
+    def product(x):
+        seen.append(np.geterr())
+        return a @ x
+
+    with np.errstate(over="raise", under="warn", invalid="print"):
+        mine = np.geterr()
+        st.solve(product, b, method="pcg", preconditioner=note, callback=note)
+        assert np.geterr() == mine
+    assert len(seen) > 6
+    assert all(state == mine for state in seen)
+
+
 def test_a_matrix_that_is_not_aligned():
     a, b = definite(20), right_hand_side(20, 1, np.float64)
     odd = np.empty(a.nbytes + 1, np.uint8)[1:].view(a.dtype).reshape(a.shape)

@@ -127,6 +127,14 @@ CASES = [
     (lambda v: v, ONES, {"method": "jacobi"}, TypeError, "diagonal: missing; method='jacobi' with"),
     (lambda v: v[:2], ONES, {"method": "cg"}, ValueError, r"A: returned \(2,\) for a vector of"),
     (lambda v: v * 1j, ONES, {"method": "cg"}, TypeError, "A: returned complex128"),
+    (list, ONES, {"method": "cg"}, TypeError, r"A: returned a list; allowed is an array of shape"),
+    (
+        lambda v: v,
+        ONES,
+        {"method": "pcg", "preconditioner": "ssor"},  # a diagonal would not help
+        TypeError,
+        "A: a matvec; method='pcg with the ssor preconditioner' needs the matrix",
+    ),
     (None, ONES, {"method": "cg"}, TypeError, "A: None; allowed is an array"),
     (EYE, None, {}, TypeError, "b: None; allowed is an array"),
     ([[1, 2], [3]], ONES, {}, ValueError, r"A: \[\[1, 2\], \[3\]\] is no array"),

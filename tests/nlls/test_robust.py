@@ -506,6 +506,13 @@ def test_bounds_of_none_are_named():
         st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=None)
 
 
+class NoArray:
+    """As a tensor of PyTorch that requires grad."""
+
+    def __array__(self, *_, **__):
+        raise ZeroDivisionError("no")
+
+
 @pytest.mark.parametrize(
     "fun, x0, options, error, message",
     [
@@ -520,6 +527,8 @@ def test_bounds_of_none_are_named():
         (identity, [1.0], dict(jac=lambda x: None), TypeError, "jac: None; .* without `return`"),
         (lambda x: (x, np.eye(1)), [1.0], {}, ValueError, "fun: .*say so by jac=True"),
         (lambda x: [1, [2, 3]], [1.0], {}, ValueError, r"fun: \[1, \[2, 3\]\] is no array"),
+        (lambda x: NoArray(), [1.0], {}, TypeError, "fun: this NoArray makes no array: Zero.*: no"),
+        (identity, NoArray(), {}, TypeError, "x0: this NoArray makes no array: ZeroDivisionError"),
         (identity, None, {}, ValueError, "x0: None has dtype object; `x0` must be real numbers"),
         (identity, [1.0], dict(args=3), TypeError, "args: 3; wanted is a tuple"),
         (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; wanted is a dict"),

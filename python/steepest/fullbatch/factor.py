@@ -27,7 +27,9 @@ def solve_shifted(h: Array, b: Array) -> tuple[Array, float]:
     sizes, size = xp.abs(diagonal), xp.max(xp.abs(h))
     if float(size) == 0:
         return b, 1.0  # H = 0: steepest descent
-    sizes = xp.where(sizes > float(xp.finfo(h.dtype).eps) ** 2 * size, sizes, size)
+    with np.errstate(under="ignore"):
+        least = float(xp.finfo(h.dtype).eps) ** 2 * size
+    sizes = xp.where(sizes > least, sizes, size)
     lowest = float(xp.min(diagonal / sizes))
     shift = 0.0 if lowest > 0 else FIRST_SHIFT - lowest
     identity = xp.eye(h.shape[0], dtype=h.dtype, device=device(h))

@@ -95,16 +95,16 @@ def line_search(
         search = exact(f0, slope0, step, eps=line.eps)
     told: list[Trial] = []
     step = next(search)
-    end: End
-    try:
-        while True:
-            told.append(line.trial(step, slopes=rule == "wolfe"))
-            if told[-1].f == -math.inf:
-                end = End(step, UNBOUNDED)
-                break
+    end: End | None = None
+    while end is None:
+        told.append(line.trial(step, slopes=rule == "wolfe"))
+        if told[-1].f == -math.inf:
+            end = End(step, UNBOUNDED)
+            break
+        try:  # no StopIteration of the user's functions
             step = search.send(told[-1][1:])
-    except StopIteration as stop:
-        end = stop.value
+        except StopIteration as stop:
+            end = stop.value
     return line.result(end, told, f0, slope0)
 
 

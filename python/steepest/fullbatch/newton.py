@@ -14,6 +14,7 @@ from steepest.fullbatch.factor import solve_shifted
 from steepest.fullbatch.minimizer import NOT_FINITE, SHARED_ROWS, D, G, Minimizer
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
+from steepest.fullbatch.state import checkpoint, restored
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -23,6 +24,10 @@ __all__ = ["Newton"]
 R, P, HP = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 Hessian = Any  # an array (n, n), or a callable x -> array
 Product = Callable[[Array, Array], Array]
+
+
+class NotFinite(Exception):
+    """The Hessian, or its product, has NaN or infinity; no error of the user's functions."""
 
 
 class Newton(Minimizer):
@@ -99,16 +104,31 @@ class Newton(Minimizer):
             accepted.
         hessp : callable
             Instead: hessp(x, p) -> array (n,), the Hessian times p.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one of them is of another kind or shape; nothing has changed then, nor where hess or
+            hessp raise.
+        RuntimeError
+            If the run has ended.
         """
         if (hess is None) == (hessp is None):
             raise TypeError("tell: give one of hess and hessp")
         if hess is not None and not callable(hess):
             hess = self._checked(hess)
-        before = self._lowest
-        self._given = (hess, hessp)
-        super().tell(f, g)
-        if self._lowest is not before:
-            self._given_lowest = self._given
+        # Functions may fail or be interrupted: the point is to be told again then.
+        kept = checkpoint(self) if hessp is not None or callable(hess) else None
+        try:
+            before = self._lowest
+            self._given = (hess, hessp)
+            super().tell(f, g)
+            if self._lowest is not before:
+                self._given_lowest = self._given
+        except BaseException:
+            if kept is not None:
+                restored(self, kept)
+            raise
 
     def result(self) -> OptimizeResult:
         result = super().result()
@@ -155,7 +175,7 @@ class Newton(Minimizer):
                 self._conjugate_gradients(hessp, free)
             else:
                 self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
-        except FloatingPointError as error:
+        except NotFinite as error:
             return self._finish(NOT_FINITE, str(error))
         self._launch(1.0, free=free)
 
@@ -163,7 +183,7 @@ class Newton(Minimizer):
         self.nhev += 1
         xp, g, d = self._xp, self._rows[G], self._rows[D]
         if not bool(xp.all(xp.isfinite(h))):
-            raise FloatingPointError("the Hessian is not finite")
+            raise NotFinite("the Hessian is not finite")
         if free is not None:  # the held variables take a gradient step
             both = free[:, None] & free[None, :]
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
@@ -188,7 +208,7 @@ class Newton(Minimizer):
             rows[HP][...] = masked(vector("hessp(x, p)", product, rows[P]))
             curvature = float(inner(w, [HP], [rows[P]])[0, 0])
             if not math.isfinite(curvature):
-                raise FloatingPointError("the Hessian's product with a vector is not finite")
+                raise NotFinite("the Hessian's product with a vector is not finite")
             if curvature <= 0:
                 if k == 0:
                     rows[D][...] = rows[P]

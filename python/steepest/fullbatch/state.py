@@ -7,13 +7,14 @@ import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from steepest.fullbatch.arrays import namespace, vector
+from steepest import check
+from steepest.fullbatch.arrays import copied, namespace, scalar, vector
 from steepest.fullbatch.search import Search, Trial
 
 if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["load", "restored", "save", "stripped"]
+__all__ = ["checkpoint", "load", "restored", "save", "stripped"]
 
 # What every method keeps beside its workspace.
 SHARED = (
@@ -31,6 +32,7 @@ SHARED = (
     "_step",
     "_stalled",
 )
+ROWS = ("_x", "_trial", "_d")  # of these, numbers of rows of the workspace
 # What a pickle is without: it is made anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 
@@ -63,27 +65,67 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
                 f"state_dict[{name!r}]: {state[name]!r}; allowed is {getattr(run, name)!r}, as here"
             )
     w = state["workspace"]
+    if not hasattr(w, "dtype"):
+        raise TypeError(f"state_dict['workspace']: a {type(w).__name__}; allowed is an array")
     if w.dtype != run._w.dtype:
         raise ValueError(f"state_dict: dtype {w.dtype}; allowed is {run._w.dtype}, as x0 here")
     w = vector("state_dict['workspace']", w, run._w)
+    values = {name: _value(run, name, state[name.lstrip("_")]) for name in SHARED + run._saved}
+    told = state["told"]
+    if not isinstance(told, (list, tuple)):
+        raise TypeError(f"state_dict['told']: a {type(told).__name__}; allowed is a list")
+    told = [_trial(f"state_dict['told'][{i}]", trial) for i, trial in enumerate(told)]
+    lowest = state["lowest"]
+    lowest = None if lowest is None else _trial("state_dict['lowest']", lowest)
     search = None
-    if state["told"] and not state["done"]:
-        search, step = resumed(run, state["f0"], state["slope0"], state["told"])
-        if step != state["step"]:
+    if told and not values["done"]:
+        search, step = resumed(run, values["_f0"], values["_slope0"], told)
+        if step != values["_step"]:
             raise ValueError(
                 f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
             )
-    run._w[...] = w
-    for name in SHARED + run._saved:
-        setattr(run, name, copy.deepcopy(state[name.lstrip("_")]))
-    run._told = [Trial(*told) for told in state["told"]]
-    run._lowest = None if state["lowest"] is None else Trial(*state["lowest"])
+    kept = checkpoint(run)
+    try:
+        run._w[...] = w
+        for name, value in values.items():
+            setattr(run, name, value)
+    except BaseException:  # the kernels may refuse what the method has learned
+        restored(run, kept)
+        raise
+    run._told, run._lowest = told, lowest
     run._search, run._handed = search, None
+
+
+def _value(run: Minimizer, name: str, value: Any) -> Any:
+    """An entry of a state, of the kind that the run has."""
+    where, mine = f"state_dict[{name.lstrip('_')!r}]", getattr(run, name)
+    if name in ROWS:
+        return check.integer(where, value, at_least=0, at_most=len(run._rows) - 1)
+    if isinstance(mine, bool):
+        return check.flag(where, value)
+    if isinstance(mine, int):
+        return check.integer(where, value)
+    if isinstance(mine, float):
+        return scalar(where, value)
+    if isinstance(mine, str) and not isinstance(value, str):
+        raise TypeError(f"{where}: a {type(value).__name__}; allowed is a str")
+    return copy.deepcopy(value)
+
+
+def _trial(where: str, trial: Any) -> Trial:
+    if not isinstance(trial, (list, tuple)) or len(trial) != len(Trial._fields):
+        raise ValueError(f"{where}: {check.shown(trial)}; allowed are step, f and slope")
+    return Trial(*(scalar(where, number) for number in trial))
 
 
 def stripped(run: Minimizer) -> dict[str, Any]:
     """The attributes that can be copied."""
     return {name: value for name, value in vars(run).items() if name not in MADE_ANEW}
+
+
+def checkpoint(run: Minimizer) -> dict[str, Any]:
+    """What `restored` goes back to in the same run: copies of what a step writes to."""
+    return {**vars(run), "_w": copied(run._w), "_told": list(run._told)}
 
 
 def restored(run: Minimizer, state: dict[str, Any]) -> None:

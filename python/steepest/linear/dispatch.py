@@ -150,7 +150,8 @@ def solve(
     if method in DIRECT:
         x, info = factor_and_solve(system, method, overwrite_a, overwrite_b)
     else:
-        x, info = _iterate(system, method, options)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            x, info = _iterate(system, method, options)
         if not info.success and not return_info:
             raise ConvergenceError(info.message, x, info)
     return (x, info) if return_info else x

@@ -103,8 +103,7 @@ def _positive(
     system: System, progress: Progress, u: Array, v: Array, who: str, formula: str
 ) -> Array:
     """uᵀv of each column, which is positive where the operator between them is definite."""
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        product = system.xp.vecdot(u, v, axis=-u.ndim)
+    product = system.xp.vecdot(u, v, axis=-u.ndim)
     _refuse(system, progress, progress.columns(product), u, v, who, formula)
     return product
 

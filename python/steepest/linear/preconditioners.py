@@ -18,6 +18,8 @@ def make_preconditioner(
     product = user_product(choice)
     if product is not None:
         return system.columns(product, "preconditioner")
+    if choice == "ssor":
+        system.matrix("pcg with the ssor preconditioner")
     d = _positive_diagonal(system)
     return _ssor(system, d, omega) if choice == "ssor" else _jacobi(system, d)
 

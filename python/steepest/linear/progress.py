@@ -71,8 +71,7 @@ class Progress:
 
     def squares(self, r: Array) -> list[float]:
         """rᵀr of each column."""
-        with np.errstate(over="ignore", under="ignore"):
-            return self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim))
+        return self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim))
 
     def norms(self, r: Array, squares: list[float] | None = None) -> list[float]:
         """2-norms of the columns, from their squares where they are known; in units of the largest
@@ -140,7 +139,7 @@ class Progress:
         if self.callback is None:
             return False
         try:
-            self.callback(self.system.xp.asarray(x, copy=True))
+            self.system.ask(self.callback, x)
         except StopIteration:
             self.stopped = "the callback stopped it"
         return bool(self.stopped)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import array_api_compat
@@ -33,6 +33,8 @@ class System:
     diagonal: Array | None  # as the user gave it
     owns_a: bool  # a is our copy already, and may be overwritten
     owns_b: bool
+    # What NumPy does where the user's functions leave the range; where ours do, nothing.
+    users: Any = field(default_factory=np.geterr)
 
     @property
     def dtype(self) -> Any:
@@ -56,21 +58,28 @@ class System:
 
         def apply(x: Array) -> Array:
             if x.ndim == 1:
-                return self._checked(function(_own(self.xp, x)), x.shape, name)
+                return self._checked(self.ask(function, x), x.shape, name)
             if x.shape[1] == 0:
                 return x
             parts = [
-                self._checked(function(_own(self.xp, x[:, k])), x[:, k].shape, name)
+                self._checked(self.ask(function, x[:, k]), x[:, k].shape, name)
                 for k in range(x.shape[1])
             ]
             return self.xp.stack(parts, axis=1)
 
         return apply
 
+    def ask(self, function: Callable[[Array], Any], x: Array) -> Any:
+        """function(x), as the user would call it: x is a copy that it may keep or write to."""
+        with np.errstate(**self.users):
+            return function(self.xp.asarray(x, copy=True))
+
     def _checked(self, y: Array, shape: tuple[int, ...], name: str) -> Array:
-        if getattr(y, "shape", None) != shape:
-            seen = getattr(y, "shape", type(y).__name__)
-            raise ValueError(f"{name}: returned {seen} for a vector of shape {shape}")
+        if not hasattr(y, "shape"):
+            kind = type(y).__name__
+            raise TypeError(f"{name}: returned a {kind}; allowed is an array of shape {shape}")
+        if tuple(y.shape) != shape:
+            raise ValueError(f"{name}: returned {tuple(y.shape)} for a vector of shape {shape}")
         y = plain(f"the answer of {name}", y)
         if not isinstance(y, type(self.b)):
             kind, allowed = type(y).__name__, type(self.b).__name__
@@ -83,11 +92,6 @@ class System:
 @functools.cache
 def _eps(xp: Any, dtype: Any) -> float:
     return float(xp.finfo(dtype).eps)
-
-
-def _own(xp: Any, x: Array) -> Array:
-    """A copy that the user's function may keep or write to."""
-    return xp.asarray(x, copy=True)
 
 
 def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) -> System:

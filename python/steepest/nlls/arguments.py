@@ -10,7 +10,7 @@ from warnings import warn
 import numpy as np
 
 from steepest import _cpu, check
-from steepest.arrays import plain
+from steepest.arrays import from_numbers
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
@@ -30,7 +30,8 @@ def start(x0: Any) -> Array:
     x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
-    x = np.atleast_1d(np.array(arrays.host(plain("x0", x0))))
+    given = np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0))
+    x = np.atleast_1d(np.array(given))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":

@@ -18,6 +18,11 @@ from steepest.devices import cuda_view, lives_on_cuda
 Array = npt.NDArray[Any]
 
 
+def out_of_range() -> np.errstate:
+    """Where a result may leave a dtype's range, and is inf or 0 then, whatever np.seterr says."""
+    return np.errstate(over="ignore", under="ignore")
+
+
 def device_of(value: Any) -> int | None:
     """The CUDA device that `value` lives on; None on the host."""
     if type(value) is np.ndarray or not lives_on_cuda(value):
@@ -127,7 +132,9 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
         raise ValueError(f"{name}: an empty array of shape {values.shape}; wanted is at least one")
     xp = namespace(values)
     by_columns = values.flags.f_contiguous and values.ndim == 2
-    ready: Array = (xp.asfortranarray if by_columns else xp.ascontiguousarray)(values, dtype=dtype)
+    with out_of_range():  # float64's in float32, of a step that went too far
+        order = xp.asfortranarray if by_columns else xp.ascontiguousarray
+        ready: Array = order(values, dtype=dtype)
     return ready
 
 
@@ -135,6 +142,16 @@ def rounding(f: Any) -> float:
     """The rounding unit of numbers like f's: float32's where they were computed so; 0 of others."""
     dtype = at_home("fun", f)[1].dtype
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
+
+
+def own(value: Any) -> Any:
+    """What a function returned, copied: it may write to it when it is called again."""
+    if isinstance(value, list):
+        return [*map(own, value)]
+    if isinstance(value, tuple):
+        return tuple(map(own, value))
+    copy = getattr(value, "copy", getattr(value, "clone", None))  # a tensor of PyTorch has clone
+    return value if copy is None else copy()
 
 
 def copied(value: Any) -> Array:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest.nlls import arrays
 from steepest.nlls.arrays import Array, at_home, host, namespace, numbers, residual, rounding
 
 Fun = Callable[[Array], Any]
@@ -93,7 +94,8 @@ class Differences:
         size = np.abs(x).astype(float)
         sign = np.where(x >= 0, 1.0, -1.0)
         if self.rel_step is None:
-            return np.asarray(sign * np.where(size == 0, default, default * size))
+            with arrays.out_of_range():
+                return np.asarray(sign * np.where(size == 0, default, default * size))
         steps = self.rel_step * sign * size
         lost = (x + steps) - x == 0
         return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
@@ -112,6 +114,11 @@ class Differences:
         f = residual(self.fun(moved), x.dtype)
         return f, taken
 
+    def _first(self, x: Array, j: int, h: float) -> tuple[Array, float]:
+        """As `_at`, copied: fun may write to what it returned when it is called again."""
+        f, taken = self._at(x, j, h)
+        return f.copy(), taken
+
     def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         """Column j and the largest change of f, where f lives."""
         down, up = self._room(x, j)
@@ -124,22 +131,23 @@ class Differences:
     def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         down, up = self._room(x, j)
         if down <= -abs(h) and abs(h) <= up:
-            ahead, right = self._at(x, j, h)
+            ahead, right = self._first(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
             return difference / (right - left), abs(difference).max()
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
-        near, one = self._at(x, j, h)
+        near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)
         return slope, abs(far).max()
 
     def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
+        h = max(abs(h), float(np.finfo(x.dtype).tiny))  # of a tiny x it would be lost
         moved = x.astype(np.result_type(x.dtype, np.complex64))
-        moved[j] += 1j * abs(h)
+        moved[j] += 1j * h
         xp, value = at_home("fun", self.fun(moved))
         value = xp.atleast_1d(value)
         if value.dtype.kind != "c":
@@ -147,7 +155,7 @@ class Differences:
                 "jac 'cs': fun returned real residuals at a complex x, so its derivative is lost; "
                 "use '2-point' or '3-point'"
             )
-        return self._same(value, f).imag / abs(h), np.inf
+        return self._same(value, f).imag / h, np.inf
 
     def _same(self, value: Array, f: Array) -> Array:
         if value.shape != f.shape:

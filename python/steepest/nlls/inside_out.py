@@ -136,6 +136,8 @@ class LeastSquares:
             at the start; the point stays to be told. Where a callable fails, or J is not finite at
             the start, ``f`` has been taken and that of the next call is not read.
         """
+        if callable(self._loss):  # it runs before they are read
+            f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
         solver = self._solver = settle(self._solver, f)
         if solver.phase == DONE:
             raise ValueError("tell: the solver waits for nothing: it is done")
@@ -172,8 +174,9 @@ class LeastSquares:
             raise ValueError(
                 f"loss: {self._loss!r} needs residuals; weigh the rows where they are summed"
             )
-        if cost < 0:
-            raise ValueError(f"tell_normal: cost {cost}; wanted is ½ Σf², at least 0")
+        half = arrays.numbers("tell_normal: cost", cost)
+        if half.ndim or half < 0:
+            raise ValueError(f"tell_normal: cost {cost}; wanted is ½ Σf², a number of at least 0")
         with in_use(self._device):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
@@ -185,7 +188,7 @@ class LeastSquares:
                 raise ValueError("tell_normal: JtJ has a negative diagonal; it sums squares")
             if not xp.isfinite(H).all() and not xp.isfinite(xp.tril(H)).all():
                 H = xp.full_like(H, xp.nan)  # the solver looks at the diagonal alone
-            solver.tell_normal(float(cost), xp.ascontiguousarray(H), g)
+            solver.tell_normal(float(half), xp.ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""

@@ -78,11 +78,11 @@ def check_jacobian(
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device)
     raw = fun(point.copy(), *args, **further)
-    f = residual(raw, point.dtype)
+    f = residual(raw, point.dtype).copy()  # fun may write to it when it is called again
     xp = namespace(f)
     if not xp.isfinite(f).all():
         raise ValueError("fun: residuals are not finite at x; choose another x")
-    J = jacobian(jac(point.copy(), *args, **further), point.dtype)
+    J = jacobian(jac(point.copy(), *args, **further), point.dtype).copy()
     if J.shape != (f.size, point.size):
         raise ValueError(f"jac: shape {J.shape}; wanted is ({f.size}, {point.size})")
     eps = precision(raw, point)

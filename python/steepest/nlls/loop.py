@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
-from steepest.nlls.arrays import Array, device_of
+from steepest.nlls.arrays import Array, device_of, out_of_range, own
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
@@ -197,6 +197,8 @@ def fit(
     if args or kwargs:
         fun = bind(fun, args, kwargs or {})
         jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
+    if callable(loss):  # it runs before the residuals, and a Jacobian with them, are read
+        fun = owning(fun)
     watch = None
     if callback is not None or verbose:
         from steepest.nlls.report import Watcher
@@ -283,13 +285,21 @@ def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[
     return lambda x: fun(x, *args, **kwargs)
 
 
+def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
+    """fun with copies for answers."""
+    return lambda x: own(fun(x))
+
+
 def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
     """The solver's state as a `LeastSquaresResult`; J the Jacobian there, if there was one."""
     x, f, grad, mask, weight, cost, optimality, nfev, njev, nit, status, damping = solver.state(
         J is not None
     )
+    if J is not None and J.ndim == 1:  # one row
+        J = J.reshape(1, -1)
     if J is not None and weight is not None:
-        J = J * weight[:, None]
+        with out_of_range():
+            J = J * weight[:, None]
     result = LeastSquaresResult(
         x=x,
         cost=cost,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from steepest.nlls import arrays
 from steepest.nlls.arrays import Array, at_home, real, residual
 
 # phases of the solver: what it waits for
@@ -25,7 +24,7 @@ def tell_residual(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
 
 def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     """`loss(z)` as a (3, m) array; it must return ρ(z), ρ'(z), ρ''(z) in its rows."""
-    with np.errstate(over="ignore"):  # of a step that went too far
+    with arrays.out_of_range():  # of a step that went too far
         z = (f / f_scale) ** 2
     _, rho = at_home("loss", loss(z))
     if rho.shape != (3, f.size):

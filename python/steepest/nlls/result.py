@@ -62,7 +62,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def _estimate(self, absolute_sigma: bool) -> Array:
         """The same without a warning."""
-        inverse = self._inverse()
+        with arrays.out_of_range():
+            inverse = self._inverse()
         if absolute_sigma:
             return inverse
         m, n = self._m(), self["x"].size
@@ -73,7 +74,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
             )
         if m <= n or not np.isfinite(inverse).all():
             return np.full((n, n), np.inf)
-        scaled: Array = inverse * (2 * self["cost"] / (m - n))
+        with arrays.out_of_range():
+            scaled: Array = inverse * (2 * self["cost"] / (m - n))
         return scaled
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
@@ -93,6 +95,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def _triangle(self) -> Array:
         """A triangle of J, or J itself where it is wide."""
         factor = self._kept[1] if self["jac"] is None else arrays.factor(self["jac"])
+        if factor.dtype.itemsize not in (4, 8) or factor.dtype.kind != "f":
+            factor = factor.astype(float)  # of others there is no linear algebra
         if factor.shape[0] > self["x"].size:
             factor = np.linalg.qr(factor, mode="r")
         return np.asarray(factor)
@@ -123,9 +127,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
 def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
     """The norms of the columns (1 for 0), and s and V of the matrix divided by them."""
-    norms = np.linalg.norm(factor, axis=0)
-    scale = np.where(norms > 0, norms, 1.0)
-    _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
+    with arrays.out_of_range():
+        norms = np.linalg.norm(factor, axis=0)
+        scale = np.where(norms > 0, norms, 1.0)
+        _, s, V = np.linalg.svd(factor / scale, full_matrices=False)
     return scale, s, V
 
 
