@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,14 @@ import numpy as np
 
 from steepest import check
 from steepest.errors import ConvergenceError
-from steepest.linear import krylov, stationary
-from steepest.linear.direct import factor_and_solve
+from steepest.linear import direct, krylov, stationary
 from steepest.linear.preconditioners import make_preconditioner
 from steepest.linear.progress import Progress, SolveInfo
 from steepest.linear.system import Array, System, check_symmetric, make_system, user_product
 
 DIRECT = ("cholesky", "lu", "qr")
 ITERATIVE = ("jacobi", "gauss-seidel", "cg", "pcg")
+METHODS = DIRECT + ITERATIVE
 
 # option -> its default, and the methods that it has a meaning for
 OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -30,6 +31,7 @@ OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "diagonal": (None, ("jacobi", "pcg")),
     "callback": (None, ITERATIVE),
 }
+DEFAULTS = [default for default, _ in OPTIONS.values()]
 
 
 def solve(
@@ -140,25 +142,26 @@ def solve(
     >>> info.success, info.nit
     (True, 2)
     """
-    check.choice("method", method, DIRECT + ITERATIVE)
-    options = {name: value for name, value in locals().items() if name in OPTIONS}
+    check.choice("method", method, METHODS)
+    given = (rtol, atol, maxiter, x0, sweep, omega, preconditioner, diagonal, callback)
+    options = dict(zip(OPTIONS, given, strict=True))
     _check_options(method, options)
     overwrite_a = check.flag("overwrite_a", overwrite_a)
     overwrite_b = check.flag("overwrite_b", overwrite_b)
     return_info = check.flag("return_info", return_info)
     system = make_system(A, b, x0, diagonal, least_squares=method == "qr")
     if method in DIRECT:
-        x, info = factor_and_solve(system, method, overwrite_a, overwrite_b)
-    else:
-        x, info = _iterate(system, method, options)
-        if not info.success and not return_info:
-            raise ConvergenceError(info.message, x, info)
+        x, rcond = direct.factor_and_solve(system, method, overwrite_a, overwrite_b)
+        return (x, direct.info(method, rcond)) if return_info else x
+    x, info = _iterate(system, method, options)
+    if not info.success and not return_info:
+        raise ConvergenceError(info.message, x, info)
     return (x, info) if return_info else x
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
     """Every option in range, and none given that the method would ignore."""
-    if all(options[name] is default for name, (default, _) in OPTIONS.items()):
+    if all(map(operator.is_, options.values(), DEFAULTS)):
         return
     check.number("rtol", options["rtol"], at_least=0)
     check.number("atol", options["atol"], at_least=0)
