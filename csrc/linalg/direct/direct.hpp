@@ -3,13 +3,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/error.hpp"
+#include "linalg/blas_threads.hpp"
 #include "linalg/lapack.hpp"
+#include "linalg/triangle.hpp"
 
 namespace steepest::linalg {
+
+// From so many columns LU and Cholesky may gain by threads: at best two took 1.1 of one's time for
+// LU of 150, 1.03 for 400, and where the cores were busy a thousand times as long.
+constexpr int64_t threaded_direct_n = 400;
 
 // A (m x n, m = n but for QR) and its k right-hand sides, by columns without gaps. Both are
 // overwritten: A by its factor, the first n rows of b by x.
@@ -36,6 +43,7 @@ class Direct {
 
   // A = L Lᵀ; A is known to be symmetric, so that Aᵀ serves as well.
   T cholesky() {
+    if (s_.n < threaded_direct_n) limit_.emplace(true);
     T norm = norm_of(s_.a, m_), rcond = 0;
     lapack_.potrf(&lower_, &n_, s_.a, &n_, &info_);
     if (info_ > 0) {
@@ -52,6 +60,7 @@ class Direct {
 
   // P A = L U with row exchanges.
   T lu() {
+    if (s_.n < threaded_direct_n) limit_.emplace(true);
     const T norm = norm_of(s_.a, m_);
     std::vector<int> pivots(static_cast<size_t>(n_));
     lapack_.getrf(&n_, &n_, s_.a, &n_, pivots.data(), &info_);
@@ -64,6 +73,7 @@ class Direct {
 
   // A = Q R by Householder reflections; x minimises |A x - b|. A is not transposed.
   T qr() {
+    if (s_.m * s_.n * s_.n < threaded_qr_work) limit_.emplace(true);
     norm_of(s_.a, m_);
     std::vector<T> tau = room(s_.n), work = room(block * std::max(s_.n, s_.k + block + 1));
     int size = blas_int(static_cast<int64_t>(work.size()));
@@ -114,6 +124,7 @@ class Direct {
   DirectSystem<T> s_;
   int m_, n_, k_, info_ = 0;
   char one_ = '1', lower_ = 'L';
+  std::optional<OneBlasThread> limit_;
 };
 
 }  // namespace steepest::linalg
