@@ -34,7 +34,7 @@ void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threa
     return std::vector<char>(static_cast<size_t>(elements * size_of(dtype)));
   };
   auto r = room(task.n_rhs * sweep_block);
-  auto transposed = room(sweep_block * sweep_block);
+  auto transposed = room(std::min(task.n, sweep_block) * sweep_block);
   auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
 #pragma omp parallel num_threads(team) if (team > 1)
   for (int64_t at = 0; at < blocks; ++at) {

@@ -12,7 +12,7 @@ from steepest import check
 from steepest.errors import ConvergenceError
 from steepest.linear import direct, krylov, stationary
 from steepest.linear.preconditioners import make_preconditioner
-from steepest.linear.progress import Progress, SolveInfo
+from steepest.linear.progress import Progress
 from steepest.linear.system import Array, System, check_symmetric, make_system, user_product
 
 DIRECT = ("cholesky", "lu", "qr")
@@ -153,10 +153,13 @@ def solve(
     if method in DIRECT:
         x, rcond = direct.factor_and_solve(system, method, overwrite_a, overwrite_b)
         return (x, direct.info(method, rcond)) if return_info else x
-    x, info = _iterate(system, method, options)
-    if not info.success and not return_info:
+    x, progress = _iterate(system, method, options)
+    if progress.converged and not return_info:
+        return x
+    info = progress.info(method)
+    if not return_info:
         raise ConvergenceError(info.message, x, info)
-    return (x, info) if return_info else x
+    return x, info
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
@@ -189,7 +192,7 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
         )
 
 
-def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, SolveInfo]:
+def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, Progress]:
     maxiter = options["maxiter"]
     if maxiter is None:
         maxiter = max(1000, 10 * system.b.shape[0])
@@ -208,7 +211,7 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
         if method == "pcg":
             precondition = make_preconditioner(system, options["preconditioner"], omega)
         x = krylov.conjugate_gradients(system, progress, precondition)
-    info, xp, a = progress.info(method), system.xp, system.a
-    if not info.success and a is not None and not bool(xp.all(xp.isfinite(a))):
+    xp, a = system.xp, system.a
+    if not progress.converged and a is not None and not bool(xp.all(xp.isfinite(a))):
         raise ValueError("A: holds inf or NaN; allowed are finite values")
-    return x, info
+    return x, progress

@@ -23,8 +23,10 @@ class Sweeps(Protocol):
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
         """One SOR sweep on A x = b, in place in x."""
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        """The same; returns b − A x for the x that it was given."""
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        """The same; returns b − A x for the x that it was given, of which `before` is a copy."""
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
         """(D/ω + L)⁻¹ b, or (D/ω + U)⁻¹ b backward."""
@@ -47,13 +49,15 @@ class CompiledSweeps:
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
         _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward)
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        residual = np.empty_like(x)
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        residual = np.empty(x.shape, x.dtype)
         _cpu.sweep(
             self.a,
             b,
             x,
-            x_start=x.copy(),
+            x_start=before,
             residual=residual,
             omega=self.omega,
             backward=backward,
@@ -61,7 +65,7 @@ class CompiledSweeps:
         return residual
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
-        x = np.zeros_like(b)
+        x = np.zeros(b.shape, b.dtype)
         _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward, triangle=True)
         return x
 
@@ -98,8 +102,10 @@ class NamespaceSweeps:
             r = b[:, begin:end] - x @ self.a[begin:end, :].T
             x[:, begin:end] += r @ inverse.T
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        residual = b - x @ self.a.T
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        residual = b - before @ self.a.T
         self.sweep(b, x, backward=backward)
         return residual
 

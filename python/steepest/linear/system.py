@@ -85,6 +85,11 @@ def _eps(xp: Any, dtype: Any) -> float:
     return float(xp.finfo(dtype).eps)
 
 
+@functools.cache
+def least_normal(xp: Any, dtype: Any) -> float:
+    return float(xp.finfo(dtype).smallest_normal)
+
+
 def _own(xp: Any, x: Array) -> Array:
     """A copy that the user's function may keep or write to."""
     return xp.asarray(x, copy=True)
@@ -230,6 +235,8 @@ def diagonal_of(system: System, method: str) -> Array:
                 f"diagonal: missing; method={method!r} with a matvec needs diagonal=, of shape (n,)"
             )
         d = xp.linalg.diagonal(system.a)
+    if type(d) is np.ndarray and np.count_nonzero(d) == d.shape[0]:  # a tenth of the time
+        return d
     zero = d == 0
     if bool(xp.any(zero)):
         at = int(xp.argmax(xp.astype(zero, xp.int64)))
