@@ -37,9 +37,9 @@ void check_rows(const py::array& v, const char* name, const py::array& a, int64_
     throw refuse(name, "a C-contiguous (n_rhs, n) of the matrix's dtype");
 }
 
-void run_sweep(const py::array& a, const py::array& b, py::array x,
+void run_sweep(const py::array& a, const py::array& b, py::array x, double omega, bool backward,
                const std::optional<py::array>& x_start, std::optional<py::array> residual,
-               double omega, bool backward, bool triangle) {
+               bool triangle) {
   const DType dtype = dtype_of(a, "a");
   const int64_t n_rhs = b.ndim() == 2 ? b.shape(0) : -1;
   linalg::Sweep task{};
@@ -66,7 +66,7 @@ void run_sweep(const py::array& a, const py::array& b, py::array x,
   // 25 times as long.
   const int threads = triangle ? 1 : threads_for(a.nbytes());
   const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, level_in_use());
-  py::gil_scoped_release release;
+  const Unlocked unlocked(a.nbytes() * n_rhs);
   linalg::sweep(dtype, task, kernels, threads);
 }
 
@@ -159,9 +159,9 @@ py::tuple run_direct(const std::string& method, const py::array& a, const py::ar
 void bind_linear(py::module_& m) {
   m.def("safely_symmetric", &safely_symmetric);
   m.def("solve_directly", &run_direct);
-  m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::kw_only(),
-        py::arg("x_start") = py::none(), py::arg("residual") = py::none(), py::arg("omega") = 1.0,
-        py::arg("backward") = false, py::arg("triangle") = false);
+  m.def("sweep", &run_sweep, py::arg("a"), py::arg("b"), py::arg("x"), py::arg("omega") = 1.0,
+        py::arg("backward") = false, py::arg("x_start") = py::none(),
+        py::arg("residual") = py::none(), py::arg("triangle") = false);
 }
 
 }  // namespace steepest

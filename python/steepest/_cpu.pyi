@@ -158,11 +158,10 @@ def sweep(
     a: Any,
     b: Any,
     x: Any,
-    *,
-    x_start: Any | None = None,
-    residual: Any | None = None,
     omega: float = 1.0,
     backward: bool = False,
+    x_start: Any | None = None,
+    residual: Any | None = None,
     triangle: bool = False,
 ) -> None: ...
 def safely_symmetric(a: Any) -> bool: ...

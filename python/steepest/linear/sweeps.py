@@ -47,26 +47,19 @@ class CompiledSweeps:
         self.omega = omega
 
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
-        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward)
+        _cpu.sweep(self.a, b, x, self.omega, backward)
 
     def sweep_with_residual(
         self, b: Array, x: Array, before: Array, *, backward: bool = False
     ) -> Array:
         residual = np.empty(x.shape, x.dtype)
-        _cpu.sweep(
-            self.a,
-            b,
-            x,
-            x_start=before,
-            residual=residual,
-            omega=self.omega,
-            backward=backward,
-        )
+        _cpu.sweep(self.a, b, x, self.omega, backward, before, residual)
         return residual
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
         x = np.zeros(b.shape, b.dtype)
-        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward, triangle=True)
+        # by place: a keyword takes longer than a small triangle
+        _cpu.sweep(self.a, b, x, self.omega, backward, None, None, True)
         return x
 
 
