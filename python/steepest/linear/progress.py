@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.linear.system import Array, System, least_normal
+from steepest.linear.system import Array, System, copied, least_normal
 
 
 @dataclass
@@ -152,7 +152,7 @@ class Progress:
         if self.callback is None:
             return False
         try:
-            self.callback(self.system.xp.asarray(x, copy=True))
+            self.callback(copied(self.system.xp, x))
         except StopIteration:
             self.stopped = "the callback stopped it"
         return bool(self.stopped)

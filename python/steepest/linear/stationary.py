@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from steepest.linear.progress import Progress
 from steepest.linear.sweeps import sweeps_of
-from steepest.linear.system import Array, System, diagonal_of
+from steepest.linear.system import Array, System, copied, diagonal_of
 
 
 def jacobi(system: System, progress: Progress) -> Array:
@@ -39,14 +41,14 @@ def gauss_seidel(system: System, progress: Progress, order: str, omega: float) -
         return rows[0, :] if one_column else rows.T
 
     while True:
-        before = xp.asarray(x, copy=True)
+        before = copied(xp, x)
         r = sweeps.sweep_with_residual(b, x, before, backward=order == "backward")
         if progress.record_residual(shown(r)):
             return shown(before)
         if order == "symmetric":
             sweeps.sweep(b, x, backward=True)
         if progress.call(shown(x)):
-            r = sweeps.sweep_with_residual(b, xp.asarray(x, copy=True), x)
+            r = sweeps.sweep_with_residual(b, copied(xp, x), x)
             progress.history.append(progress.norms(shown(r)))
             return shown(x)
 
@@ -72,6 +74,8 @@ def as_rows(system: System, v: Array) -> Array:
     """A copy with the right-hand sides as contiguous rows, shape (k, n)."""
     xp = system.xp
     rows = v[None, :] if v.ndim == 1 else v.T
+    if type(rows) is np.ndarray:
+        return rows.copy()
     out = xp.zeros(rows.shape, dtype=rows.dtype)
     out[...] = rows
     return out

@@ -52,15 +52,18 @@ class System:
         return self.a
 
     def columns(self, function: Product, name: str) -> Product:
-        """The user's function on vectors, applied to every column, its result checked."""
+        """The user's function on vectors, applied to every column, its result checked.
+
+        It may keep or write to what it is handed, which is a copy.
+        """
 
         def apply(x: Array) -> Array:
             if x.ndim == 1:
-                return self._checked(function(_own(self.xp, x)), x.shape, name)
+                return self._checked(function(copied(self.xp, x)), x.shape, name)
             if x.shape[1] == 0:
                 return x
             parts = [
-                self._checked(function(_own(self.xp, x[:, k])), x[:, k].shape, name)
+                self._checked(function(copied(self.xp, x[:, k])), x[:, k].shape, name)
                 for k in range(x.shape[1])
             ]
             return self.xp.stack(parts, axis=1)
@@ -90,9 +93,9 @@ def least_normal(xp: Any, dtype: Any) -> float:
     return float(xp.finfo(dtype).smallest_normal)
 
 
-def _own(xp: Any, x: Array) -> Array:
-    """A copy that the user's function may keep or write to."""
-    return xp.asarray(x, copy=True)
+def copied(xp: Any, x: Array) -> Array:
+    """A copy, laid out as x is."""
+    return x.copy("K") if type(x) is np.ndarray else xp.asarray(x, copy=True)
 
 
 def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) -> System:
