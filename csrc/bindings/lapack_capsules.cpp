@@ -58,7 +58,15 @@ void fill(const py::dict& blas, const py::dict& lapack, const std::string& lette
   take(blas, letter + "gemv", "ciirririrri", table.gemv);
   take(blas, letter + "symv", "cirririrri", table.symv);
   take(lapack, letter + "potrf", "cirii", table.potrf);
+  take(lapack, letter + "potrs", "ciiririi", table.potrs);
+  take(lapack, letter + "pocon", "cirirrrii", table.pocon);
+  take(lapack, letter + "getrf", "iiriii", table.getrf);
+  take(lapack, letter + "getrs", "ciiriirii", table.getrs);
+  take(lapack, letter + "gecon", "cirirrrii", table.gecon);
+  take(lapack, letter + "lange", "ciirir", table.lange);
   take(lapack, letter + "geqrf", "iirirrii", table.geqrf);
+  take(lapack, letter + "ormqr", "cciiirirririi", table.ormqr);
+  take(lapack, letter + "trtrs", "ccciiririi", table.trtrs);
   linalg::lapack_table<T>() = table;
 }
 

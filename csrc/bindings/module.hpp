@@ -5,7 +5,7 @@
 namespace steepest {
 
 void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
-void bind_linear(pybind11::module_& m);      // sweeps over dense systems
+void bind_linear(pybind11::module_& m);      // sweeps over dense systems, and their factors
 void bind_nlls(pybind11::module_& m);        // the least-squares solver
 void bind_nlls_cuda(pybind11::module_& m);   // the same, to _cuda
 void bind_pairs(pybind11::module_& m);       // what L-BFGS keeps

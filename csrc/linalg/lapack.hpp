@@ -16,7 +16,20 @@ struct Lapack {
   void (*symv)(char* uplo, int* n, T* alpha, T* a, int* lda, T* x, int* incx, T* beta, T* y,
                int* incy) = nullptr;
   void (*potrf)(char* uplo, int* n, T* a, int* lda, int* info) = nullptr;
+  void (*potrs)(char* uplo, int* n, int* nrhs, T* a, int* lda, T* b, int* ldb, int* info) = nullptr;
+  void (*pocon)(char* uplo, int* n, T* a, int* lda, T* anorm, T* rcond, T* work, int* iwork,
+                int* info) = nullptr;
+  void (*getrf)(int* m, int* n, T* a, int* lda, int* ipiv, int* info) = nullptr;
+  void (*getrs)(char* trans, int* n, int* nrhs, T* a, int* lda, int* ipiv, T* b, int* ldb,
+                int* info) = nullptr;
+  void (*gecon)(char* norm, int* n, T* a, int* lda, T* anorm, T* rcond, T* work, int* iwork,
+                int* info) = nullptr;
+  T (*lange)(char* norm, int* m, int* n, T* a, int* lda, T* work) = nullptr;
   void (*geqrf)(int* m, int* n, T* a, int* lda, T* tau, T* work, int* lwork, int* info) = nullptr;
+  void (*ormqr)(char* side, char* trans, int* m, int* n, int* k, T* a, int* lda, T* tau, T* c,
+                int* ldc, T* work, int* lwork, int* info) = nullptr;
+  void (*trtrs)(char* uplo, char* trans, char* diag, int* n, int* nrhs, T* a, int* lda, T* b,
+                int* ldb, int* info) = nullptr;
 };
 
 // The table of element type T; empty until the bindings fill it.

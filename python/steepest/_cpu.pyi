@@ -158,14 +158,16 @@ def sweep(
     a: Any,
     b: Any,
     x: Any,
-    *,
-    x_start: Any | None = None,
-    residual: Any | None = None,
     omega: float = 1.0,
     backward: bool = False,
+    x_start: Any | None = None,
+    residual: Any | None = None,
     triangle: bool = False,
 ) -> None: ...
 def safely_symmetric(a: Any) -> bool: ...
+def solve_directly(
+    method: str, a: Any, b: Any, overwrite_a: bool, overwrite_b: bool
+) -> tuple[Any, float, bool]: ...
 
 # least squares: a state machine each for float32 and float64, driven by steepest.nlls
 def pivoted_qr(J: Any, f: Any, factor: float) -> tuple[Any, Any, Any, Any]: ...

@@ -9,6 +9,7 @@ from linear_systems import ITERATIVE, NAMESPACES, definite, right_hand_side
 from numpy.linalg import LinAlgError
 
 import steepest as st
+from steepest import _cpu
 
 EYE, ONES = np.eye(3), np.ones(3)
 ZERO_DIAGONAL = np.array([[1.0, 2.0], [2.0, 0.0]])
@@ -324,3 +325,23 @@ def test_one_pair_that_differs_is_found_and_rounding_is_not(xp, dtype):
         a[i, j] += 1e4 * np.finfo(dtype).eps * np.abs(gram).max()
         with pytest.raises(LinAlgError, match=rf"A\[({i}|{j}), ({i}|{j})\]"):
             st.solve(xp.asarray(a), xp.asarray(b), method="cg")
+
+
+def test_what_lapack_must_not_be_handed():
+    a, b = np.eye(3), np.ones(3)
+    for method, args, message in (
+        ("lu", (np.eye(3, dtype=int), b), "a: allowed is float32 or float64"),
+        ("lu", (a.astype(">f8"), b), "a: allowed is float32 or float64"),
+        ("lu", (np.ones((4, 3)), np.ones(4)), "a: allowed is a square matrix"),
+        ("qr", (np.ones((2, 3)), np.ones(2)), "a: allowed is a square matrix, or"),
+        ("qr", (np.ones(3), b), "a: allowed is a square matrix"),
+        ("cholesky", (a, np.ones(4)), "b: allowed is"),
+        ("cholesky", (a, np.ones((3, 1, 1))), "b: allowed is"),
+        ("cholesky", (a, b.astype(np.float32)), "b: allowed is"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _cpu.solve_directly(method, *args, False, False)
+    frozen = np.ones(3)
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        _cpu.solve_directly("lu", a, frozen, False, True)

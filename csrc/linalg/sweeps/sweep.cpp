@@ -27,26 +27,37 @@ SweepKernels sweep_kernels(DType dtype, [[maybe_unused]] const std::string& leve
   return base::sweep_kernels(dtype);
 }
 
-void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads) {
-  const int team = std::min(threads, static_cast<int>(sweep_block / sweep_rows));
+namespace {
+
+// One thread's part of the sweep, room for the blocks being shared.
+void visit(const Sweep& task, const SweepKernels& kernel, void* r, void* transposed, void* steps) {
   const int64_t blocks = (task.n + sweep_block - 1) / sweep_block;
-  const auto room = [&](int64_t elements) {
-    return std::vector<char>(static_cast<size_t>(elements * size_of(dtype)));
-  };
-  auto r = room(task.n_rhs * sweep_block);
-  auto transposed = room(sweep_block * sweep_block);
-  auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
-#pragma omp parallel num_threads(team) if (team > 1)
   for (int64_t at = 0; at < blocks; ++at) {
     const int64_t begin = (task.backward ? blocks - 1 - at : at) * sweep_block;
     const int64_t end = std::min(begin + sweep_block, task.n);
-    const SweepBlock block{begin, end, r.data(), transposed.data(), steps.data()};
+    const SweepBlock block{begin, end, r, transposed, steps};
 #pragma omp for schedule(static)
     for (int64_t first = 0; first < end - begin; first += sweep_rows)
       kernel.subtract(task, block, first);
 #pragma omp single
     kernel.relax(task, block);
   }
+}
+
+}  // namespace
+
+void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads) {
+  const int team = std::min(threads, static_cast<int>(sweep_block / sweep_rows));
+  const auto room = [&](int64_t elements) {
+    return std::vector<char>(static_cast<size_t>(elements * size_of(dtype)));
+  };
+  auto r = room(task.n_rhs * sweep_block);
+  auto transposed = room(std::min(task.n, sweep_block) * sweep_block);
+  auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
+  // a team of one costs more than a small sweep
+  if (team <= 1) return visit(task, kernel, r.data(), transposed.data(), steps.data());
+#pragma omp parallel num_threads(team)
+  visit(task, kernel, r.data(), transposed.data(), steps.data());
 }
 
 }  // namespace steepest::linalg

@@ -6,6 +6,7 @@ import math
 from types import ModuleType
 from typing import Any
 
+import array_api_compat.numpy
 import numpy as np
 from array_api_compat import array_namespace, device
 
@@ -32,6 +33,8 @@ __all__ = [
 
 def namespace(a: Array) -> ModuleType:
     """The array namespace of `a`, with the names of the array API standard."""
+    if type(a) is np.ndarray:  # what the question would answer
+        return array_api_compat.numpy
     xp: ModuleType = array_namespace(a)
     return xp
 
@@ -77,7 +80,7 @@ def start_point(name: str, x0: Array) -> Array:
         raise ValueError(f"{name}: shape (0,); allowed is at least one element")
     if not bool(xp.all(xp.isfinite(x0))):
         raise ValueError(f"{name}: an element is not finite; allowed is a finite start")
-    return xp.asarray(x0, copy=True)
+    return copied(x0)
 
 
 def empty_like(a: Array) -> Array:

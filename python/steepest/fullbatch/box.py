@@ -89,18 +89,22 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         except (TypeError, ValueError):
             raise TypeError(f"bounds: {check.shown(bounds)}; allowed are numbers, None") from None
     try:
-        lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), (n,)) for v in (low, high))
+        lower, upper = (_broadcast(np.asarray(v, dtype=float), (n,)) for v in (low, high))
     except ValueError:
         shapes = " and ".join(str(np.shape(v)) for v in (low, high))
         raise ValueError(
             f"bounds: shapes {shapes}; allowed are {n} lower and {n} upper bounds"
         ) from None
-    wrong = np.flatnonzero(~(lower <= upper) | (lower == np.inf) | (upper == -np.inf))
-    if wrong.size:
-        i = int(wrong[0])
+    right = (lower <= upper) & (lower < np.inf) & (upper > -np.inf)
+    if np.count_nonzero(right) < n:
+        i = int(np.argmin(right))
         raise ValueError(
             f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper, "
             "with a number in between"
         )
     with np.errstate(over="ignore"):  # beyond float32 there is no bound
         return Box(from_host(lower, x0), from_host(upper, x0))
+
+
+def _broadcast(v: np.ndarray, shape: tuple[int]) -> np.ndarray:
+    return v if v.shape == shape else np.broadcast_to(v, shape)

@@ -3,7 +3,7 @@
 dispatch.py       st.solve: checks, and the choice of a method
 system.py         A, b and x0 brought to one form
 progress.py       tolerance, residual history, callback, verdict
-direct.py         Cholesky, LU, QR; through lapack.py (NumPy) or cusolver.py (CuPy)
+direct.py         Cholesky, LU, QR; in LAPACK (NumPy), or through cusolver.py (CuPy)
 stationary.py     Jacobi, Gauss-Seidel; the passes over A are in sweeps.py
 krylov.py         conjugate gradients, with or without a preconditioner
 preconditioners.py

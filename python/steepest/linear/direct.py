@@ -1,4 +1,7 @@
-"""Direct methods: factor, then substitute; in LAPACK on the CPU, in cuSOLVER on the GPU."""
+"""Direct methods: factor, then substitute; in LAPACK on the CPU, in cuSOLVER on the GPU.
+
+LAPACK is SciPy's. It wants columns contiguous; where the rows are, it gets Aᵀ instead of a copy.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ import warnings
 import array_api_compat
 import numpy as np
 
+from steepest import _cpu
 from steepest.linear.progress import SolveInfo
-from steepest.linear.system import Array, System, all_finite, check_symmetric
+from steepest.linear.system import Array, System, check_symmetric
 
 
 def factor_and_solve(
     system: System, method: str, overwrite_a: bool, overwrite_b: bool
-) -> tuple[Array, SolveInfo]:
-    """x by Cholesky, LU or QR."""
+) -> tuple[Array, float | None]:
+    """x by Cholesky, LU or QR, and the reciprocal condition number where it is known."""
     a, b = system.matrix(method), system.b
     if method == "cholesky":
         check_symmetric(system, method)
@@ -22,22 +26,21 @@ def factor_and_solve(
     overwrite_b = system.owns_b or (overwrite_b and _may_overwrite(b, a))
     if b.size == 0 or a.size == 0:
         x = system.xp.zeros((a.shape[1], *b.shape[1:]), dtype=system.dtype)
-        return x, _info(method, None)
-    if type(a) is np.ndarray or array_api_compat.is_numpy_array(a):
-        from steepest.linear import lapack
-
-        x, rcond = lapack.METHODS[method](a, b, overwrite_a, overwrite_b)
-        if not all_finite(system.xp, x):
+        return x, None
+    if type(a) is np.ndarray:
+        x, rcond, finite = _cpu.solve_directly(method, a, b, overwrite_a, overwrite_b)
+        if not finite:
             raise np.linalg.LinAlgError(
                 f"x is out of the range of {x.dtype}: the reciprocal condition number of A is "
                 f"{rcond:.3g}; scale A or b"
             )
-        _warn_if_ill_conditioned(method, rcond, system.eps)
-        return x, _info(method, rcond)
+        if rcond < system.eps:
+            _warn(rcond)
+        return x, rcond
     if array_api_compat.is_cupy_array(a):
         from steepest.linear import cusolver
 
-        return cusolver.METHODS[method](a, b, overwrite_a, overwrite_b), _info(method, None)
+        return cusolver.METHODS[method](a, b, overwrite_a, overwrite_b), None
     raise TypeError(
         f"A: {type(a).__name__}; method={method!r} takes NumPy and CuPy arrays; "
         "'jacobi', 'gauss-seidel', 'cg' and 'pcg' take any array library"
@@ -52,18 +55,17 @@ def _may_overwrite(array: Array, other: Array) -> bool:
     return shared is not None and not shared(array, other)
 
 
-def _info(method: str, rcond: float | None) -> SolveInfo:
+def info(method: str, rcond: float | None) -> SolveInfo:
     known = "" if rcond is None else f"; reciprocal condition number {rcond:.3g}"
     return SolveInfo(True, 0, np.empty(0), f"{method} finished{known}", rcond)
 
 
-def _warn_if_ill_conditioned(method: str, rcond: float, eps: float) -> None:
-    if rcond < eps:
-        from scipy.linalg import LinAlgWarning
+def _warn(rcond: float) -> None:
+    from scipy.linalg import LinAlgWarning
 
-        warnings.warn(
-            f"solve: A is ill-conditioned, its reciprocal condition number is about {rcond:.3g}: "
-            f"the digits of x may all be wrong",
-            LinAlgWarning,
-            stacklevel=4,
-        )
+    warnings.warn(
+        f"solve: A is ill-conditioned, its reciprocal condition number is about {rcond:.3g}: "
+        f"the digits of x may all be wrong",
+        LinAlgWarning,
+        stacklevel=4,
+    )

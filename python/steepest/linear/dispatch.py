@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,14 @@ import numpy as np
 
 from steepest import check
 from steepest.errors import ConvergenceError
-from steepest.linear import krylov, stationary
-from steepest.linear.direct import factor_and_solve
+from steepest.linear import direct, krylov, stationary
 from steepest.linear.preconditioners import make_preconditioner
-from steepest.linear.progress import Progress, SolveInfo
+from steepest.linear.progress import Progress
 from steepest.linear.system import Array, System, check_symmetric, make_system, user_product
 
 DIRECT = ("cholesky", "lu", "qr")
 ITERATIVE = ("jacobi", "gauss-seidel", "cg", "pcg")
+METHODS = DIRECT + ITERATIVE
 
 # option -> its default, and the methods that it has a meaning for
 OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
@@ -30,6 +31,7 @@ OPTIONS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "diagonal": (None, ("jacobi", "pcg")),
     "callback": (None, ITERATIVE),
 }
+DEFAULTS = [default for default, _ in OPTIONS.values()]
 
 
 def solve(
@@ -140,26 +142,31 @@ def solve(
     >>> info.success, info.nit
     (True, 2)
     """
-    check.choice("method", method, DIRECT + ITERATIVE)
-    options = {name: value for name, value in locals().items() if name in OPTIONS}
+    check.choice("method", method, METHODS)
+    given = (rtol, atol, maxiter, x0, sweep, omega, preconditioner, diagonal, callback)
+    options = dict(zip(OPTIONS, given, strict=True))
     _check_options(method, options)
     overwrite_a = check.flag("overwrite_a", overwrite_a)
     overwrite_b = check.flag("overwrite_b", overwrite_b)
     return_info = check.flag("return_info", return_info)
     system = make_system(A, b, x0, diagonal, least_squares=method == "qr")
     if method in DIRECT:
-        x, info = factor_and_solve(system, method, overwrite_a, overwrite_b)
-    else:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            x, info = _iterate(system, method, options)
-        if not info.success and not return_info:
-            raise ConvergenceError(info.message, x, info)
-    return (x, info) if return_info else x
+        x, rcond = direct.factor_and_solve(system, method, overwrite_a, overwrite_b)
+        return (x, direct.info(method, rcond)) if return_info else x
+    system.users = np.geterr()
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        x, progress = _iterate(system, method, options)
+    if progress.converged and not return_info:
+        return x
+    info = progress.info(method)
+    if not return_info:
+        raise ConvergenceError(info.message, x, info)
+    return x, info
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
     """Every option in range, and none given that the method would ignore."""
-    if all(options[name] is default for name, (default, _) in OPTIONS.items()):
+    if all(map(operator.is_, options.values(), DEFAULTS)):
         return
     check.number("rtol", options["rtol"], at_least=0)
     check.number("atol", options["atol"], at_least=0)
@@ -187,7 +194,7 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
         )
 
 
-def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, SolveInfo]:
+def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Array, Progress]:
     maxiter = options["maxiter"]
     if maxiter is None:
         maxiter = max(1000, 10 * system.b.shape[0])
@@ -206,7 +213,7 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
         if method == "pcg":
             precondition = make_preconditioner(system, options["preconditioner"], omega)
         x = krylov.conjugate_gradients(system, progress, precondition)
-    info, xp, a = progress.info(method), system.xp, system.a
-    if not info.success and a is not None and not bool(xp.all(xp.isfinite(a))):
+    xp, a = system.xp, system.a
+    if not progress.converged and a is not None and not bool(xp.all(xp.isfinite(a))):
         raise ValueError("A: holds inf or NaN; allowed are finite values")
-    return x, info
+    return x, progress

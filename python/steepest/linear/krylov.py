@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest import _cpu
 from steepest.linear.progress import Progress
-from steepest.linear.stationary import start
+from steepest.linear.stationary import begin
 from steepest.linear.system import Array, Product, System
 
 
@@ -19,9 +19,8 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
     The recursion's residual drifts from b − A x by rounding, so at the end that is computed: where
     it misses the tolerance the method starts again from there, as long as this still helps.
     """
-    x = start(system)
-    r = system.b - system.times(x) if system.x0 is not None else system.b
-    if progress.record(progress.norms(r)):
+    x, r, over = begin(system, progress)
+    if over:
         return x
     verified = np.inf
     while True:
@@ -53,7 +52,8 @@ def _descend_compiled(
     Beside its products an iteration is one call, two with a preconditioner: a product with a large
     A empties the caches, and after it a call or a line of Python takes ten times as long as else.
     """
-    vectors = np.stack([x, r, np.zeros_like(r)])
+    vectors = np.zeros((3, r.shape[0]), r.dtype)
+    vectors[0], vectors[1] = x, r
     x, r, p = vectors
     times, plain = system.times, precondition is None
     who, formula = _between(precondition)
@@ -82,14 +82,16 @@ def _descend_generic(
     rho: Array = None
     who, formula = _between(precondition)
     while True:
+        active = progress.active
         z = r if precondition is None else precondition(r)
-        rho_before, rho = rho, _positive(system, progress, r, z, who, formula)
-        p = z if p is None else z + _ratio(system, progress, rho, rho_before) * p
+        rho_before, rho = rho, _positive(system, progress, active, r, z, who, formula)
+        p = z if p is None else z + _ratio(system, active, rho, rho_before) * p
         q = system.times(p)
-        alpha = _ratio(system, progress, rho, _positive(system, progress, p, q, "A", "pᵀAp"))
+        product = _positive(system, progress, active, p, q, "A", "pᵀAp")
+        alpha = _ratio(system, active, rho, product)
         x = x + alpha * p
         r = r - alpha * q
-        over = progress.record(progress.norms(r))
+        over = progress.record_residual(r)
         if progress.call(x) or over:
             return x
 
@@ -100,11 +102,19 @@ def _between(precondition: Product | None) -> tuple[str, str]:
 
 
 def _positive(
-    system: System, progress: Progress, u: Array, v: Array, who: str, formula: str
+    system: System,
+    progress: Progress,
+    active: list[bool],
+    u: Array,
+    v: Array,
+    who: str,
+    formula: str,
 ) -> Array:
     """uᵀv of each column, which is positive where the operator between them is definite."""
     product = system.xp.vecdot(u, v, axis=-u.ndim)
-    _refuse(system, progress, progress.columns(product), u, v, who, formula)
+    values = progress.columns(product)
+    if not all([not on or 0 < value < math.inf for on, value in zip(active, values, strict=True)]):
+        _refuse(system, progress, values, u, v, who, formula)
     return product
 
 
@@ -133,10 +143,10 @@ def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:
     return a > 0 < b and a * b < progress.least_square
 
 
-def _ratio(system: System, progress: Progress, numerator: Array, denominator: Any) -> Array:
+def _ratio(system: System, active: list[bool], numerator: Array, denominator: Any) -> Array:
     """The quotient in each column; 0 in columns that have converged, which so stay as they are."""
-    if numerator.ndim == 0:
+    if all(active):
         return numerator / denominator
     xp = system.xp
-    active = xp.asarray(progress.active)
-    return xp.where(active, numerator / xp.where(active, denominator, 1), 0)
+    going = xp.asarray(active)
+    return xp.where(going, numerator / xp.where(going, denominator, 1), 0)

@@ -50,7 +50,7 @@ def _ssor(system: System, d: Array, omega: float) -> Product:
     scale = (2 - omega) / omega * d
 
     def apply(r: Array) -> Array:
-        y = sweeps.triangle(as_rows(system, r))
+        y = sweeps.triangle(r[None, :] if r.ndim == 1 else as_rows(system, r))
         z = sweeps.triangle(scale * y, backward=True)
         return z[0, :] if r.ndim == 1 else z.T
 

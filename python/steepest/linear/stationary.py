@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from steepest.linear.progress import Progress
 from steepest.linear.sweeps import sweeps_of
-from steepest.linear.system import Array, System, diagonal_of
+from steepest.linear.system import Array, System, copied, diagonal_of
 
 
 def jacobi(system: System, progress: Progress) -> Array:
     """x ← x + D⁻¹(b − A x)."""
-    xp = system.xp
     d = diagonal_of(system, "jacobi")
     if system.b.ndim == 2:
         d = d[:, None]
-    x = start(system)
-    r = system.b - system.times(x) if system.x0 is not None else system.b
-    while not progress.record(progress.norms(r)):
+    x, r, over = begin(system, progress)
+    while not over:
         x = x + r / d
         r = system.b - system.times(x)
         if progress.call(x):
             progress.history.append(progress.norms(r))
             break
-    return xp.asarray(x)
+        over = progress.record_residual(r)
+    return x
 
 
 def gauss_seidel(system: System, progress: Progress, order: str, omega: float) -> Array:
@@ -40,16 +41,25 @@ def gauss_seidel(system: System, progress: Progress, order: str, omega: float) -
         return rows[0, :] if one_column else rows.T
 
     while True:
-        before = xp.asarray(x, copy=True)
-        r = sweeps.sweep_with_residual(b, x, backward=order == "backward")
-        if progress.record(progress.norms(r.T)):
+        before = copied(xp, x)
+        r = sweeps.sweep_with_residual(b, x, before, backward=order == "backward")
+        if progress.record_residual(shown(r)):
             return shown(before)
         if order == "symmetric":
             sweeps.sweep(b, x, backward=True)
         if progress.call(shown(x)):
-            r = sweeps.sweep_with_residual(b, xp.asarray(x, copy=True))
-            progress.history.append(progress.norms(r.T))
+            r = sweeps.sweep_with_residual(b, copied(xp, x), x)
+            progress.history.append(progress.norms(shown(r)))
             return shown(x)
+
+
+def begin(system: System, progress: Progress) -> tuple[Array, Array, bool]:
+    """A first iterate, its residual, and whether the iteration is over there."""
+    x = start(system)
+    if system.x0 is None:
+        return x, system.b, progress.record(progress.norms_b)
+    r = system.b - system.times(x)
+    return x, r, progress.record(progress.norms(r))
 
 
 def start(system: System) -> Array:
@@ -64,6 +74,8 @@ def as_rows(system: System, v: Array) -> Array:
     """A copy with the right-hand sides as contiguous rows, shape (k, n)."""
     xp = system.xp
     rows = v[None, :] if v.ndim == 1 else v.T
+    if type(rows) is np.ndarray:
+        return rows.copy()
     out = xp.zeros(rows.shape, dtype=rows.dtype)
     out[...] = rows
     return out

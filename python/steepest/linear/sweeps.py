@@ -23,8 +23,10 @@ class Sweeps(Protocol):
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
         """One SOR sweep on A x = b, in place in x."""
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        """The same; returns b − A x for the x that it was given."""
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        """The same; returns b − A x for the x that it was given, of which `before` is a copy."""
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
         """(D/ω + L)⁻¹ b, or (D/ω + U)⁻¹ b backward."""
@@ -41,28 +43,24 @@ class CompiledSweeps:
     """The passes in C++, for NumPy. A is copied if its rows are not contiguous, or not aligned."""
 
     def __init__(self, a: Array, omega: float) -> None:
-        self.a = np.require(a, requirements=("C", "A"))
+        ready = a.flags.c_contiguous and a.flags.aligned
+        self.a = a if ready else np.require(a, requirements=("C", "A"))
         self.omega = omega
 
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
-        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward)
+        _cpu.sweep(self.a, b, x, self.omega, backward)
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        residual = np.empty_like(x)
-        _cpu.sweep(
-            self.a,
-            b,
-            x,
-            x_start=x.copy(),
-            residual=residual,
-            omega=self.omega,
-            backward=backward,
-        )
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        residual = np.empty(x.shape, x.dtype)
+        _cpu.sweep(self.a, b, x, self.omega, backward, before, residual)
         return residual
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
-        x = np.zeros_like(b)
-        _cpu.sweep(self.a, b, x, omega=self.omega, backward=backward, triangle=True)
+        x = np.zeros(b.shape, b.dtype)
+        # by place: a keyword takes longer than a small triangle
+        _cpu.sweep(self.a, b, x, self.omega, backward, None, None, True)
         return x
 
 
@@ -98,8 +96,10 @@ class NamespaceSweeps:
             r = b[:, begin:end] - x @ self.a[begin:end, :].T
             x[:, begin:end] += r @ inverse.T
 
-    def sweep_with_residual(self, b: Array, x: Array, *, backward: bool = False) -> Array:
-        residual = b - x @ self.a.T
+    def sweep_with_residual(
+        self, b: Array, x: Array, before: Array, *, backward: bool = False
+    ) -> Array:
+        residual = b - before @ self.a.T
         self.sweep(b, x, backward=backward)
         return residual
 
