@@ -30,24 +30,26 @@ namespace {
 std::atomic<int> set_threads{0};
 std::atomic<bool> flush{false};
 std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
-// A team only where so many threads would be worth it; for updates from fewer on. Two threads take
-// half the time of one at any size, but wait milliseconds for a core that others keep busy, as
-// NumPy's BLAS threads do a while after a product: below 12 MiB more than a team gains, so that
-// what it comes to is counted there (bench/contention.py).
+// A region gets a team from 12 times the traffic that is worth a thread, an update from 4 times.
+// Two threads take half the time of one at any size. But where others keep a core busy, as NumPy's
+// BLAS threads do for a while after a product, a team waits milliseconds for it: below 12 MiB that
+// is more than it can gain. So from 4 to 12 MiB both are added up (bench/contention.py).
 constexpr int64_t worth_a_team = 12, worth_an_account = 4;
-// Above, by what a team gains and how long the last one waited. By 0.7 after each step alone: at
-// 0.9 one chance wait of 4 ms costs 24 steps of 1 M elements, at 0.7 seven (bench/contention.py).
+// From 12 MiB on, an update gets a team if it gains more than the last team waited. Each step that
+// takes one thread instead lowers the wait that is expected to 0.7 of it, so that a team is tried
+// again: with 0.9 one chance wait of 4 ms would cost 24 steps of 1 M elements, with 0.7 it costs 7.
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 std::atomic<double> last_wait{0}, patience{1};
-// Below, from 4 MiB on, teams of all plans keep an account: what they gained less what they waited.
-// Where it is overdrawn, a step is one thread's and pays in a 16th of its time, so that another
-// team is tried after some time: no more is lost where all of them wait. A full account outlasts a
-// chance wait, the first one the start of the threads.
+// From 4 to 12 MiB, the teams of all plans keep one account: what they gained, less what they
+// waited. While it is overdrawn, a step takes one thread and pays in a 16th of its time, so that a
+// team is tried again; where every team waits, no more than that 16th is lost. A full account
+// outlasts one chance wait; what it opens with, the start of the threads.
 constexpr double full = 5e-3, deepest = -0.1, at_first = 1e-3;
 std::atomic<double> account{at_first};
 
 #ifdef _OPENMP
-// Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
+// Where nobody has set it, OpenMP's limit is the affinity of the time when it was loaded. That is
+// not taken for a limit, since the affinity may have changed.
 const int openmp_at_load = omp_get_max_threads();
 const bool openmp_named = std::getenv("OMP_NUM_THREADS") != nullptr;
 #endif
@@ -111,7 +113,7 @@ int cgroup_quota(const std::string& root) {
     const std::string controllers = line.substr(first + 1, second - first - 1);
     if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos)
       continue;
-    // Where version 2 is mounted, alone or beside version 1, and where version 1 is.
+    // The mount points: version 2 alone, version 2 beside version 1, version 1 under two names.
     for (const std::string& mount :
          {std::string(), std::string("/unified"), std::string("/cpu"), "/" + controllers}) {
       for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
@@ -184,7 +186,7 @@ int threads_now(int64_t bytes) {
     return 1;
   }
   if (expected_wait() <= gain(bytes, n)) return n;
-  patience = 0.7 * patience;  // so that another team is tried after some time
+  patience = 0.7 * patience;
   return 1;
 }
 
@@ -260,7 +262,8 @@ FloatMode::FloatMode() : before_(read_mode()) {
   if ((before_ & ~sticky) != wanted) write_mode(wanted);
 }
 
-// Writes only where something differs; so a restored thread also forgets the flags raised here.
+// Writes only if the mode differs, exception flags included: those raised in the region are
+// dropped.
 FloatMode::~FloatMode() {
   if (read_mode() != before_) write_mode(before_);
 }

@@ -1,8 +1,9 @@
 // How many threads a region may have, the region itself, and its floating-point mode.
 //
-// Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
-// container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
-// nested teams would only wait for each other; one below an amount of traffic.
+// The number of threads is what set_num_threads says; else the least of the CPU affinity (asked
+// anew each time), the container's CPU quota, and OpenMP's own limit where it was set. It is one
+// inside another region, as nested teams would only wait for each other, and one for little
+// traffic.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -23,8 +24,8 @@ struct ThreadLimits {
 
 // root: the folder that holds proc and sys; another one in tests.
 ThreadLimits thread_limits(const std::string& root);
-// Processors allowed by the own control group and its parents, rounded down but at least one (a
-// team that is cut off waits for its slowest); 0 without a quota.
+// Processors that this process's control group and its parents allow; 0 without a quota. Rounded
+// down, but at least one: a team waits for the slowest of its threads, which a quota cuts off.
 int cgroup_quota(const std::string& root);
 int threads_allowed(const ThreadLimits& limits);
 
@@ -35,24 +36,26 @@ constexpr int max_threads = 1024;  // libgomp ends the process where the system 
 
 // Threads for a region that moves so many bytes through memory.
 int threads_for(int64_t bytes);
-// The same from a third of that traffic on, but one where the last team waited longer for its
-// threads than this one would gain; with less traffic, where teams have so until now.
+// Threads for an update, which gets a team from a third of that traffic on. One thread, though, if
+// the last team waited longer for its threads than this one would gain; and with too little traffic
+// for threads_for, if such teams have waited longer than they gained so far.
 int threads_now(int64_t bytes);
-// Sets what a team of threads_now waited, in seconds, against what it gained.
+// Adds what a team of threads_now gained, less the seconds that it waited, to that account.
 void settle(int64_t bytes, int threads, double waited);
-// What teams of little traffic gained beyond what they waited, and to begin anew, for tests.
+// The account in seconds, and a new start, for tests.
 double teams_account();
 void reset_account();
-// Least traffic that is worth a thread, where any but the first is; settable for tests.
+// The traffic that is worth a thread; settable for tests.
 int64_t bytes_per_thread();
 void set_bytes_per_thread(int64_t bytes);
 
-// How long, in seconds, the calling thread of a team waited for the others at its end.
+// Notes how long, in seconds, the calling thread of a team waited for the others at its end.
 void note_wait(double seconds);
-// What a team has to expect of it: the last one, less after each team that was not made for it.
+// How long the next team is expected to wait: as long as the last one, and less after each team
+// that was not formed because of it.
 double expected_wait();
 
-// A child forked after a region would wait forever for the threads it has not: called once.
+// Without it a child that is forked after a region waits forever for threads it does not have.
 void make_forks_safe();
 
 // Flush denormals to zero inside regions from now on: faster where processors are slow on them,
