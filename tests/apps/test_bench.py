@@ -134,6 +134,14 @@ def test_in_turns_times_each_and_prepares_before_each_call():
     assert followers and set(followers) == {"f"}
 
 
+def test_medians_are_of_calls_in_turns_after_one_of_each():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = bench_timing.medians(calls, rounds=2, inner=3)
+    assert "".join(order) == "ab" + 2 * "aaabbb"
+    assert list(seconds) == ["a", "b"] and all(s > 0 for s in seconds.values())
+
+
 def test_ratio_is_the_median_over_common_rounds():
     slow = bench_timing.Contender("slow", print, seconds=[4.0, 9.0, 10.0])
     fast = bench_timing.Contender("fast", print, seconds=[2.0, 3.0, 2.0, 77.0])
