@@ -148,8 +148,8 @@ class LBFGS(Minimizer):
         return True
 
     def _along(self, f: float, g: Array) -> tuple[float, float]:
-        """Of a first trial that is low enough, and so likely to be taken, all that the next
-        direction needs: it comes in the same pass."""
+        """As the base has it. For a first trial that is low enough, and so likely to be accepted,
+        the same pass also forms all products that the next direction needs."""
         self._products = None
         if self.box is not None or self._told or f > self._f0 + C1 * self._step * self._slope0:
             return super()._along(f, g)

@@ -37,7 +37,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return [*super().__dir__(), *methods]  # SciPy's are the entries alone
 
     def keep(self, rows: int, factor: Array) -> None:
-        """Where J is not at hand: how many rows it has (0: unknown), and an A with AᵀA = JᵀJ."""
+        """What stands for a J that is not at hand: its number of rows (0: unknown), and an A with
+        AᵀA = JᵀJ."""
         object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
 
     def covariance(self, absolute_sigma: bool = False) -> Array:
@@ -96,7 +97,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return np.asarray(factor)
 
     def _cut(self, s: Array) -> float:
-        """The singular value up to which there is only rounding."""
+        """Singular values up to this one are rounding."""
         return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
 
     def _inverse(self) -> Array:
