@@ -3,7 +3,6 @@
 What holds for a whole process is tried in a process of its own.
 """
 
-import doctest
 import os
 import subprocess
 import sys
@@ -45,11 +44,6 @@ def settings_stay():
     _cpu.set_bytes_per_thread(grain)
     _cpu.note_wait(0.0)
     _cpu.reset_account()
-
-
-def test_examples_in_the_docstrings_run():
-    result = doctest.testmod(system)
-    assert result.attempted > 5 and result.failed == 0
 
 
 # --- how many ---

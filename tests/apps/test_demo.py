@@ -1,4 +1,4 @@
-"""`steepest demo`: its gradients, its NumPy updates, and a short run of the whole."""
+"""`steepest demo`: its gradients, the NumPy updates beside it, and a short run of the whole."""
 
 import importlib.util
 import subprocess
