@@ -14,16 +14,11 @@ import numpy as np
 import pytest
 
 import steepest as st
-from refusals import G, grads_of, says, under_way
+from refusals import G, grads_of, says
 from runs import make, snapshot
 from table import CLASSES
 
 F4 = np.float32
-
-
-@pytest.fixture
-def setup():
-    return under_way()
 
 
 # --- parameters ---
