@@ -13,8 +13,6 @@ from refusals import G, S, says
 from runs import make, snapshot
 from table import CLASSES
 
-F4 = np.float32
-
 
 def put(path, value):
     """A change of a state dict: the value at a path of keys, or its removal."""
@@ -48,7 +46,7 @@ BAD_STATES = [
         f"{S}[2]['exp_avg']: shape (4,) differs from the present (5,)",
     ),
     (
-        put(["state", 2, "ema"], np.ones(5, F4)),
+        put(["state", 2, "ema"], np.ones(5, np.float32)),
         TypeError,
         f"{S}[2]['ema']: dtype float32 differs from the present float64",
     ),
