@@ -12,13 +12,9 @@ from steepest import _cpu, cli
 from steepest.apps import bench, bench_peers, bench_timing, bench_work
 from steepest.rule_list import RULES
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 TINY = ["bench", "--quick", "--seconds", "1e-4"]
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    yield
-    st.set_num_threads(None)
 
 
 def test_json_has_a_row_for_each_rule_and_size(capsys):

@@ -9,6 +9,8 @@ from fresh_process import BIG
 import steepest as st
 from steepest import _cpu
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 
 def test_denormals_are_kept_unless_flushed():
     st.set_num_threads(3)

@@ -15,6 +15,8 @@ from fresh_process import BIG, linux, openmp, run
 import steepest as st
 from steepest import _cpu, system
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 # --- how many ---
 
 
