@@ -152,39 +152,6 @@ def test_a_warning_is_of_the_users_line(call):
     assert [(warning.filename, warning.lineno) for warning in told] == [(__file__, line)]
 
 
-def test_bounds_of_none_are_named():
-    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
-        st.least_squares(lambda x: x - 1, [2.0], bounds=None)
-    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
-        st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=None)
-
-
-@pytest.mark.parametrize(
-    "fun, x0, options, error, message",
-    [
-        (
-            [1.0, 1.0],
-            identity,
-            {},
-            TypeError,
-            r"fun: \[1.0, 1.0\] is a list; allowed is a callable",
-        ),
-        (lambda x: None, [1.0], {}, TypeError, r"fun: None; .* without `return` gives None"),
-        (identity, [1.0], dict(jac=lambda x: None), TypeError, "jac: None; .* without `return`"),
-        (lambda x: (x, np.eye(1)), [1.0], {}, ValueError, "fun: .*say so by jac=True"),
-        (lambda x: [1, [2, 3]], [1.0], {}, ValueError, r"fun: \[1, \[2, 3\]\] is no array"),
-        (identity, None, {}, ValueError, "x0: None has dtype object; `x0` must be real numbers"),
-        (identity, [1.0], dict(args=3), TypeError, "args: 3; wanted is a tuple"),
-        (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; wanted is a dict"),
-        (identity, [1.0, 1.0], dict(bounds=[(0, 9)] * 2), ValueError, "each for all parameters"),
-        (identity, [1.0], dict(jac=np.eye(99)), ValueError, r"jac: array.{,250}\.\.\.; allowed"),
-    ],
-)
-def test_mistakes_of_a_first_call_are_named(fun, x0, options, error, message):
-    with pytest.raises(error, match=f"(?s){message}"):
-        st.least_squares(fun, x0, **options)
-
-
 def test_check_jacobian_takes_functions():
     with pytest.raises(TypeError, match="jac: 3 is a int; allowed is a callable"):
         st.check_jacobian(identity, 3, [1.0])
