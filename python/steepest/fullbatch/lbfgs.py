@@ -129,10 +129,10 @@ class LBFGS(Minimizer):
         taken: tuple[Any, ...] | None
         if self.box is None:
             least = self.n * self.gtol * self.gtol
-            taken = self._pairs.ordinary_iteration(self._w, f, g, *line, least, *rows)
+            taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
         else:
             taken = self._pairs.ordinary_iteration_in_box(
-                self._w, f, g, *line, self.gtol, rows, self._bounds()
+                self._w, f, g, line, self.gtol, rows, self._bounds()
             )
         if taken is None:
             return False
