@@ -7,7 +7,7 @@
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
 #include "cpu/level.hpp"
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 #include "linalg/sweeps/sweep.hpp"
 #include "linalg/sweeps/symmetric.hpp"
 

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "cpu/fetch_ahead.hpp"
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 
 namespace steepest {
 
