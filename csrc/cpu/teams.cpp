@@ -20,11 +20,13 @@ constexpr int64_t worth_a_team = 12, worth_an_account = 4;
 // again: with 0.9 one chance wait of 4 ms would cost 24 steps of 1 M elements, with 0.7 it costs 7.
 constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 std::atomic<double> last_wait{0}, patience{1};
-// From 4 to 12 MiB, the teams of all plans keep one account: what they gained, less what they
-// waited. While it is overdrawn, a step takes one thread and pays in a 16th of its time, so that a
-// team is tried again; where every team waits, no more than that 16th is lost. A full account
-// outlasts one chance wait; what it opens with, the start of the threads.
-constexpr double full = 5e-3, deepest = -0.1, at_first = 1e-3;
+// From 4 to 12 MiB, the teams of all plans keep one account, in seconds: what they gained, less
+// what they waited. While it is overdrawn, a step takes one thread and pays in a 16th of the time
+// that it takes, so that a team is tried again after a while; where every team waits, no more than
+// that 16th is lost.
+constexpr double full = 5e-3;      // the most that is saved up: enough for one chance wait
+constexpr double deepest = -0.1;   // the most that is owed
+constexpr double at_first = 1e-3;  // pays for the start of the threads
 std::atomic<double> account{at_first};
 
 int64_t worth(int64_t bytes) { return bytes / bytes_per_thread(); }
