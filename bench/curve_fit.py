@@ -6,12 +6,12 @@ python bench/curve_fit.py [--rounds 400]
 from __future__ import annotations
 
 import argparse
-import time
 
 import numpy as np
 from scipy.optimize import curve_fit as scipy_curve_fit
 
 import steepest as st
+from steepest.apps.bench_timing import medians
 
 X = np.linspace(0, 4, 50)
 Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.1 * np.random.default_rng(5).standard_normal(50)
@@ -40,17 +40,6 @@ CASES = {
 }
 
 
-def median_times(functions, rounds):
-    """Median seconds a call of each function, called in turn."""
-    times = [[] for _ in functions]
-    for _ in range(rounds):
-        for function, kept in zip(functions, times, strict=True):
-            start = time.perf_counter()
-            function()
-            kept.append(time.perf_counter() - start)
-    return [float(np.median(kept)) for kept in times]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=400)
@@ -58,12 +47,12 @@ def main() -> None:
     start = np.ones(3)
     print(f"{'50 points, 3 parameters':<24} {'ours':>8} {'SciPy':>8} {'ratio':>6}")
     for name, options in CASES.items():
-        calls = [
-            lambda fit=fit, options=options: fit(model, X, Y, **({"p0": start} | options))
-            for fit in (st.curve_fit, scipy_curve_fit)
-        ]
-        np.testing.assert_allclose(calls[0]()[0], calls[1]()[0], rtol=1e-5)
-        ours, scipys = median_times(calls, rounds)
+        calls = {
+            side: lambda fit=fit, options=options: fit(model, X, Y, **({"p0": start} | options))
+            for side, fit in (("ours", st.curve_fit), ("SciPy", scipy_curve_fit))
+        }
+        np.testing.assert_allclose(calls["ours"]()[0], calls["SciPy"]()[0], rtol=1e-5)
+        ours, scipys = medians(calls, rounds).values()
         print(f"{name:<24} {ours * 1e6:6.0f}us {scipys * 1e6:6.0f}us {scipys / ours:6.2f}")
 
 

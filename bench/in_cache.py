@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from rich.console import Console
@@ -21,6 +19,7 @@ from rich.table import Table
 
 import steepest as st
 from steepest import _cpu, placement
+from steepest.apps.bench_timing import medians
 
 PROGRAM = """
 #include <immintrin.h>
@@ -106,18 +105,6 @@ def stepper(name: str) -> Callable[[], object]:
     return plan.step_bound_plain
 
 
-def interleaved(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median nanoseconds an element of each, in turns."""
-    seen: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            start = time.perf_counter_ns()
-            for _ in range(CALLS):
-                run()
-            seen[name].append((time.perf_counter_ns() - start) / CALLS / N)
-    return {name: median(times) for name, times in seen.items()}
-
-
 def unit_costs() -> tuple[float, float]:
     """Nanoseconds of a division and of a root an element, the least of five runs each."""
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +119,8 @@ def main() -> None:
     st.set_num_threads(1)
     divide, root = unit_costs()
     names = [*COUNTS, "traffic0", "traffic1", "traffic2", "traffic3"]
-    times = interleaved({name: stepper(name) for name in names})
+    seconds = medians({name: stepper(name) for name in names}, ROUNDS, CALLS)
+    times = {name: 1e9 * of_step / N for name, of_step in seconds.items()}
     n_states = {name: len(states.split()) for name, _, states, _ in _cpu.rules()}
     table = Table(title=f"ns an element, 16 K float32, one thread, {_cpu.simd_level()}")
     for heading in ("rule", "ns", "loads, stores", "÷, √", "of the bound"):

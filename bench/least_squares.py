@@ -11,30 +11,15 @@ a new Jacobian costs ten times its computation, now here, now there.
 from __future__ import annotations
 
 import resource
-import statistics
 import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 from scipy.linalg import blas, lapack
 from scipy.optimize import least_squares, leastsq
 
 import steepest as st
-
-
-def interleaved(
-    runs: dict[str, Callable[[], object]], repeats: int, inner: int
-) -> dict[str, float]:
-    """Median seconds of each, taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            begin = time.perf_counter()
-            for _ in range(inner):
-                run()
-            times[name].append((time.perf_counter() - begin) / inner)
-    return {name: statistics.median(values) for name, values in times.items()}
+from steepest.apps.bench_timing import medians
 
 
 def small() -> None:
@@ -66,7 +51,7 @@ def small() -> None:
         "SciPy lm": lambda: least_squares(fun, x0, jac, method="lm"),
         "leastsq": lambda: leastsq(fun, x0, Dfun=jac, full_output=True),
     }
-    s = interleaved(runs, 60, 30)
+    s = medians(runs, 60, 30)
     print(f"small: {ours.nfev} residual, {ours.njev} Jacobian calls")
     print(f"  over the callbacks {(s['ours'] - s['callbacks']) * 1e6:.1f} us")
     print(
@@ -102,7 +87,7 @@ def large(m: int = 20_000, n: int = 500) -> None:
             fun(x0)
 
     runs = {"ours": lambda: st.least_squares(fun, x0, jac), "floor": floor}
-    s = interleaved(runs, 7, 1)
+    s = medians(runs, 7)
     begin = time.perf_counter()
     trf = least_squares(fun, x0, jac, method="trf")
     trf_s = time.perf_counter() - begin
@@ -135,9 +120,8 @@ def blocks(m: int = 2_000_000, n: int = 50, rows: int = 20_000) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ours = st.least_squares(fun, np.zeros(n), jac=True)
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    s = interleaved(
-        {"ours": lambda: st.least_squares(fun, np.zeros(n), jac=True), "floor": floor}, 3, 1
-    )
+    runs = {"ours": lambda: st.least_squares(fun, np.zeros(n), jac=True), "floor": floor}
+    s = medians(runs, 3)
     print(
         f"blocks {m} x {n}: {ours.njev} passes, ours / syrk {s['ours'] / s['floor']:.3f}, "
         f"peak memory + {peak:.0f} MB, error {np.abs(ours.x - true).max():.1e}"

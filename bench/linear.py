@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,18 +19,8 @@ import scipy.linalg
 import scipy.sparse.linalg
 
 import steepest as st
+from steepest.apps.bench_timing import medians
 from steepest.linear.sweeps import CompiledSweeps
-
-
-def alternate(sides: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each side, run in turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(repeats + 1):
-        for name, side in sides.items():
-            begin = time.perf_counter()
-            side()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: float(np.median(times[1:])) for name, times in seconds.items()}
 
 
 def definite(n: int) -> np.ndarray:
@@ -51,7 +39,7 @@ def bench_cg(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
         for _ in range(count):
             a @ x
 
-    t = alternate(
+    t = medians(
         {
             "ours": lambda: st.solve(a, b, method="cg"),
             "our products": lambda: products(nit + 1),  # one more confirms the residual
@@ -75,7 +63,7 @@ def bench_sweep(a: np.ndarray, b: np.ndarray, threads: int) -> dict[str, float]:
     parts = np.array_split(a, threads)
     st.set_num_threads(threads)
     with ThreadPoolExecutor(threads) as pool:
-        t = alternate(
+        t = medians(
             {
                 "sweep": lambda: sweeps.sweep(rhs, x),
                 "sweep and residual": lambda: sweeps.sweep_with_residual(rhs, x),
@@ -96,7 +84,7 @@ def bench_sweep(a: np.ndarray, b: np.ndarray, threads: int) -> dict[str, float]:
 
 
 def bench_direct(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    t = alternate(
+    t = medians(
         {
             "cholesky": lambda: st.solve(a, b),
             "scipy cho": lambda: scipy.linalg.cho_solve(scipy.linalg.cho_factor(a), b),

@@ -7,13 +7,11 @@ read and written, a sixth read); the sequence needs the norm before it can begin
 
 from __future__ import annotations
 
-import time
-from statistics import median
-
 import numpy as np
 
 import steepest as st
 from steepest import _cpu
+from steepest.apps.bench_timing import medians
 
 CALLS = 15
 
@@ -39,13 +37,7 @@ def main() -> None:
             "without the norm": lambda opt=opt, g=grad: opt.step(g, grad_scale=2.0, zero_grad=True),
             "traffic": plan.step_bound_plain,
         }
-        seen: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(CALLS):
-            for name, run in runs.items():
-                start = time.perf_counter()
-                run()
-                seen[name].append(time.perf_counter() - start)
-        times = {name: median(x) for name, x in seen.items()}
+        times = medians(runs, CALLS)
         shown = ", ".join(f"{name} {t * 1e3:.1f} ms" for name, t in times.items())
         print(
             f"1 x {n >> 20}M: {shown}: {times['all stages'] / times['traffic']:.2f} of its traffic"

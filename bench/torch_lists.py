@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from statistics import median
-from time import perf_counter
-from typing import Any
-
 import torch
 
 import steepest as st
-
-
-def timed(f: Callable[..., Any], *args: Any) -> float:
-    start = perf_counter()
-    f(*args)
-    return perf_counter() - start
+from steepest.apps.bench_timing import medians
 
 
 def main() -> None:
@@ -24,11 +14,11 @@ def main() -> None:
         for p in theirs:
             p.grad = torch.ones(size)
         opt, fused = st.Adam(ours), torch.optim.Adam(theirs, fused=True)
-        taken: list[tuple[float, float]] = []
-        for _ in range(rounds):
-            mine = timed(lambda opt=opt, ps=theirs: opt.step([p.grad for p in ps]))
-            taken.append((mine, timed(fused.step)))
-        a, b = (median(side) * 1e3 for side in zip(*taken, strict=True))
+        calls = {
+            "ours": lambda opt=opt, ps=theirs: opt.step([p.grad for p in ps]),
+            "fused": fused.step,
+        }
+        a, b = (1e3 * seconds for seconds in medians(calls, rounds).values())
         print(f"{n:,} x {size:,}: {a:.3f} ms, PyTorch fused {b:.3f}, {b / a:.1f} times")
 
 

@@ -25,7 +25,8 @@ LEVEL_SOURCES = [ROOT / name for name in re.findall(r"^steepest_levels\(\w+ (\S+
 ENGINE_LEVEL = ROOT / "csrc/cpu/level.cpp"
 NATIVE = ROOT / "tests" / "native"
 ENGINE = [
-    ROOT / "csrc/cpu" / f"{name}.cpp" for name in ("fetch_ahead", "plan", "level_table", "threads")
+    ROOT / "csrc/cpu" / f"{name}.cpp"
+    for name in ("fetch_ahead", "float_mode", "level_table", "plan", "teams", "threads")
 ]
 # What opens cuBLAS and cuSOLVER.
 DEVICE_LIBRARIES = [ROOT / "csrc/linalg/device/libraries.cpp"]

@@ -1,6 +1,5 @@
 """Minibatches: a partition, fixed by (seed, epoch), shuffled evenly."""
 
-import doctest
 import itertools
 
 import numpy as np
@@ -10,11 +9,6 @@ from hypothesis import strategies as some
 
 import steepest as st
 from steepest import batches
-
-
-def test_example_in_the_docstring_runs():
-    result = doctest.testmod(batches)
-    assert result.attempted > 0 and result.failed == 0
 
 
 @given(some.integers(0, 200), some.integers(1, 70), some.integers(0, 2**80), some.booleans())

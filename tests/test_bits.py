@@ -12,17 +12,10 @@ from runs import CASES, SIZES, bits, make, problem, snapshot
 from steepest import _cpu
 from table import CLASSES, RULES, STEP_STAGES
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 DTYPES = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
 ALL_STEP = (*STEP_STAGES[:3], dict(grad_scale=4.0, max_norm=0.5, zero_grad=True))
-
-
-@pytest.fixture(autouse=True)
-def settings_stay():
-    level, grain = _cpu.simd_level(), _cpu.bytes_per_thread()
-    yield
-    _cpu.set_simd_level(level)
-    _cpu.set_bytes_per_thread(grain)
-    st.set_num_threads(None)
 
 
 def special(dtype):

@@ -7,27 +7,12 @@ import pytest
 
 import papers
 import steepest as st
+from runs import make, problem
 from table import CLASSES, RULES, STAGES, STEP_STAGES
 
 DTYPES = (np.float32, np.float64)
+SIZES = (1003, 1, 17, 0)  # odd: a vector body and a tail
 TOLERANCE = {np.float32: 1e-6, np.float64: 1e-13}
-
-
-def problem(dtype, sizes=(1003, 1, 17, 0), steps=12, seed=0):
-    """Parameters, and the gradients of each step; odd sizes have a vector body and a tail."""
-    rng = np.random.default_rng(seed)
-    thetas = [rng.standard_normal(n).astype(dtype) for n in sizes]
-    grads = [[rng.standard_normal(n).astype(dtype) for n in sizes] for _ in range(steps)]
-    return thetas, grads
-
-
-def train(rule, dtype, thetas, grads, stages, step_stages):
-    """The package's run: parameters, optimizer."""
-    params = [theta.copy() for theta in thetas]
-    opt = getattr(st, rule.cls)(params, **{**rule.kwargs, **stages})
-    for step in grads:
-        opt.step([g.copy() for g in step], **step_stages)
-    return params, opt
 
 
 def expected(rule, dtype, thetas, grads, stages, step_stages):
@@ -43,9 +28,12 @@ def expected(rule, dtype, thetas, grads, stages, step_stages):
 def test_steps_follow_the_paper(rule, dtype, stages, step_stages):
     if "weight_decay" in rule.kwargs and "weight_decay" in stages:
         stages = {k: v for k, v in stages.items() if k != "weight_decay"}
-    thetas, grads = problem(dtype)
+    thetas, grads = problem(dtype, SIZES, steps=12)
     ends, norms, skipped = expected(rule, dtype, thetas, grads, stages, step_stages)
-    params, opt = train(rule, dtype, thetas, grads, stages, step_stages)
+    params = [theta.copy() for theta in thetas]
+    opt = make(rule, params, **stages)
+    for step in grads:
+        opt.step([g.copy() for g in step], **step_stages)
     state = opt.state_dict()["state"]
     # Uncorrected, a gradient near 0 makes as long a step as any, of either sign.
     tolerance = TOLERANCE[dtype] * (1 if rule.kwargs.get("bias_correction", True) else 20)
@@ -65,13 +53,13 @@ def test_steps_follow_the_paper(rule, dtype, stages, step_stages):
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_a_missing_gradient_leaves_its_tensor_and_step_alone(rule):
-    thetas, grads = problem(np.float64)
+    thetas, grads = problem(np.float64, SIZES, steps=12)
     for k in (0, 3, 4):
         grads[k][1] = None
     grads[5][0] = None
     ends, _, _ = expected(rule, np.float64, thetas, grads, dict(ema_decay=0.5), {})
     params = [theta.copy() for theta in thetas]
-    opt = getattr(st, rule.cls)(params, **rule.kwargs, ema_decay=0.5)
+    opt = make(rule, params, ema_decay=0.5)
     for step in grads:
         opt.step(step)
     state = opt.state_dict()["state"]
@@ -86,9 +74,9 @@ def test_a_missing_gradient_leaves_its_tensor_and_step_alone(rule):
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_functional_is_the_same_rule(rule, dtype):
     """Bit for bit, from the state arrays of the class."""
-    (theta, *_), grads = problem(dtype, sizes=(101,))
+    (theta,), grads = problem(dtype, sizes=(101,), steps=12)
     p, q = theta.copy(), theta.copy()
-    opt = getattr(st, rule.cls)(p, **rule.kwargs)
+    opt = make(rule, p)
     start = rule.kwargs.get("initial_accumulator_value", 0)
     states = [np.full_like(q, start) for _ in rule.states]
     hyper = {k: v for k, v in rule.kwargs.items() if k != "initial_accumulator_value"}
@@ -109,15 +97,14 @@ def test_nesterov_is_the_two_point_recursion(momentum):
     curvature = np.array([0.1, 1.0, 7.0])
     start = np.array([1.0, -2.0, 3.0])
     steps = 40
-    want = papers.nesterov_two_point(
+    iterates, _ = papers.nesterov_two_point(
         start, lambda x: curvature * x, steps=steps, lr=0.05, momentum=momentum
     )
-    want = np.asarray(want[0] if isinstance(want, tuple) else want)
     p = start.copy()
     opt = st.Nesterov(p, lr=0.05, momentum=momentum)
     for _ in range(steps):
         opt.step(curvature * p)
-    np.testing.assert_allclose(opt.iterates(), want.reshape(-1, 3)[-1], rtol=1e-12)
+    np.testing.assert_allclose(opt.iterates(), iterates[-1], rtol=1e-12)
 
 
 def test_iterates_by_the_last_steps_rate_and_momentum():
@@ -210,15 +197,13 @@ def test_schedule_is_asked_with_the_number_of_earlier_calls(rule):
         asked.append(step)
         return 0.1 / (1 + step)
 
-    (theta, *_), grads = problem(np.float64, sizes=(33,), steps=6)
+    (theta,), grads = problem(np.float64, sizes=(33,), steps=6)
     grads[2][0] = np.full(33, np.nan)
-    kwargs = {**rule.kwargs, "lr": lr}
-    want, _ = rule.paper(
-        theta, [papers.SKIPPED if np.isnan(g).any() else g for (g,) in grads], **kwargs
-    )
+    told = [papers.SKIPPED if np.isnan(g).any() else g for (g,) in grads]
+    want, _ = rule.paper(theta, told, **{**rule.kwargs, "lr": lr})
     asked.clear()
     p = theta.copy()
-    opt = getattr(st, rule.cls)(p, **kwargs)
+    opt = make(rule, p, lr=lr)
     for (g,) in grads:
         opt.step(g, nonfinite="skip")
     assert asked == list(range(6))

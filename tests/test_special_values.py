@@ -10,16 +10,10 @@ from runs import bits, make, problem
 from steepest import _cpu
 from table import CLASSES, RULES
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 DTYPES = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
 N = 35  # two vectors of the widest level in float32, and a tail
-
-
-@pytest.fixture(autouse=True)
-def settings_stay():
-    level = _cpu.simd_level()
-    yield
-    _cpu.set_simd_level(level)
-    st.set_flush_denormals(False)
 
 
 def run(rule, theta, grads, **stages):

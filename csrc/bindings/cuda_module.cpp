@@ -51,11 +51,13 @@ struct DeviceArray {
 // CuPy gives an empty array no address, but a gradient it is.
 void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
 
-class CudaPlan {
+class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
  public:
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaPlan(int device, py::function stream, py::function allocate)
-      : plan_(device), allocate_(std::move(allocate)), streams_(device, std::move(stream)) {}
+      : PlanWithGradients(device),
+        allocate_(std::move(allocate)),
+        streams_(device, std::move(stream)) {}
 
   // Arrays are checked in Python, as for the module _cpu.
   void add_tensor(int group, const py::object& theta, const std::vector<py::object>& states,
@@ -64,9 +66,7 @@ class CudaPlan {
     const DeviceArray layout(theta);
     const auto keep = [&](const py::object& array) {
       const DeviceArray seen(array);
-      kept_.push_back(array);
-      taken_.add(seen.pointer, seen.bytes, plan_.size());
-      return seen.pointer;
+      return take(array, seen.pointer, seen.bytes);
     };
     Tensor tensor{};
     tensor.group = group;
@@ -76,9 +76,7 @@ class CudaPlan {
     for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
     if (!ema.is_none()) tensor.ema = keep(ema);
     layouts_.push_back(layout);
-    plan_.add_tensor(tensor, t, scalar);
-    bound_.push_back(nullptr);
-    sorted_ = false;
+    add(tensor, t, scalar);
   }
 
   // Memory for what will be added, so that nothing is added where there is none.
@@ -92,33 +90,6 @@ class CudaPlan {
     place();
   }
 
-  Trouble bind(py::tuple grads) {
-    const Hold hold(mutex_);
-    bound_loaded_ = false;
-    if (Trouble trouble = load(grads)) return trouble;
-    for (size_t i = 0; i < bound_.size(); ++i)
-      bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
-    bound_loaded_ = true;
-    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
-    return {};
-  }
-
-  Trouble step(const py::tuple& grads, const StepOptions& options) {
-    const Hold hold(mutex_);
-    bound_loaded_ = false;
-    if (Trouble trouble = load(grads)) return trouble;
-    return run(options);
-  }
-
-  Trouble step_bound(const StepOptions& options) {
-    const Hold hold(mutex_);
-    if (!bound_loaded_)
-      for (size_t i = 0; i < bound_.size(); ++i)
-        plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
-    bound_loaded_ = true;
-    return run(options);
-  }
-
   void acquire() { Hold(mutex_).keep(); }
   void release() { mutex_.unlock(); }
 
@@ -130,6 +101,8 @@ class CudaPlan {
   }
 
  private:
+  friend PlanWithGradients;
+
   // f(stream), of what may wait for the device, as a launch does where a thousand are queued: one
   // of them may be a function of Python's (launch_host_func), which waits for the GIL.
   template <class F>
@@ -148,24 +121,15 @@ class CudaPlan {
     memory_.push_back(std::exchange(spare_, {}));  // beside the old: a captured graph may use that
   }
 
-  Trouble load(const py::tuple& grads) {
-    check_count(grads, plan_.size());
-    if (!sorted_) taken_.sort();
-    sorted_ = true;
-    for (int64_t i = 0; i < plan_.size(); ++i) {
-      const py::handle g = PyTuple_GET_ITEM(grads.ptr(), i);
-      if (g.is_none()) {
-        plan_.set_gradient(i, nullptr);
-        continue;
-      }
-      if (Py_TYPE(g.ptr()) != Py_TYPE(kept_.front().ptr())) return {{"mismatch", i}};
-      const DeviceArray seen(g);
-      if (!layouts_[static_cast<size_t>(i)].fits(seen)) return {{"mismatch", i}};
-      if (taken_.overlaps(seen.pointer, seen.bytes)) return {{"overlap", i}};
-      plan_.set_gradient(i, seen.n ? seen.pointer : empty_gradient());
-    }
-    return {};
+  std::optional<void*> address_of(int64_t i, py::handle g) const {
+    if (Py_TYPE(g.ptr()) != Py_TYPE(kept_.front().ptr())) return {};
+    const DeviceArray seen(g);
+    if (!layouts_[static_cast<size_t>(i)].fits(seen)) return {};
+    return seen.n ? seen.pointer : empty_gradient();
   }
+
+  // CuPy arrays neither become read-only nor move.
+  Trouble changed() const { return {}; }
 
   // Gradients that are to be zeroed must be apart from each other.
   Trouble cannot_zero() {
@@ -180,7 +144,7 @@ class CudaPlan {
     return {};
   }
 
-  Trouble run(const StepOptions& options) {
+  Trouble run(const py::tuple&, const StepOptions& options) {
     if (options.zero_grad)
       if (Trouble trouble = cannot_zero()) return trouble;
     place();
@@ -189,45 +153,13 @@ class CudaPlan {
     return {};
   }
 
-  std::recursive_mutex mutex_;  // the allocator is Python, which may come back
-  cuda::Plan plan_;
   py::function allocate_;
   std::vector<DeviceArray> layouts_;
-  std::vector<py::object> kept_, memory_;
-  py::object spare_;  // reserved, for the next place
-  Intervals taken_;   // by the arrays that a step writes
-  bool sorted_ = true;
-  std::vector<void*> bound_;
-  py::tuple bound_grads_;
-  bool bound_loaded_ = false;
+  std::vector<py::object> memory_;
+  py::object spare_;      // reserved, for the next place
   int64_t apart_ = -1;    // the gradients' changes after which they were found apart
   StreamsInUse streams_;  // the last: it goes before the memory above
 };
-
-void bind_groups(py::class_<CudaPlan>& c) {
-  c.def("add_group",
-        [](CudaPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
-           double one_minus_ema) {
-          const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
-          return self.with_plan([&](auto& plan, Stream) { return plan.add_group(group); });
-        })
-      .def("set_group",
-           [](CudaPlan& self, int i, int rule, std::vector<double> given, double decay,
-              bool maximize, double one_minus_ema) {
-             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
-             self.with_plan([&](auto& plan, Stream s) { plan.set_group(i, group, s); });
-           })
-      .def("set_lr",
-           [](CudaPlan& self, int i, double lr) {
-             self.with_plan([&](auto& plan, Stream s) { plan.set_lr(i, lr, s); });
-           })
-      .def("given_of_last_step",
-           [](CudaPlan& self) {
-             return self.with_plan([](auto& plan, Stream s) { return plan.given_of_last_step(s); });
-           })
-      .def("remember",
-           [](CudaPlan& self) { self.with_plan([](auto& plan, Stream s) { plan.remember(s); }); });
-}
 
 void bind_counts(py::class_<CudaPlan>& c) {
   c.def("clocks",
@@ -241,13 +173,6 @@ void bind_counts(py::class_<CudaPlan>& c) {
             return clocks;
           });
         })
-      .def("restore",
-           [](CudaPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
-              int64_t step_count, int64_t skipped) {
-             self.with_plan([&](auto& plan, Stream s) {
-               plan.restore(steps, scalars, step_count, skipped, s);
-             });
-           })
       .def("counts",
            [](CudaPlan& self) {
              return self.with_plan([](auto& plan, Stream s) {

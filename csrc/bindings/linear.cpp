@@ -10,7 +10,7 @@
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
 #include "cpu/level.hpp"
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 #include "linalg/direct/direct.hpp"
 #include "linalg/sweeps/sweep.hpp"
 #include "linalg/sweeps/symmetric.hpp"
@@ -62,8 +62,8 @@ void run_sweep(const py::array& a, const py::array& b, py::array x, double omega
   task.omega = omega;
   task.backward = backward;
   task.triangle = triangle;
-  // A triangle stands between BLAS's products, whose threads spin on: with a team a solve took 6 to
-  // 25 times as long.
+  // Triangles are solved between products by BLAS, whose threads go on spinning after each: with a
+  // team a solution took 6 to 25 times as long.
   const int threads = triangle ? 1 : threads_for(a.nbytes());
   const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, level_in_use());
   const Unlocked unlocked(a.nbytes() * n_rhs);

@@ -20,6 +20,7 @@ namespace steepest {
 namespace {
 
 using linalg::Direction;
+using linalg::FirstStep;
 using linalg::Pairs;
 using linalg::Products;
 
@@ -44,44 +45,41 @@ void learn(Pairs& p, int64_t j, const py::array& products) {
   p.learn(j, column(products, 0, 2 * (j + 1)));
 }
 
-// The direction and, by its coefficients (5, 2 count + 4) of the d_i and y_i, the gradient before,
-// x, d and g: y, g, d, x + d and x + d once more.
-Direction turn(const Pairs& p, const Products& on_g, double otherwise, double* c) {
-  const int64_t before = 2 * p.count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
-  std::fill_n(c, 5 * width, 0.0);
-  double* row = c + 2 * width;
-  const Direction to = p.direction(on_g, otherwise, row);
-  std::swap(row[before], row[g]);
-  c[before] = -1;
-  c[g] = c[width + g] = 1;
-  for (int64_t i : {3, 4}) c[i * width + x] = c[i * width + d] = 1;
-  return to;
-}
-
 // (coefficients, scale, slope, magnitude); the last column of `products` is that with g.
 py::tuple direction(const Pairs& p, const py::array& products, double otherwise) {
   const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
   const Products on_g = column(products, columns - 1, 2 * p.count + 1);
   py::array_t<double> c({int64_t{5}, 2 * p.count + 4});
-  const Direction to = turn(p, on_g, otherwise, c.mutable_data());
+  const Direction to = p.turn(on_g, otherwise, c.mutable_data());
   return py::make_tuple(c, to.scale, to.slope, to.magnitude);
 }
 
-bool low_enough(double f, double f0, double promised) {
-  return f < f0 && f <= f0 + promised && std::isfinite(f);
+// (f0, slope0, length, c1, c2, eps)
+FirstStep first_step(const py::tuple& line) {
+  if (line.size() != 6) throw refuse("line", "six numbers");
+  const auto number = [&](size_t i) { return line[i].cast<double>(); };
+  return {{number(0), number(1)}, number(2), number(3), number(4), number(5)};
+}
+
+std::array<int64_t, 4> four_rows(const py::tuple& rows) {
+  if (rows.size() != 4) throw refuse("rows", "four");
+  std::array<int64_t, 4> row;
+  for (size_t i = 0; i < 4; ++i) row[i] = rows[i].cast<int64_t>();
+  return row;
 }
 
 // Where the first step of a search meets the strong Wolfe conditions: learns from it and gives
 // (slope, magnitude, row of the next direction, the user's copy of the next point). None, and
 // nothing has changed, where it does not, where |g|^2 is at most `least_square`, where there is no
-// curvature to learn.
+// curvature to learn. The rows are those of x, of the gradient before, of the point before, whose
+// place the next trial point takes, and of the direction.
 py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, const py::object& g,
-                              double f0, double slope0, double step, double c1, double c2,
-                              double eps, double least_square, int64_t x, int64_t g_before,
-                              int64_t trial, int64_t d) {
-  if (!low_enough(f, f0, c1 * step * slope0)) return py::none();
+                              const py::tuple& line, double least_square, const py::tuple& places) {
+  const FirstStep first = first_step(line);
+  if (!first.low_enough(f)) return py::none();
   const Workspace w(workspace, "workspace");
   void* const told = w.vector(g, "g", false);
+  const auto [x, g_before, trial, d] = four_rows(places);
 
   // The first pass: as LBFGS._multiply
   Pointers rows;
@@ -94,14 +92,14 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
       pass_over(w.dtype, static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype));
   linalg::inner(pass, w.view(rows), w.view(columns), w.n, products.data(), {told, w.row(g_before)});
   const double slope = products[2 * newest + 1], square = products.back();
-  if (!(std::fabs(slope) <= -c2 * slope0 && slope - slope0 > eps * -slope0)) return py::none();
+  if (!(first.strong(slope) && first.curved(slope))) return py::none();
   if (!(square > least_square && std::isfinite(square))) return py::none();
 
   // The second: as LBFGS._turn
-  const double ratio = linalg::curvature_ratio({f0, slope0}, {f, slope}, step, eps);
-  const int64_t next = p.append({products.data(), 2}, step, ratio, d);
+  const double ratio = linalg::curvature_ratio(first.from, {f, slope}, first.length, first.eps);
+  const int64_t next = p.append({products.data(), 2}, first.length, ratio, d);
   std::vector<double> c(5 * static_cast<size_t>(2 * p.count + 4));
-  const Direction to = turn(p, {products.data() + 1, 2}, 1.0, c.data());
+  const Direction to = p.turn({products.data() + 1, 2}, 1.0, c.data());
   const py::array copy(workspace.dtype(), std::vector<py::ssize_t>{w.n});
   rows.clear();
   for (const int64_t i : p.rows()) rows.push_back(w.row(i));
@@ -119,7 +117,7 @@ struct InBox {
   InBox(const py::array& workspace, const py::tuple& rows, const py::tuple& sides)
       : w(workspace, "workspace"), bounds(sides) {
     if (rows.size() != 4 || bounds.size() != 4) throw refuse("rows, bounds", "four of each");
-    for (size_t i = 0; i < 4; ++i) row[i] = rows[i].cast<int64_t>();
+    row = four_rows(rows);
   }
 
   template <class T>
@@ -182,10 +180,10 @@ py::object advance_in_box(Pairs& p, const py::array& workspace, const py::object
 // As `ordinary_iteration`, by the weak Wolfe conditions along the projected path; None also where
 // no element of the projected gradient is above gtol.
 py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, double f,
-                                     const py::object& g, double f0, double slope0, double step,
-                                     double c1, double c2, double eps, double gtol,
+                                     const py::object& g, const py::tuple& line, double gtol,
                                      const py::tuple& rows, const py::tuple& bounds) {
-  if (!low_enough(f, f0, c1 * step * slope0)) return py::none();
+  const FirstStep first = first_step(line);
+  if (!first.low_enough(f)) return py::none();
   const InBox in(workspace, rows, bounds);
   return visit(in.w.dtype, [&](auto kind) -> py::object {
     using T = decltype(kind);
@@ -193,10 +191,10 @@ py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, doubl
     const linalg::Box<T> box = in.box<T>();
     T* const told = in.vector<T>(g, "g");
     if (!std::all_of(told, told + box.n, [](T gi) { return std::isfinite(gi); })) return py::none();
-    const double slope = box.slope(in.at<T>(before), in.at<T>(d), static_cast<T>(step), told);
-    if (!(slope >= c2 * slope0 && std::isfinite(slope))) return py::none();
+    const auto length = static_cast<T>(first.length);
+    if (!first.weak(box.slope(in.at<T>(before), in.at<T>(d), length, told))) return py::none();
     if (!(box.violation(in.at<T>(x), told) > gtol)) return py::none();
-    return advance<T>(p, in, box, told, eps);
+    return advance<T>(p, in, box, told, first.eps);
   });
 }
 

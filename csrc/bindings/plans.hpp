@@ -1,4 +1,5 @@
-// What the plans of both modules share: their lock, and how a step is asked for and answers.
+// What the plans of both modules share: their lock, their gradients, and how a step is asked for
+// and answers.
 #pragma once
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -8,8 +9,10 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.hpp"
+#include "core/intervals.hpp"
 #include "core/task.hpp"
 
 namespace steepest {
@@ -45,6 +48,127 @@ inline StepOptions step_options(double grad_scale, std::optional<double> max_nor
                                 bool zero_grad) {
   return {grad_scale, max_norm.has_value(), max_norm.value_or(0), static_cast<Nonfinite>(nonfinite),
           zero_grad};
+}
+
+// A plan with the gradients of a step, or those that were bound. `Engine` is the plan of the CPU or
+// of a device; `Derived` has
+//   address_of(i, g)      where gradient i lies, or none if it is not laid out like its parameter
+//   changed()             what the owner of a parameter has changed since it was added
+//   run(grads, options)   the step on the gradients that were loaded
+template <class Derived, class Engine>
+class PlanWithGradients {
+ public:
+  Trouble bind(pybind11::tuple grads) {
+    const Hold hold(mutex_);
+    bound_loaded_ = false;
+    if (Trouble trouble = load(grads)) return trouble;
+    for (size_t i = 0; i < bound_.size(); ++i)
+      bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
+    bound_loaded_ = true;
+    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
+    return {};
+  }
+
+  Trouble step(const pybind11::tuple& grads, const StepOptions& options) {
+    const Hold hold(mutex_);
+    if (Trouble trouble = derived().changed()) return trouble;
+    bound_loaded_ = false;
+    if (Trouble trouble = load(grads)) return trouble;
+    return derived().run(grads, options);
+  }
+
+  Trouble step_bound(const StepOptions& options) {
+    const Hold hold(mutex_);
+    if (Trouble trouble = derived().changed()) return trouble;
+    if (!bound_loaded_)
+      for (size_t i = 0; i < bound_.size(); ++i)
+        plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
+    bound_loaded_ = true;
+    return derived().run(bound_grads_, options);
+  }
+
+ protected:
+  template <class... Arguments>
+  explicit PlanWithGradients(Arguments... arguments) : plan_(arguments...) {}
+
+  // An array that a step writes, from its lowest element in memory on.
+  void* take(const pybind11::object& array, void* lowest, int64_t bytes) {
+    kept_.push_back(array);
+    taken_.add(lowest, bytes, plan_.size());
+    return lowest;
+  }
+
+  void add(const Tensor& tensor, int64_t t, double scalar) {
+    plan_.add_tensor(tensor, t, scalar);
+    bound_.push_back(nullptr);
+    sorted_ = false;
+  }
+
+  std::recursive_mutex mutex_;  // who holds the plan, or is called back by it, may still call it
+  Engine plan_;
+  std::vector<pybind11::object> kept_;
+
+ private:
+  Derived& derived() { return static_cast<Derived&>(*this); }
+
+  Trouble load(const pybind11::tuple& grads) {
+    check_count(grads, plan_.size());
+    if (!sorted_) taken_.sort();
+    sorted_ = true;
+    for (int64_t i = 0; i < plan_.size(); ++i) {
+      PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
+      if (g == Py_None) {
+        plan_.set_gradient(i, nullptr);
+        continue;
+      }
+      const std::optional<void*> at = derived().address_of(i, g);
+      if (!at) return {{"mismatch", i}};
+      const Tensor& tensor = plan_.tensor(i);
+      if (taken_.overlaps(*at, tensor.n * size_of(tensor.dtype))) return {{"overlap", i}};
+      plan_.set_gradient(i, *at);
+    }
+    return {};
+  }
+
+  Intervals taken_;  // by the arrays that a step writes
+  bool sorted_ = true;
+  std::vector<void*> bound_;
+  pybind11::tuple bound_grads_;
+  bool bound_loaded_ = false;  // whether the plan has them now
+};
+
+// with_plan calls its function with the plan and, where that is a device's, with the stream.
+template <class P>
+void bind_groups(pybind11::class_<P>& c) {
+  c.def("add_group",
+        [](P& self, int rule, std::vector<double> given, double decay, bool maximize,
+           double one_minus_ema) {
+          const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
+          return self.with_plan([&](auto& plan, auto...) { return plan.add_group(group); });
+        })
+      .def("set_group",
+           [](P& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
+              double one_minus_ema) {
+             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
+             self.with_plan([&](auto& plan, auto... s) { plan.set_group(i, group, s...); });
+           })
+      .def("set_lr",
+           [](P& self, int i, double lr) {
+             self.with_plan([&](auto& plan, auto... s) { plan.set_lr(i, lr, s...); });
+           })
+      .def("given_of_last_step",
+           [](P& self) {
+             return self.with_plan(
+                 [](auto& plan, auto... s) { return plan.given_of_last_step(s...); });
+           })
+      .def("remember",
+           [](P& self) { self.with_plan([](auto& plan, auto... s) { plan.remember(s...); }); })
+      .def("restore", [](P& self, const std::vector<int64_t>& steps,
+                         const std::vector<double>& scalars, int64_t step_count, int64_t skipped) {
+        self.with_plan([&](auto& plan, auto... s) {
+          plan.restore(steps, scalars, step_count, skipped, s...);
+        });
+      });
 }
 
 template <class P>

@@ -11,9 +11,10 @@
 
 namespace steepest {
 
-// CuPy's current stream at each call. The last one is kept, as CuPy's destroy their handle. CuPy
-// gives memory that goes back out again on the stream that it was allocated on: whoever has used
-// several waits before its memory goes. Each thread's own default stream has the same handle.
+// Asks for CuPy's current stream at each call. The last one is kept, because a stream of CuPy's
+// destroys its handle at its end. CuPy hands freed memory out again on the stream that it was
+// allocated on, without a wait: who has used several streams waits before its memory is freed. The
+// default streams that threads have of their own share one handle, so the thread is compared, too.
 class StreamsInUse {
  public:
   // current() is a stream, with a .ptr.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bindings/module.hpp"
+#include "cpu/teams.hpp"
 
 namespace py = pybind11;
 

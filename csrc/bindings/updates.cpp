@@ -87,7 +87,7 @@ struct Owned {
   bool moved() const { return proxy(array)->data != data || elements(array) < n; }
 };
 
-class PyPlan {
+class PyPlan : public PlanWithGradients<PyPlan, Plan> {
  public:
   // Arrays are checked in Python: aligned, writeable, dense, apart, states laid out like theta.
   void add_tensor(int group, const py::array& theta, const std::vector<py::array>& states,
@@ -95,10 +95,7 @@ class PyPlan {
     Hold hold(mutex_);
     const Layout& layout = layouts_.emplace_back(theta.ptr());
     const auto keep = [&](const py::object& array) {
-      kept_.push_back(array);
-      void* lowest = layout.lowest(array.ptr());
-      taken_.add(lowest, layout.n * theta.itemsize(), plan_.size());
-      return lowest;
+      return take(array, layout.lowest(array.ptr()), layout.n * theta.itemsize());
     };
     Tensor tensor{};
     tensor.group = group;
@@ -107,9 +104,7 @@ class PyPlan {
     tensor.theta = keep(theta);
     for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
     if (!ema.is_none()) tensor.ema = keep(ema);
-    plan_.add_tensor(tensor, t, scalar);
-    bound_.push_back(nullptr);
-    sorted_ = false;
+    add(tensor, t, scalar);
   }
 
   // The caller's own array, of which the tensor added last is a view: looked at before each step.
@@ -126,35 +121,6 @@ class PyPlan {
     for (const Owned& p : owned_)
       if (p.moved()) return {{"moved", p.tensor}};
     return {};
-  }
-
-  Trouble bind(py::tuple grads) {
-    Hold hold(mutex_);
-    bound_loaded_ = false;
-    if (Trouble trouble = load(grads)) return trouble;
-    for (size_t i = 0; i < bound_.size(); ++i)
-      bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
-    bound_loaded_ = true;
-    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
-    return {};
-  }
-
-  Trouble step(const py::tuple& grads, const StepOptions& options) {
-    Hold hold(mutex_);
-    if (Trouble trouble = changed()) return trouble;
-    bound_loaded_ = false;
-    if (Trouble trouble = load(grads)) return trouble;
-    return run(grads, options);
-  }
-
-  Trouble step_bound(const StepOptions& options) {
-    Hold hold(mutex_);
-    if (Trouble trouble = changed()) return trouble;
-    if (!bound_loaded_)
-      for (size_t i = 0; i < bound_.size(); ++i)
-        plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
-    bound_loaded_ = true;
-    return run(bound_grads_, options);
   }
 
   void acquire() {
@@ -182,24 +148,12 @@ class PyPlan {
   }
 
  private:
-  Trouble load(const py::tuple& grads) {
-    check_count(grads, plan_.size());
-    if (!sorted_) taken_.sort();
-    sorted_ = true;
-    for (int64_t i = 0; i < plan_.size(); ++i) {
-      PyObject* g = PyTuple_GET_ITEM(grads.ptr(), i);
-      if (g == Py_None) {
-        plan_.set_gradient(i, nullptr);
-        continue;
-      }
-      const Layout& layout = layouts_[static_cast<size_t>(i)];
-      if (!layout.fits(g)) return {{"mismatch", i}};
-      void* lowest = layout.lowest(g);
-      if (taken_.overlaps(lowest, layout.n * size_of(plan_.tensor(i).dtype)))
-        return {{"overlap", i}};
-      plan_.set_gradient(i, lowest);
-    }
-    return {};
+  friend PlanWithGradients;
+
+  std::optional<void*> address_of(int64_t i, PyObject* g) const {
+    const Layout& layout = layouts_[static_cast<size_t>(i)];
+    if (!layout.fits(g)) return {};
+    return layout.lowest(g);
   }
 
   Trouble changed() const {
@@ -236,17 +190,9 @@ class PyPlan {
   // Below this much work, releasing the GIL costs more than others gain.
   static constexpr int64_t gil_bytes = 1 << 18;
 
-  std::recursive_mutex mutex_;  // a thread that holds the plan may still call it
-  int held_ = 0;                // acquired so often, and not released
-  Plan plan_;
+  int held_ = 0;  // acquired so often, and not released
   std::vector<Layout> layouts_;
   std::vector<Owned> owned_;
-  std::vector<py::object> kept_;
-  Intervals taken_;  // by the arrays that a step writes
-  bool sorted_ = true;
-  std::vector<void*> bound_;
-  py::tuple bound_grads_;
-  bool bound_loaded_ = false;
 };
 
 // The indices of two arrays that overlap, or none.
@@ -276,22 +222,9 @@ py::list describe_all(base::List<Rules...>) {
 
 void bind_plan(py::module_& m) {
   py::class_<PyPlan> c(m, "Plan");
+  bind_groups(c);
   bind_steps(c);
   c.def(py::init())
-      .def("add_group",
-           [](PyPlan& self, int rule, std::vector<double> given, double decay, bool maximize,
-              double one_minus_ema) {
-             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
-             return self.with_plan([&](Plan& plan) { return plan.add_group(group); });
-           })
-      .def("set_group",
-           [](PyPlan& self, int i, int rule, std::vector<double> given, double decay, bool maximize,
-              double one_minus_ema) {
-             const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
-             self.with_plan([&](Plan& plan) { plan.set_group(i, group); });
-           })
-      .def("set_lr", [](PyPlan& self, int i,
-                        double lr) { self.with_plan([&](Plan& plan) { plan.set_lr(i, lr); }); })
       .def("renew_lock", &PyPlan::renew_lock)
       .def("watch", &PyPlan::watch)
       .def("moved", &PyPlan::moved)
@@ -299,11 +232,6 @@ void bind_plan(py::module_& m) {
            [](PyPlan& self) {
              return self.with_plan(
                  [](Plan& plan) { return std::pair(plan.steps(), plan.scalars()); });
-           })
-      .def("restore",
-           [](PyPlan& self, const std::vector<int64_t>& steps, const std::vector<double>& scalars,
-              int64_t step_count, int64_t skipped) {
-             self.with_plan([&](Plan& plan) { plan.restore(steps, scalars, step_count, skipped); });
            })
       .def("counts",
            [](PyPlan& self) {
@@ -314,11 +242,6 @@ void bind_plan(py::module_& m) {
            [](PyPlan& self) {
              return self.with_plan([](Plan& plan) { return plan.step_count + plan.skipped; });
            })
-      .def("given_of_last_step",
-           [](PyPlan& self) {
-             return self.with_plan([](Plan& plan) { return plan.given_of_last_step(); });
-           })
-      .def("remember", [](PyPlan& self) { self.with_plan([](Plan& plan) { plan.remember(); }); })
       .def("grad_norm",
            [](PyPlan& self) { return self.with_plan([](Plan& plan) { return plan.grad_norm; }); })
       .def("set_cuts", [](PyPlan& self, std::vector<double> cuts) {

@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 #include "cpu/level.hpp"
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 #include "linalg/vectors.hpp"
 
 namespace steepest {

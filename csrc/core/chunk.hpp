@@ -4,17 +4,18 @@
 
 namespace steepest {
 
-constexpr int max_states = 4;  // three of a rule; a fourth for the benchmarks' yardstick
-// Elements a chunk at most: six arrays of float64 of this size, and what is fetched ahead of them,
-// stay in a 48 KB L1 cache.
+constexpr int max_states = 4;  // rules have up to three; the benchmarks' `traffic4` has four
+// The most elements in a chunk. Six float64 arrays of this length take 24 KB: with what is fetched
+// ahead of them they stay in a 48 KB L1 cache.
 constexpr int64_t chunk_size = 512;
-// Elements a partial sum of squares covers, counted from the tensor's start.
+// The norm is summed in blocks of this many elements, counted from each tensor's start.
 constexpr int64_t norm_block = 4096;
-// Lanes that it is summed in: lane j takes elements j, j + norm_lanes, ...; they are then folded in
-// half until one is left.
+// A block is summed in this many lanes: lane j adds the elements j, j + norm_lanes, ...; then the
+// upper half of the lanes is added to the lower half until one is left.
 constexpr int norm_lanes = 16;
 
-// How many bytes ahead of its use memory is fetched into L1 and, before that, into L2; L1 0: not.
+// How many bytes ahead of its use memory is fetched into L1 and, before that, into L2. With l1 = 0
+// nothing is fetched ahead.
 struct Ahead {
   int64_t l1, l2;
   int lines;  // of each array at a time: 2 or 4

@@ -50,8 +50,9 @@ bool write_as(const ManyWords& words, Stream stream) {
   return true;
 }
 
-// Whether kernels wait for earlier ones themselves: not in code that was made of PTX of before
-// compute_90, whatever the device. All kernels are compiled for the same architectures.
+// Whether wait_for_earlier (core/team.hpp) does wait. It is empty in code that was generated from
+// PTX older than compute_90, on whatever device that runs. One kernel answers for all, since they
+// are compiled for the same architectures.
 bool wait_themselves(const void* kernel) {
   static thread_local int asked = -1;
   static thread_local bool found = false;
@@ -129,7 +130,7 @@ int64_t cache_bytes() {
   return bytes;
 }
 
-// A launch copies all that its arguments have room for.
+// A launch copies the whole of its arguments, unused words too: so the smallest struct is taken.
 void launch_write(const ManyWords& words, Stream stream) {
   if (!write_as<64>(words, stream) && !write_as<1000>(words, stream)) write(words, stream);
 }

@@ -1,6 +1,6 @@
-// The thin layer over the CUDA runtime: all that the host asks of a device, beside the kernels of
-// either tower. It counts what it is asked, and the tests have another one below it, over host
-// memory.
+// The thin layer over the CUDA runtime: all that the host asks of a device, except for the kernels
+// themselves. It counts its calls. The tests link another implementation of this header, in which
+// the device's memory is the host's.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -15,7 +15,7 @@ struct Calls {
 };
 extern Calls calls;
 
-// The device in use while this lives.
+// Makes a device the current one for as long as this object lives.
 class OnDevice {
  public:
   explicit OnDevice(int device);
@@ -27,17 +27,18 @@ class OnDevice {
   int before_, device_;
 };
 
-// A kernel's launch; arguments: the addresses of its parameters.
+// Launches a kernel; arguments: the addresses of its parameters.
 void launch(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
-// The same of a kernel that waits for earlier ones itself (wait_for_earlier, core/team.hpp):
-// devices that can start it while the last of these ends, which saves a step 1 to 2 us.
+// The same for a kernel that itself waits for the kernels before it (wait_for_earlier,
+// core/team.hpp): devices that are able to start it while the one before it ends, which saves a
+// step 1 to 2 us.
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
-// Blocks that the device runs at a time, by at most so many a multiprocessor.
+// How many blocks of the kernel the device runs at a time, with at most `most` on a multiprocessor.
 int resident(const void* kernel, int threads, int most);
 int64_t cache_bytes();  // of the cache that all multiprocessors share
 
-// Words to be written to device memory in stream order, as a kernel's arguments: without a copy
-// that might wait.
+// Words that a kernel writes to device memory, in stream order. They travel as the kernel's
+// arguments, because a copy from host memory might wait for the device.
 template <int capacity>
 struct Words {
   uint64_t* to;
@@ -49,7 +50,7 @@ static_assert(sizeof(ManyWords) <= 32764);
 
 void launch_write(const ManyWords& words, Stream stream);
 
-// Bytes of the host's likewise; at `to` there is room for whole words.
+// Writes bytes of the host's in the same way. There must be room at `to` for whole words.
 inline void write(void* to, const void* from, int64_t bytes, Stream stream) {
   const auto* next = static_cast<const char*>(from);
   ManyWords words;
@@ -64,7 +65,7 @@ inline void write(void* to, const void* from, int64_t bytes, Stream stream) {
   }
 }
 
-// In stream order, without waiting: within the device, and zeros.
+// A copy within the device, and zeros: in stream order, without waiting.
 void copy_across(void* to, const void* from, int64_t bytes, Stream stream);
 void clear(void* to, int64_t bytes, Stream stream);
 
@@ -73,12 +74,12 @@ void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
 void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
 void wait(Stream stream);
-void wait_for_all();  // streams of the device
+void wait_for_all();  // for every stream of the device
 
-// Memory of the host's that the device reads and writes, never given back.
+// Host memory that the device reads and writes as well. It is never given back.
 void* shared_memory(int64_t bytes);
 bool capturing(Stream stream);  // into a CUDA graph
-// Devices there are; throws the runtime's own text where there is none.
+// The number of devices; where there is none, an Error with the runtime's own text.
 int device_count();
 int runtime_version();
 

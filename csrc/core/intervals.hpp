@@ -19,7 +19,7 @@ class Intervals {
   void add(const void* begin, int64_t bytes, int64_t owner) {
     const auto at = reinterpret_cast<uintptr_t>(begin);
     if (bytes > 0) sorted_.push_back({at, at + static_cast<uintptr_t>(bytes), owner});
-    gap_begin_ = gap_end_ = 0;  // it may lie there
+    gap_begin_ = gap_end_ = 0;  // the new range may lie in the gap
   }
 
   // Sorts; the owners of two ranges that overlap, or none.

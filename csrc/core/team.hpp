@@ -1,4 +1,4 @@
-// What the bodies of kernels are written with: they run on the host too.
+// What the bodies of kernels are written with. The bodies run on the host, too: in the tests.
 #pragma once
 #include <cstdint>
 
@@ -13,8 +13,8 @@ namespace steepest::cuda {
 
 constexpr int threads = 256;  // of a block
 
-// A block of threads: f(thread) for each thread of the block, then a barrier. The other Team is the
-// simulated one of the tests.
+// A block of threads. phase(f) runs f(thread) on each of them and ends with a barrier. The tests
+// have another Team, over a simulated block.
 #ifdef __CUDACC__
 struct DeviceTeam {
   int64_t block, blocks;
@@ -23,15 +23,16 @@ struct DeviceTeam {
     f(static_cast<int>(threadIdx.x));
     __syncthreads();
   }
-  // After what a few threads of a warp did: all of it go on together. The compiler need not see to
-  // it, and a warp that has fallen apart reads and writes in two goes until the next barrier.
+  // After a branch that only some threads of a warp took: brings the warp together again. The
+  // compiler is free not to, and a divided warp issues each access twice until the next barrier.
   __device__ __forceinline__ void converge() const { __syncwarp(); }
-  // The next number, of one thread.
+  // The next number of a counter that all blocks share. One thread of a block calls it.
   __device__ __forceinline__ uint32_t take(uint32_t& counter) const {
     return atomicAdd(&counter, 1u);
   }
-  // Copies to shared memory, which only land() waits for: a warp goes on meanwhile. What is kept
-  // stays in the cache that all share, whatever streams through it. Whole words of 8 or 16 bytes.
+  // Starts a copy to shared memory, in words of 8 or 16 bytes. The warp goes on meanwhile; land()
+  // waits for the copy. With `keep` the source stays in the L2 cache while other data stream
+  // through it.
   template <class T>
   __device__ __forceinline__ void fetch(T& to, const T& from, [[maybe_unused]] bool keep) const {
 #if __CUDA_ARCH__ >= 800
@@ -58,7 +59,8 @@ struct DeviceTeam {
     asm volatile("cp.async.wait_all;" ::: "memory");
 #endif
   }
-  // What was launched before has ended, and what it wrote is there: see launch_early.
+  // Waits until the kernels launched before have ended and what they wrote can be read: see
+  // launch_early.
   __device__ __forceinline__ void wait_for_earlier() const {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");

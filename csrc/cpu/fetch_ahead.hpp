@@ -4,13 +4,13 @@
 
 namespace steepest {
 
-// Nothing ahead in L1: all is left to the processor's own prefetchers.
+// By default nothing: the processor's own prefetchers do it all.
 struct FetchAhead {
   Ahead alone;   // a rule without stages around it
   Ahead staged;  // stages one after another on a chunk
   Ahead norm;    // the sum of squares, which only reads
-  // Only where a step's arrays have more bytes, alone, or half as many, staged: fewer stay in a
-  // cache.
+  // `alone` is used only where a step's arrays have more bytes than this, `staged` where they have
+  // more than half of it: smaller steps stay in a cache, where fetching ahead costs time.
   int64_t above;
 };
 // Settable for tests, while no step is under way.

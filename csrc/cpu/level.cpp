@@ -1,7 +1,8 @@
 // The kernels of one SIMD level: plain loops over the rules' element updates, vectorised by the
-// compiler. Compiled once per level into its own namespace, without any weak symbol.
-// Arrays do not overlap, which is checked before a plan is made: the pragma says so, as `restrict`
-// on local pointers is lost on gcc 12, which then tests for overlap in every chunk.
+// compiler. The file is compiled once per level, into a namespace of its own and without any weak
+// symbol: the linker would keep one copy for all levels.
+// Arrays do not overlap; that is checked before a plan is made. The pragma tells the compiler,
+// because gcc 12 loses `restrict` on local pointers and then tests for overlap in every chunk.
 #include "cpu/level.hpp"
 
 #include "rules/list.hpp"
@@ -19,10 +20,10 @@
 namespace steepest::STEEPEST_LEVEL {
 namespace {
 
-// The caches that memory is fetched into ahead of its use.
+// Fetching ahead, into either cache: `read` for lines that are only read, `written` for others.
 struct IntoL1 {
   static void read(const void* p) { __builtin_prefetch(p, 0); }
-  // Asks for the line to be owned at once, as the processor's own prefetchers do not.
+  // Asks for ownership of the line at once, which the processor's own prefetchers do not.
   static void written(const void* p) { __builtin_prefetch(p, 1); }
 };
 struct IntoL2 {
@@ -30,8 +31,9 @@ struct IntoL2 {
   static void written(const void* p) { read(p); }
 };
 
-// Calls update(begin, end) over so many lines at a time, each after fetch(i, into) for the elements
-// that many bytes further on; returns where it ended.
+// Calls update(begin, end) over blocks of `lines` cache lines. Before each block it calls
+// fetch(i, into) for the lines that lie c.ahead.l1 and c.ahead.l2 bytes further on. Returns where
+// the last whole block ended.
 template <int lines, class T, class Fetch, class Update>
 STEEPEST_HD int64_t fetch_and_update(const Chunk& c, const Fetch& fetch, const Update& update) {
   constexpr int64_t line = 64 / sizeof(T), block = lines * line;
@@ -46,7 +48,7 @@ STEEPEST_HD int64_t fetch_and_update(const Chunk& c, const Fetch& fetch, const U
   return i;
 }
 
-// Calls update(begin, end) over a chunk, with memory fetched ahead of its use where it is to be.
+// Calls update(begin, end) over a chunk, and fetches ahead where c.ahead says so.
 template <class T, class Fetch, class Update>
 void each(const Chunk& c, const Fetch& fetch, const Update& update) {
   int64_t i = 0;
@@ -153,8 +155,8 @@ void zero(Chunk& c, const Record&) {
   for (int64_t i = 0; i < n; ++i) g[i] = T(0);
 }
 
-// Sum of squares in double, over lanes in vector types of the compiler, as wide as the level's
-// registers: wider ones, and a plain array of lanes, it keeps in memory, at a fifth of the speed.
+// The sum of squares in double. Its lanes are in vector types as wide as the level's registers: the
+// compiler keeps wider ones, and a plain array of lanes, in memory, at a fifth of the speed.
 #if defined(__AVX512F__)
 constexpr int width = 8;
 #elif defined(__AVX2__)
@@ -174,7 +176,7 @@ Doubles load(const double* p) {
 Doubles load(const float* p) {
   Floats x;
   __builtin_memcpy(&x, p, sizeof x);
-#ifdef __AVX512F__  // gcc 12 converts by halves, in twice the time
+#ifdef __AVX512F__  // gcc 12 would convert in two halves, which takes twice the time
   return _mm512_maskz_cvtps_pd(0xff, x);
 #else
   return __builtin_convertvector(x, Doubles);
@@ -212,7 +214,7 @@ BlockSum block_sum(const void* data, int64_t n, Ahead ahead) {
   }
   for (int half = norm_lanes / 2; half > 0; half /= 2)
     for (int j = 0; j < half; ++j) lane[j] += lane[j + half];
-  // squares of finite doubles may overflow
+  // The elements are looked at only if the sum is not finite: squares of finite doubles overflow.
   return {lane[0], lane[0] * 0 == 0 || all_finite(g, n)};
 }
 

@@ -20,7 +20,7 @@ struct BlockSum {
 
 struct Level {
   Stage rule[n_rules][n_dtypes];
-  // Writes the rule's Hyper<T> from its hyperparameters; brings the scalar up to date.
+  // Writes the rule's Hyper<T> for step t, and brings the scalar that the rule carries up to date.
   void (*fold[n_rules][n_dtypes])(const double* given, int64_t t, double* scalar, void* hyper);
   Stage scale[n_dtypes], decay[n_dtypes], ema[n_dtypes], zero[n_dtypes];
   BlockSum (*block_sum[n_dtypes])(const void* g, int64_t n, Ahead ahead);

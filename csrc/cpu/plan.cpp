@@ -8,16 +8,17 @@
 #include <utility>
 
 #include "cpu/fetch_ahead.hpp"
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 
 namespace steepest {
 
 namespace {
 
-// What a tensor costs beside its elements, in elements: keeps the cut even with many small ones.
+// What a tensor costs beside its elements, counted in elements, so that the threads' shares take
+// equal time where there are many small tensors.
 constexpr int64_t tensor_cost = 128;
 
-// As an integer: arrays that a tensor does not have are null, and stay unused.
+// p + offset, computed on integers: it is null, and stays unused, for arrays that a tensor lacks.
 void* at(void* p, int64_t offset) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(offset));
 }
@@ -82,7 +83,7 @@ void Plan::parallel(int64_t length, const F& f) const {
   }
   const int team = threads_now(bytes_);
   const double waited = in_parallel(team, [&](int thread, int threads) {
-    // The remainder apart: length * thread may overflow.
+    // Not length * thread / threads, whose product may overflow.
     const int64_t part = length / threads, rest = length % threads;
     const int64_t begin = part * thread + std::min<int64_t>(thread, rest);
     f(begin, begin + part + (thread < rest ? 1 : 0));
@@ -91,8 +92,8 @@ void Plan::parallel(int64_t length, const F& f) const {
 }
 
 int64_t Plan::step(const StepOptions& options) {
-  const FloatMode mode;  // for the constants folded here
-  level();               // a wrong STEEPEST_SIMD is said here, not in a region or halfway
+  const FloatMode mode;  // for the constants that are folded on this thread
+  level();               // raises for a wrong STEEPEST_SIMD before anything is changed
   double factor = 1 / options.grad_scale;
   if (options.clip || options.nonfinite != Nonfinite::propagate) {
     const Norm norm = measure();
@@ -103,7 +104,7 @@ int64_t Plan::step(const StepOptions& options) {
     }
     if (options.clip) {
       grad_norm = std::sqrt(norm.squares) / options.grad_scale;
-      // Not below: a NaN norm makes the factor NaN, as IEEE arithmetic gives.
+      // Written with `!` so that a norm of NaN makes the factor NaN, as IEEE arithmetic has it.
       if (!(grad_norm <= options.max_norm))
         factor = options.max_norm / grad_norm / options.grad_scale;
     }
@@ -138,7 +139,8 @@ Plan::Norm Plan::measure() {
   return {fold_in_half(partial_), bad < size() ? bad : -1};
 }
 
-// Gives every tensor its work and brings steps and scalars up to date.
+// Gives every tensor its work, shared with the tensors of the same group, type, step count and
+// scalar, and brings step counts and scalars up to date.
 void Plan::assign_work(const StepOptions& options, double factor) {
   works_.clear();
   int last = -1;
@@ -155,7 +157,7 @@ void Plan::assign_work(const StepOptions& options, double factor) {
              same_bits(w.scalar_before, scalar);
     };
     if (last < 0 || !fits(works_[index(last)])) {
-      // Only among the latest: a second record of the same content is harmless, a long search not.
+      // Looks among the latest records only: two equal ones do no harm, a long search takes time.
       const auto oldest = works_.size() > 16 ? works_.end() - 16 : works_.begin();
       const auto found = std::find_if(oldest, works_.end(), fits);
       last = static_cast<int>(found - works_.begin());

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/threads.hpp"
+#include "cpu/teams.hpp"
 
 namespace steepest {
 

@@ -1,4 +1,3 @@
-// The thread policy: see threads.hpp.
 #include "cpu/threads.hpp"
 
 #include <algorithm>
@@ -10,6 +9,10 @@
 #include <thread>
 #include <vector>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "core/error.hpp"
 
 #ifdef __linux__
@@ -19,35 +22,16 @@
 #include <pthread.h>
 #define STEEPEST_LIBGOMP 1
 #endif
-#if defined(__SSE2__)
-#include <immintrin.h>
-#endif
 
 namespace steepest {
 
 namespace {
 
 std::atomic<int> set_threads{0};
-std::atomic<bool> flush{false};
-std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
-// A team only where so many threads would be worth it; for updates from fewer on. Two threads take
-// half the time of one at any size, but wait milliseconds for a core that others keep busy, as
-// NumPy's BLAS threads do a while after a product: below 12 MiB more than a team gains, so that
-// what it comes to is counted there (bench/contention.py).
-constexpr int64_t worth_a_team = 12, worth_an_account = 4;
-// Above, by what a team gains and how long the last one waited. By 0.7 after each step alone: at
-// 0.9 one chance wait of 4 ms costs 24 steps of 1 M elements, at 0.7 seven (bench/contention.py).
-constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
-std::atomic<double> last_wait{0}, patience{1};
-// Below, from 4 MiB on, teams of all plans keep an account: what they gained less what they waited.
-// Where it is overdrawn, a step is one thread's and pays in a 16th of its time, so that another
-// team is tried after some time: no more is lost where all of them wait. A full account outlasts a
-// chance wait, the first one the start of the threads.
-constexpr double full = 5e-3, deepest = -0.1, at_first = 1e-3;
-std::atomic<double> account{at_first};
 
 #ifdef _OPENMP
-// Left alone, OpenMP's limit is the affinity when it was loaded, which is none once that changed.
+// Where nobody has set it, OpenMP's limit is the affinity of the time when it was loaded. That is
+// not taken for a limit, since the affinity may have changed.
 const int openmp_at_load = omp_get_max_threads();
 const bool openmp_named = std::getenv("OMP_NUM_THREADS") != nullptr;
 #endif
@@ -111,7 +95,7 @@ int cgroup_quota(const std::string& root) {
     const std::string controllers = line.substr(first + 1, second - first - 1);
     if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos)
       continue;
-    // Where version 2 is mounted, alone or beside version 1, and where version 1 is.
+    // The mount points: version 2 alone, version 2 beside version 1, version 1 under two names.
     for (const std::string& mount :
          {std::string(), std::string("/unified"), std::string("/cpu"), "/" + controllers}) {
       for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
@@ -151,63 +135,6 @@ void set_num_threads(int64_t n) {
   set_threads = static_cast<int>(n);
 }
 
-namespace {
-
-int64_t worth(int64_t bytes) { return bytes / bytes_per_thread(); }
-
-int team([[maybe_unused]] int64_t bytes, [[maybe_unused]] int64_t least) {
-#ifdef _OPENMP
-  if (worth(bytes) < least || omp_in_parallel()) return 1;
-  return static_cast<int>(std::min<int64_t>(worth(bytes), get_num_threads()));
-#else
-  return 1;
-#endif
-}
-
-double seconds_alone(int64_t bytes) {
-  const double from_memory = static_cast<double>(worth(bytes)) * seconds_a_thread;
-  return worth(bytes) < worth_a_team ? from_memory / 2 : from_memory;  // from a cache
-}
-
-double gain(int64_t bytes, int threads) { return seconds_alone(bytes) * (1 - 1.0 / threads); }
-
-}  // namespace
-
-int threads_for(int64_t bytes) { return team(bytes, worth_a_team); }
-
-int threads_now(int64_t bytes) {
-  const int n = team(bytes, worth_an_account);
-  if (n == 1) return 1;
-  if (worth(bytes) < worth_a_team) {
-    if (account >= 0) return n;
-    account = account + seconds_alone(bytes) / 16;
-    return 1;
-  }
-  if (expected_wait() <= gain(bytes, n)) return n;
-  patience = 0.7 * patience;  // so that another team is tried after some time
-  return 1;
-}
-
-void settle(int64_t bytes, int threads, double waited) {
-  if (threads > 1 && worth(bytes) < worth_a_team)
-    account = std::clamp(account + gain(bytes, threads) - waited, deepest, full);
-}
-
-double teams_account() { return account; }
-
-void reset_account() { account = at_first; }
-
-void note_wait(double seconds) {
-  last_wait = seconds;
-  patience = 1;
-}
-
-double expected_wait() { return patience * last_wait; }
-
-int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
-
-void set_bytes_per_thread(int64_t bytes) { traffic_of_a_thread = std::max<int64_t>(1, bytes); }
-
 void make_forks_safe() {
 #ifdef STEEPEST_LIBGOMP
   // libgomp's team survives a fork in name only. Dismissing it first lets parent and child make
@@ -217,52 +144,6 @@ void make_forks_safe() {
     pthread_atfork([] { omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
   });
 #endif
-}
-
-// --- floating-point mode ---
-
-namespace {
-
-#if defined(__SSE2__)
-constexpr uint64_t ieee = 0x1f80, flushing = 0x8040;  // all traps masked; FTZ and DAZ
-constexpr uint64_t sticky = 0x3f;
-uint64_t read_mode() { return _mm_getcsr(); }
-void write_mode(uint64_t mode) { _mm_setcsr(static_cast<unsigned>(mode)); }
-#elif defined(__aarch64__)
-constexpr uint64_t ieee = 0, flushing = uint64_t{1} << 24;  // FZ
-constexpr uint64_t sticky = 0;
-uint64_t read_mode() {
-  uint64_t mode;
-  asm volatile("mrs %0, fpcr" : "=r"(mode));
-  return mode;
-}
-void write_mode(uint64_t mode) { asm volatile("msr fpcr, %0" : : "r"(mode)); }
-#else
-constexpr uint64_t ieee = 0, flushing = 0, sticky = 0;
-uint64_t read_mode() { return 0; }
-void write_mode(uint64_t) {}
-#endif
-
-uint64_t wanted_mode() { return flush_denormals() ? ieee | flushing : ieee; }
-
-}  // namespace
-
-void set_flush_denormals(bool on) {
-  if (on && flushing == 0)
-    throw Error(ErrorKind::backend, "set_flush_denormals: this processor has no known flush mode");
-  flush = on;
-}
-
-bool flush_denormals() { return flush.load(std::memory_order_relaxed); }
-
-FloatMode::FloatMode() : before_(read_mode()) {
-  const uint64_t wanted = wanted_mode();
-  if ((before_ & ~sticky) != wanted) write_mode(wanted);
-}
-
-// Writes only where something differs; so a restored thread also forgets the flags raised here.
-FloatMode::~FloatMode() {
-  if (read_mode() != before_) write_mode(before_);
 }
 
 }  // namespace steepest

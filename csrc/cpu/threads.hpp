@@ -1,15 +1,10 @@
-// How many threads a region may have, the region itself, and its floating-point mode.
+// How many threads a region may have at most.
 //
-// Threads: what set_num_threads says; else the least of CPU affinity (asked anew each time), the
-// container's CPU quota, and OpenMP's own limit where it was set. One inside another region, as
-// nested teams would only wait for each other; one below an amount of traffic.
+// The number of threads is what set_num_threads says; else the least of the CPU affinity (asked
+// anew each time), the container's CPU quota, and OpenMP's own limit where it was set.
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <string>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 namespace steepest {
 
@@ -23,8 +18,8 @@ struct ThreadLimits {
 
 // root: the folder that holds proc and sys; another one in tests.
 ThreadLimits thread_limits(const std::string& root);
-// Processors allowed by the own control group and its parents, rounded down but at least one (a
-// team that is cut off waits for its slowest); 0 without a quota.
+// Processors that this process's control group and its parents allow; 0 without a quota. Rounded
+// down, but at least one: a team waits for the slowest of its threads, which a quota cuts off.
 int cgroup_quota(const std::string& root);
 int threads_allowed(const ThreadLimits& limits);
 
@@ -33,68 +28,7 @@ int get_num_threads();
 void set_num_threads(int64_t n);
 constexpr int max_threads = 1024;  // libgomp ends the process where the system gives no more
 
-// Threads for a region that moves so many bytes through memory.
-int threads_for(int64_t bytes);
-// The same from a third of that traffic on, but one where the last team waited longer for its
-// threads than this one would gain; with less traffic, where teams have so until now.
-int threads_now(int64_t bytes);
-// Sets what a team of threads_now waited, in seconds, against what it gained.
-void settle(int64_t bytes, int threads, double waited);
-// What teams of little traffic gained beyond what they waited, and to begin anew, for tests.
-double teams_account();
-void reset_account();
-// Least traffic that is worth a thread, where any but the first is; settable for tests.
-int64_t bytes_per_thread();
-void set_bytes_per_thread(int64_t bytes);
-
-// How long, in seconds, the calling thread of a team waited for the others at its end.
-void note_wait(double seconds);
-// What a team has to expect of it: the last one, less after each team that was not made for it.
-double expected_wait();
-
-// A child forked after a region would wait forever for the threads it has not: called once.
+// Without it a child that is forked after a region waits forever for threads it does not have.
 void make_forks_safe();
-
-// Flush denormals to zero inside regions from now on: faster where processors are slow on them,
-// but no longer the same bits on every machine.
-void set_flush_denormals(bool on);
-bool flush_denormals();
-
-// The floating-point mode of a region while this lives: IEEE rounding, no traps, denormals kept or
-// flushed as set, whatever the thread came with, so that every thread computes the same.
-class FloatMode {
- public:
-  FloatMode();
-  ~FloatMode();
-  FloatMode(const FloatMode&) = delete;
-  FloatMode& operator=(const FloatMode&) = delete;
-
- private:
-  uint64_t before_;
-};
-
-// f(thread, team) on each thread of a team of at most so many; f must not throw. Returns how long,
-// in seconds, the calling thread waited for the others at the end.
-template <class F>
-double in_parallel([[maybe_unused]] int threads, const F& f) {
-#ifdef _OPENMP
-  if (threads > 1) {
-    using Clock = std::chrono::steady_clock;
-    Clock::time_point done;  // by the calling thread
-#pragma omp parallel num_threads(threads)
-    {
-      const FloatMode mode;
-      f(omp_get_thread_num(), omp_get_num_threads());
-      if (omp_get_thread_num() == 0) done = Clock::now();
-    }
-    const double waited = std::chrono::duration<double>(Clock::now() - done).count();
-    note_wait(waited);
-    return waited;
-  }
-#endif
-  const FloatMode mode;
-  f(0, 1);
-  return 0;
-}
 
 }  // namespace steepest

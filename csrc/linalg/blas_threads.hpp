@@ -1,9 +1,10 @@
-// One thread for BLAS while a call is small: its threads then cost more than they save, and wake
-// up beside the pools of NumPy's BLAS and of others.
+// Limits BLAS to one thread while a call is small: its threads would cost more than they save, and
+// would compete with the thread pools of NumPy's BLAS and of others.
 //
 // NumPy has its own copy of OpenBLAS, whose threads spin for a tenth of a second after a product in
-// the user's functions. On two cores dsyrk of 20,000 x 500 took 57 ms by two threads and 78 by one,
-// right after such a product 98 to 120 and 77: two threads are not used. With more cores untried.
+// the user's functions. On two cores, dsyrk of 20,000 x 500 took 57 ms with two threads and 78 with
+// one; right after such a product, 98 to 120 with two and 77 with one. So where BLAS would take two
+// threads it gets one. More cores were not tried.
 #pragma once
 
 namespace steepest::linalg {

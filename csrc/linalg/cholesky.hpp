@@ -13,14 +13,15 @@
 
 namespace steepest::linalg {
 
-// Up to this size the loop here is taken, not potrf: 0.04 beside 0.07 µs for 4, 0.21 beside 0.13
-// for 8 (OpenBLAS 0.3, AVX-512 Xeon). potrs never was faster than the two loops here, up to 800.
+// Up to this size the loop here factors the matrix, not potrf: n = 4 takes 0.04 µs here and 0.07 by
+// potrf, n = 8 takes 0.21 and 0.13 (OpenBLAS 0.3, AVX-512 Xeon). The substitution is always done
+// here: up to n = 800 potrs was never faster than the two loops.
 constexpr int64_t own_cholesky_n = 6;
-// From this size potrf gains by threads: two took 1.08 of one's time for 256, 0.86 for 500.
+// From this size on potrf gains by threads: two take 1.08 of one's time for 256, 0.86 for 500.
 constexpr int64_t threaded_cholesky_n = 400;
 
-// λ and D of one damped system; D has one positive number a variable. To QR, pivots of unit columns
-// are singular up to `rounding` times n eps.
+// λ and D of one damped system; D has one positive number a variable. QR, whose columns are scaled
+// to unit norm, takes the system for singular at a pivot of at most `rounding` · n · eps.
 template <class T>
 struct Damping {
   T lambda;
@@ -79,7 +80,8 @@ bool factor_lapack(T* A, int64_t n, T smallest) {
 template <class T>
 class Cholesky {
  public:
-  // A device is asked ahead for the step with λ = 0; the host waits for nothing.
+  // On a device the step with λ = 0 is asked for with the linearization, which saves a wait. Here
+  // there is none to save.
   void foresee(const NormalEquations<T>&, HostSpace<T>&) {}
 
   // d on `free`, from the gradient r; false where the matrix is singular or too ill-conditioned

@@ -68,7 +68,8 @@ class Dense {
     if (gram && rows.jac_weight) pending_.normal.take_weighted_norms2(space_);
   }
 
-  // Of the last point only the gradient is wanted, and the columns' norms; keep() was called.
+  // For the last point, of which only the gradient and the columns' norms are wanted. keep() was
+  // called before.
   void add_gradient_only(const Rows<T>& rows) {
     pending_.normal.add_norms2(rows, space_);
     if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
@@ -121,7 +122,7 @@ class Dense {
     if (current_.by_qr) return current_.triangle.solve(damping, free, s, d, space_);
     if (cholesky_.solve(current_.normal, damping, free, r, d, space_)) return true;
     if (kind_ == LinearSolver::cholesky) return false;
-    if (!keeps_rows()) {
+    if (!keeps_rows()) {  // they came in blocks and are gone: QR takes those of the next point
       blocks_by_qr_ = has_rows_;
       return false;
     }
@@ -142,8 +143,7 @@ class Dense {
     }
   }
 
-  // out = Jᵀ f'' from the residuals ahead at x + h s, f'' the second derivative along s. False
-  // where it is not finite.
+  // As Operator::curvature (linalg/cg.hpp).
   bool curvature(const T* s, T h, const T* f, const T* ahead, T* out) {
     return current_.J.curvature(s, h, f, ahead, out, space_);
   }

@@ -11,15 +11,16 @@
 namespace steepest::linalg {
 
 // Up to so many columns, or so much work (rows * n²) in one call, the loop here is taken, not BLAS.
-// Timed beside OpenBLAS 0.3's syrk + gemv on an AVX-512 Xeon, J by rows: 4 columns of 50 rows 0.86
-// beside 1.03 us, 6 of 2,000 rows 13.6 beside 16.8; 8 of 50 rows 1.64 beside 1.86, of 200 rows 3.35
-// beside 3.33, of 2,000 rows 21 beside 17.
+// In µs here, and by OpenBLAS 0.3's syrk + gemv, on an AVX-512 Xeon, J by rows: 4 columns of 50
+// rows 0.86 and 1.03, 6 of 2,000 rows 13.6 and 16.8; 8 of 50 rows 1.64 and 1.86, of 200 rows 3.35
+// and 3.33, of 2,000 rows 21 and 17.
 constexpr int64_t own_gram_n = 6;
 constexpr int64_t own_gram_work = 8000;
-// As much for JᵀJ v: 16 columns 0.07 beside 0.08 µs of symv, 24 columns 0.15 beside 0.12.
+// The same for JᵀJ v: 16 columns take 0.07 µs here and 0.08 by symv, 24 columns 0.15 and 0.12.
 constexpr int64_t own_product_n = 16;
-// Rows handed to BLAS at once. With few columns, so many that what syrk has read is still in cache
-// for gemv; with many columns gemv does not count, and each call makes BLAS's threads wait.
+// Rows handed to BLAS at once. With few columns, no more than stay in the cache, so that gemv finds
+// there what syrk has read. With many columns gemv takes little of the time, but each call makes
+// BLAS's threads wait: few calls are better.
 constexpr int64_t blas_chunk(int64_t n) { return n < 128 ? 2048 : 1 << 20; }
 constexpr int64_t own_chunk = 64;
 // From so many columns syrk gains by threads: two took 1.04 of one's time for 100, 0.82 for 200.
@@ -145,7 +146,7 @@ class NormalEquations {
     }
   }
 
-  // In four sums, which a compiler may form at a time.
+  // In four sums, which the compiler may form in one register.
   static T dot(const T* a, const T* b, int64_t m) {
     T s[4] = {};
     int64_t i = 0;

@@ -102,4 +102,16 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
   return d;
 }
 
+Direction Pairs::turn(const Products& on_g, double otherwise, double* c) const {
+  const int64_t before = 2 * count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
+  std::fill_n(c, 5 * width, 0.0);
+  double* row = c + 2 * width;
+  const Direction to = direction(on_g, otherwise, row);
+  std::swap(row[before], row[g]);
+  c[before] = -1;
+  c[g] = c[width + g] = 1;
+  for (int64_t i : {3, 4}) c[i * width + x] = c[i * width + d] = 1;
+  return to;
+}
+
 }  // namespace steepest::linalg

@@ -3,6 +3,7 @@
 // Nocedal 1980 (Math. Comp. 35, 773-782); on inner products as in Chen, Wang and Zhou 2014
 // (Large-scale L-BFGS using MapReduce, NIPS). O(m^2), whatever n is.
 #pragma once
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -18,6 +19,21 @@ struct Products {
 // An objective and its slope at a point of a line.
 struct AtPoint {
   double f, slope;
+};
+
+// A line search's first step, and the Wolfe conditions under which it is taken without another.
+struct FirstStep {
+  AtPoint from;
+  double length, c1, c2;
+  double eps;  // the rounding unit
+
+  bool low_enough(double f) const {
+    return f < from.f && f <= from.f + c1 * length * from.slope && std::isfinite(f);
+  }
+  bool weak(double slope) const { return slope >= c2 * from.slope && std::isfinite(slope); }
+  bool strong(double slope) const { return std::fabs(slope) <= -c2 * from.slope; }
+  // y.s is more than rounding.
+  bool curved(double slope) const { return slope - from.slope > eps * -from.slope; }
 };
 
 // The second derivative at the second of two points over its mean between them, by the cubic
@@ -55,6 +71,11 @@ class Pairs {
   // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
   // out; where all are, gamma is `otherwise`.
   Direction direction(const Products& on_g, double otherwise, double* c) const;
+
+  // That direction with all else that the second pass of an iteration makes: c has 5 rows of
+  // 2 count + 4 coefficients of the d_i and y_i, the gradient before, x, d and g. They make y, g,
+  // d, x + d, and x + d once more for the user.
+  Direction turn(const Products& on_g, double otherwise, double* c) const;
 
   int64_t capacity, count = 0;
   std::vector<int64_t> d_rows, y_rows;  // the first `count` are in use

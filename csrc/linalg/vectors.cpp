@@ -48,7 +48,8 @@ std::vector<int64_t> ranges(int64_t n) {
   return starts;
 }
 
-// Vectors from one of their elements on, with `formed`, which starts there, for the null ones.
+// The vectors from byte `bytes` on. A null one stands for the difference, of which `formed` has the
+// elements from there on.
 class Block {
  public:
   Block(const Vectors& all, int64_t bytes, void* formed) {

@@ -42,8 +42,8 @@ double fold(const typename Lanes<T>::Vector& lanes) {
   return fold<T>(wide);
 }
 
-// Two sums over lanes, short before a float's are added in double. Single variables, as an array
-// of them would live in memory.
+// Two sums over lanes, which are added up in double after each chunk, before those of floats lose
+// digits. Two variables, because the compiler keeps an array of them in memory.
 template <class T>
 struct Sums {
   using Vector = typename Lanes<T>::Vector;
@@ -62,15 +62,17 @@ void add_tail(const T* x, const T* y, int64_t i, int64_t n, double* lanes) {
     lanes[l] += static_cast<double>(x[i]) * static_cast<double>(y[i]);
 }
 
-// Two rows over a chunk, and two that are read after them. Their chunks are short for the
-// processor to see a stream: fetching ahead takes a fifth off the time of two columns.
+// Two rows over a chunk, and the two that are read after them. A chunk is too short for the
+// processor to recognise a stream; fetching the next two ahead saves a fifth of the time with two
+// columns.
 template <class T>
 struct RowPair {
   const T *u, *v, *next_u, *next_v;
 };
 
-// The products of rows u, v with columns y, z over a chunk, each loaded once, added to lanes of
-// u . y, u . z and, further on, v . y, v . z. One column: z is not read.
+// The products of rows u, v with columns y, z over a chunk, each of which is loaded once. They are
+// added to the lanes on_u of u . y and u . z, and to the lanes on_v of v . y and v . z. Without
+// `two`, z is not read.
 template <class T, bool two>
 void tile(const RowPair<T>& rows, const T* y, const T* z, int64_t n, double* on_u, double* on_v) {
   const T *u = rows.u, *v = rows.v;
@@ -123,7 +125,9 @@ void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t e
   for (int64_t i = 0; i < count * Lanes<T>::width; ++i) lanes[i] = 0;
   for (int64_t first = begin; first < end; first += chunk) {
     const int64_t length = first + chunk < end ? chunk : end - first;
-    const auto row = [&](int64_t i) {  // at its end, the first one's next chunk; short: the last
+    // The chunk of row i. Beyond the last row, what is read next: the next chunk of row 0 or, where
+    // there is none, the last row's once more.
+    const auto row = [&](int64_t i) {
       const bool next = i >= rows.count && first + chunk < end;
       const int64_t at = i < rows.count ? i : next ? 0 : rows.count - 1;
       return static_cast<const T*>(rows.at[at]) + first + (next ? chunk : 0);

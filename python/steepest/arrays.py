@@ -109,16 +109,15 @@ def _odd_dtype(value: Any) -> str:
 
 
 def _alias(value: Any) -> Any:
-    # A tensor of PyTorch lets its memory go at tensor.data = other, whoever it was exported to; an
-    # alias of it, which only we have, does not.
+    # After tensor.data = other, a tensor of PyTorch lets go of memory that it has exported. Its
+    # alias, which nobody else has, keeps it.
     return value if getattr(value, "requires_grad", True) else value.detach()
 
 
 def by_numpy(value: Any) -> Any:
-    """A tensor of PyTorch in host memory as its ``numpy()``: an eighth of a step by DLPack.
+    """A tensor of PyTorch in host memory as its ``numpy()``, in an eighth of the time of DLPack.
 
-    Without a name for errors: what has no such view is returned as it is, for `as_gradient` to say
-    why.
+    What has no such view is returned as it is: `as_gradient`, which knows its name, says why.
     """
     try:
         return value.numpy() if value.is_cpu else value
@@ -132,7 +131,7 @@ def _is_negated(value: Any) -> bool:
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
-    """ask(*asked) of an exporter, which may raise whatever it likes: its place is said then."""
+    """ask(*asked), where that runs an exporter's code: whatever it raises becomes a TypeError."""
     try:
         return ask(*asked)
     except Exception as error:
@@ -193,7 +192,7 @@ def as_parameter(path: str, value: Any) -> Array:
             "elements; pass an array that covers its memory densely, such as "
             "np.ascontiguousarray(p), and copy it back"
         )
-    return array.view()  # of our own: the caller may give the array itself another shape
+    return array.view()  # our own: the caller may change the shape of the array itself
 
 
 def laid_out_like(value: Any, param: Array) -> bool:

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from steepest import check
+from steepest.arrays import plain
 from steepest.parameters import Parameters
 from steepest.rule_list import RULES
 
@@ -66,8 +67,7 @@ def _entry(where: str, mapping: Any, keys: list[str]) -> None:
 
 
 def _as_array(where: str, given: Any, kind: type) -> Any:
-    if isinstance(given, np.ma.MaskedArray):
-        raise TypeError(f"{where}: a masked array, whose mask would be ignored; pass its .data")
+    given = plain(where, given)
     try:
         return given if isinstance(given, kind) else np.asarray(given)
     except Exception as error:  # converting runs the code of whatever was given
@@ -116,7 +116,7 @@ def _checked_last(where: str, rule: str, last: Any) -> list[float]:
 
 
 def _parting(given: Any, due: list[Any]) -> str:
-    """What differs, from the first place on: of thousands only some are shown."""
+    """What differs, from the first difference on: an error shows only some of thousands."""
     k = 0
     if isinstance(given, (list, tuple)):
         same = [a == b for a, b in zip(given, due, strict=False)]
@@ -133,7 +133,8 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
-        # First, as another rule has other keys; that there is one is checked with them.
+        # The rule is compared first, because another rule has other keys. Whether the entry is
+        # there at all is checked with the others.
         of = group.get("rule", rule) if isinstance(group, Mapping) else rule
         if not isinstance(of, str) or of != rule:
             given = check.shown(of)
@@ -190,8 +191,8 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     target = os.path.realpath(_file(path))  # a link goes on leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
-    # Not after the target, whose name may be as long as a name can be; nor after this process or
-    # thread: a signal's handler may save too, and other machines in the same folder.
+    # A random name. One made from the target's might be too long; one made from the process and
+    # thread might be in use, by a signal's handler or by another machine in the same folder.
     beside = f"{os.path.dirname(target)}/.{os.urandom(8).hex()}.part"
     try:
         with opt._lock, open(beside, "wb") as file:
@@ -217,7 +218,7 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
 
 def _read(opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    if not zipfile.is_zipfile(opened):  # NumPy would advise to unpickle it
+    if not zipfile.is_zipfile(opened):  # np.load would advise allow_pickle=True
         raise ValueError("no .npz archive")
     opened.seek(0)
     with np.load(opened, allow_pickle=False) as file:

@@ -31,17 +31,17 @@ class Host:
         return _cpu.Plan()
 
     def in_use(self) -> contextlib.AbstractContextManager[Any]:
-        """For NumPy's own operations nothing is due."""
+        """A context for NumPy's own operations, which need none."""
         return contextlib.nullcontext()
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
         """The plan needs no memory of its own."""
 
     def ready(self, plan: Any) -> None:
-        """Nor has it to be filled."""
+        """The plan has nothing to fill."""
 
     def watch(self, plan: Any, given: Any) -> None:
-        """Lets each step see whether the tensor added last, as given, is still to be written."""
+        """Lets each step check the array that the tensor added last is a view of."""
         if isinstance(given, np.ndarray):
             plan.watch(given)
 
@@ -74,7 +74,7 @@ class Cuda:
         return self.module.Plan(self.device, *self.streams_and_memory())
 
     def in_use(self) -> contextlib.AbstractContextManager[Any]:
-        """For CuPy's own operations, whose kernels and results are the current device's."""
+        """A context for CuPy's own operations, which run on the current device."""
         return self.cupy.cuda.Device(self.device)  # type: ignore[no-any-return]
 
     def streams_and_memory(self) -> tuple[Callable[[], Any], Callable[[int], Any]]:
@@ -87,9 +87,9 @@ class Cuda:
         return functools.partial(self.cupy.cuda.get_current_stream, self.device), allocate
 
     def copy_of(self, values: Any) -> Any:
-        """A copy of a few of NumPy's numbers, in one piece, on the device.
+        """A copy on the device of a small, contiguous NumPy array.
 
-        They go as arguments of a launch; of the host's time CuPy's own copy took 29 µs.
+        The numbers go as arguments of a kernel: CuPy's own copy took 29 µs of the host's time.
         """
         cupy = self.cupy
         with self.in_use():
@@ -98,7 +98,7 @@ class Cuda:
             return cupy.ndarray(values.shape, dtype=values.dtype, memptr=memory)
 
     def reserve(self, plan: Any, groups: int, sizes: list[int]) -> None:
-        """Allocates the plan's tables for what will be added, so that none is added in vain."""
+        """Allocates the plan's tables for what will be added, before anything is added."""
         plan.reserve(groups, sizes)
 
     def ready(self, plan: Any) -> None:
@@ -109,7 +109,7 @@ class Cuda:
         """CuPy arrays neither become read-only nor move."""
 
     def moved(self, plan: Any) -> None:
-        """Nor is there anything to look at."""
+        """There is nothing to look at."""
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         found: tuple[int, int] | None = self.module.find_overlap(arrays)

@@ -80,7 +80,7 @@ _known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
 
 
 def _stays(value: Any) -> bool:
-    """Whether a hyperparameter is what it was as long as it is equal, which a tensor is not."""
+    """Whether a value can be a key of the cache: a tensor, say, may change without notice."""
     return type(value) in (float, int, bool) or (type(value) is tuple and all(map(_stays, value)))
 
 
@@ -105,7 +105,7 @@ def _keywords(cls: type[Optimizer]) -> list[inspect.Parameter]:
 
 @functools.cache
 def _defaults(name: str) -> dict[str, Any]:
-    """Of the keywords, and of what concerns state arrays, which the caller has made."""
+    """Defaults of the keywords, and of the options for state arrays, which the caller makes."""
     cls = _CLASSES[name]
     given = {k.name: k.default for k in _keywords(cls) if k.default is not k.empty}
     accumulator = "initial_accumulator_value"

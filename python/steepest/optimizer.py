@@ -69,7 +69,7 @@ class Optimizer(Parameters):
         if not self._grouped:
             if self._plain_list and isinstance(grads, (list, tuple)):
                 if len(grads) == len(self._views):
-                    return tuple(grads)  # a branch among them is found by the engine
+                    return tuple(grads)  # the engine finds what is no array
             return tuple(tree.flatten_like(self._groups[0].params, grads, "grads"))
         if not isinstance(grads, (list, tuple)):
             kind = type(grads).__name__
@@ -315,7 +315,9 @@ class Optimizer(Parameters):
         checkpoint.load(self, path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
-        with self._lock:  # between two steps; a pickle is of whatever the arrays hold meanwhile
+        # The lock keeps steps out until the arrays are copied. A pickle is made after __getstate__
+        # has let go of it.
+        with self._lock:
             new = memo[id(self)] = object.__new__(type(self))
             new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return new

@@ -91,8 +91,8 @@ class Parameters:
         self._views: list[Any] = []  # the parameters as NumPy or CuPy arrays
         self._states: list[dict[str, Any]] = []
         self._emas: list[Any] = []
-        # PyTorch's, parameters and bound gradients: what to say where its memory has moved, index,
-        # tensor, its memory.
+        # The tensors of PyTorch among parameters and bound gradients: which error is due if its
+        # memory has moved, its index, the tensor, the address of its memory.
         self._tensors: list[tuple[str, int, Any, int]] = []
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
@@ -194,8 +194,8 @@ class Parameters:
         made = placement.like(new.views, fills)
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
-            # Memory of their own: who keeps the means keeps no states. Averaging is a stage of its
-            # own, too, which the states' places do not slow.
+            # In an allocation of their own, so that who keeps the means does not keep the states
+            # alive. Averaging is a separate stage: where the states lie does not slow it.
             emas = [ema for (ema,) in placement.like(new.views, [0.0])]
             for view, ema in zip(new.views, emas, strict=True):
                 ema[...] = view
@@ -229,8 +229,8 @@ class Parameters:
         values, views = group.values, group.views
         rule = self._variant(values)
         i = self._plan.add_group(*group_arguments(rule, values))
-        # Not self: in a cycle with its groups, the memory of a dropped optimizer would stay until
-        # Python looks for cycles.
+        # The functions below hold no self. In a cycle with its groups, a dropped optimizer would
+        # keep its memory until Python looks for cycles.
         cls, plan, callables = type(self), self._plan, self._callables
         dtypes, fixed = {view.dtype for view in views}, (*cls._structural, "ema_decay")
 
@@ -249,7 +249,7 @@ class Parameters:
         def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
             if callable(new["lr"]):
                 callables[i] = None
-                # A thread that has begun a step without a schedule takes it by the rate before.
+                # The number before stays in the plan, for a step that another thread has begun.
                 new = {**new, "lr": old["lr"]}
             else:
                 callables.pop(i, None)

@@ -28,8 +28,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def like(params: Sequence[Any], fills: Sequence[float]) -> list[list[Any]]:
     """New arrays for each parameter, with its dtype, shape and strides, one for each fill.
 
-    They share one allocation. Each of NumPy's begins a cache line, ``APART`` bytes from its
-    parameter and the others of that by the low twelve bits of addresses.
+    They share one allocation. On the host each begins a cache line and, counting only the low
+    twelve bits of addresses, lies at least ``APART`` bytes from its parameter and from the other
+    arrays of that parameter.
     """
     if not params or not fills:
         return [[] for _ in params]
@@ -55,9 +56,9 @@ def like(params: Sequence[Any], fills: Sequence[float]) -> list[list[Any]]:
 
 
 def _apart(start: int, others: list[int], nbytes: int) -> int:
-    """The first line from ``start`` on that is apart from all others.
+    """The first cache line from ``start`` on that is apart from all others.
 
-    There is one for up to four others; where there is none for more, the lines are as good.
+    There is always one beside up to four others. Beside more there may be none; then any will do.
     """
     apart = min(APART, nbytes)  # shorter arrays end before they could meet
     near, end, clear = 2 * apart - 1, start + PAGE, False

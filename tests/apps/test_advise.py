@@ -28,9 +28,7 @@ PROBLEMS = [
     Problem("residuals", 300),
     *(
         Problem("linear", 1000, condition, matrix=matrix)
-        for condition, matrix in itertools.product(
-            (10.0, 1e6), ("spd", "general", "tall", "product")
-        )
+        for condition, matrix in itertools.product((10.0, 1e6), MATRICES)
     ),
 ]
 

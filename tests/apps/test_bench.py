@@ -12,13 +12,9 @@ from steepest import _cpu, cli
 from steepest.apps import bench, bench_peers, bench_timing, bench_work
 from steepest.rule_list import RULES
 
+pytestmark = pytest.mark.usefixtures("settings_stay")
+
 TINY = ["bench", "--quick", "--seconds", "1e-4"]
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    yield
-    st.set_num_threads(None)
 
 
 def test_json_has_a_row_for_each_rule_and_size(capsys):
@@ -132,6 +128,14 @@ def test_in_turns_times_each_and_prepares_before_each_call():
     assert len(plain.seconds) == len(fresh.seconds) == bench_timing.LEAST
     followers = [order[i + 1] for i, what in enumerate(order) if what == "r"]
     assert followers and set(followers) == {"f"}
+
+
+def test_medians_are_of_calls_in_turns_after_one_of_each():
+    order = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = bench_timing.medians(calls, rounds=2, inner=3)
+    assert "".join(order) == "ab" + 2 * "aaabbb"
+    assert list(seconds) == ["a", "b"] and all(s > 0 for s in seconds.values())
 
 
 def test_ratio_is_the_median_over_common_rounds():

@@ -1,4 +1,4 @@
-"""`steepest demo`: its gradients, its NumPy updates, and a short run of the whole."""
+"""`steepest demo`: its gradients, the NumPy updates beside it, and a short run of the whole."""
 
 import importlib.util
 import subprocess
@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import papers
-
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-from steepest.apps import demo, demo_net, demo_pictures, demo_train
+from steepest.apps import bench_peers, demo, demo_net, demo_pictures, demo_train
 from steepest.apps.demo_rules import RULES
 from steepest.cli import main
 
@@ -80,34 +78,11 @@ def test_gradient_of_the_surface_against_the_complex_step():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_numpy_expressions_are_the_same_rule(rule):
-    rng = np.random.default_rng(0)
-    start, grads = rng.normal(size=6), rng.normal(size=(12, 6))
-    want, _ = getattr(papers, rule.name.lower())(start, grads, lr=0.01)
-    theta, state = start.copy(), (np.zeros(6), np.zeros(6))
-    ours = start.copy()
-    optimizer = rule.ours(ours, lr=0.01)
-    for t, g in enumerate(grads, 1):
-        rule.numpy(theta, g, state, 0.01, t)
-        optimizer.step(g)
-    np.testing.assert_allclose(theta, want, rtol=0, atol=1e-13)
-    np.testing.assert_allclose(ours, want, rtol=0, atol=1e-13)
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_torch_side_is_the_same_rule(rule):
-    pytest.importorskip("torch")
-    net = demo_net.make_net((3, 2), seed=0)
-    grads = [{name: np.full_like(a, 0.1) for name, a in layer.items()} for layer in net]
-    ours, theirs = demo_train.copy_of(net), demo_train.copy_of(net)
-    optimizer = rule.ours(ours, lr=1e-3)
-    update = demo_train.torch_update(rule, theirs, grads)  # on a copy: reach its tensors
-    tensors = update.__closure__[0].cell_contents.param_groups[0]["params"]
-    for _ in range(5):
-        optimizer.step(grads)
-        update()
-    for mine, tensor in zip(demo_train.flat(ours), tensors, strict=True):
-        np.testing.assert_allclose(mine, tensor.detach().numpy(), rtol=1e-5, atol=1e-7)
+def test_peers_are_of_the_same_rule(rule):
+    """Of the bench's, which are tested against ours: the form with lr outside is PyTorch's."""
+    assert rule.numpy == rule.name.lower()
+    assert rule.torch.removesuffix("_unscaled") == rule.numpy
+    assert rule.numpy in bench_peers.EXPRESSIONS and rule.torch in bench_peers.TORCH
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -192,7 +167,7 @@ def test_runs_without_torch(monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
     )
-    times = demo_train.time_update(RULES[-1], seed=0, rounds=20)
+    times = demo_train.time_update(RULES[-1], seed=0)
     assert times.torch is None and 0 < times.ours and 0 < times.numpy
     run = demo_train.Run(losses=[1.0, 0.5], accuracies=[0.9], seconds=1.0)
     table = demo.results({"Adam": run}, {"Adam": times})

@@ -34,6 +34,15 @@ MINIMA = {
 }
 
 
+def assert_right_derivatives(surface, at, h=1e-6):
+    """The gradient and the Hessian are those of central differences."""
+    for i, e in enumerate(np.eye(2) * h):
+        slope = (surface.value(at + e) - surface.value(at - e)) / (2 * h)
+        assert surface.gradient(at)[i] == pytest.approx(slope, rel=1e-6)
+        curve = (surface.gradient(at + e) - surface.gradient(at - e)) / (2 * h)
+        np.testing.assert_allclose(surface.hessian(at)[i], curve, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_surfaces_have_their_minima_and_right_derivatives(name):
     surface = find_surface(name)
@@ -41,12 +50,7 @@ def test_surfaces_have_their_minima_and_right_derivatives(name):
         at = np.array(minimum, float)
         np.testing.assert_allclose(surface.gradient(at), 0, atol=2e-4)
         assert np.linalg.eigvalsh(surface.hessian(at))[0] > 0
-    at, h = np.array([0.7, -0.4]), 1e-6
-    for i, e in enumerate(np.eye(2) * h):
-        slope = (surface.value(at + e) - surface.value(at - e)) / (2 * h)
-        assert surface.gradient(at)[i] == pytest.approx(slope, rel=1e-6)
-        curve = (surface.gradient(at + e) - surface.gradient(at - e)) / (2 * h)
-        np.testing.assert_allclose(surface.hessian(at)[i], curve, rtol=1e-6, atol=1e-6)
+    assert_right_derivatives(surface, np.array([0.7, -0.4]))
 
 
 @pytest.mark.parametrize("name", [*FIRST_ORDER, *SECOND_ORDER])
@@ -94,13 +98,7 @@ def test_a_legend_names_a_line_search_only_where_there_is_one(entry, label):
     "formula", ["abs(x) + y**2", "sqrt(x**2) + y**2", "abs(abs(x))*abs(exp(y) + x**2)"]
 )
 def test_derivatives_of_abs_are_those_almost_everywhere(formula):
-    surface = find_surface(formula)
-    at, h = np.array([-0.7, -0.4]), 1e-6
-    for i, e in enumerate(np.eye(2) * h):
-        slope = (surface.value(at + e) - surface.value(at - e)) / (2 * h)
-        assert surface.gradient(at)[i] == pytest.approx(slope, rel=1e-6)
-        curve = (surface.gradient(at + e) - surface.gradient(at - e)) / (2 * h)
-        np.testing.assert_allclose(surface.hessian(at)[i], curve, rtol=1e-6, atol=1e-6)
+    assert_right_derivatives(find_surface(formula), np.array([-0.7, -0.4]))
 
 
 def test_abs_is_flat_where_it_is_least():
@@ -305,8 +303,6 @@ def test_the_version_is_told(capsys):
 
 
 def test_the_picture_includes_a_start_elsewhere():
-    from steepest.apps.races.surfaces import find_surface
-
     surface = find_surface("bowl", start=(30.0, 0.5))
     usual = find_surface("bowl")
     assert surface.x_limits[0] == usual.x_limits[0] and 30 < surface.x_limits[1] < 33

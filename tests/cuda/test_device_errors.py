@@ -68,6 +68,10 @@ def test_host_and_device_are_told_apart_in_every_place():
         ValueError, match=r"params\[1\]: lives on CUDA device 0, but params\[0\] on"
     ):
         st.SGD([host, p], lr=0.1)
+    with pytest.raises(
+        ValueError, match=r"params\[1\]: lives on the host, but params\[0\] on CUDA"
+    ):
+        st.SGD([p, host], lr=0.1)
     opt = st.SGD([p], lr=0.1)
     for give in (opt.step, opt.bind_grads):
         with pytest.raises(ValueError, match=r"grads\[0\]: lives on the host, but the parameter"):

@@ -8,26 +8,19 @@ import numpy as np
 import pytest
 
 import steepest as st
+from runs import make, problem
 from table import RULES, STAGES, STEP_STAGES
 
 pytestmark = pytest.mark.gpu
-
-
-def problem(dtype, steps=4):
-    rng = np.random.default_rng(0)
-    sizes = (100_003, 1, 0, 4097)
-    thetas = [rng.standard_normal(n).astype(dtype) for n in sizes]
-    return thetas, [[rng.standard_normal(n).astype(dtype) for n in sizes] for _ in range(steps)]
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_every_rule_and_stage_gives_the_bits_of_the_host(cupy, rule, dtype):
     for stages, step_stages in zip(STAGES, (*STEP_STAGES, {}), strict=True):
-        thetas, grads = problem(dtype)
-        stages = {**stages, **rule.kwargs}
+        thetas, grads = problem(dtype, sizes=(100_003, 1, 0, 4097), steps=4)
         host, there = [t.copy() for t in thetas], [cupy.asarray(t) for t in thetas]
-        a, b = getattr(st, rule.cls)(host, **stages), getattr(st, rule.cls)(there, **stages)
+        a, b = make(rule, host, **stages), make(rule, there, **stages)
         for step in grads:
             a.step([g.copy() for g in step], **step_stages)
             b.step([cupy.asarray(g) for g in step], **step_stages)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
-
 import numpy as np
 import pytest
 from scipy import stats
 
-import steepest as st
-from steepest.nlls.bands import confidence_band, prediction_band
+from steepest import confidence_band, prediction_band
 
 X = np.array([0.5, 1.0, 2.5, 4.0, 7.0, 7.5])
 LINE = np.stack([np.ones_like(X), X], axis=1)
@@ -54,16 +50,6 @@ def test_bands_cover_as_often_as_they_say():
         inside[0] += (np.abs(error) <= confidence_band(LINE, covariance, dof=4)).mean()
         inside[1] += (np.abs(error - new) <= prediction_band(LINE, covariance, s, dof=4)).mean()
     np.testing.assert_allclose(inside / 4000, 0.95, atol=0.01)
-
-
-@pytest.mark.parametrize("module", ["steepest.nlls.bands", "steepest.nlls.curve"])
-def test_the_examples_run(module):
-    outcome = doctest.testmod(importlib.import_module(module))
-    assert outcome.attempted >= 3 and outcome.failed == 0
-
-
-def test_the_bands_are_public():
-    assert (st.confidence_band, st.prediction_band) == (confidence_band, prediction_band)
 
 
 def test_nan_stays():

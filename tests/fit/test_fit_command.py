@@ -13,7 +13,7 @@ from scipy.optimize import curve_fit
 
 import steepest as st
 from problems import nist
-from steepest.apps.fits.formula import compile_model, parse
+from steepest.apps.fits.formula import FUNCTIONS, compile_model, parse
 from steepest.cli import main
 
 FORMULA = "y = a*exp(-b*x) + c"
@@ -321,7 +321,6 @@ def test_a_missing_package_is_named(here, capsys, monkeypatch):
 def test_an_indeterminate_error_is_no_infinity_in_the_picture(here):
     from steepest.apps.fits.fit_plot import title
     from steepest.apps.fits.fitting import Request, fit_table
-    from steepest.apps.fits.formula import parse
     from steepest.apps.fits.table import read_table
 
     request = Request(parse("y = a*x + b*x"), {"a": 1.0, "b": 1.0})
@@ -330,8 +329,6 @@ def test_an_indeterminate_error_is_no_infinity_in_the_picture(here):
 
 
 def test_help_lists_the_functions(capsys):
-    from steepest.apps.fits.formula import FUNCTIONS
-
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--help"])
     listed = capsys.readouterr().out.split("functions: ")[1].replace("\n", " ")

@@ -9,22 +9,7 @@ from scipy.sparse import csr_array, csr_matrix
 from scipy.sparse.linalg import aslinearoperator
 
 import steepest as st
-
-X = np.linspace(0, 4, 50)
-Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.1 * np.random.default_rng(11).standard_normal(50)
-SIGMA = 0.05 + 0.03 * X
-WEIGHTS = pytest.mark.parametrize(
-    "sigma", [None, SIGMA, np.diag(SIGMA**2)], ids=["none", "1-d", "2-d"]
-)
-
-
-def model(x, a, b, c):
-    return a * np.exp(-b * x) + c
-
-
-def jacobian(x, a, b, c):
-    e = np.exp(-b * x)
-    return np.stack([e, -a * x * e, np.ones_like(x)], axis=1)
+from problems.decay import SIGMA, WEIGHTS, X, Y, jacobian, model
 
 
 def kept(y, made):

@@ -76,7 +76,7 @@ def test_what_the_compiled_iteration_refuses():
     w, g = np.ones((9, 3)), np.ones(3)
     free = np.ones(3, bool)
     bounds = (np.zeros(3), np.full(3, 4.0), np.full(3, 1e-3), free)
-    line = (1.0, -1.0, 1.0, 1e-4, 0.9, 1e-16, 0.0)
+    line = (1.0, -1.0, 1.0, 1e-4, 0.9, 1e-16)
     for pairs, rows, sides, error, message in [
         (_cpu.Pairs(2, 5), (0, 2, 1, 9), bounds, ValueError, "picks: row 9 of a workspace of 9"),
         (_cpu.Pairs(2, 6), (0, 2, 1, 4), bounds, ValueError, "picks: row 9 of a workspace of 9"),
@@ -113,7 +113,7 @@ def test_what_the_compiled_iteration_refuses():
         with pytest.raises(error, match=message):
             pairs.advance_in_box(w, g, 1e-16, rows, sides)
         with pytest.raises(error, match=message):
-            pairs.ordinary_iteration_in_box(w, 0.5, g, *line, rows, sides)
+            pairs.ordinary_iteration_in_box(w, 0.5, g, line, 0.0, rows, sides)
         assert pairs.count == 0
         np.testing.assert_array_equal(w, np.ones((9, 3)))
     with pytest.raises(ValueError, match="j: allowed is the number of a pair"):

@@ -8,13 +8,13 @@ import scipy.interpolate
 import scipy.linalg
 import scipy.optimize
 from array_api_compat import array_namespace
+from fullbatch_methods import START, extra
 from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
 
 import steepest as st
 from problems.mgh import PROBLEMS
 from steepest.fullbatch.factor import solve_shifted
 
-START = np.array([-1.2, 1.0, -0.5, 0.8])
 NEWTON = {"method": "newton", "hess": rosen_hess}
 METHODS = [
     {"method": "l-bfgs"},
@@ -57,7 +57,7 @@ def test_hilbert_quadratics(method, dtype):
         e = x - x_true
         return 0.5 * float(e @ a @ e), a @ e
 
-    hess = {"hess": lambda x: a} if method == "newton" else {}
+    hess = extra(method, lambda x: a)
     r = st.minimize(fun, np.zeros(8, dtype), jac=True, method=method, gtol=1e-6, **hess)
     assert r.success and r.x.dtype == dtype
     np.testing.assert_allclose(r.x, x_true, atol=1e-6 / 1e-4 * 2)
@@ -327,7 +327,7 @@ def test_other_namespaces_give_the_same_answer(method):
         e = x - xp.asarray([1.0, -1.0, 2.0])
         return xp.eye(3) * (xp.asarray([1.0, 5.0, 20.0]) + 12 * e * e)
 
-    further = {"hess": hess} if method == "newton" else {}
+    further = extra(method, hess)
     r = st.minimize(fun, strict.zeros(3), jac=True, method=method, **further)
     want = st.minimize(fun, np.zeros(3), jac=True, method=method, **further)
     assert r.success and type(r.x) is type(strict.zeros(3))

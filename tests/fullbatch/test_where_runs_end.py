@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
+from fullbatch_methods import ALL, START, extra
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
 
-START = np.array([-1.2, 1.0, -0.5, 0.8])
-
 
 @pytest.mark.parametrize("search", ["wolfe", "armijo", "exact"])
-@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd", "newton"])
+@pytest.mark.parametrize("method", ALL)
 def test_wherever_a_run_is_cut_off_the_lowest_point_is_the_answer(method, search):
     for limit in range(1, 25):
         seen = []
@@ -26,7 +25,7 @@ def test_wherever_a_run_is_cut_off_the_lowest_point_is_the_answer(method, search
             method=method,
             line_search=search,
             max_nfev=limit,
-            **({"hess": rosen_hess} if method == "newton" else {}),
+            **extra(method, rosen_hess),
         )
         assert len(seen) == r.nfev <= limit
         assert r.fun == min(seen) == rosen(r.x)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpu/plan.hpp"
+#include "cpu/teams.hpp"
 #include "cpu/threads.hpp"
 #include "rules/list.hpp"
 

@@ -201,14 +201,14 @@ def test_tukey_is_its_formula_and_a_callable_may_say_it():
     assert fits[0].cost == pytest.approx(0.5 * 64 * tukey(z)[0].sum())
 
 
+def cauchy(z):
+    return np.stack([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
+
+
 @pytest.mark.parametrize("f_scale", [0.5, 8.0])
 def test_a_callable_loss_is_handed_squares_over_f_scale(f_scale):
     t = np.arange(20.0)
     y = 3 + 0.5 * t + 2 * np.cos(7 * t)
-
-    def cauchy(z):
-        return np.stack([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
-
     given, named = (
         st.least_squares(lambda p: p[0] + p[1] * t - y, [2.5, 0.6], loss=loss, f_scale=f_scale)
         for loss in (cauchy, "cauchy")
@@ -218,9 +218,6 @@ def test_a_callable_loss_is_handed_squares_over_f_scale(f_scale):
 
 
 def test_residuals_whose_squares_overflow_at_a_trial_are_no_warning():
-    def cauchy(z):
-        return np.stack([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
-
     seen = []
 
     def fun(x):

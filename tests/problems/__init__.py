@@ -1,1 +1,1 @@
-"""Problems with known answers: NIST StRD, and Moré, Garbow and Hillstrom's collection."""
+"""Problems with known answers: NIST StRD, Moré, Garbow and Hillstrom's collection, a decay."""

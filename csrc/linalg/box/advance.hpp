@@ -1,5 +1,5 @@
-// An iteration of L-BFGS in a box, from an accepted point to the next trial point: what
-// LBFGS._advance_in_box does, to the same bits.
+// An iteration of L-BFGS in a box, from an accepted point to the next trial point. It gives the
+// same bits as LBFGS._advance_in_box in Python, which does it for other array libraries.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -29,9 +29,10 @@ class BoxedPairs {
         workspace_(workspace),
         masked_(static_cast<size_t>(2 * box.n)) {}
 
-  // Learns from the point, whose direction is row d, and leaves its gradient in g, the next
-  // direction in row d, the next trial point and which variables are free. `free_before`: of the
-  // products so far; null where there are none. Returns the slope along the direction.
+  // Learns from the accepted point, to which row d has led. Leaves its gradient in at.g, the number
+  // of the next direction's row in d, that direction in it, the next trial point in at.before, and
+  // which variables are free. The stored products are over `free_before`; null: there are none.
+  // Returns the slope along the next direction.
   double advance(const Accepted<T>& at, int64_t& d, const bool* free_before, bool* free,
                  double eps) {
     change(at, row(d));
@@ -65,7 +66,7 @@ class BoxedPairs {
     return out;
   }
 
-  // s, y and g
+  // s = x - before, y = told - g, g <- told
   void change(const Accepted<T>& at, T* s) const {
     void* const from[] = {at.x, at.before, at.g, at.told};
     void* const outs[] = {s, row(pairs_.next_y()), at.g};
@@ -86,7 +87,7 @@ class BoxedPairs {
     return products;
   }
 
-  // The products among the earlier pairs, where others are free now.
+  // The products among the earlier pairs again, since other variables are free now.
   void learn_again(const bool* free) {
     const int64_t count = pairs_.count;
     const std::vector<void*> all = rows(pairs_.rows());

@@ -88,8 +88,9 @@ struct SquareWeights {
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
 };
 
-// The lower triangle by columns of a system Ax = b, with b as one more row: of A = LLᵀ and what is
-// right of b, L's last row is then L⁻¹b. What is right of b is so large that it changes nothing.
+// The lower triangle, by columns, of a system A x = b with b as one more row below A. Cholesky of
+// the whole puts L in the place of A and L⁻¹b in that of b, so that one triangular solve is left.
+// The corner to the right of b is so large that its own pivot is positive, whatever b is.
 template <class T>
 struct Bordered {
   T* to;

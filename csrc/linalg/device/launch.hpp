@@ -19,7 +19,7 @@ void launch_each(const Body& body, int64_t n, cuda::Stream stream);
 template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream);
 
-// Of an element that is copied first.
+// A term of element i that copies the element first, so that one launch does both.
 template <class T, class Term>
 struct CopyFirst {
   const T* from;

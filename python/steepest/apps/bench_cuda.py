@@ -87,10 +87,10 @@ class Device(bench_work.Host):
 
 @dataclass
 class ByEvents(Contender):
-    """Timed between two events of the stream: the host's share is in it where it is the slower.
+    """Timed between two events of the stream; where the host is the slower, that shows.
 
-    A call before them keeps the device busy until the host is ahead, which else counted with the
-    first one.
+    A call before the first event keeps the device busy until the host is ahead. Without it the
+    host's time for the first call would count.
     """
 
     events: tuple[Any, Any, Any] = field(kw_only=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Contender", "in_turns", "median", "ratio"]
+__all__ = ["Contender", "in_turns", "median", "medians", "ratio"]
 
 BATCH = 2e-4  # seconds that a timing takes at least: the clock and its call cost 0.1 µs
 LEAST = 3  # timings of the slowest contender
@@ -56,6 +56,25 @@ def in_turns(contenders: Sequence[Contender], *, seconds: float, rounds: int) ->
             if spent < BATCH * 10 * len(one.seconds):
                 one.time()
             one.seconds.append(one.time())
+
+
+def medians(
+    calls: Mapping[str, Callable[[], object]], rounds: int, inner: int = 1
+) -> dict[str, float]:
+    """Median seconds of a call of each: in turns, `inner` calls in a row, after an untimed one.
+
+    For whole fits and solutions, which are long beside what `in_turns` takes care of.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            for _ in range(inner):
+                call()
+            seconds[name].append((time.perf_counter() - start) / inner)
+    return {name: float(np.median(taken)) for name, taken in seconds.items()}
 
 
 def median(one: Contender) -> float:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import numpy as np
 
 import steepest as st
+from steepest.apps import bench_peers
+from steepest.apps.bench_timing import Contender, in_turns, median
 from steepest.apps.demo_net import Digits, Layers, accuracy, loss_and_gradient, make_net
 from steepest.apps.demo_rules import DemoRule
+from steepest.rule_list import RULES
 
 __all__ = ["Run", "UpdateTimes", "time_update", "train"]
 
@@ -70,77 +71,37 @@ class UpdateTimes:
 
     ours: float
     numpy: float
-    torch: float | None  # where PyTorch is not installed
+    torch: float | None  # its fastest; None where PyTorch is not installed
 
 
-def time_update(rule: DemoRule, seed: int, rounds: int = 200) -> UpdateTimes:
+def time_update(rule: DemoRule, seed: int) -> UpdateTimes:
     """One update of all arrays of the network by each side, in turns, on equal gradients.
 
     On one thread each: ours takes no more at this size, and PyTorch's second one only waits.
     """
     rng = np.random.default_rng(seed)
-    net = make_net(SIZES, seed)
-    grads = [
-        {name: rng.normal(size=a.shape).astype(a.dtype) for name, a in layer.items()}
-        for layer in net
-    ]
-    sides = {"ours": ours_update(rule, net, grads), "numpy": numpy_update(rule, net, grads)}
-    if importlib.util.find_spec("torch") is None:
-        medians = medians_in_turns(sides, rounds)
-    else:
-        import torch
-
-        sides["torch"] = torch_update(rule, net, grads)
+    arrays = flat(make_net(SIZES, seed))
+    grads = [rng.normal(size=a.shape).astype(a.dtype) for a in arrays]
+    optimizer = rule.ours([a.copy() for a in arrays], lr=bench_peers.LR)
+    optimizer.bind_grads(grads)
+    states = [[np.zeros_like(a) for _ in RULES[rule.numpy][2]] for a in arrays]
+    calls: dict[str, Callable[[], Any] | None] = {
+        "ours": optimizer.step,
+        "numpy": bench_peers.expression_step(
+            rule.numpy, np, [a.copy() for a in arrays], grads, states
+        ),
+        **bench_peers.torch_steps(rule.torch, arrays, grads),
+    }
+    sides = [Contender(name, call) for name, call in calls.items() if call is not None]
+    torch = bench_peers.torch_for(arrays)
+    if torch is not None:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        medians = medians_in_turns(sides, rounds)
+    in_turns(sides, seconds=0.1, rounds=31)
+    if torch is not None:
         torch.set_num_threads(threads)
-    return UpdateTimes(medians["ours"], medians["numpy"], medians.get("torch"))
-
-
-def medians_in_turns(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds):
-        for name, update in sides.items():
-            start = time.perf_counter()
-            update()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: median(times[rounds // 10 :]) for name, times in seconds.items()}
-
-
-def ours_update(rule: DemoRule, net: Layers, grads: Layers) -> Callable[[], Any]:
-    optimizer = rule.ours(copy_of(net), lr=1e-3)
-    optimizer.bind_grads(grads)
-    return lambda: optimizer.step()
-
-
-def numpy_update(rule: DemoRule, net: Layers, grads: Layers) -> Callable[[], Any]:
-    thetas, gs = flat(copy_of(net)), flat(grads)
-    states = [(np.zeros_like(theta), np.zeros_like(theta)) for theta in thetas]
-    t = 0
-
-    def update() -> None:
-        nonlocal t
-        t += 1
-        for theta, g, s in zip(thetas, gs, states, strict=True):
-            rule.numpy(theta, g, s, 1e-3, t)
-
-    return update
-
-
-def torch_update(rule: DemoRule, net: Layers, grads: Layers) -> Callable[[], Any]:
-    import torch
-
-    tensors = [torch.from_numpy(theta).requires_grad_() for theta in flat(copy_of(net))]
-    for tensor, g in zip(tensors, flat(grads), strict=True):
-        tensor.grad = torch.from_numpy(g)
-    name, keywords = rule.torch
-    optimizer = getattr(torch.optim, name)(tensors, lr=1e-3, **keywords)
-    return lambda: optimizer.step()
-
-
-def copy_of(net: Layers) -> Layers:
-    return [{name: array.copy() for name, array in layer.items()} for layer in net]
+    ours, numpy, *theirs = map(median, sides)
+    return UpdateTimes(ours, numpy, min(theirs, default=None))
 
 
 def flat(net: Layers) -> list[Any]:

@@ -13,9 +13,9 @@ STEEP = 10  # times the prediction: a change beyond it may be curvature
 def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     """The message for a search from f0 along slope0 < 0 that ended where it began.
 
-    At a point that rounding does not let get lower, the shortest steps with a clear prediction are
-    ruled by curvature, and f rises by far more than the prediction; by about as much as that, or
-    less, it rises where the gradient is wrong.
+    The shortest step whose predicted change rounding cannot hide decides. If only rounding keeps f
+    from falling, that step is a long one which curvature rules, and f rises by far more than the
+    slope predicts. If f rises by about as much as predicted, or less, the gradient is wrong.
     """
     inside = [trial for trial in told if finite(trial.f, trial.slope)]
     if not inside:

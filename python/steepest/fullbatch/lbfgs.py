@@ -129,10 +129,10 @@ class LBFGS(Minimizer):
         taken: tuple[Any, ...] | None
         if self.box is None:
             least = self.n * self.gtol * self.gtol
-            taken = self._pairs.ordinary_iteration(self._w, f, g, *line, least, *rows)
+            taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
         else:
             taken = self._pairs.ordinary_iteration_in_box(
-                self._w, f, g, *line, self.gtol, rows, self._bounds()
+                self._w, f, g, line, self.gtol, rows, self._bounds()
             )
         if taken is None:
             return False
@@ -148,8 +148,8 @@ class LBFGS(Minimizer):
         return True
 
     def _along(self, f: float, g: Array) -> tuple[float, float]:
-        """Of a first trial that is low enough, and so likely to be taken, all that the next
-        direction needs: it comes in the same pass."""
+        """As the base has it. For a first trial that is low enough, and so likely to be accepted,
+        the same pass also forms all products that the next direction needs."""
         self._products = None
         if self.box is not None or self._told or f > self._f0 + C1 * self._step * self._slope0:
             return super()._along(f, g)

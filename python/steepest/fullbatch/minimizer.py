@@ -38,7 +38,7 @@ G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the tria
 SHARED_ROWS = 5
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
-SHORT = 1e-3  # of the first trial step: a step below it creeps, if f hardly falls
+SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
@@ -180,8 +180,8 @@ class Minimizer:
         self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
 
     def _resume(self) -> None:
-        """Go on after the end, from the best point and without what was learned: it is evaluated
-        again, by a better gradient."""
+        """Go on after the end: the best point is asked for again, since a better gradient is to be
+        had now, and what was learned is dropped."""
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
         self._search, self._told, self._lowest = None, [], None
@@ -346,8 +346,11 @@ class Minimizer:
         placed: bool = False,
         free: Array | None = None,
     ) -> None:
-        """Start a search along row d, whose trial point may be in place already; with bounds, the
-        free variables may be known, and d is cut where the point is in place."""
+        """Start a search along row d.
+
+        `placed`: the trial point is in place already and, with bounds, d is cut. `free`: with
+        bounds, the free variables where they are known.
+        """
         if self.box is not None and not placed:
             self._cut(free)
         if slope0 is None:

@@ -71,9 +71,10 @@ def wolfe(
         if step >= longest and f <= target:
             return End(step, UNBOUNDED)
         new = Trial(step, f, slope)
-        # A trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0). There is none
-        # in the second stage of the paper, past a trial with ψ <= ψ(0) and a slope that is >= 0:
-        # all further ones are before it, and ψ <= ψ(0) where φ is no higher than there.
+        # A trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0), as in the first
+        # stage of the paper. The second stage begins past a trial with ψ <= ψ(0) and a slope >= 0.
+        # No such trial occurs there: all further ones lie before that one, and where φ is no higher
+        # than at it, ψ <= ψ(0) holds. So the stages need not be told apart.
         tilt = c1 * slope0 if target < f <= low.f else 0.0
         ends = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
         step, bracketed = next_step(*ends, bracketed)

@@ -134,7 +134,7 @@ def tolerance(name: str, value: Any, eps: float) -> float:
 
 
 def users_level() -> int:
-    """The `stacklevel` with which our caller's warning is of the line that called this package."""
+    """The `stacklevel` at which our caller's warning names the line that called this package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
         frame, level = frame.f_back, level + 1

@@ -158,7 +158,8 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
 def model_jacobian(
     jac: Callable[..., Any], whiten: Whitener | None, transposed: bool, m: int, n: int
 ) -> tuple[Callable[..., Any], Callable[[Any], Array] | None]:
-    """jac with its rows as residuals, and what weighs them. Of one parameter, (m,) is a column."""
+    """jac with a row for each residual, and what weights its rows. With one parameter, (m,) counts
+    as a column."""
 
     def turned(*p: Any) -> Any:
         _, J = at_home("jac", jac(*p))

@@ -129,7 +129,7 @@ def settle(solver: Any, f: Any) -> Any:
 
 
 def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
-    """Of a problem whose x0 lives on this device: CuPy's operations are the current one's."""
+    """A context for CuPy's operations, which run on the current device; None: x0 is NumPy's."""
     return contextlib.nullcontext() if device is None else devices.Cuda(device).in_use()
 
 

@@ -21,8 +21,8 @@ def run_joint(
     linear_solver: str,
     watch: Any,
 ) -> tuple[Any, Array | None]:
-    """Tell the solver what fun gives until it is done; the solver that it ended with, the last
-    Jacobian or None after blocks."""
+    """Tell the solver what fun gives until it is done. Returns the solver, which may have moved to
+    a device, and the last Jacobian, None after blocks."""
     fresh = True
     J: Array | None = None
     while solver.phase != DONE:
@@ -58,8 +58,8 @@ def is_pair(given: Any) -> bool:
 
 
 def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> Any:
-    """Blocks of rows at the solver's point; no more are taken once the point is refused. The
-    solver, which the first block may have moved to its device."""
+    """Tell the solver blocks of rows at its point, until one of them shows that the point is
+    refused. Returns the solver: the first block may have moved it to a device."""
     if callable(loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
     if linear_solver == "cg":

@@ -228,8 +228,8 @@ def run(
     f_scale: float,
     watch: Any,
 ) -> tuple[Any, Array | None]:
-    """Tell the solver what fun and jac give until it is done; the solver that it ended with, the
-    last accepted Jacobian."""
+    """Tell the solver what fun and jac give until it is done. Returns the solver, which may have
+    moved to a device, and the last accepted Jacobian."""
     J: Array | None = None
     exact = callable(jac)
     if callable(loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
@@ -322,8 +322,11 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
 
 
 def gram_factor(triangle: bool, matrix: Array) -> Array:
-    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ: that by its eigenvalues in units
-    where J's columns have norm 1, those zero that the solver's Cholesky takes for rounding."""
+    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ.
+
+    From JᵀJ by its eigenvalues, in units where J's columns have norm 1. Those that the solver's
+    Cholesky would take for rounding are set to zero.
+    """
     if triangle:
         return np.triu(matrix)
     norms = np.sqrt(np.diag(matrix))

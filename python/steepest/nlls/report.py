@@ -1,14 +1,13 @@
-"""What a fit tells while it runs and afterwards: callbacks, the table, the summary."""
+"""What a fit tells while it runs: the user's callback, the table of iterations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from steepest import check
-from steepest.nlls.arrays import host
 from steepest.nlls.result import LeastSquaresResult
 
 
@@ -85,36 +84,3 @@ def print_table(rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console().print(table)
-
-
-def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
-    """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
-    at, mask = host(result.x), host(result.active_mask)
-    n = at.size
-    names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
-    if len(names) != n:
-        raise ValueError(f"names: {len(names)} for {n} parameters")
-    m = result._m()
-    covariance = result._estimate(absolute_sigma=m == 0)
-    stderr = np.sqrt(np.diag(covariance))
-    width = max(map(len, names))
-    lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
-    lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
-    if m > n:
-        lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
-    if m == 0:
-        lines.append("standard errors for residuals of unit variance")
-    lines.append("")
-    for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
-        bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
-        relative = f" ({abs(error / x):.2%})" if x != 0 else ""
-        known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
-        lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
-    if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
-        lines += ["", "correlations"]
-        correlation = covariance / np.outer(stderr, stderr)
-        for i in range(1, n):
-            for j in range(i):
-                if n <= 4 or abs(correlation[i, j]) >= 0.5:
-                    lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
-    return "\n".join(lines)

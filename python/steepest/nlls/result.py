@@ -37,7 +37,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return [*super().__dir__(), *methods]  # SciPy's are the entries alone
 
     def keep(self, rows: int, factor: Array) -> None:
-        """Where J is not at hand: how many rows it has (0: unknown), and an A with AᵀA = JᵀJ."""
+        """What stands for a J that is not at hand: its number of rows (0: unknown), and an A with
+        AᵀA = JᵀJ."""
         object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
 
     def covariance(self, absolute_sigma: bool = False) -> Array:
@@ -84,8 +85,6 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, correlations, cost and why the fit stopped."""
-        from steepest.nlls.report import summary_text
-
         print(summary_text(self, names), file=file or sys.stdout)
 
     def _m(self) -> int:
@@ -102,7 +101,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return np.asarray(factor)
 
     def _cut(self, s: Array) -> float:
-        """The singular value up to which there is only rounding."""
+        """Singular values up to this one are rounding."""
         return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
 
     def _inverse(self) -> Array:
@@ -138,3 +137,36 @@ def full_rank(result: LeastSquaresResult) -> bool:
     """Whether the residuals determine every parameter, as `covariance` decides: in any units."""
     factor = result._triangle()
     return bool(np.isfinite(factor).all()) and result._full_rank(unit_columns(factor)[1])
+
+
+def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
+    """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
+    at, mask = arrays.host(result.x), arrays.host(result.active_mask)
+    n = at.size
+    names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
+    if len(names) != n:
+        raise ValueError(f"names: {len(names)} for {n} parameters")
+    m = result._m()
+    covariance = result._estimate(absolute_sigma=m == 0)
+    stderr = np.sqrt(np.diag(covariance))
+    width = max(map(len, names))
+    lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
+    lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
+    if m > n:
+        lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
+    if m == 0:
+        lines.append("standard errors for residuals of unit variance")
+    lines.append("")
+    for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
+        bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
+        relative = f" ({abs(error / x):.2%})" if x != 0 else ""
+        known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
+        lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
+    if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
+        lines += ["", "correlations"]
+        correlation = covariance / np.outer(stderr, stderr)
+        for i in range(1, n):
+            for j in range(i):
+                if n <= 4 or abs(correlation[i, j]) >= 0.5:
+                    lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
+    return "\n".join(lines)

@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 
 import steepest as st
-from refusals import G, S, says, under_way
+from refusals import G, S, says
 from runs import make, snapshot
 from table import CLASSES
-
-F4 = np.float32
-
-
-@pytest.fixture
-def setup():
-    return under_way()
 
 
 def put(path, value):
@@ -53,7 +46,7 @@ BAD_STATES = [
         f"{S}[2]['exp_avg']: shape (4,) differs from the present (5,)",
     ),
     (
-        put(["state", 2, "ema"], np.ones(5, F4)),
+        put(["state", 2, "ema"], np.ones(5, np.float32)),
         TypeError,
         f"{S}[2]['ema']: dtype float32 differs from the present float64",
     ),

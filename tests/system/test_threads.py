@@ -1,9 +1,8 @@
-"""The thread policy, forks, the floating-point mode, and st.info.
+"""The thread policy, the container's quota, and forks.
 
 What holds for a whole process is tried in a process of its own.
 """
 
-import doctest
 import os
 import subprocess
 import sys
@@ -11,46 +10,12 @@ import textwrap
 
 import numpy as np
 import pytest
+from fresh_process import BIG, linux, openmp, run
 
 import steepest as st
 from steepest import _cpu, system
 
-BIG = 1 << 40  # bytes: enough for any team
-linux = pytest.mark.skipif(sys.platform != "linux", reason="affinity and groups are Linux's")
-openmp = pytest.mark.skipif(not _cpu.openmp, reason="built without OpenMP")
-
-
-def run(code, timeout=60, **env):
-    """What the code prints in a fresh interpreter; `team()` there gives a real team's size."""
-    prelude = f"import os, sys\nimport steepest as st\nfrom steepest import _cpu\nBIG = {BIG}\n"
-    prelude += "def team(): return len(_cpu.probe_team(BIG))\n"
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", prelude + textwrap.dedent(code)],
-        env={**clean, "PYTHONPATH": os.pathsep.join(sys.path), **env},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@pytest.fixture(autouse=True)
-def settings_stay():
-    grain = _cpu.bytes_per_thread()
-    yield
-    st.set_num_threads(None)
-    st.set_flush_denormals(False)
-    _cpu.set_bytes_per_thread(grain)
-    _cpu.note_wait(0.0)
-    _cpu.reset_account()
-
-
-def test_examples_in_the_docstrings_run():
-    result = doctest.testmod(system)
-    assert result.attempted > 5 and result.failed == 0
-
+pytestmark = pytest.mark.usefixtures("settings_stay")
 
 # --- how many ---
 
@@ -398,116 +363,3 @@ def test_fork_by_a_thread_that_holds_the_optimizer():
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), held(20), opt.step_count)
     """)
     assert run(code) == ["1", "0", "0", "1"]
-
-
-# --- denormals and the floating-point mode ---
-
-
-def test_denormals_are_kept_unless_flushed():
-    st.set_num_threads(3)
-    least = sys.float_info.min
-    assert {halved for *_, halved in _cpu.probe_team(BIG)} == {least / 2}
-    st.set_flush_denormals(True)
-    assert {halved for *_, halved in _cpu.probe_team(BIG)} == {0.0}
-    assert st.info()["denormals"] == "flushed to zero"
-    assert least / 2 > 0  # only inside regions
-    st.set_flush_denormals(False)
-    assert {halved for *_, halved in _cpu.probe_team(0)} == {least / 2}
-    assert st.info()["denormals"] == "kept"
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_a_step_keeps_denormals_unless_flushed(threads):
-    st.set_num_threads(threads)
-    _cpu.set_bytes_per_thread(1)
-    for flushed in (False, True):
-        st.set_flush_denormals(flushed)
-        p = np.zeros(37)
-        st.SGD(p, lr=1.0).step(np.full(37, 1e-310))
-        assert (p == (0.0 if flushed else -1e-310)).all()
-
-
-def test_set_flush_denormals_refuses_what_is_no_flag():
-    with pytest.raises(TypeError, match="^on: 1 is a int; allowed is True or False$"):
-        st.set_flush_denormals(1)
-    assert not _cpu.flush_denormals()
-
-
-def test_region_does_not_inherit_the_mode_of_its_caller():
-    """Some libraries switch a thread to flushing; results must not depend on that."""
-    torch = pytest.importorskip("torch")
-    if not torch.set_flush_denormal(True):
-        pytest.skip("torch cannot flush here")
-    try:
-        halved = sys.float_info.min / 2
-        seen = [row[2] for row in _cpu.probe_team(0)]
-        still = sys.float_info.min / 2
-        p = np.zeros(1, np.float32)  # its constants are folded outside of regions
-        st.SGD(p, lr=1e-40).step(np.full(1, 1e10, np.float32))
-    finally:
-        torch.set_flush_denormal(False)
-    assert halved == still == 0.0  # the caller's mode came back
-    assert seen == [sys.float_info.min / 2]
-    assert p[0] == -np.float32(1e-40) * np.float32(1e10)
-
-
-# --- info ---
-
-
-def test_info_has_what_matters_and_prints_as_a_table():
-    info = st.info()
-    for key in ("version", "simd", "threads", "openmp", "lapack", "cuda"):
-        assert key in info
-    assert info["threads"] == st.get_num_threads()
-    lines = repr(info).splitlines()
-    assert len(lines) == len(info) and lines[0].split() == ["version", st.__version__]
-
-
-def test_info_imports_scipy_only_when_asked():
-    code = """
-    st.info(); print("scipy" in sys.modules); print("lapack" in st.info(load=True)["lapack"]
-        or "blas" in st.info(load=True)["lapack"] or "mkl" in st.info(load=True)["lapack"])
-    """
-    assert run(code) == ["False", "True"]
-    with pytest.raises(TypeError, match="^load: 'yes' is a str; allowed is True or False$"):
-        st.info(load="yes")
-
-
-def test_info_command(capsys):
-    from steepest.cli import main
-
-    assert main(["info"]) == 0
-    printed = capsys.readouterr().out
-    assert st.__version__ in printed and "threads" in printed and "SciPy" in printed
-
-
-def test_a_level_that_this_machine_lacks_is_said_by_every_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "steepest", "info"],
-        env={**os.environ, "STEEPEST_SIMD": "avx1024", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("steepest: STEEPEST_SIMD: level 'avx1024' is not one of this")
-
-
-@openmp
-def test_a_step_at_a_level_that_this_machine_lacks_changes_nothing():
-    """Said before the first region, out of which no exception could come, and for each call."""
-    code = """
-    import numpy as np
-    st.set_num_threads(2)
-    _cpu.set_bytes_per_thread(1)
-    p, m, v = np.ones(1000), np.zeros(1000), np.zeros(1000)
-    opt, g = st.Adam(p), np.ones(1000)
-    opt.bind_grads(g)
-    calls = [lambda: opt.step(g), lambda: opt.step(g, max_norm=1.0), opt.step]
-    for call in [*calls, lambda: st.functional.adam(p, g, m, v, step=1)]:
-        try:
-            call()
-        except ValueError as error:
-            print(str(error).startswith("STEEPEST_SIMD: level 'avx1024' is not one of this"))
-        print((p == 1).all(), opt.step_count, opt.state_dict()["state"][0]["step"])
-    """
-    assert run(code, STEEPEST_SIMD="avx1024") == ["True", "True", "0", "0"] * 4

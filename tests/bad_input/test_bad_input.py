@@ -14,17 +14,9 @@ import numpy as np
 import pytest
 
 import steepest as st
-from refusals import G, grads_of, says, under_way
+from refusals import G, grads_of, says
 from runs import make, snapshot
 from table import CLASSES
-
-F4 = np.float32
-
-
-@pytest.fixture
-def setup():
-    return under_way()
-
 
 # --- parameters ---
 
@@ -70,7 +62,7 @@ def test_gradient_of_the_other_float(setup):
         'grads["layer2"]["w"]: dtype float32 differs from the parameter\'s float64; '
         "pass g.astype('float64')",
     ):
-        opt.step(grads_of(params, layer2_w=np.ones(5, F4)))
+        opt.step(grads_of(params, layer2_w=np.ones(5, np.float32)))
     unchanged()
 
 

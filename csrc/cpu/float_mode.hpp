@@ -1,0 +1,25 @@
+// The floating-point mode of parallel regions.
+#pragma once
+#include <cstdint>
+
+namespace steepest {
+
+// Flush denormals to zero inside regions from now on: faster where processors are slow on them,
+// but no longer the same bits on every machine.
+void set_flush_denormals(bool on);
+bool flush_denormals();
+
+// The floating-point mode of a region while this lives: IEEE rounding, no traps, denormals kept or
+// flushed as set, whatever the thread came with, so that every thread computes the same.
+class FloatMode {
+ public:
+  FloatMode();
+  ~FloatMode();
+  FloatMode(const FloatMode&) = delete;
+  FloatMode& operator=(const FloatMode&) = delete;
+
+ private:
+  uint64_t before_;
+};
+
+}  // namespace steepest

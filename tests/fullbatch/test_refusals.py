@@ -1,0 +1,110 @@
+"""What minimize refuses before its first call, and of the answers."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+from fullbatch_methods import START
+
+import steepest as st
+
+
+def no(x):
+    raise AssertionError("not to be called")
+
+
+@pytest.mark.parametrize(
+    ("x0", "options", "error", "message"),
+    [
+        (START * 1j, {}, TypeError, "x0: dtype complex128; allowed is float32, float64 or integ"),
+        (START.astype("f2"), {}, TypeError, "x0: dtype float16; allowed is float32, float64"),
+        (np.ones((2, 2)), {}, ValueError, r"x0: shape \(2, 2\); allowed is one dimension"),
+        (np.ones(0), {}, ValueError, r"x0: shape \(0,\); allowed is at least one element"),
+        (np.array([1, np.nan]), {}, ValueError, "x0: an element is not finite"),
+        (START, {"method": "BFGS"}, ValueError, "method: 'BFGS' is not allowed; allowed is one"),
+        (START, {"jac": "4-point"}, ValueError, "jac: '4-point' is not allowed; allowed is a cal"),
+        (START, {"hess": no}, ValueError, "hess, hessp: method 'l-bfgs' takes neither; they are"),
+        (START, {"method": "newton"}, ValueError, "hess, hessp: method 'newton' takes one of hess"),
+        (START, {"method": "bfgs", "bounds": []}, ValueError, "bounds: method 'bfgs' has none"),
+        (START, {"lr": 0.1}, ValueError, "lr: method 'l-bfgs' has a line search; lr is for 'gd'"),
+        (START, {"method": "gd", "lr": -1.0}, ValueError, "lr: -1.0 is not allowed; .* above 0"),
+        (START, {"method": "gd", "line_search": None}, ValueError, "line_search: None is not all"),
+        (
+            START,
+            {"method": "gd", "lr": 1.0, "line_search": "exact"},
+            ValueError,
+            "with lr; allowed",
+        ),
+        (START, {"method": "gd", "history": 3}, ValueError, "history: method 'gd' stores no pairs"),
+        (START, {"history": 0}, ValueError, "history: 0 is not allowed; .* at least 1"),
+        (START, {"line_search": "best"}, ValueError, "line_search: 'best' is not allowed"),
+        (START, {"gtol": -1}, ValueError, "gtol: -1.0 is not allowed"),
+        (START, {"ftol": np.nan}, ValueError, "ftol: nan is not allowed"),
+        (START, {"maxiter": np.nan}, TypeError, "maxiter: nan is a float; allowed is"),
+        (START, {"max_nfev": 0}, ValueError, "max_nfev: 0 is not allowed; .* at least 1"),
+        (START, {"callback": 3}, TypeError, "callback: 3 is a int; allowed is a callable"),
+        (START, {"constraints": [{}]}, ValueError, "constraints: not supported; allowed are bound"),
+        (START, {"bounds": [(0, 1)]}, ValueError, "bounds: 1 entries; allowed is a scipy.optimize"),
+        (START, {"bounds": [(1, 0)] * 4}, ValueError, r"bounds\[0\]: lower 1 and upper 0; allowed"),
+        (
+            START,
+            {"bounds": [(np.inf,) * 2] * 4},
+            ValueError,
+            r"bounds\[0\]: lower inf and upper inf",
+        ),
+        (
+            START,
+            {"bounds": 3},
+            TypeError,
+            "bounds: 3; allowed is a scipy.optimize.Bounds or 4 pairs",
+        ),
+        (
+            START,
+            {"bounds": [("a", 1)] * 4},
+            TypeError,
+            "bounds: .*'a'.*; allowed are numbers, None",
+        ),
+        (
+            START,
+            {"jac": START},
+            ValueError,
+            r"jac: array\(.*\) is not allowed; allowed is a callable",
+        ),
+        (
+            START,
+            {"method": "newton", "hess": "2-point"},
+            TypeError,
+            "hess: '2-point' is a str; allo",
+        ),
+        (
+            START,
+            {"method": "newton", "hessp": START},
+            TypeError,
+            "hessp: array.* is a ndarray; all",
+        ),
+    ],
+)
+def test_arguments_are_checked_before_the_first_call(x0, options, error, message):
+    with pytest.raises(error, match=message):
+        st.minimize(no, x0, **{"jac": no, **options})
+
+
+@pytest.mark.parametrize(
+    ("answer", "jac", "error", "message"),
+    [
+        (lambda x: x, lambda x: x, ValueError, r"fun\(x\): shape \(4,\); allowed is a scalar"),
+        (lambda x: None, lambda x: x, TypeError, r"fun\(x\): None is a NoneType; allowed is a rea"),
+        (lambda x: 1j, lambda x: x, TypeError, r"fun\(x\): 1j is complex; allowed is a real"),
+        (lambda x: "1.0", lambda x: x, TypeError, r"fun\(x\): '1.0' is a str; allowed is a real"),
+        (lambda x: 1.0, lambda x: x[:3], ValueError, r"jac\(x\): shape \(3,\); allowed is \(4,\)"),
+        (lambda x: 1.0, True, TypeError, r"fun\(x\): a float; with jac=True allowed is a pair"),
+        (lambda x: (1.0, x * 1j), True, TypeError, r"fun\(x\)\[1\]: dtype complex128; allowed are"),
+    ],
+)
+def test_answers_are_checked(answer, jac, error, message):
+    with pytest.raises(error, match=message):
+        st.minimize(answer, START, jac=jac)
+
+
+def test_the_gradient_comes_in_the_library_of_x0():
+    with pytest.raises(TypeError, match=r"jac\(x\): a ndarray; allowed is the array type of x0"):
+        st.minimize(lambda x: 1.0, strict.ones(3), jac=lambda x: np.ones(3))

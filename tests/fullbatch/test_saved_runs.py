@@ -1,0 +1,108 @@
+"""Minimizers told from outside: saved runs that go on, and what telling checks."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse
+from fullbatch_methods import ALL, START
+from scipy.optimize import rosen, rosen_der, rosen_hess
+
+import steepest as st
+
+
+def make(method, **options):
+    classes = {"l-bfgs": st.LBFGS, "bfgs": st.BFGS, "newton": st.Newton, "gd": st.GradientDescent}
+    return classes[method](START, **options)
+
+
+def tell(s):
+    x = s.x
+    if isinstance(s, st.Newton):
+        s.tell(rosen(x), rosen_der(x), rosen_hess(x))
+    else:
+        s.tell(rosen(x), rosen_der(x))
+
+
+@pytest.mark.parametrize("method", ALL)
+@pytest.mark.parametrize("after", [0, 1, 4, 13, 22])
+def test_a_saved_run_goes_on_to_the_same_bits(method, after):
+    options = {"line_search": "exact"} if method == "gd" else {}
+    whole = make(method, maxiter=30, **options)
+    for _ in range(after):
+        tell(whole)
+    state = pickle.loads(pickle.dumps(whole.state_dict()))
+    resumed = make(method, maxiter=30, **options)
+    resumed.load_state_dict(state)
+    while not whole.done:
+        tell(whole)
+        tell(resumed)
+        np.testing.assert_array_equal(whole.x, resumed.x)
+    assert resumed.done and resumed.message == whole.message and resumed.nfev == whole.nfev
+
+
+def test_a_saved_run_with_bounds_goes_on():
+    bounds = [(-2, 0.5)] * 4
+    start = np.minimum(START, 0.5)
+    whole = st.LBFGS(start, bounds=bounds)
+    for _ in range(9):
+        tell(whole)
+    resumed = st.LBFGS(start, bounds=bounds)
+    resumed.load_state_dict(whole.state_dict())
+    while not whole.done:
+        tell(whole)
+        tell(resumed)
+    np.testing.assert_array_equal(whole.x, resumed.x)
+
+
+def test_loading_refuses_another_run():
+    state = make("l-bfgs").state_dict()
+    for other, message in [
+        (make("bfgs"), r"state_dict\['method'\]: 'l-bfgs'; allowed is 'bfgs', as here"),
+        (make("l-bfgs", line_search="armijo"), r"state_dict\['line_search'\]: 'wolfe'; allowed is"),
+        (make("l-bfgs", history=4), r"state_dict\['workspace'\]: shape \(25, 4\); allowed is"),
+        (st.LBFGS(START[:3]), r"state_dict\['workspace'\]: shape \(25, 4\); allowed is \(25, 3\)"),
+        (st.LBFGS(START.astype("f4")), "state_dict: dtype float64; allowed is float32"),
+    ]:
+        before = other.x
+        with pytest.raises(ValueError, match=message):
+            other.load_state_dict(state)
+        np.testing.assert_array_equal(other.x, before)
+    with pytest.raises(ValueError, match="state_dict: the keys differ from those of 'bfgs' in d, "):
+        make("bfgs").load_state_dict({})
+    with pytest.raises(TypeError, match="^state_dict: a NoneType where a dict is due"):
+        make("bfgs").load_state_dict(None)
+
+
+def test_telling_checks_first_and_ends():
+    s = make("l-bfgs")
+    for f, g, error, message in [
+        ("high", START, TypeError, "f: 'high' is a str; allowed is a real number"),
+        (1j, START, TypeError, "f: 1j is complex; allowed is a real number"),
+        (START, START, ValueError, r"f: shape \(4,\); allowed is a scalar"),
+        (1.0, START[:2], ValueError, r"g: shape \(2,\); allowed is \(4,\)"),
+        (1.0, START * 1j, TypeError, "g: dtype complex128; allowed are real numbers"),
+    ]:
+        with pytest.raises(error, match=message):
+            s.tell(f, g)
+    assert s.nfev == 0 and not s.done
+    while not s.done:
+        tell(s)
+    assert s.success and s.optimality <= 1e-5
+    with pytest.raises(RuntimeError, match="tell: the run has ended"):
+        tell(s)
+
+
+def test_newton_is_told_a_hessian():
+    s = make("newton")
+    with pytest.raises(TypeError, match="tell: give one of hess and hessp"):
+        s.tell(1.0, START)
+    with pytest.raises(ValueError, match="hess: not symmetric, entries differ .* by up to 1"):
+        s.tell(1.0, START, np.triu(np.ones((4, 4))))
+    with pytest.raises(ValueError, match=r"hess: shape \(3, 3\); allowed is \(4, 4\)"):
+        s.tell(1.0, START, np.eye(3))
+    assert s.nfev == 0
+    with pytest.raises(TypeError, match="hess: a csr_array, sparse; allowed is a dense array"):
+        s.tell(1.0, START, scipy.sparse.csr_array(np.eye(4)))
+    s.tell(1.0, START, np.full((4, 4), np.nan))
+    assert s.done and s.status == 3 and s.message == "the Hessian is not finite"

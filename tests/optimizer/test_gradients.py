@@ -1,0 +1,156 @@
+"""The gradients of a step: bound, passed or missing, and the options that scale or clear them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+
+import steepest as st
+from runs import bits, make, problem, snapshot
+from table import RULES, STAGES
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_bound_gradients_are_the_same_step(rule):
+    thetas, grads = problem(np.float32)
+    for stages in STAGES:
+        p, q = [t.copy() for t in thetas], [t.copy() for t in thetas]
+        given, bound = make(rule, p, **stages), make(rule, q, **stages)
+        buffers = [np.zeros_like(t) for t in thetas]
+        bound.bind_grads(buffers)
+        for step in grads:
+            for buffer, g in zip(buffers, step, strict=True):
+                buffer[...] = g
+            for options in ({}, dict(max_norm=0.5, grad_scale=2.0)):
+                given.step(step, **options)
+                bound.step(**options)
+        assert snapshot(given, p) == snapshot(bound, q)
+
+
+def test_binding_again_and_other_gradients_between():
+    p = np.zeros(2)
+    opt = st.SGD([p], lr=1.0)
+    first, second = np.ones(2), np.full(2, 10.0)
+    opt.bind_grads([first])
+    opt.step()
+    opt.step([second])  # given for once: the bound ones stay
+    opt.step()
+    assert p.tolist() == [-12.0] * 2
+    opt.bind_grads([second])
+    opt.step()
+    assert p.tolist() == [-22.0] * 2
+    with pytest.raises(ValueError, match=r"^grads\[0\]: shape"):
+        opt.bind_grads([np.ones(3)])
+    with pytest.raises(ValueError, match=r"^grads\[0\]: shares memory"):
+        opt.bind_grads([p])
+    opt.step()  # what was bound before
+    assert p.tolist() == [-32.0] * 2
+    opt.add_param_group({"params": np.zeros(1)})
+    with pytest.raises(TypeError, match="none are bound"):
+        opt.step()
+    opt.bind_grads([[first], None])
+    opt.step()
+    assert p.tolist() == [-33.0] * 2
+
+
+def test_bound_buffers_are_kept_alive():
+    p = np.zeros(1000)
+    opt = st.SGD([p], lr=1.0)
+    opt.bind_grads([np.ones(1000)])
+    rubbish = [np.full(1000, 7.0) for _ in range(50)]
+    opt.step()
+    assert (p == -1).all() and len(rubbish) == 50
+
+
+def test_adding_a_group_lets_go_of_bound_buffers():
+    opt, g = st.SGD(np.zeros(2), lr=1.0), np.ones(2)
+    opt.bind_grads(g)
+    buffer = weakref.ref(g)
+    del g
+    opt.add_param_group({"params": np.zeros(2)})
+    assert buffer() is None
+
+
+@pytest.mark.parametrize("of", ["grads", "params"])
+def test_unpickled_arrays_are_taken_as_they_are(of, monkeypatch):
+    given = {"params": [np.zeros(3), np.zeros((), np.float32)]}
+    given["grads"] = [np.ones(3), np.ones((), np.float32)]
+    given[of] = pickle.loads(pickle.dumps(given[of]))
+    assert given[of][0].dtype is not np.dtype(float)  # which made a step 100 times slower
+    monkeypatch.setattr("steepest.arrays.as_gradient", None)
+    st.SGD(given["params"], lr=1.0).step(given["grads"])
+    assert all((p == -1).all() for p in given["params"])
+
+
+@pytest.mark.parametrize("kind", [np.ndarray, np.memmap])
+def test_bound_buffers_cannot_be_resized(kind):
+    """A step would read memory that is no longer theirs."""
+    p, owned = np.zeros(1000), np.ones(1000).view(kind).copy()
+    opt = st.SGD(p, lr=1.0)
+    opt.bind_grads(owned)
+    for n in (1, 10**6):
+        with pytest.raises(ValueError, match="cannot resize"):
+            owned.resize(n, refcheck=False)
+    opt.step()
+    assert (p == -1).all()
+    opt.bind_grads(np.ones(1000))
+    owned.resize(1, refcheck=False)  # let go
+    copy.deepcopy(opt)
+    owned.resize(1000, refcheck=False)
+    opt.bind_grads(owned)
+    opt.add_param_group({"params": np.zeros(1)})
+    owned.resize(1, refcheck=False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [dict(grad_scale=2.0), dict(max_norm=0.5), dict(nonfinite="skip"), dict(zero_grad=True)],
+    ids=str,
+)
+def test_each_option_alone_holds_for_bound_gradients(options):
+    p, g = np.zeros(2), np.array([3.0, np.nan if "nonfinite" in options else 4.0])
+    opt = st.SGD([p], lr=1.0)
+    opt.bind_grads([g])
+    opt.step(**options)
+    factor = {"grad_scale": 0.5, "max_norm": 0.1, "nonfinite": 0, "zero_grad": 1}[min(options)]
+    np.testing.assert_allclose(p, [-3 * factor, -4 * factor], rtol=1e-15)
+    assert opt.skipped == ("nonfinite" in options) and g.any() == ("zero_grad" not in options)
+
+
+def test_none_leaves_a_tensor_alone_and_averages_it():
+    a, b = np.ones(3), np.ones(3)
+    opt = st.Adam([a, b], lr=0.5, ema_decay=0.5, weight_decay=0.1)
+    opt.step([np.ones(3), np.ones(3)])
+    before, mean = b.copy(), opt.ema[1].copy()
+    opt.step([np.ones(3), None], zero_grad=True, max_norm=1.0)
+    assert bits(b) == bits(before)
+    assert opt.ema[1].tolist() == (mean + 0.5 * (b - mean)).tolist()
+    assert [entry["step"] for entry in opt.state_dict()["state"].values()] == [2, 1]
+    opt.step([None, None], nonfinite="raise", max_norm=1.0)
+    assert opt.step_count == 3 and opt.grad_norm == 0.0
+
+
+def test_zero_grad_and_grad_scale():
+    p, g = np.zeros(3), np.full(3, 8.0)
+    opt = st.SGD([p], lr=1.0)
+    opt.step([g], grad_scale=4, zero_grad=True)
+    assert p.tolist() == [-2.0] * 3 and g.tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_maximize_climbs(yes):
+    p = np.zeros(2)
+    st.SGD(p, lr=1.0, maximize=yes, weight_decay=0.5).step(np.ones(2))
+    assert p.tolist() == [1.0, 1.0]
+
+
+def test_float32_and_float64_in_one_optimizer():
+    a, b = np.ones(33, np.float32), np.ones(17)
+    opt = st.Adam([a, b], lr=0.1)
+    opt.step([np.ones(33, np.float32), np.ones(17)], max_norm=1.0)
+    assert opt.grad_norm == np.sqrt(50.0)
+    assert a.dtype == np.float32 and (a < 1).all() and (b < 1).all()

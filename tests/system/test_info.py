@@ -1,0 +1,69 @@
+"""st.info, its command, and a SIMD level that the machine lacks."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from fresh_process import openmp, run
+
+import steepest as st
+
+
+def test_info_has_what_matters_and_prints_as_a_table():
+    info = st.info()
+    for key in ("version", "simd", "threads", "openmp", "lapack", "cuda"):
+        assert key in info
+    assert info["threads"] == st.get_num_threads()
+    lines = repr(info).splitlines()
+    assert len(lines) == len(info) and lines[0].split() == ["version", st.__version__]
+
+
+def test_info_imports_scipy_only_when_asked():
+    code = """
+    st.info(); print("scipy" in sys.modules); print("lapack" in st.info(load=True)["lapack"]
+        or "blas" in st.info(load=True)["lapack"] or "mkl" in st.info(load=True)["lapack"])
+    """
+    assert run(code) == ["False", "True"]
+    with pytest.raises(TypeError, match="^load: 'yes' is a str; allowed is True or False$"):
+        st.info(load="yes")
+
+
+def test_info_command(capsys):
+    from steepest.cli import main
+
+    assert main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert st.__version__ in printed and "threads" in printed and "SciPy" in printed
+
+
+def test_a_level_that_this_machine_lacks_is_said_by_every_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "steepest", "info"],
+        env={**os.environ, "STEEPEST_SIMD": "avx1024", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("steepest: STEEPEST_SIMD: level 'avx1024' is not one of this")
+
+
+@openmp
+def test_a_step_at_a_level_that_this_machine_lacks_changes_nothing():
+    """Said before the first region, out of which no exception could come, and for each call."""
+    code = """
+    import numpy as np
+    st.set_num_threads(2)
+    _cpu.set_bytes_per_thread(1)
+    p, m, v = np.ones(1000), np.zeros(1000), np.zeros(1000)
+    opt, g = st.Adam(p), np.ones(1000)
+    opt.bind_grads(g)
+    calls = [lambda: opt.step(g), lambda: opt.step(g, max_norm=1.0), opt.step]
+    for call in [*calls, lambda: st.functional.adam(p, g, m, v, step=1)]:
+        try:
+            call()
+        except ValueError as error:
+            print(str(error).startswith("STEEPEST_SIMD: level 'avx1024' is not one of this"))
+        print((p == 1).all(), opt.step_count, opt.state_dict()["state"][0]["step"])
+    """
+    assert run(code, STEEPEST_SIMD="avx1024") == ["True", "True", "0", "0"] * 4
