@@ -66,7 +66,7 @@ def test_a_step_that_is_held_back_waits_once_for_each_damping(device):
     def jac(x):
         return np.array([[-20 * x[0], 10], [-1, 0.0]])
 
-    s = st.LeastSquares(up([-1.2, 1.0]))
+    s = st.LeastSquares(up([-5.0, 1.0]))
     s._solver.set_look_ahead(False)
     counts = waits_of_each_answer(device, s, fun, jac)
     after = [(residual, J) for nit, residual, J in counts if nit > 0]
