@@ -84,7 +84,7 @@ bool safely_symmetric(const py::array& a) {
   return dtype == DType::float32 ? symmetric<float>(a) : symmetric<double>(a);
 }
 
-// Work (m * n²) from which a call gives up the GIL.
+// Work, m * n * (n + k), from which a call gives up the GIL.
 constexpr int64_t work_without_gil = 1 << 18;
 
 // `a` with rows (c_style) or columns (f_style) contiguous, to be written to: a copy, or itself
@@ -132,7 +132,7 @@ py::tuple solve_directly(const std::string& method, const py::array& a, const py
   bool finite = false;
   {
     std::optional<py::gil_scoped_release> released;
-    if (m * n * n >= work_without_gil) released.emplace();
+    if (m * n * (n + k) >= work_without_gil) released.emplace();
     rcond = solve(method, system);
     finite = system.finite();
   }

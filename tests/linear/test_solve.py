@@ -1,6 +1,8 @@
 """steepest.solve against NumPy and SciPy in float64, over NumPy arrays and a strict namespace."""
 
 import inspect
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,6 +20,7 @@ from linear_systems import (
 )
 
 import steepest as st
+from steepest import _cpu
 
 DTYPES = [np.float64, np.float32]
 COLUMNS = [None, 1, 3]
@@ -269,6 +272,33 @@ def test_threads_that_solve_at_once_do_not_meet():
     with ThreadPoolExecutor(4) as pool:
         for want, x in zip(alone * 8, pool.map(solve, systems * 8), strict=True):
             np.testing.assert_allclose(x, want, rtol=1e-13)
+
+
+@pytest.mark.parametrize("method", DIRECT)
+def test_many_right_hand_sides_of_a_small_matrix_leave_the_gil_to_others(method, never_switching):
+    """Some tries: a thread may be woken too late to be seen."""
+    count, over = 0, False
+
+    def run():
+        nonlocal count
+        while not over:
+            count += 1
+            time.sleep(0)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        for _ in range(20):
+            a = np.asfortranarray(definite(16))
+            b = np.ones((16, 50_000), order="F")
+            before = count
+            _cpu.solve_directly(method, a, b, True, True)  # NumPy, which copies, would leave it
+            if count > before:
+                return
+    finally:
+        over = True
+        thread.join()
+    pytest.fail("no other thread ran meanwhile")
 
 
 def test_qr_solves_least_squares():
