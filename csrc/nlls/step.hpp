@@ -47,16 +47,20 @@ class StepFinder {
       lambda_ = start = smallest;
       length_ = solve(backend, box, x, D, start);
     }
-    if (length_ <= 1.1 * radius) return;
-    RadiusEquation equation(radius, start, length_, enough(backend, box, D) / radius);
-    lambda_ = equation.first(guess);
-    for (int tries = 0; tries < 30; ++tries) {
-      length_ = solve(backend, box, x, D, lambda_);
-      if (equation.solved(length_)) return first ? extend(box, radius) : void();
-      lambda_ = equation.next(lambda_, length_);
+    // An infinite length is none, though the first radius be infinite, too.
+    const auto short_enough = [&] { return std::isfinite(length_) && length_ <= 1.1 * radius; };
+    if (short_enough()) return;
+    if (std::isfinite(radius)) {
+      RadiusEquation equation(radius, start, length_, enough(backend, box, D) / radius);
+      lambda_ = equation.first(guess);
+      for (int tries = 0; tries < 30; ++tries) {
+        length_ = solve(backend, box, x, D, lambda_);
+        if (equation.solved(length_)) return first ? extend(box, radius) : void();
+        lambda_ = equation.next(lambda_, length_);
+      }
     }
     // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
-    while (!((length_ = solve(backend, box, x, D, lambda_)) <= 1.1 * radius)) {
+    while (length_ = solve(backend, box, x, D, lambda_), !short_enough()) {
       lambda_ = std::max(16 * lambda_, smallest);
       if (!(lambda_ < largest_damping)) {
         throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");

@@ -53,6 +53,25 @@ def test_rank_deficient_jacobian(linear_solver):
     assert np.abs(fit.x).max() < 10
 
 
+@pytest.mark.parametrize("start", [(3.0, -2.0), (0.0, 0.0)])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr", "cg"])
+def test_a_first_damping_that_rounding_hides_is_raised(linear_solver, method, start):
+    """Of equal columns, with a damping that is lost beside JᵀJ, no step can be computed."""
+    A = np.stack([np.arange(6.0)] * 2, axis=1)
+    b = 1 + np.arange(6.0)
+    fit = st.least_squares(
+        lambda x: A @ x - b,
+        start,
+        lambda x: A,
+        damping=1e-30,
+        linear_solver=linear_solver,
+        method=method,
+    )
+    assert fit.nit > 0
+    assert fit.cost == pytest.approx(0.5 * np.sum((A[:, 0] * (A[:, 0] @ b) / 55 - b) ** 2))
+
+
 def test_jacobian_of_zeros():
     fit = st.least_squares(lambda x: np.ones(3), [1.0, 2.0], lambda x: np.zeros((3, 2)))
     assert fit.status == 1 and (fit.x == [1, 2]).all()  # every x is stationary
