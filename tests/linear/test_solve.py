@@ -301,6 +301,17 @@ def test_many_right_hand_sides_of_a_small_matrix_leave_the_gil_to_others(method,
     pytest.fail("no other thread ran meanwhile")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rcond_is_of_the_1_norm_in_either_order(dtype):
+    a = np.eye(8, dtype=dtype)
+    a[0] = 10  # ‖A‖₁ = 11, ‖A‖∞ = 71
+    a[0, 0] = 1
+    for order in "CF":
+        a = np.array(a, order=order)
+        _, info = st.solve(a, np.ones(8, dtype), method="lu", return_info=True)
+        assert info.rcond == pytest.approx(1 / np.linalg.cond(a, 1), rel=1e-5)
+
+
 def test_qr_solves_least_squares():
     rng = np.random.default_rng(3)
     a, b = rng.standard_normal((50, 7)), rng.standard_normal((50, 2))

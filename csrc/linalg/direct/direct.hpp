@@ -34,7 +34,8 @@ inline Error singular(const char* factor, int order) {
                std::string("A is singular: ") + factor + "[" + at + ", " + at + "] is exactly 0");
 }
 
-// The three methods; each returns LAPACK's estimate of A's reciprocal condition number.
+// The three methods; each returns LAPACK's estimate of A's reciprocal condition number,
+// in the 1-norm (for QR that of R).
 template <class T>
 class Direct {
  public:
@@ -61,6 +62,7 @@ class Direct {
   // P A = L U with row exchanges.
   T lu() {
     if (s_.n < threaded_direct_n) limit_.emplace(true);
+    if (s_.transposed) norm_ = 'I';  // of Aᵀ: A's 1-norm
     const T norm = norm_of(s_.a, m_);
     std::vector<int> pivots(static_cast<size_t>(n_));
     lapack_.getrf(&n_, &n_, s_.a, &n_, pivots.data(), &info_);
@@ -104,26 +106,27 @@ class Direct {
 
   static std::vector<T> room(int64_t size) { return std::vector<T>(static_cast<size_t>(size)); }
 
-  // The 1-norm of a, `rows` x n, which must be finite.
+  // The norm of a, `rows` x n, which must be finite.
   T norm_of(T* a, int rows) {
-    const T norm = lapack_.lange(&one_, &rows, &n_, a, &rows, nullptr);
+    std::vector<T> work = room(norm_ == 'I' ? rows : 0);
+    const T norm = lapack_.lange(&norm_, &rows, &n_, a, &rows, work.data());
     if (std::isfinite(norm)) return norm;
     throw Error(ErrorKind::value, "A: holds inf or NaN, or overflows; allowed are finite values");
   }
 
-  // The reciprocal condition number of what has the factors L U, from its 1-norm.
+  // The reciprocal condition number of what has the factors L U, from its norm.
   T rcond_of(T* factors, T norm) {
     std::vector<T> work = room(4 * s_.n);
     std::vector<int> integers(static_cast<size_t>(n_));
     T rcond = 0;
-    lapack_.gecon(&one_, &n_, factors, &n_, &norm, &rcond, work.data(), integers.data(), &info_);
+    lapack_.gecon(&norm_, &n_, factors, &n_, &norm, &rcond, work.data(), integers.data(), &info_);
     return rcond;
   }
 
   const Lapack<T>& lapack_ = lapack<T>();
   DirectSystem<T> s_;
   int m_, n_, k_, info_ = 0;
-  char one_ = '1', lower_ = 'L';
+  char norm_ = '1', lower_ = 'L';
   std::optional<OneBlasThread> limit_;
 };
 
