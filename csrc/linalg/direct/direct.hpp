@@ -14,9 +14,9 @@
 
 namespace steepest::linalg {
 
-// From so many columns LU and Cholesky may gain by threads: at best two took 1.1 of one's time for
-// LU of 150, 1.03 for 400, and where the cores were busy a thousand times as long.
-constexpr int64_t threaded_direct_n = 400;
+// Work, n² (n + k), from which LU and Cholesky may gain by threads: at best two took 1.1 of one's
+// time for LU of 150, 1.03 for 400, and where the cores were busy a thousand times as long.
+constexpr int64_t threaded_direct_work = 64'000'000;
 
 // A (m x n, m = n but for QR) and its k right-hand sides, by columns without gaps. Both are
 // overwritten: A by its factor, the first n rows of b by x.
@@ -44,7 +44,7 @@ class Direct {
 
   // A = L Lᵀ; A is known to be symmetric, so that Aᵀ serves as well.
   T cholesky() {
-    if (s_.n < threaded_direct_n) limit_.emplace(true);
+    limit_threads();
     T norm = norm_of(s_.a, m_), rcond = 0;
     lapack_.potrf(&lower_, &n_, s_.a, &n_, &info_);
     if (info_ > 0) {
@@ -61,7 +61,7 @@ class Direct {
 
   // P A = L U with row exchanges.
   T lu() {
-    if (s_.n < threaded_direct_n) limit_.emplace(true);
+    limit_threads();
     if (s_.transposed) norm_ = 'I';  // of Aᵀ: A's 1-norm
     const T norm = norm_of(s_.a, m_);
     std::vector<int> pivots(static_cast<size_t>(n_));
@@ -103,6 +103,10 @@ class Direct {
  private:
   // Columns to a block, and so the workspace, for QR: LAPACK's own are at most as many.
   static constexpr int64_t block = 64;
+
+  void limit_threads() {
+    if (s_.n * s_.n * (s_.n + s_.k) < threaded_direct_work) limit_.emplace(true);
+  }
 
   static std::vector<T> room(int64_t size) { return std::vector<T>(static_cast<size_t>(size)); }
 
