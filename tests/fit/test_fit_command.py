@@ -128,9 +128,9 @@ def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):
 
 def test_a_robust_loss_resists_outliers(here, capsys):
     lines = (here / "data.csv").read_text().splitlines()
-    for i in (5, 15, 25):
+    for i in (3, 6, 9):  # early: the plain fit has a finite minimum, too
         x, _, *rest = lines[i].split(",")
-        lines[i] = ",".join([x, "10", *rest])
+        lines[i] = ",".join([x, "40", *rest])
     (here / "data.csv").write_text("\n".join(lines))
     robust = estimates(as_json(capsys, FORMULA, *START, "--loss", "cauchy", "--sigma", "error"))[0]
     np.testing.assert_allclose(robust, [2.5, 1.3, 0.5], atol=0.25)
