@@ -217,12 +217,13 @@ class Solver {
     const bool solved = gauss_newton() || box_.solved();
     // A short step that did as foretold says how short it was: the next one may be longer.
     const bool longer = finder_.held_back() && judged_.actual >= 0.75 * judged_.predicted;
-    const bool ftol = stopping_.ftol(judged_) && solved && !longer;
+    // What the cost cannot judge says nothing of it: the gradient decides how far such steps go.
+    in_noise_ = !(actual > 0) && within_rounding();
+    const bool ftol = stopping_.ftol(judged_) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(judged_) && solved && free;
     if (ftol || xtol) {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
-    in_noise_ = !(actual > 0) && within_rounding();
     if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
     if (!options_.last_jacobian && actual > 0 && pending_) return accept_last();
     return phase_ = Phase::jacobian;
