@@ -67,28 +67,28 @@ pybind11::array_t<T> array_of(const T* from, int64_t n) {
   return to;
 }
 
-// What a solver is made with beside x0: method, linear_solver, damping, ftol, xtol, gtol, max_nfev,
-// loss, f_scale, x_scale, lower, upper, last_jacobian.
+// What a solver is made with beside x0, in the order that make_solver of arguments.py has it.
 template <class T>
 nlls::Options<T> options_of(const pybind11::tuple& given) {
-  const auto item = [&](size_t i) {
-    return pybind11::handle(PyTuple_GET_ITEM(given.ptr(), static_cast<Py_ssize_t>(i)));
-  };
-  const auto word = [&](size_t i) { return pybind11::cast<std::string_view>(item(i)); };
-  const auto number = [&](size_t i) { return pybind11::cast<double>(item(i)); };
+  Py_ssize_t place = 0;
+  const auto next = [&] { return pybind11::handle(PyTuple_GET_ITEM(given.ptr(), place++)); };
+  const auto word = [&] { return pybind11::cast<std::string_view>(next()); };
+  const auto number = [&] { return pybind11::cast<double>(next()); };
   using linalg::LinearSolver;
   using nlls::Loss;
   using nlls::Method;
   nlls::Options<T> o;
   o.method = choice<Method>(
-      "method", word(0),
+      "method", word(),
       {{"lm", Method::marquardt}, {"levenberg", Method::levenberg}, {"gn", Method::gauss_newton}});
-  o.linear_solver = choice<LinearSolver>("linear_solver", word(1),
+  o.linear_solver = choice<LinearSolver>("linear_solver", word(),
                                          {{"auto", LinearSolver::automatic},
                                           {"cholesky", LinearSolver::cholesky},
                                           {"qr", LinearSolver::qr},
                                           {"cg", LinearSolver::cg}});
-  o.loss = choice<Loss>("loss", word(7),
+  o.damping = number();
+  o.x_scale = vector_or_none<T>(next());
+  o.loss = choice<Loss>("loss", word(),
                         {{"linear", Loss::linear},
                          {"soft_l1", Loss::soft_l1},
                          {"huber", Loss::huber},
@@ -96,14 +96,12 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
                          {"arctan", Loss::arctan},
                          {"tukey", Loss::tukey},
                          {"given", Loss::given}});
-  o.damping = number(2);
-  o.tolerances = {number(3), number(4), number(5)};
-  o.max_nfev = pybind11::cast<int64_t>(item(6));
-  o.f_scale = number(8);
-  o.x_scale = vector_or_none<T>(item(9));
-  o.lower = vector_or_none<T>(item(10));
-  o.upper = vector_or_none<T>(item(11));
-  o.last_jacobian = pybind11::cast<bool>(item(12));
+  o.f_scale = number();
+  o.lower = vector_or_none<T>(next());
+  o.upper = vector_or_none<T>(next());
+  o.tolerances = {number(), number(), number()};
+  o.max_nfev = pybind11::cast<int64_t>(next());
+  o.last_jacobian = pybind11::cast<bool>(next());
   return o;
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 import steepest as st
 from steepest import _cpu
-from steepest.nlls.arguments import make_solver
+from steepest.nlls.arguments import Options, make_solver
 from steepest.nlls.differences import Differences
 from steepest.nlls.losses import JACOBIAN, RESIDUAL
 
@@ -49,7 +49,7 @@ def test_both_give_the_same(scheme, box, steps, dtype):
         return inner
 
     solver = (_cpu.Solver64 if dtype == np.float64 else _cpu.Solver32)(
-        x, ("lm", "auto", 1e-3, 0.0, 0.0, float(eps), 1, "linear", 1.0, None, lower, upper, True)
+        x, ("lm", "auto", 1e-3, None, "linear", 1.0, lower, upper, 0.0, 0.0, float(eps), 1, True)
     )
     central = scheme == "3-point"
     J, _ = solver.run_differences(recorded(asked[0]), central, steps, lower, upper, None)
@@ -182,9 +182,8 @@ def test_columns_that_are_nearly_dependent_do_not_pass_for_a_minimum(distance):
 def test_a_better_jacobian_is_asked_for_where_a_step_from_a_rough_one_fails(better):
     start = np.array([1 + 1e-9])
     f = np.array([1e-9, 10.0])
-    solver = make_solver(
-        start, "lm", "auto", 1e-3, None, "linear", 1.0, None, None, None, 1e-15, None, 9
-    )
+    options = Options(ftol=None, xtol=1e-15, gtol=None, max_nfev=9)
+    solver = make_solver(start, options, (None, None))
     solver.tell_residual(f)
     solver.set_jacobian_error(1e-6)
     solver.tell_jacobian(np.array([[1.0], [1e-8]]))  # the gradient is a hundred times too large

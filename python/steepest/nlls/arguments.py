@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 from warnings import warn
 
 import numpy as np
@@ -23,6 +23,31 @@ SOLVERS = {np.dtype(np.float32): _cpu.Solver32, np.dtype(float): _cpu.Solver64}
 INFINITE = (-np.inf, np.inf)
 
 Loss = str | Callable[[Array], Any]
+Bounds = tuple[Array, Array] | tuple[None, None]  # as `box` gives them
+
+
+class Options(NamedTuple):
+    """The keywords of `least_squares`, as they come."""
+
+    method: str = "lm"
+    linear_solver: str = "auto"
+    damping: float = 1e-3
+    x_scale: Any = None
+    loss: Loss = "linear"
+    f_scale: float = 1.0
+    bounds: Any = INFINITE
+    ftol: float | None = 1e-8
+    xtol: float | None = 1e-8
+    gtol: float | None = 1e-8
+    max_nfev: int | None = None
+    diff_step: Any = None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] | None = None
+    callback: Callable[..., Any] | None = None
+    verbose: int = 0
+    # Our own. Without it what the result has of J may be of the point before the last step, as
+    # with MINPACK.
+    last_jacobian: bool = True
 
 
 def start(x0: Any) -> Array:
@@ -30,8 +55,7 @@ def start(x0: Any) -> Array:
     x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
-    given = np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0))
-    x = np.atleast_1d(np.array(given))
+    x = np.atleast_1d(np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0)))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":
@@ -43,7 +67,7 @@ def start(x0: Any) -> Array:
     return x
 
 
-def box(bounds: Any, x0: Array) -> tuple[Array | None, Array | None]:
+def box(bounds: Any, x0: Array) -> Bounds:
     """Lower and upper bounds as arrays like x0, or None twice where there are none."""
     if bounds is INFINITE:
         return None, None
@@ -154,24 +178,10 @@ def limit(max_nfev: Any, n: int) -> int:
     return int(min(max_nfev, 2**62))  # inf, too
 
 
-def make_solver(
-    x0: Array,
-    method: str,
-    linear_solver: str,
-    damping: float,
-    x_scale: Any,
-    loss: Loss,
-    f_scale: float,
-    lower: Array | None,
-    upper: Array | None,
-    ftol: float | None,
-    xtol: float | None,
-    gtol: float | None,
-    max_nfev: int | None,
-    device: int | None = None,
-    last_jacobian: bool = True,
-) -> Any:
-    """The solver in C++, for x0's dtype; every argument is checked before it is made."""
+def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:
+    """The solver in C++, for x0's dtype; every option is checked before it is made."""
+    method, linear_solver, damping = options.method, options.linear_solver, options.damping
+    x_scale, loss, f_scale = options.x_scale, options.loss, options.f_scale
     if method != "lm":
         check.choice("method", method, METHODS)
     if linear_solver != "auto":
@@ -191,23 +201,25 @@ def make_solver(
     if type(f_scale) is not float or f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    f_tol = tolerance("ftol", ftol, eps)
-    x_tol = tolerance("xtol", xtol, eps)
-    g_tol = tolerance("gtol", gtol, eps)
-    if f_tol < eps and x_tol < eps and g_tol < eps:
+    ftol = tolerance("ftol", options.ftol, eps)
+    xtol = tolerance("xtol", options.xtol, eps)
+    gtol = tolerance("gtol", options.gtol, eps)
+    if ftol < eps and xtol < eps and gtol < eps:
         raise ValueError(
-            f"ftol, xtol, gtol: {ftol}, {xtol}, {gtol}; at least one must be higher than the "
-            f"machine epsilon ({eps:.2e})"
+            f"ftol, xtol, gtol: {options.ftol}, {options.xtol}, {options.gtol}; at least one must "
+            f"be higher than the machine epsilon ({eps:.2e})"
         )
     name = "given" if callable(loss) else loss
-    nfev = limit(max_nfev, x0.size)
-    # In the order of the solver's C++; it keeps them, should it turn out to belong on a device.
+    nfev = limit(options.max_nfev, x0.size)
+    # In the order of options_of in C++; the solver keeps them, should it turn out to belong on a
+    # device.
+    lower, upper = bounds
     # fmt: off
-    options = (method, linear_solver, damping, f_tol, x_tol, g_tol, nfev, name, f_scale, scales,
-               lower, upper, last_jacobian)
+    checked = (method, linear_solver, damping, scales, name, f_scale, lower, upper, ftol, xtol,
+               gtol, nfev, options.last_jacobian)
     # fmt: on
     if device is not None:
         from steepest.nlls.device import DeviceSolver
 
-        return DeviceSolver(device, x0, options)
-    return SOLVERS[x0.dtype](x0, options)
+        return DeviceSolver(device, x0, checked)
+    return SOLVERS[x0.dtype](x0, checked)

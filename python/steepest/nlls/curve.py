@@ -17,7 +17,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest import _cpu, check
 from steepest.nlls import arrays
-from steepest.nlls.arguments import INFINITE, SCHEMES
+from steepest.nlls.arguments import INFINITE, SCHEMES, Options
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import (
     Whitener,
@@ -164,7 +164,8 @@ def curve_fit(
     counts = method == "lm" and not callable(jac)  # calls for differences, too
     fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
     last = method != "lm"  # MINPACK takes R for the covariance from the point before
-    result = fit(fun, p0, slope, last, METHODS[method], bounds=bounds, **options)
+    keywords = Options(METHODS[method], bounds=bounds, last_jacobian=last, **options)
+    result = fit(fun, p0, slope, keywords)
     status = result["status"]
     if method == "lm":  # one number as ydata goes with any m of f
         refuse_fewer(result["fun"].size, "residuals", p0.size)

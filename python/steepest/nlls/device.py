@@ -19,6 +19,7 @@ import numpy as np
 from steepest import devices
 from steepest.nlls.arrays import Array, device_of, jacobian, residual
 
+ON_HOST = contextlib.nullcontext()
 FOLDERS = ("cu13/lib", "cublas/lib", "cusolver/lib")  # of the wheels, in the folder nvidia
 
 
@@ -130,7 +131,7 @@ def settle(solver: Any, f: Any) -> Any:
 
 def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
     """A context for CuPy's operations, which run on the current device; None: x0 is NumPy's."""
-    return contextlib.nullcontext() if device is None else devices.Cuda(device).in_use()
+    return ON_HOST if device is None else devices.Cuda(device).in_use()
 
 
 def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:

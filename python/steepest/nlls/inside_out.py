@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from steepest.nlls import arrays
-from steepest.nlls.arguments import INFINITE, Loss, box, make_solver, start
+from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, start
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import in_use, settle
 from steepest.nlls.joint import tell_blocks
@@ -63,27 +63,15 @@ class LeastSquares:
         max_nfev: int | None = None,
     ) -> None:
         x, self._device = start(x0), arrays.device_of(x0)
-        lower, upper = box(bounds, x)
-        self._loss, self._f_scale, self._linear_solver = loss, f_scale, linear_solver
+        # fmt: off
+        self._options = Options(
+            method, linear_solver, damping, x_scale, loss, f_scale, bounds, ftol, xtol, gtol,
+            max_nfev,
+        )
+        # fmt: on
         self._dtype = x.dtype
         self._J: Array | None = None
-
-        self._solver = make_solver(
-            x,
-            method=method,
-            linear_solver=linear_solver,
-            damping=damping,
-            x_scale=x_scale,
-            loss=loss,
-            f_scale=f_scale,
-            lower=lower,
-            upper=upper,
-            ftol=ftol,
-            xtol=xtol,
-            gtol=gtol,
-            max_nfev=max_nfev,
-            device=self._device,
-        )
+        self._solver = make_solver(x, self._options, box(bounds, x), self._device)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(
@@ -136,7 +124,7 @@ class LeastSquares:
             at the start; the point stays to be told. Where a callable fails, or J is not finite at
             the start, ``f`` has been taken and that of the next call is not read.
         """
-        if callable(self._loss):  # it runs before they are read
+        if callable(self._options.loss):  # it runs before they are read
             f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
         solver = self._solver = settle(self._solver, f)
         if solver.phase == DONE:
@@ -148,7 +136,7 @@ class LeastSquares:
                     raise ValueError(f"jac: shape {jac.shape}; wanted is {(f.size, solver.n)}")
                 solver.set_look_ahead(False)
             if solver.phase == RESIDUAL:
-                tell_residual(solver, f, self._loss, self._f_scale)
+                tell_residual(solver, f, self._options)
             if solver.phase != JACOBIAN:
                 return
             told = arrays.copied(jac(self.x) if callable(jac) else jac)
@@ -165,14 +153,14 @@ class LeastSquares:
             For numbers of another kind, shape or sign, or not finite at the start.
         """
         solver = self._solver = settle(self._solver, JtJ)
-        n, dtype = solver.n, self._dtype
-        if self._linear_solver in ("qr", "cg"):
+        n, dtype, options = solver.n, self._dtype, self._options
+        if options.linear_solver in ("qr", "cg"):
             raise ValueError(
-                f"linear_solver: {self._linear_solver!r} needs J; normal equations take 'auto'"
+                f"linear_solver: {options.linear_solver!r} needs J; normal equations take 'auto'"
             )
-        if self._loss != "linear":
+        if options.loss != "linear":
             raise ValueError(
-                f"loss: {self._loss!r} needs residuals; weigh the rows where they are summed"
+                f"loss: {options.loss!r} needs residuals; weigh the rows where they are summed"
             )
         half = arrays.numbers("tell_normal: cost", cost)
         if half.ndim or half < 0:
@@ -193,7 +181,7 @@ class LeastSquares:
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
         with in_use(self._device):
-            self._solver = tell_blocks(self._solver, blocks, self._loss, self._linear_solver)
+            self._solver = tell_blocks(self._solver, blocks, self._options)
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False."""

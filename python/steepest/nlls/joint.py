@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from steepest import _cpu
+from steepest.nlls.arguments import Options
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
 from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
@@ -14,12 +15,7 @@ Block = tuple[Any, Any]
 
 
 def run_joint(
-    solver: Any,
-    fun: Callable[[Array], Any],
-    loss: Any,
-    f_scale: float,
-    linear_solver: str,
-    watch: Any,
+    solver: Any, fun: Callable[[Array], Any], options: Options, watch: Any
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun gives until it is done. Returns the solver, which may have moved to
     a device, and the last Jacobian, None after blocks."""
@@ -29,7 +25,7 @@ def run_joint(
         given, before = _cpu.owned_pair(fun, solver.point()), solver.nit
         pair = is_pair(given)
         if not pair:
-            solver = tell_blocks(solver, given, loss, linear_solver)
+            solver = tell_blocks(solver, given, options)
         elif fresh:
             solver = settle(solver, given[0])
         if fresh:
@@ -37,7 +33,7 @@ def run_joint(
             solver.set_look_ahead(False)
             if watch is not None:
                 watch.solver = solver
-        if pair and tell_residual(solver, given[0], loss, f_scale) == JACOBIAN:
+        if pair and tell_residual(solver, given[0], options) == JACOBIAN:
             solver.tell_jacobian(given[1])
             J = J if solver.refused else given[1]
         if watch is not None and (solver.nit > before or before == 0):
@@ -57,12 +53,12 @@ def is_pair(given: Any) -> bool:
     )
 
 
-def tell_blocks(solver: Any, blocks: Iterable[Block], loss: Any, linear_solver: str) -> Any:
+def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
     """Tell the solver blocks of rows at its point, until one of them shows that the point is
     refused. Returns the solver: the first block may have moved it to a device."""
-    if callable(loss):
+    if callable(options.loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
-    if linear_solver == "cg":
+    if options.linear_solver == "cg":
         raise ValueError("linear_solver: 'cg' needs J itself; blocks take 'auto' or 'qr'")
     solver.begin_blocks()
     whole, told = True, False

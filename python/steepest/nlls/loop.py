@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from steepest import _cpu, check
-from steepest.nlls.arguments import INFINITE, SCHEMES, Loss, box, make_solver, start
+from steepest.nlls.arguments import (
+    INFINITE,
+    SCHEMES,
+    Bounds,
+    Loss,
+    Options,
+    box,
+    make_solver,
+    start,
+)
 from steepest.nlls.arrays import Array, device_of, out_of_range, own
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
@@ -119,99 +128,45 @@ def least_squares(
     >>> fit.x.round(6), fit.success
     (array([2. , 0.5]), True)
     """
-    return fit(
-        fun,
-        x0,
-        jac,
-        True,
-        method,
-        linear_solver,
-        damping,
-        x_scale,
-        loss,
-        f_scale,
-        bounds,
-        ftol,
-        xtol,
-        gtol,
-        max_nfev,
-        diff_step,
-        args,
-        kwargs,
-        callback,
-        verbose,
-    )
+    # fmt: off
+    return fit(fun, x0, jac, Options(
+        method, linear_solver, damping, x_scale, loss, f_scale, bounds, ftol, xtol, gtol, max_nfev,
+        diff_step, args, kwargs, callback, verbose,
+    ))
+    # fmt: on
 
 
-def fit(
-    fun: Callable[..., Any],
-    x0: Any,
-    jac: Any,
-    last_jacobian: bool,
-    method: str = "lm",
-    linear_solver: str = "auto",
-    damping: float = 1e-3,
-    x_scale: Any = None,
-    loss: Loss = "linear",
-    f_scale: float = 1.0,
-    bounds: Any = INFINITE,
-    ftol: float | None = 1e-8,
-    xtol: float | None = 1e-8,
-    gtol: float | None = 1e-8,
-    max_nfev: int | None = None,
-    diff_step: Any = None,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    callback: Callable[..., Any] | None = None,
-    verbose: int = 0,
-) -> LeastSquaresResult:
-    """`least_squares`. Without `last_jacobian` what the result has of J may be of the point before
-    the last step, as with MINPACK."""
+def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSquaresResult:
+    """`least_squares`, its keywords as `options`."""
     check.function("fun", fun)
     x = start(x0)
-    lower, upper = box(bounds, x)
+    bounds = box(options.bounds, x)
     jac = check_jac(jac)
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose: {verbose!r}; allowed is 0, 1 or 2")
-    steps = relative_steps(diff_step, x.size)
+    if options.verbose not in (0, 1, 2):
+        raise ValueError(f"verbose: {options.verbose!r}; allowed is 0, 1 or 2")
+    steps = relative_steps(options.diff_step, x.size)
 
     device = device_of(x0)
-    solver = make_solver(
-        x,
-        method,
-        linear_solver,
-        damping,
-        x_scale,
-        loss,
-        f_scale,
-        lower,
-        upper,
-        ftol,
-        xtol,
-        gtol,
-        max_nfev,
-        device,
-        last_jacobian,
-    )
+    solver = make_solver(x, options, bounds, device)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
-    if args or kwargs:
-        fun = bind(fun, args, kwargs or {})
-        jac = bind(jac, args, kwargs or {}) if callable(jac) else jac
-    if callable(loss):  # it runs before the residuals, and a Jacobian with them, are read
+    if options.args or options.kwargs:
+        fun = bind(fun, options.args, options.kwargs or {})
+        jac = bind(jac, options.args, options.kwargs or {}) if callable(jac) else jac
+    if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
         fun = owning(fun)
     watch = None
-    if callback is not None or verbose:
+    if options.callback is not None or options.verbose:
         from steepest.nlls.report import Watcher
 
-        watch = Watcher(solver, callback, verbose)
+        watch = Watcher(solver, options.callback, options.verbose)
     with in_use(device):
         if jac is True:
             from steepest.nlls.joint import run_joint
 
-            solver, J = run_joint(solver, fun, loss, f_scale, linear_solver, watch)
+            solver, J = run_joint(solver, fun, options, watch)
         else:
-            solver, J = run(solver, fun, jac, steps, lower, upper, loss, f_scale, watch)
+            solver, J = run(solver, fun, jac, options, steps, bounds, watch)
         result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
@@ -222,33 +177,31 @@ def run(
     solver: Any,
     fun: Callable[[Array], Any],
     jac: Any,
+    options: Options,
     steps: Array | None,
-    lower: Array | None,
-    upper: Array | None,
-    loss: Loss,
-    f_scale: float,
+    bounds: Bounds,
     watch: Any,
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun and jac give until it is done. Returns the solver, which may have
     moved to a device, and the last accepted Jacobian."""
     J: Array | None = None
     exact = callable(jac)
-    if callable(loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
+    if callable(options.loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
     else:  # the loop below, in C++
         if exact:
             J, f = solver.run_exact(fun, jac, watch)
         else:
-            J, f = solver.run_differences(fun, jac == "3-point", steps, lower, upper, watch)
+            J, f = solver.run_differences(fun, jac == "3-point", steps, *bounds, watch)
         if f is None:
             return solver, J
     solver = settle(solver, f)
     if watch is not None:
         watch.solver = solver
-    differences = None if exact else Differences(fun, jac, steps, lower, upper)
+    differences = None if exact else Differences(fun, jac, steps, *bounds)
     seen = -1
     while True:
-        phase = tell_residual(solver, f, loss, f_scale)
+        phase = tell_residual(solver, f, options)
         if phase == JACOBIAN:
             if differences is not None:
                 told = differences.jacobian(solver, f)

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from steepest.nlls import arrays
+from steepest.nlls.arguments import Options
 from steepest.nlls.arrays import Array, at_home, real, residual
 
 # phases of the solver: what it waits for
 RESIDUAL, JACOBIAN, DONE = 0, 1, 2
 
 
-def tell_residual(solver: Any, f: Any, loss: Any, f_scale: float) -> int:
+def tell_residual(solver: Any, f: Any, options: Options) -> int:
     """Tell the solver residuals, with a user's loss of them; the phase that follows."""
-    if callable(loss):
+    if callable(options.loss):
         f = residual(f, solver.point().dtype)
-        phase: int = solver.tell_residual(f, evaluate(loss, f, f_scale))
+        phase: int = solver.tell_residual(f, evaluate(options.loss, f, options.f_scale))
     else:
         phase = solver.tell_residual(f)
     return phase
