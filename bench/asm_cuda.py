@@ -123,7 +123,7 @@ def faults(codes: dict[Kind, Code], n_states: dict[str, int]) -> list[str]:
 
 def states_of_rules() -> dict[str, int]:
     """How many state arrays each rule has."""
-    from steepest.rule_list import RULES
+    from steepest.updates.rule_list import RULES
 
     return {name.replace("_", ""): len(states) for name, (_, _, states, _) in RULES.items()}
 

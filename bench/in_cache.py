@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 import steepest as st
-from steepest import _cpu, placement
+from steepest import _cpu
 from steepest.apps.bench_timing import medians
+from steepest.updates import placement
 
 PROGRAM = """
 #include <immintrin.h>

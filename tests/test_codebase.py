@@ -37,11 +37,11 @@ MAY_INCLUDE = {
 }
 # Modules of the package that must be there before others: no import of what stands further right.
 PYTHON_LAYERS = (
-    {"errors", "check", "tree", "arrays", "_cpu"},
-    {"groups"},
-    {"parameters"},
-    {"checkpoint"},
-    {"optimizer"},
+    {"errors", "check", "arrays", "_cpu", "updates.tree"},
+    {"updates.groups"},
+    {"updates.parameters"},
+    {"updates.checkpoint"},
+    {"updates.optimizer"},
     {"rules"},
     {"functional"},
 )
@@ -70,12 +70,13 @@ def test_no_file_includes_upwards(path):
 
 
 def imported(path):
-    """Modules of the package that a module imports as it is loaded itself."""
+    """Modules of the package that a module imports as it is loaded itself, and their folders."""
     found = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("steepest"):
-            inner = node.module.split(".")[1:]
-            found |= {inner[0]} if inner else {alias.name for alias in node.names}
+            for alias in node.names:
+                parts = [*node.module.split(".")[1:], alias.name]
+                found |= {".".join(parts[:n]) for n in range(1, len(parts) + 1)}
     return found
 
 
@@ -83,8 +84,9 @@ def imported(path):
 def test_no_module_imports_upwards(layer):
     above = set().union(*PYTHON_LAYERS[layer + 1 :])
     for name in PYTHON_LAYERS[layer] - {"_cpu"}:
-        single = PYTHON / f"{name}.py"
-        for path in [single] if single.exists() else sorted((PYTHON / name).glob("*.py")):
+        place = PYTHON / name.replace(".", "/")
+        single = place.with_suffix(".py")
+        for path in [single] if single.exists() else sorted(place.glob("*.py")):
             assert not imported(path) & above, shown(path)
 
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 from steepest import arrays, check, devices, rules
-from steepest.groups import check_rounding
-from steepest.optimizer import Optimizer
-from steepest.rule_list import RULES, group_arguments
+from steepest.updates.groups import check_rounding
+from steepest.updates.optimizer import Optimizer
+from steepest.updates.rule_list import RULES, group_arguments
 
 _CLASSES: dict[str, type[Optimizer]] = {n.lower(): getattr(rules, n) for n in rules.__all__}
 __all__ = list(_CLASSES)

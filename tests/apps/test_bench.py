@@ -10,7 +10,7 @@ import pytest
 import steepest as st
 from steepest import _cpu, cli
 from steepest.apps import bench, bench_peers, bench_timing, bench_work
-from steepest.rule_list import RULES
+from steepest.updates.rule_list import RULES
 
 pytestmark = pytest.mark.usefixtures("settings_stay")
 

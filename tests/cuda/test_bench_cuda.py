@@ -14,7 +14,7 @@ import pytest
 import steepest as st
 from steepest import cli
 from steepest.apps import bench, bench_cuda, bench_peers
-from steepest.rule_list import RULES
+from steepest.updates.rule_list import RULES
 
 QUICK = ["bench", "--device", "cuda", "--quick", "--seconds", "1e-4"]
 

@@ -11,8 +11,9 @@ import pytest
 from device_problems import decay
 
 import steepest as st
-from steepest import arrays, devices, placement
+from steepest import arrays, devices
 from steepest.nlls.device import DeviceSolver
+from steepest.updates import placement
 
 
 @pytest.fixture

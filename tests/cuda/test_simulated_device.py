@@ -13,7 +13,7 @@ import pytest
 
 import steepest as st
 from runs import make, problem
-from steepest import placement
+from steepest.updates import placement
 from table import RULES, STAGES, STEP_STAGES
 
 pytestmark = pytest.mark.usefixtures("device")

@@ -102,7 +102,7 @@ def test_an_added_group_starts_at_its_own_first_step(rule):
 
 def test_adding_a_group_names_no_array_but_the_first_and_its_own(monkeypatch):
     opt, named = st.Adam([np.ones(1) for _ in range(1000)]), []
-    monkeypatch.setattr("steepest.tree.written", lambda *path: named.append(path))
+    monkeypatch.setattr("steepest.updates.tree.written", lambda *path: named.append(path))
     opt.add_param_group({"params": np.ones(1)})
     assert len(named) <= 2
 

@@ -46,7 +46,7 @@ def test_nested_structures_are_updated_in_place():
 def test_a_step_writes_no_path_of_a_structure(monkeypatch):
     params = structure(lambda *n: np.ones(n))
     opt = st.SGD(params, lr=0.5)
-    monkeypatch.setattr("steepest.tree.written", None)
+    monkeypatch.setattr("steepest.updates.tree.written", None)
     opt.step(structure(lambda *n: np.ones(n)))
     assert all((p == 0.5).all() for p in leaves(params))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 import steepest as st
 from runs import snapshot
-from steepest import placement
+from steepest.updates import placement
 
 SIZES = some.one_of(some.integers(0, 600), some.integers(600, 5000))
 

@@ -12,8 +12,8 @@ import numpy as np
 from steepest import _cpu, devices, rules
 from steepest.apps import bench_peers
 from steepest.apps.bench_timing import Contender
-from steepest.optimizer import Optimizer
-from steepest.rule_list import RULES
+from steepest.updates.optimizer import Optimizer
+from steepest.updates.rule_list import RULES
 
 __all__ = ["PIPELINE", "Host", "bytes_of_step", "cases", "contenders", "known_rules", "triad"]
 

@@ -14,7 +14,7 @@ from steepest.apps import bench_peers
 from steepest.apps.bench_timing import Contender, in_turns, median
 from steepest.apps.demo_net import Digits, Layers, accuracy, loss_and_gradient, make_net
 from steepest.apps.demo_rules import DemoRule
-from steepest.rule_list import RULES
+from steepest.updates.rule_list import RULES
 
 __all__ = ["Run", "UpdateTimes", "time_update", "train"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from steepest import check
-from steepest.groups import Rate, at_least_zero, decay_rate
-from steepest.optimizer import Optimizer
+from steepest.updates.groups import Rate, at_least_zero, decay_rate
+from steepest.updates.optimizer import Optimizer
 
 __all__ = ["Adagrad", "Adadelta", "RMSProp"]
 

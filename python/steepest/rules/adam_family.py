@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from steepest.groups import Rate, at_least_zero, decay_rates
-from steepest.optimizer import Optimizer
+from steepest.updates.groups import Rate, at_least_zero, decay_rates
+from steepest.updates.optimizer import Optimizer
 
 __all__ = ["AdaMax", "NAdam", "RAdam"]
 

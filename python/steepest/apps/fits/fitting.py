@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
-from steepest.groups import counted
 from steepest.nlls.result import full_rank
+from steepest.updates.groups import counted
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from steepest import check, tree
+from steepest import check
+from steepest.updates import tree
 
 __all__ = ["ParamGroup"]
 

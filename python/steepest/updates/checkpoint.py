@@ -12,8 +12,8 @@ import numpy as np
 
 from steepest import check
 from steepest.arrays import plain
-from steepest.parameters import Parameters
-from steepest.rule_list import RULES
+from steepest.updates.parameters import Parameters
+from steepest.updates.rule_list import RULES
 
 MOST_STEPS = 2**53  # counted exactly in a double
 

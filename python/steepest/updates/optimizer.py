@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from steepest import arrays, check, checkpoint, tree
-from steepest.groups import MISSING, counted
-from steepest.parameters import Parameters
+from steepest import arrays, check
+from steepest.updates import checkpoint, tree
+from steepest.updates.groups import MISSING, counted
+from steepest.updates.parameters import Parameters
 
 __all__ = ["Optimizer"]
 

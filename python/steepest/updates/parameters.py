@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from steepest import arrays, check, devices, forks, placement, tree
-from steepest.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
-from steepest.rule_list import RULES, group_arguments
+from steepest import arrays, check, devices
+from steepest.updates import forks, placement, tree
+from steepest.updates.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
+from steepest.updates.rule_list import RULES, group_arguments
 
 __all__ = ["Parameters"]
 

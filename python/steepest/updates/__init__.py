@@ -1,0 +1,1 @@
+"""What all first-order rules share: parameters in groups, their state, a step in one call."""
