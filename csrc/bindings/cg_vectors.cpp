@@ -1,5 +1,5 @@
 // Bindings of the vector part of conjugate gradients.
-#include "linalg/cg_vectors.hpp"
+#include "linalg/vectors/cg_vectors.hpp"
 
 #include <utility>
 

@@ -11,9 +11,9 @@
 #include "bindings/workspace.hpp"
 #include "cpu/level.hpp"
 #include "cpu/teams.hpp"
-#include "linalg/direct/direct.hpp"
-#include "linalg/sweeps/sweep.hpp"
-#include "linalg/sweeps/symmetric.hpp"
+#include "linalg/systems/direct.hpp"
+#include "linalg/systems/sweep.hpp"
+#include "linalg/systems/symmetric.hpp"
 
 namespace py = pybind11;
 

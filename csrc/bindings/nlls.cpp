@@ -9,8 +9,8 @@
 #include "bindings/module.hpp"
 #include "bindings/nlls_run.hpp"
 #include "bindings/nlls_solver.hpp"
-#include "linalg/dense.hpp"
-#include "linalg/pivoted_qr.hpp"
+#include "linalg/dense/dense.hpp"
+#include "linalg/dense/pivoted_qr.hpp"
 #include "nlls/solver.hpp"
 
 namespace py = pybind11;

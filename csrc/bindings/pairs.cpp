@@ -1,5 +1,5 @@
 // Bindings of what L-BFGS keeps of its pairs, and of an iteration as one call, also in a box.
-#include "linalg/pairs.hpp"
+#include "linalg/vectors/pairs.hpp"
 
 #include <pybind11/stl.h>
 
@@ -11,8 +11,8 @@
 
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
-#include "linalg/box/advance.hpp"
-#include "linalg/box/box.hpp"
+#include "linalg/vectors/box.hpp"
+#include "linalg/vectors/boxed_pairs.hpp"
 
 namespace py = pybind11;
 

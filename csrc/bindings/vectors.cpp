@@ -1,5 +1,5 @@
 // Bindings of the vector kernels of the full-batch methods.
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 #include <pybind11/numpy.h>
 

@@ -10,7 +10,7 @@
 #include "core/error.hpp"
 #include "cpu/level.hpp"
 #include "cpu/teams.hpp"
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 namespace steepest {
 

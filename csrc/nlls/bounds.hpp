@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
 
 namespace steepest::nlls {
 

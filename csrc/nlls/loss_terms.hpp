@@ -3,8 +3,8 @@
 #pragma once
 #include <cstdint>
 
-#include "linalg/rows.hpp"
-#include "linalg/space.hpp"
+#include "linalg/dense/rows.hpp"
+#include "linalg/dense/space.hpp"
 #include "nlls/loss.hpp"
 
 namespace steepest::nlls {

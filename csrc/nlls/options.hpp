@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
 #include "nlls/loss.hpp"
 #include "nlls/stopping.hpp"
 

@@ -24,7 +24,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/checks.hpp"
 #include "nlls/damping.hpp"

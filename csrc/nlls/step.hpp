@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
 #include "nlls/bounds.hpp"
 #include "nlls/damping.hpp"
 #include "nlls/norm.hpp"

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
 #include "linalg/device/dense_cuda.hpp"
 #include "nlls/solver.hpp"
 

@@ -1,4 +1,4 @@
-// The damped normal equations by cuSOLVER's Cholesky: as in linalg/cholesky.hpp, scaled to a unit
+// The damped normal equations by cuSOLVER's Cholesky: as in dense/cholesky.hpp, scaled to a unit
 // diagonal. Scales are found on the host from the diagonal that is there; step, its product with
 // JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The step without damping,
 // which is asked for first, is foreseen: it comes with the linearization. The right-hand side is
@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "linalg/cholesky.hpp"
+#include "linalg/dense/cholesky.hpp"
 #include "linalg/device/normal.hpp"
 
 namespace steepest::linalg {

@@ -5,15 +5,15 @@
 #include <algorithm>
 #include <cmath>
 
-#include "linalg/dense.hpp"
+#include "linalg/dense/dense.hpp"
+#include "linalg/dense/second_derivative.hpp"
 #include "linalg/device/cholesky.hpp"
 #include "linalg/device/normal.hpp"
 #include "linalg/device/triangle.hpp"
-#include "linalg/second_derivative.hpp"
 
 namespace steepest::linalg {
 
-// J of one point and products with it: as in linalg/cg.hpp, vectors of n come from the host.
+// J of one point and products with it: as in dense/cg.hpp, vectors of n come from the host.
 template <class T>
 class DeviceOperator {
  public:

@@ -1,7 +1,7 @@
 // The launches that the device's linear algebra is made of, to be included after their definition.
 #pragma once
+#include "linalg/dense/second_derivative.hpp"
 #include "linalg/device/bodies.hpp"
-#include "linalg/second_derivative.hpp"
 
 namespace steepest::linalg {
 

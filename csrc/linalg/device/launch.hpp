@@ -5,7 +5,7 @@
 
 #include "core/device.hpp"
 #include "core/team.hpp"
-#include "linalg/space.hpp"
+#include "linalg/dense/space.hpp"
 
 namespace steepest::linalg {
 

@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
+#include "linalg/dense/rows.hpp"
 #include "linalg/device/bodies.hpp"
 #include "linalg/device/space.hpp"
-#include "linalg/rows.hpp"
 
 namespace steepest::linalg {
 

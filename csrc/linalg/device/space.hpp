@@ -11,11 +11,11 @@
 
 #include "core/device.hpp"
 #include "core/error.hpp"
+#include "linalg/dense/space.hpp"
 #include "linalg/device/constants.hpp"
 #include "linalg/device/handles.hpp"
 #include "linalg/device/launch.hpp"
 #include "linalg/device/libraries.hpp"
-#include "linalg/space.hpp"
 
 namespace steepest::linalg {
 

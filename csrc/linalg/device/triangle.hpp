@@ -1,5 +1,5 @@
 // R and Qᵀf of J = QR on the device, updated by blocks of rows with geqrf on [J f], and the damped
-// problem by QR of [R; √λ D]: as in linalg/triangle.hpp.
+// problem by QR of [R; √λ D]: as in dense/triangle.hpp.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "linalg/cholesky.hpp"
+#include "linalg/dense/cholesky.hpp"
 #include "linalg/device/normal.hpp"
 
 namespace steepest::linalg {

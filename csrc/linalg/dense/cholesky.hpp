@@ -8,8 +8,8 @@
 
 #include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
+#include "linalg/dense/normal.hpp"
 #include "linalg/lapack.hpp"
-#include "linalg/normal.hpp"
 
 namespace steepest::linalg {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "linalg/triangle.hpp"
+#include "linalg/dense/triangle.hpp"
 
 namespace steepest::linalg {
 

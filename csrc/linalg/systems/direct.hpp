@@ -9,8 +9,8 @@
 
 #include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
+#include "linalg/dense/triangle.hpp"
 #include "linalg/lapack.hpp"
-#include "linalg/triangle.hpp"
 
 namespace steepest::linalg {
 

@@ -1,4 +1,4 @@
-#include "linalg/cg_vectors.hpp"
+#include "linalg/vectors/cg_vectors.hpp"
 
 #include <cmath>
 

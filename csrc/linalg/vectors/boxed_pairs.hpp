@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "linalg/box/box.hpp"
-#include "linalg/pairs.hpp"
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/box.hpp"
+#include "linalg/vectors/pairs.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 namespace steepest::linalg {
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 namespace steepest::linalg {
 

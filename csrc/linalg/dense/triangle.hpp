@@ -10,9 +10,9 @@
 
 #include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
-#include "linalg/cholesky.hpp"
+#include "linalg/dense/cholesky.hpp"
+#include "linalg/dense/rows.hpp"
 #include "linalg/lapack.hpp"
-#include "linalg/rows.hpp"
 
 namespace steepest::linalg {
 

@@ -18,12 +18,12 @@
 #include <utility>
 #include <vector>
 
-#include "linalg/cg.hpp"
-#include "linalg/cholesky.hpp"
-#include "linalg/normal.hpp"
-#include "linalg/rows.hpp"
-#include "linalg/space.hpp"
-#include "linalg/triangle.hpp"
+#include "linalg/dense/cg.hpp"
+#include "linalg/dense/cholesky.hpp"
+#include "linalg/dense/normal.hpp"
+#include "linalg/dense/rows.hpp"
+#include "linalg/dense/space.hpp"
+#include "linalg/dense/triangle.hpp"
 
 namespace steepest::linalg {
 
@@ -143,7 +143,7 @@ class Dense {
     }
   }
 
-  // As Operator::curvature (linalg/cg.hpp).
+  // As Operator::curvature (cg.hpp).
   bool curvature(const T* s, T h, const T* f, const T* ahead, T* out) {
     return current_.J.curvature(s, h, f, ahead, out, space_);
   }

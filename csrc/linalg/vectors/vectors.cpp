@@ -1,7 +1,7 @@
 // The vector kernels over threads: blocks of elements, or ranges of rows of equal area. Each thread
 // takes the next: BLAS threads that spin after a user's product take half a core from one of them
 // (two passes of L-BFGS over 2 M doubles then take 52 ms against 65 with equal shares).
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 #include <algorithm>
 #include <cmath>

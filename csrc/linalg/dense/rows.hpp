@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "linalg/space.hpp"
+#include "linalg/dense/space.hpp"
 
 namespace steepest::linalg {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "linalg/blas_threads.hpp"
+#include "linalg/dense/rows.hpp"
 #include "linalg/lapack.hpp"
-#include "linalg/rows.hpp"
 
 namespace steepest::linalg {
 

@@ -1,4 +1,4 @@
-#include "linalg/pairs.hpp"
+#include "linalg/vectors/pairs.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // The order of a sweep: blocks one after the other, the rows of a block over the threads.
-#include "linalg/sweeps/sweep.hpp"
+#include "linalg/systems/sweep.hpp"
 
 #include <algorithm>
 #include <string>

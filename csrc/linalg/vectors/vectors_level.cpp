@@ -1,5 +1,5 @@
 // The loops of the vector kernels, compiled once per SIMD level.
-#include "linalg/vectors.hpp"
+#include "linalg/vectors/vectors.hpp"
 
 #ifdef __SSE2__
 #include <emmintrin.h>

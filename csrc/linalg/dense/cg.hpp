@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "linalg/cholesky.hpp"
+#include "linalg/dense/cholesky.hpp"
+#include "linalg/dense/normal.hpp"
+#include "linalg/dense/rows.hpp"
+#include "linalg/dense/second_derivative.hpp"
 #include "linalg/lapack.hpp"
-#include "linalg/normal.hpp"
-#include "linalg/rows.hpp"
-#include "linalg/second_derivative.hpp"
 
 namespace steepest::linalg {
 

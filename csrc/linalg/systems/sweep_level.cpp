@@ -1,6 +1,6 @@
 // The loops of a sweep, compiled once per SIMD level. Sums run over a fixed number of lanes, so
 // every level gives the same bits.
-#include "linalg/sweeps/sweep.hpp"
+#include "linalg/systems/sweep.hpp"
 
 namespace steepest::linalg {
 namespace {
