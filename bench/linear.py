@@ -66,7 +66,7 @@ def bench_sweep(a: np.ndarray, b: np.ndarray, threads: int) -> dict[str, float]:
         t = medians(
             {
                 "sweep": lambda: sweeps.sweep(rhs, x),
-                "sweep and residual": lambda: sweeps.sweep_with_residual(rhs, x),
+                "sweep and residual": lambda: sweeps.sweep_with_residual(rhs, x, x.copy()),
                 "read: max": lambda: list(pool.map(np.max, parts)),
                 "read: sum": lambda: list(pool.map(np.sum, parts)),
                 "read: any": lambda: list(pool.map(lambda p: np.any(p.view(np.int64)), parts)),
