@@ -15,11 +15,11 @@ std::atomic<int64_t> traffic_of_a_thread{int64_t{1} << 20};
 // BLAS threads do for a while after a product, a team waits milliseconds for it: below 12 MiB that
 // is more than it can gain. So from 4 to 12 MiB both are added up (bench/contention.py).
 constexpr int64_t worth_a_team = 12, worth_an_account = 4;
+constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
 // From 12 MiB on, an update gets a team if it gains more than the last team waited. Each step that
 // takes one thread instead lowers the wait that is expected to 0.7 of it, so that a team is tried
 // again: with 0.9 one chance wait of 4 ms would cost 24 steps of 1 M elements, with 0.7 it costs 7.
-constexpr double seconds_a_thread = 42e-6;  // for the traffic that is worth one: 1 MiB at 25 GB/s
-std::atomic<double> last_wait{0}, patience{1};
+std::atomic<double> expected{0};
 // From 4 to 12 MiB, the teams of all plans keep one account, in seconds: what they gained, less
 // what they waited. While it is overdrawn, a step takes one thread and pays in a 16th of the time
 // that it takes, so that a team is tried again after a while; where every team waits, no more than
@@ -59,8 +59,8 @@ int threads_now(int64_t bytes) {
     account = account + seconds_alone(bytes) / 16;
     return 1;
   }
-  if (expected_wait() <= gain(bytes, n)) return n;
-  patience = 0.7 * patience;
+  if (expected <= gain(bytes, n)) return n;
+  expected = 0.7 * expected;
   return 1;
 }
 
@@ -73,12 +73,9 @@ double teams_account() { return account; }
 
 void reset_account() { account = at_first; }
 
-void note_wait(double seconds) {
-  last_wait = seconds;
-  patience = 1;
-}
+void note_wait(double seconds) { expected = seconds; }
 
-double expected_wait() { return patience * last_wait; }
+double expected_wait() { return expected; }
 
 int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
 

@@ -1,7 +1,7 @@
 // Which regions get a team of threads, and the region itself.
 //
-// It is one thread inside another region, as nested teams would only wait for each other, and one
-// for little traffic.
+// A region gets one thread inside another region, as nested teams would only wait for each other,
+// and for little traffic.
 #pragma once
 #include <chrono>
 #include <cstdint>
