@@ -2,9 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
-#include <mutex>
 #include <optional>
-#include <type_traits>
 #include <utility>
 
 #include "bindings/errors.hpp"

@@ -110,32 +110,22 @@ class Solver {
   void stop() { core_.stop(); }
   const Core& core() const { return core_; }
 
-  static bool ready(const py::handle& value, int ndim) {
-    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-    if (!holds<T>(value)) return false;
-    const auto* fields = py::detail::array_proxy(value.ptr());
-    return fields->nd == ndim && (fields->flags & aligned);
-  }
-
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
   static Array array(const py::object& value, const char* what) {
-    if (ready(value, 1) && py::detail::array_proxy(value.ptr())->strides[0] == item) {
-      return py::reinterpret_borrow<Array>(value);
-    }
-    const py::object read = py::module_::import("steepest.nlls.arrays")
-                                .attr("on_host")(what, value, py::dtype::of<T>());
-    return py::reinterpret_borrow<Array>(read);
+    return plain<T>(value) ? py::reinterpret_borrow<Array>(value) : converted(value, what);
   }
 
  private:
   static int phase(nlls::Phase p) { return static_cast<int>(p); }
 
+  static Array converted(const py::object& value, const char* what) {
+    const py::object read = py::module_::import("steepest.nlls.arrays")
+                                .attr("on_host")(what, value, py::dtype::of<T>());
+    return py::reinterpret_borrow<Array>(read);
+  }
+
   Array matrix(const py::object& value, int64_t m) {
-    const bool as_it_lies = ready(value, 2) && readable(py::reinterpret_borrow<Array>(value));
-    const py::object read = as_it_lies ? value
-                                       : py::module_::import("steepest.nlls.arrays")
-                                             .attr("on_host")("jac", value, py::dtype::of<T>());
-    Array J = py::reinterpret_borrow<Array>(read);
+    Array J = readable(value) ? py::reinterpret_borrow<Array>(value) : converted(value, "jac");
     if (J.shape(0) != m || J.shape(1) != core_.n()) {
       refuse_jacobian(J.shape(0), J.shape(1), m, core_.n());
     }
@@ -143,8 +133,15 @@ class Solver {
     return J;
   }
 
-  // Rows or columns lie without gaps between their elements, and are a fixed stride apart.
-  static bool readable(const Array& J) { return rows(J) || columns(J); }
+  // A matrix whose rows or columns lie without gaps between their elements, a fixed stride apart.
+  static bool readable(const py::object& value) {
+    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    if (!holds<T>(value)) return false;
+    const auto* fields = py::detail::array_proxy(value.ptr());
+    if (fields->nd != 2 || !(fields->flags & aligned)) return false;
+    const auto J = py::reinterpret_borrow<Array>(value);
+    return rows(J) || columns(J);
+  }
   static bool rows(const Array& J) {
     const auto *stride = J.strides(), *shape = J.shape();
     return stride[1] == item && stride[0] % item == 0 && stride[0] >= item * shape[1];

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 #include <vector>
 
 #include "bindings/module.hpp"
@@ -115,9 +114,8 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
 // free.
 struct InBox {
   InBox(const py::array& workspace, const py::tuple& rows, const py::tuple& sides)
-      : w(workspace, "workspace"), bounds(sides) {
-    if (rows.size() != 4 || bounds.size() != 4) throw refuse("rows, bounds", "four of each");
-    row = four_rows(rows);
+      : w(workspace, "workspace"), bounds(sides), row(four_rows(rows)) {
+    if (bounds.size() != 4) throw refuse("bounds", "four");
   }
 
   template <class T>
@@ -148,7 +146,7 @@ struct InBox {
 
   const Workspace w;
   const py::tuple bounds;
-  std::array<int64_t, 4> row;
+  const std::array<int64_t, 4> row;
 };
 
 // (slope, row of the next direction, the user's copy of the next point, free variables)

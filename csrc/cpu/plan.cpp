@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 #include "cpu/fetch_ahead.hpp"
 #include "cpu/teams.hpp"

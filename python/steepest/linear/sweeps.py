@@ -2,7 +2,7 @@
 
 Two classes with the same methods: compiled for NumPy, and over the array namespace for the rest.
 Both take the rows of A in blocks: X_I ← X_I + (D_I/ω + L_I)⁻¹ (B_I − A_I X), which row for row is
-SOR (csrc/linalg/sweeps/sweep.hpp). Right-hand sides are rows here, shape (k, n), so that each is
+SOR (csrc/linalg/systems/sweep.hpp). Right-hand sides are rows here, shape (k, n), so that each is
 contiguous.
 """
 
