@@ -17,24 +17,10 @@ namespace steepest::linalg {
 // both take 0.04 µs.
 constexpr int64_t own_gemv_size = 100;
 
-// J of one point. Its owner keeps the matrix for as long as products are asked for; the weights of
-// its rows are copied.
+// J of one point and products with it.
 template <class T>
-class Operator {
+class Operator : public KeptRows<T, HostSpace<T>> {
  public:
-  void set(const Rows<T>& rows, HostSpace<T>&) {
-    rows_ = rows;
-    if (rows.jac_weight) {
-      jac_weight_.assign(rows.jac_weight, rows.jac_weight + rows.m);
-      res_weight_.assign(rows.res_weight, rows.res_weight + rows.m);
-      rows_.jac_weight = jac_weight_.data();
-      rows_.res_weight = res_weight_.data();
-    }
-  }
-  void clear() { rows_ = Rows<T>{}; }
-  bool empty() const { return rows_.m == 0; }
-  const Rows<T>& rows() const { return rows_; }
-
   // out = (weighted J)ᵀ (weighted f)
   void gradient(NormalEquations<T>& out, HostSpace<T>& space) {
     std::vector<T>& wf = space.scratch;
@@ -101,8 +87,8 @@ class Operator {
     }
   }
 
-  Rows<T> rows_{};
-  std::vector<T> jac_weight_, res_weight_, Jv_;
+  using KeptRows<T, HostSpace<T>>::rows_;
+  std::vector<T> Jv_;
 };
 
 // d on `free` with (H_FF + λ D_F²) d = -r_F to a relative residual of `tolerance`, both measured

@@ -22,6 +22,30 @@ struct Rows {
   const T* at(int64_t i) const { return row_major ? data + i * ld : data + i; }
 };
 
+// Rows of one point, whose owner keeps the matrix for as long as it is asked for; the weights are
+// copied.
+template <class T, class Space>
+class KeptRows {
+ public:
+  void set(const Rows<T>& rows, Space& space) {
+    rows_ = rows;
+    if (!rows.jac_weight) return;
+    space.copy(rows.jac_weight, rows.m, jac_weight_);
+    space.copy(rows.res_weight, rows.m, res_weight_);
+    rows_.jac_weight = jac_weight_.data();
+    rows_.res_weight = res_weight_.data();
+  }
+  void clear() { rows_ = Rows<T>{}; }
+  bool empty() const { return rows_.m == 0; }
+  const Rows<T>& rows() const { return rows_; }
+
+ protected:
+  Rows<T> rows_{};
+
+ private:
+  typename Space::Vector jac_weight_, res_weight_;
+};
+
 // Copies count rows from row i, weighted, row-major with stride n, and their residuals.
 template <class T>
 void pack(const Rows<T>& rows, int64_t i, int64_t count, T* J, T* f) {

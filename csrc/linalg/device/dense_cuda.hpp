@@ -15,22 +15,9 @@ namespace steepest::linalg {
 
 // J of one point and products with it: as in dense/cg.hpp, vectors of n come from the host.
 template <class T>
-class DeviceOperator {
+class DeviceOperator : public KeptRows<T, DeviceSpace<T>> {
  public:
   using Space = DeviceSpace<T>;
-
-  void set(const Rows<T>& rows, Space& space) {
-    rows_ = rows;
-    if (rows.jac_weight) {
-      space.copy(rows.jac_weight, rows.m, jac_weight_);
-      space.copy(rows.res_weight, rows.m, res_weight_);
-      rows_.jac_weight = jac_weight_.data();
-      rows_.res_weight = res_weight_.data();
-    }
-  }
-  void clear() { rows_ = Rows<T>{}; }
-  bool empty() const { return rows_.m == 0; }
-  const Rows<T>& rows() const { return rows_; }
 
   void gradient(DeviceNormal<T>& out, Space& space) {
     T* g = out.new_gradient();
@@ -76,8 +63,8 @@ class DeviceOperator {
     space.download(out, small_.data() + rows_.n, rows_.n);
   }
 
-  Rows<T> rows_{};
-  DeviceVector<T> jac_weight_, res_weight_, Jv_, small_;
+  using KeptRows<T, Space>::rows_;
+  DeviceVector<T> Jv_, small_;
 };
 
 template <class T>
