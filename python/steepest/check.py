@@ -21,6 +21,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
+def counted(n: int, noun: str) -> str:
+    """So many of them: "1 row", "2,000 rows"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def _is_real_scalar(value: Any) -> bool:
     """Whether float() is to be asked: of real numbers and 0-d arrays, but not bool or complex."""
     if type(value) in (float, int):

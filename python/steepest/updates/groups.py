@@ -92,10 +92,6 @@ def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtype
                 )
 
 
-def counted(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
@@ -188,4 +184,4 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
-        return f"ParamGroup({counted(len(self.param_names), 'array')}, {values})"
+        return f"ParamGroup({check.counted(len(self.param_names), 'array')}, {values})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from steepest import arrays, check
 from steepest.updates import checkpoint, tree
-from steepest.updates.groups import MISSING, counted
+from steepest.updates.groups import MISSING
 from steepest.updates.parameters import Parameters
 
 __all__ = ["Optimizer"]
@@ -348,8 +348,8 @@ class Optimizer(Parameters):
         vars(self).update(state["others"])
 
     def __repr__(self) -> str:
-        elements = counted(sum(view.size for view in self._views), "element")
-        head = f"{counted(len(self._views), 'array')}, {elements}, step {self.step_count}"
+        elements = check.counted(sum(view.size for view in self._views), "element")
+        head = f"{check.counted(len(self._views), 'array')}, {elements}, step {self.step_count}"
         lines = [
             ", ".join(f"{key}={value!r}" for key, value in group.hyperparameters().items())
             for group in self._groups

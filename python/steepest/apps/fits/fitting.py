@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepest import check
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.result import full_rank
-from steepest.updates.groups import counted
 
 __all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
 
@@ -97,7 +97,8 @@ def fit_table(table: Table, request: Request) -> Fitted:
     sigma = sigma_column(table, request.sigma) if request.sigma else None
     free = np.array([name not in request.fixed for name in names])
     if y.size < free.sum():
-        rows, wanted = counted(y.size, "row"), counted(int(free.sum()), "free parameter")
+        rows = check.counted(y.size, "row")
+        wanted = check.counted(int(free.sum()), "free parameter")
         raise FitError(f"{rows} for {wanted}; give more, or --fix some")
     weight = np.ones_like(y) if sigma is None else 1 / sigma
     parameters = np.array(list(request.start.values()))
