@@ -172,12 +172,11 @@ def limit(max_nfev: Any, n: int) -> int:
     if max_nfev is None:
         return 100 * n
     try:
-        positive = max_nfev > 0
+        if max_nfev > 0:
+            return int(min(max_nfev, 2**62))  # inf, too
     except TypeError:
         raise TypeError(f"max_nfev: {max_nfev!r}; allowed is None or a positive integer") from None
-    if not positive:
-        raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
-    return int(min(max_nfev, 2**62))  # inf, too
+    raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
 
 
 def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:

@@ -31,11 +31,11 @@ Whitener = Array | Callable[[Array], Array]
 
 def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array, Any, bool]:
     """The start, (n,), the bounds as a pair, and whether one of them is finite."""
-    p0 = host(p0)
     if bounds is INFINITE:
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
         return finite_start(numbers("p0", p0).ravel()), bounds, False
+    p0 = host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
