@@ -124,6 +124,26 @@ def test_bad_schedule(setup, lr, error, message):
     unchanged()
 
 
+def test_schedule_that_is_replaced_whenever_it_is_asked():
+    """The step never ended."""
+
+    def another():
+        def rate(step):
+            opt.lr = another()
+            return 0.1
+
+        return rate
+
+    p = np.ones(3)
+    opt = st.SGD(p, lr=another())
+    with says(ValueError, "lr: 1000 times a schedule was replaced while it was asked; no step was"):
+        opt.step(np.ones(3))
+    assert (p == 1).all() and opt.step_count == 0
+    opt.lr = 0.5
+    opt.step(np.ones(3))
+    assert (p == 0.5).all()
+
+
 @pytest.mark.parametrize(
     "call, error, message",
     [

@@ -20,6 +20,7 @@ _ENGINE = frozenset(
     "_backend _plan _lock _groups _views _states _emas _tensors _paths _rules _callables _bound "
     "_pinned _most _defaults _grouped _plain_list _norm_before".split()
 )
+MOST_REPLACED = 1000  # a schedule that sets a new one each time it is asked would never end
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
 
@@ -238,7 +239,8 @@ class Optimizer(Parameters):
         They are asked without the lock, as they may wait for a thread that waits for it; again
         where one of them has set another, or another thread has stepped.
         """
-        while True:
+        replaced = 0
+        while replaced < MOST_REPLACED:
             with self._lock:
                 calls, rates = self._plan.calls(), self._callable_rates()
             asked = [
@@ -246,10 +248,15 @@ class Optimizer(Parameters):
                 for i, rate in rates
             ]
             with self._lock:
-                if (calls, rates) == (self._plan.calls(), self._callable_rates()):
+                now = self._callable_rates()
+                if (calls, rates) == (self._plan.calls(), now):
                     for (i, _), lr in zip(rates, asked, strict=True):
                         self._plan.set_lr(i, lr)
                     return self._step(*arguments)
+                replaced += rates != now
+        raise ValueError(
+            f"lr: {replaced} times a schedule was replaced while it was asked; no step was taken"
+        )
 
     # What a run has come to -------------------------------------------------------------------
 
