@@ -91,6 +91,16 @@ def test_functional_is_the_same_rule(rule, dtype):
         assert opt.state_dict()["state"][0][name].tobytes() == state.tobytes()
 
 
+def test_functional_takes_arrays_by_name():
+    g, (p, m, v), (p2, m2, v2) = np.ones(3), np.zeros((3, 3)), np.zeros((3, 3))
+    st.functional.adam(p, g, m, v, step=1)
+    st.functional.adam(g=g, p=p2, exp_avg_sq=v2, exp_avg=m2, step=1)
+    assert (p < 0).all() and np.array_equal([p, m, v], [p2, m2, v2])
+    st.functional.adam(p, g, m, v, step=2)
+    st.functional.adam(p2, g, m2, exp_avg_sq=v2, step=2)
+    assert np.array_equal([p, m, v], [p2, m2, v2])
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 def test_nesterov_is_the_two_point_recursion(momentum):
     """v' = βv − α∇L(θ + βv), θ' = θ + v', on a quadratic with unequal curvatures."""

@@ -2,8 +2,9 @@
 
 ``adam(p, g, m, v, *, step, lr, ...)`` updates p and its state arrays in place for one step; the
 keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
-class, in its order, laid out like p; start them as the class does (zeros, mostly). ``nadam`` also
-carries a number from step to step: it returns ``mu_product``, a keyword of its next call.
+class, in its order or by its names, laid out like p; start them as the class does (zeros, mostly).
+``nadam`` also carries a number from step to step: it returns ``mu_product``, a keyword of its next
+call.
 
 >>> import numpy as np, steepest as st
 >>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)
@@ -25,6 +26,7 @@ from steepest.updates.optimizer import Optimizer
 from steepest.updates.rule_list import RULES, group_arguments
 
 _CLASSES: dict[str, type[Optimizer]] = {n.lower(): getattr(rules, n) for n in rules.__all__}
+_STATES = {state for _, _, states, _ in RULES.values() for state in states}
 __all__ = list(_CLASSES)
 
 DOCUMENTED = """One step of `steepest.{cls}`, in place on p and its state arrays.
@@ -36,8 +38,8 @@ p : array, float32 or float64
 g : array
     Its gradient, with the shape, dtype and strides of p.
 states : arrays like p
-    With the default options: {states}. They start as those of `steepest.{cls}` do,
-    mostly as zeros, and are kept from step to step.
+    With the default options: {states}. In this order, or by name. They start as those of
+    `steepest.{cls}` do, mostly as zeros, and are kept from step to step.
 step : int
     The number of this step, 1 at first.
 lr, ... : keywords
@@ -54,6 +56,17 @@ Returns
 {0} : float
     For the keyword `{0}` of the next step.
 """
+
+
+def _by_name(
+    name: str, states: tuple[Any, ...], named: dict[str, Any], due: list[str]
+) -> tuple[Any, ...]:
+    """All state arrays, of which some or all were given by name."""
+    rest = due[len(states) :]
+    if named.keys() != set(rest):
+        given = f"{len(states)} state arrays given and, by name, {', '.join(sorted(named))}"
+        raise TypeError(f"{name}: {given}; due are {len(due)}: {', '.join(due) or 'none'}")
+    return (*states, *(named[state] for state in rest))
 
 
 def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[Any]:
@@ -117,10 +130,10 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
     allowed = {keyword.name for keyword in keywords}
 
     def function(
-        p: Any, g: Any, /, *states: Any, step: int, mu_product: Any = None, **hyper: Any
+        p: Any, g: Any, *states: Any, step: int, mu_product: Any = None, **hyper: Any
     ) -> float | None:
-        unknown = sorted(hyper.keys() - allowed)
-        if unknown:
+        named = {key: hyper.pop(key) for key in hyper.keys() - allowed}
+        if unknown := sorted(named.keys() - _STATES):
             raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
         lr = hyper.pop("lr", _defaults(name).get("lr"))
         if lr is None:
@@ -135,6 +148,8 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
         _, _, due, scalar = RULES[rule]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         start = _start(name, rule, t, mu_product)
+        if named:
+            states = _by_name(name, states, named, due)
         views = _states(name, states, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
         backend = devices.backend_of([theta], ["p"])
@@ -156,7 +171,7 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
 def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) -> None:
     """Name, signature and docstring, as if written by hand."""
     P = inspect.Parameter
-    front = [P("p", P.POSITIONAL_ONLY), P("g", P.POSITIONAL_ONLY), P("states", P.VAR_POSITIONAL)]
+    front = [P(key, P.POSITIONAL_OR_KEYWORD) for key in "pg"] + [P("states", P.VAR_POSITIONAL)]
     step, carried = P("step", P.KEYWORD_ONLY), []
     if scalar := RULES[name][3]:
         carried = [P(scalar, P.KEYWORD_ONLY, default=None)]

@@ -175,7 +175,22 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
             "velocity: read-only; pass a writeable array",
         ),
         (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
-        (lambda f, p: f.sgd(p=p, g=p.copy(), step=1, lr=0.1), TypeError, "sgd() missing 2 req"),
+        (lambda f, p: f.sgd(p=p, step=1, lr=0.1), TypeError, "sgd() missing 1 required positional"),
+        (
+            lambda f, p: f.adam(p, p.copy(), p.copy(), exp_avg=p.copy(), step=1),
+            TypeError,
+            "adam: 1 state arrays given and, by name, exp_avg; due are 2: exp_avg, exp_avg_sq",
+        ),
+        (
+            lambda f, p: f.sgd(p, p.copy(), velocity=p.copy(), step=1, lr=0.1),
+            TypeError,
+            "sgd: 0 state arrays given and, by name, velocity; due are 0: none",
+        ),
+        (
+            lambda f, p: f.momentum(p, p.copy(), velocity=p[:2].copy(), step=1, lr=0.1),
+            ValueError,
+            "velocity: shape (2,) differs",
+        ),
         (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),
         (
             lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),
