@@ -130,6 +130,18 @@ def test_loading_into_arrays_of_another_layout():
     assert np.array_equal(p, q) and np.array_equal(opt.ema, other.ema)
 
 
+def test_loading_the_means_of_other_arrays_of_the_same_optimizer():
+    """`opt.ema` shows the optimizer's own arrays: the first was overwritten before it was read."""
+    opt = st.SGD([np.zeros(3), np.ones(3)], lr=0.5, ema_decay=0.5)
+    opt.step([np.ones(3), np.ones(3)])
+    first, second = (mean.copy() for mean in opt.ema)
+    d = opt.state_dict()
+    d["state"][0]["ema"], d["state"][1]["ema"] = opt.ema[1], opt.ema[0][:]
+    opt.load_state_dict(d)
+    assert (first != second).all()
+    assert bits(opt.ema[0]) == bits(second) and bits(opt.ema[1]) == bits(first)
+
+
 # --- files ---
 
 

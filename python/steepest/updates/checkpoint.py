@@ -82,6 +82,7 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     if set(state) != set(range(len(opt._views))):
         entries = check.shown(list(state))
         raise ValueError(f"{where}: entries {entries}; due are 0 to {len(opt._views) - 1}")
+    shown = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}  # by opt.ema
     checked = []
     for i in range(len(opt._views)):
         mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
@@ -103,7 +104,8 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
             if given.shape != array.shape:
                 shapes = f"shape {given.shape} differs from the present {array.shape}"
                 raise ValueError(f"{where}[{i}][{name!r}]: {shapes}")
-            entry[name] = given
+            # One of them in the place of another is read before it is written.
+            entry[name] = given.copy() if id(given.base) in shown else given
         checked.append(entry)
     return checked
 
