@@ -67,6 +67,11 @@ BAD_STATES = [
     (put(["param_groups", 0, "lr"], -1), ValueError, f"{G}[0]['lr']: -1.0 is not allowed"),
     (put(["param_groups", 0, "betas"], (0.9, 1)), ValueError, f"{G}[0]['betas'][1]: 1.0 is not a"),
     (
+        put(["param_groups", 0, "ema_decay"], None),
+        ValueError,
+        f"{G}[0]: ema_decay: decided at construction, as state arrays depend on it; None where",
+    ),
+    (
         put(["param_groups", 0, "last_step", "lr"], KeyError),
         ValueError,
         f"{G}[0]['last_step']: ['lr'] missing",

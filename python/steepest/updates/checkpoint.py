@@ -154,7 +154,10 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         for name, value in new.items():
             new[name] = opt._checks[name](f"{where}[{i}][{name!r}]", value)
         last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
-        checked.append((mine.checked(new), last))
+        try:
+            checked.append((mine.checked(new), last))
+        except ValueError as error:
+            raise ValueError(f"{where}[{i}]: {error}") from None
     return checked
 
 
