@@ -6,6 +6,8 @@ import copy
 import io
 import os
 import pickle
+import re
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -305,6 +307,68 @@ def test_a_byte_changed_in_a_file(tmp_path):
     path.write_bytes(b"PK\x05\x06" + b"\x00" * 8 + b"\xff" * 8 + b"\x00\x00")  # seeks below 0
     with pytest.raises(ValueError, match="not a file that Optimizer.save wrote"):
         opt.load(path)
+
+
+def test_a_file_of_larger_arrays_is_refused_by_their_headers(tmp_path):
+    """They were read whole before their shapes were compared."""
+    p = np.ones(3)
+    opt, path = st.Adam(p, ema_decay=0.5), tmp_path / "run.npz"
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    st.Adam(np.ones(500_000), ema_decay=0.5).save(path)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"\['exp_avg'\]: shape \(500000,\) differs from the pre"):
+        opt.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 500_000  # of 12 MB
+    assert snapshot(opt, [p]) == before
+
+
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0:UserWarning")
+def test_a_file_with_arrays_that_save_does_not_write(tmp_path):
+    p = np.ones(3)
+    opt, path = st.Adam(p), tmp_path / "run.npz"
+    opt.step(np.ones(3))
+    before = snapshot(opt, [p])
+    opt.save(path)
+    with np.load(path) as file:
+        whole = dict(file)
+    later = np.zeros(4000, [("ψ", "f4")])  # in version 3 of the format
+    for name, array, message in (
+        (
+            "state/0/step",
+            np.array(7),
+            "not a file that Optimizer.save wrote: state/0/step: there tw",
+        ),
+        (
+            "state/0/exp_avg",
+            later,
+            "not a file that Optimizer.save wrote: state/0/exp_avg: a later",
+        ),
+        ("state/0/more", np.zeros(4000), "['more'] not known"),
+    ):
+        np.savez(path, **{**whole, name: array})
+        with pytest.raises(ValueError, match=re.escape(message)):
+            opt.load(path)
+        assert snapshot(opt, [p]) == before
+
+
+def test_a_file_is_on_the_disk_before_it_takes_the_place_of_another(tmp_path, monkeypatch):
+    """A power failure must not leave an empty file where there was a checkpoint."""
+    opt, path, calls = st.Adam(np.ones(3)), tmp_path / "run.npz", []
+
+    def fsync(file):
+        calls.append(("fsync", os.fstat(file).st_ino, os.fstat(file).st_size))
+
+    def replace(source, target):
+        calls.append(("replace", os.stat(source).st_ino, os.stat(source).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    opt.save(path)
+    (synced, *written), (replaced, *whole) = calls
+    assert (synced, replaced) == ("fsync", "replace") and written == whole and whole[1] > 500
 
 
 def test_paths_that_lead_nowhere(tmp_path):

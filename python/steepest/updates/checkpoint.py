@@ -16,6 +16,7 @@ from steepest.updates.parameters import Parameters
 from steepest.updates.rule_list import RULES
 
 MOST_STEPS = 2**53  # counted exactly in a double
+HEADER = 10_000  # bytes of a .npy file beside its array, at most
 
 __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
@@ -210,6 +211,8 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
                 contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
                 whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
             np.savez(file, json=np.array(json.dumps(whole)), **contents)
+            file.flush()
+            os.fsync(file.fileno())  # or a power failure may leave neither the old file nor the new
         if os.path.exists(target):
             os.chmod(beside, os.stat(target).st_mode & 0o777)
         os.replace(beside, target)
@@ -221,18 +224,42 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
         raise
 
 
-def _read(opened: IO[bytes]) -> dict[str, Any]:
+def _in_file(file: Any, key: str, due: Any) -> Any:
+    """An array of a file; where it is larger than the one due, another in its place.
+
+    That has the shape and dtype, by which it will be refused, but no memory.
+    """
+    if file.zip.getinfo(f"{key}.npy").file_size <= HEADER + getattr(due, "nbytes", 0):
+        return file[key]
+    with file.zip.open(f"{key}.npy") as entry:
+        if np.lib.format.read_magic(entry) != (1, 0):
+            raise ValueError(f"{key}: a later version of .npy")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(entry)
+    if due is not None and (shape, dtype) == (due.shape, due.dtype):
+        raise ValueError(f"{key}: larger than its shape")
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
     if not zipfile.is_zipfile(opened):  # np.load would advise allow_pickle=True
         raise ValueError("no .npz archive")
     opened.seek(0)
+    due = {
+        f"state/{i}/{name}": array
+        for i in range(len(opt._views))
+        for name, array in _arrays_of(opt, i).items()
+    }
     with np.load(opened, allow_pickle=False) as file:
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
         for key in file.files:
-            if key != "json":
-                _, i, name = key.split("/", 2)
-                state[int(i)][name] = file[key]
+            if key == "json":
+                continue
+            _, i, name = key.split("/", 2)
+            if name in state[int(i)]:
+                raise ValueError(f"{key}: there twice")
+            state[int(i)][name] = _in_file(file, key, due.get(key))
     return {**whole, "state": state}
 
 
@@ -241,7 +268,7 @@ def load(opt: Parameters, path: str | os.PathLike[str]) -> None:
     name = _file(path)
     with open(name, "rb") as opened:
         try:
-            whole = _read(opened)
+            whole = _read(opt, opened)
         except Exception as error:  # of the zip, the arrays or the JSON in it
             raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
     load_state_dict(opt, whole)
