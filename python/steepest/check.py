@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair"]
+__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair", "same_list"]
 
 
 def shown(value: Any) -> str:
@@ -140,6 +140,14 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
         listed = ", ".join(repr(word) for word in words)
         raise ValueError(f"{name}: {shown(value)} is not allowed; allowed is one of {listed}")
     return value
+
+
+def same_list(given: Any, due: list[Any]) -> bool:
+    """Whether a list or tuple holds what is due."""
+    try:
+        return isinstance(given, (list, tuple)) and bool(list(given) == due)
+    except Exception:  # comparing runs the code of whatever was given
+        return False
 
 
 def function(name: str, value: Any) -> Any:

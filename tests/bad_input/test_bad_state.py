@@ -94,6 +94,11 @@ BAD_STATES = [
         ValueError,
         f"{G}[0]: params from 1 on: [2, 1] differ from the present [1, 2]",
     ),
+    (
+        put(["param_groups", 0, "params", 1], np.ones(2)),
+        ValueError,
+        f"{G}[0]: params from 1 on: [array([1., 1.]), 2] differ from the present [1, 2]",
+    ),
 ]
 
 

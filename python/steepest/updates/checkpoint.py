@@ -122,7 +122,7 @@ def _parting(given: Any, due: list[Any]) -> str:
     """What differs, from the first difference on: an error shows only some of thousands."""
     k = 0
     if isinstance(given, (list, tuple)):
-        same = [a == b for a, b in zip(given, due, strict=False)]
+        same = [check.same_list([a], [b]) for a, b in zip(given, due, strict=False)]
         k = same.index(False) if False in same else len(same)
         given, due = given[k:], due[k:]
     at = f"from {k} on: " if k else ""
@@ -146,7 +146,7 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         names = mine["param_names"]
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
             have = group[key]
-            if not isinstance(have, (list, tuple)) or list(have) != due:
+            if not check.same_list(have, due):
                 raise ValueError(f"{where}[{i}]: {key} {_parting(have, due)}")
         first += len(names)
         new = {name: group[name] for name in values}

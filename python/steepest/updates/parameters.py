@@ -184,7 +184,7 @@ class Parameters:
         """Of a group of another optimizer, which has names: they follow from its structure."""
         if "param_names" in group:
             given, due = group["param_names"], [tree.joined(path) for path in paths]
-            if not isinstance(given, (list, tuple)) or list(given) != due:
+            if not check.same_list(given, due):
                 differ = f"{check.shown(given)} differ from its structure's {check.shown(due)}"
                 raise ValueError(f"{where}: param_names {differ}; leave them out")
 
