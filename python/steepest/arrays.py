@@ -138,11 +138,11 @@ def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
         raise TypeError(f"{path}: {what}: {type(error).__name__}: {error}") from error
 
 
-def _check_kind(path: str, array: Array) -> None:
+def _check_kind(path: str, array: Array, due: str = "") -> None:
     dtype = array.dtype
     if dtype not in _DTYPES:  # equality, so another byte order is not in it
         native = dtype.newbyteorder("=")
-        to = native.name if native in _DTYPES else "float32"
+        to = due or (native.name if native in _DTYPES else "float32")
         fix = f" (a copy of that kind: .astype({to!r}))" if dtype.kind in "biuf" else ""
         raise TypeError(
             f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order{fix}"
@@ -215,7 +215,7 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
         return cast(Array, value)
     array = view(path, value)
     backend_of((param, array), ("the parameter", path))
-    _check_kind(path, array)
+    _check_kind(path, array, param.dtype.name)
     if array.dtype != param.dtype:
         name = param.dtype.name  # a tensor of PyTorch has no astype
         copied = f"g.astype({name!r})" if hasattr(value, "astype") else f"a copy of it in {name}"

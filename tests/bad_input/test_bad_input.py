@@ -55,6 +55,17 @@ def test_gradient_of_another_dtype(setup, dtype):
     unchanged()
 
 
+@pytest.mark.parametrize("dtype", [np.int64, bool, np.float16, ">f4"], ids=str)
+def test_gradient_is_told_its_parameters_dtype(setup, dtype):
+    """It was told float32, and then that this is not the parameter's."""
+    opt, params, unchanged = setup
+    g = np.ones(5, dtype)
+    with pytest.raises(TypeError, match=re.escape("(a copy of that kind: .astype('float64'))")):
+        opt.step(grads_of(params, layer2_w=g))
+    unchanged()
+    opt.step(grads_of(params, layer2_w=g.astype("float64")))
+
+
 def test_gradient_of_the_other_float(setup):
     opt, params, unchanged = setup
     with says(
