@@ -6,6 +6,7 @@ import copy
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -109,6 +110,20 @@ def test_hyperparameters_set_beside_steps():
 
     together(work, change)
     assert opt.step_count == 500 and -1000 <= p[0] <= -500 and (p == p[0]).all()
+
+
+def test_a_group_added_while_a_hyperparameter_is_set():
+    """The groups of before were set, and then zip complained of its arguments."""
+    opt = st.SGD([np.zeros(1)], lr=1.0)
+
+    class Slow(float):
+        def __float__(self):
+            with ThreadPoolExecutor(1) as other:
+                other.submit(opt.add_param_group, {"params": np.zeros(1)}).result(timeout=60)
+            return 0.5
+
+    opt.lr = Slow()
+    assert [group["lr"] for group in opt.param_groups] == [0.5, 1.0]
 
 
 @pytest.fixture

@@ -302,9 +302,10 @@ def _shared(name: str) -> Any:
         return values[0]
 
     def put(self: Parameters, value: Any) -> None:
-        checked = [group.checked({name: value}) for group in self.param_groups]  # all before any
+        groups = self.param_groups  # of now: another thread may add one
+        checked = [group.checked({name: value}) for group in groups]  # all before any
         with self._lock:
-            for group, new in zip(self.param_groups, checked, strict=True):
+            for group, new in zip(groups, checked, strict=True):
                 group.apply(new)
             self._defaults[name] = checked[0][name]
 
