@@ -134,6 +134,20 @@ def test_a_byte_changed_in_a_file(tmp_path):
         opt.load(path)
 
 
+def test_what_a_damaged_file_holds_is_not_in_the_error(tmp_path):
+    """All of it was, where the length of a name was damaged."""
+    opt, path = st.Adam(np.ones(2000)), tmp_path / "run.npz"
+    opt.save(path)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(b"PK\x03\x04", 1) + 27] = 0x20  # a name of 8 KiB and more
+    path.write_bytes(whole)
+    with pytest.raises(
+        ValueError, match="not a file that Optimizer.save wrote: File name"
+    ) as raised:
+        opt.load(path)
+    assert len(str(raised.value)) < len(str(path)) + 300
+
+
 def test_a_file_of_larger_arrays_is_refused_by_their_headers(tmp_path):
     """They were read whole before their shapes were compared."""
     p = np.ones(3)

@@ -270,5 +270,6 @@ def load(opt: Parameters, path: str | os.PathLike[str]) -> None:
         try:
             whole = _read(opt, opened)
         except Exception as error:  # of the zip, the arrays or the JSON in it
-            raise ValueError(f"{name}: not a file that Optimizer.save wrote: {error}") from error
+            why = str(error)[:200]  # zipfile quotes up to 64 KiB of a damaged file
+            raise ValueError(f"{name}: not a file that Optimizer.save wrote: {why}") from error
     load_state_dict(opt, whole)
