@@ -10,7 +10,7 @@ import numpy as np
 from steepest import check
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "from_numbers", "plain"]
+__all__ = ["as_gradient", "as_parameter", "from_numbers", "plain", "tensor_address"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -123,6 +123,14 @@ def by_numpy(value: Any) -> Any:
         return value.numpy() if value.is_cpu else value
     except Exception:
         return value
+
+
+def tensor_address(value: Any) -> int | None:
+    """Where a tensor of PyTorch has its memory now; None for what is no tensor."""
+    try:
+        return int(value.data_ptr()) if hasattr(value, "data_ptr") else None
+    except Exception:  # asking runs the code of whatever was given
+        return None
 
 
 def _is_negated(value: Any) -> bool:

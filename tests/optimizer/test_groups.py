@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import steepest as st
-from runs import bits, make, problem
+from runs import bits, make, problem, snapshot
 from table import CLASSES
 
 
@@ -192,3 +192,26 @@ def test_groups_of_another_optimizer(form):
     one = st.SGD(np.zeros(2), lr=0.5)
     one.add_param_group(st.SGD(np.zeros(3), lr=0.25).param_groups[0])
     assert [group["lr"] for group in one.param_groups] == [0.5, 0.25]
+
+
+class Raising(np.ndarray):
+    def __getattr__(self, name):
+        raise OSError("nobody catches this")
+
+
+class Key:
+    def __str__(self):
+        raise OSError("nobody catches this")
+
+
+def test_what_raises_when_a_group_is_added_leaves_no_half_of_it():
+    p, q = np.ones(2), np.ones(2)
+    opt = st.SGD([p], lr=0.5)
+    opt.step([np.ones(2)])
+    before = snapshot(opt, [p])
+    with pytest.raises(OSError, match="nobody catches this"):
+        opt.add_param_group({"params": {Key(): np.ones(2)}})
+    assert snapshot(opt, [p]) == before
+    opt.add_param_group({"params": q.view(Raising)})  # is asked whether it is PyTorch's
+    opt.step([[np.ones(2)], np.ones(2).view(Raising)])
+    assert len(opt.state_dict()["param_groups"]) == 2 and p[0] == 0 and q[0] == 0.5

@@ -29,7 +29,9 @@ class NewGroup:
     params: Any  # its structure, in dicts and lists of our own
     names: list[str]  # of its arrays, as errors show them
     paths: list[tree.Path]
+    joined: list[str]  # the paths as names
     given: list[Any]
+    addresses: list[int | None]  # of the memory of PyTorch's tensors
     views: list[Any]  # the same as NumPy or CuPy arrays
 
 
@@ -153,9 +155,9 @@ class Parameters:
         """
         self._pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
         bound = [
-            ("moved gradient", i, grad, grad.data_ptr())
+            ("moved gradient", i, grad, address)
             for i, grad in enumerate(grads)
-            if hasattr(grad, "data_ptr")
+            if (address := arrays.tensor_address(grad)) is not None
         ]
         self._tensors = [row for row in self._tensors if row[0] == "moved"] + bound
 
@@ -173,17 +175,19 @@ class Parameters:
         leaves = list(tree.flatten(group["params"]))
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
         names = [tree.written(root, path) for path in paths]
-        self._check_names(where, group, paths)
+        joined = [tree.joined(path) for path in paths]
+        self._check_names(where, group, joined)
         views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
         check_rounding(self._checks, values, {view.dtype for view in views})
         params = tree.rebuild(group["params"], iter(given).__next__)
-        return NewGroup(values, params, names, paths, given, views)
+        addresses = [arrays.tensor_address(array) for array in given]
+        return NewGroup(values, params, names, paths, joined, given, addresses, views)
 
     @staticmethod
-    def _check_names(where: str, group: Mapping[str, Any], paths: list[tree.Path]) -> None:
+    def _check_names(where: str, group: Mapping[str, Any], due: list[str]) -> None:
         """Of a group of another optimizer, which has names: they follow from its structure."""
         if "param_names" in group:
-            given, due = group["param_names"], [tree.joined(path) for path in paths]
+            given = group["param_names"]
             if not check.same_list(given, due):
                 differ = f"{check.shown(given)} differ from its structure's {check.shown(due)}"
                 raise ValueError(f"{where}: param_names {differ}; leave them out")
@@ -256,19 +260,20 @@ class Parameters:
                 callables.pop(i, None)
             plan.set_group(i, *group_arguments(rule, new))
 
-        names = [tree.joined(path) for path in group.paths]
         most = largest(dtypes)
         self._most = min(self._most, most)
-        self._groups.append(ParamGroup(values, group.params, names, most, checked, changed, plan))
+        self._groups.append(
+            ParamGroup(values, group.params, group.joined, most, checked, changed, plan)
+        )
         self._rules.append(rule)
-        for path, array, view, (states, ema) in zip(
-            group.paths, group.given, views, made, strict=True
+        for path, array, address, view, (states, ema) in zip(
+            group.paths, group.given, group.addresses, views, made, strict=True
         ):
             scalar = 1.0 if RULES[rule][3] else 0.0
             self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
             self._backend.watch(self._plan, array)
-            if hasattr(array, "data_ptr"):
-                self._tensors.append(("moved", len(self._views), array, array.data_ptr()))
+            if address is not None:
+                self._tensors.append(("moved", len(self._views), array, address))
             self._views.append(view)
             self._states.append(states)
             self._emas.append(ema)
