@@ -129,6 +129,16 @@ def test_iterates_by_the_last_steps_rate_and_momentum():
         np.testing.assert_allclose(before, [0.9, -1.8], rtol=1e-14)
 
 
+def test_iterates_do_not_meet_the_callers_error_mode():
+    """np.errstate(all="raise") made them raise where β times a velocity is denormal."""
+    p = np.zeros(2, np.float32)
+    opt = st.Nesterov(p, lr=1.0, momentum=0.3)
+    opt.step(np.array([2e-38, 1.0], np.float32))
+    with np.errstate(all="raise"):
+        theta = opt.iterates()
+    np.testing.assert_allclose(theta, [-2e-38, -1.0], rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
 def test_one_minus_beta_comes_from_the_rounded_beta(dtype):
     """float32(0.999) is 0.99900001: beside 0.001, v would settle 1.3e-5 above a constant g²."""

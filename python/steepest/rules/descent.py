@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from steepest import check
 from steepest.updates.groups import MISSING, Rate, at_least_zero, decay_rates
 from steepest.updates.optimizer import Optimizer
@@ -187,7 +189,7 @@ class Nesterov(Momentum):
             For a parameter whose memory has moved or shrunk.
         """
         found = []
-        with self._lock, self._backend.in_use():
+        with self._lock, self._backend.in_use(), np.errstate(all="ignore"):
             self._check_parameters()
             given = self._plan.given_of_last_step()
             for (group, _), theta, state in zip(
