@@ -94,7 +94,9 @@ _known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
 
 def _stays(value: Any) -> bool:
     """Whether a value can be a key of the cache: a tensor, say, may change without notice."""
-    return type(value) in (float, int, bool) or (type(value) is tuple and all(map(_stays, value)))
+    if type(value) is tuple:  # in which the cache takes False for 0
+        return all(type(x) in (float, int) for x in value)
+    return type(value) in (float, int, bool)
 
 
 def _start(name: str, rule: str, t: int, product: Any) -> float:

@@ -224,3 +224,10 @@ def test_bad_calls_of_functional(call, error, message):
     with says(error, message):
         call(st.functional, p)
     assert p.tolist() == [0, 1, 2]
+
+
+def test_functional_does_not_take_false_for_a_zero_that_it_knows():
+    p, g, m, v = np.zeros((4, 3))
+    st.functional.adam(p, g, m, v, step=1, betas=(0.5, 0))
+    with says(TypeError, "betas[1]: False is a bool; allowed is a number"):
+        st.functional.adam(p, g, m, v, step=1, betas=(0.5, False))
