@@ -134,9 +134,11 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
     def function(
         p: Any, g: Any, *states: Any, step: int, mu_product: Any = None, **hyper: Any
     ) -> float | None:
-        named = {key: hyper.pop(key) for key in hyper.keys() - allowed}
-        if unknown := sorted(named.keys() - _STATES):
-            raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
+        named = {}  # state arrays
+        if more := hyper.keys() - allowed:
+            if unknown := sorted(more - _STATES):
+                raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
+            named = {key: hyper.pop(key) for key in more}
         lr = hyper.pop("lr", _defaults(name).get("lr"))
         if lr is None:
             raise TypeError(f"{name}: lr is missing")
