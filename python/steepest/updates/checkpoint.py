@@ -245,11 +245,12 @@ def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     if not zipfile.is_zipfile(opened):  # np.load would advise allow_pickle=True
         raise ValueError("no .npz archive")
     opened.seek(0)
-    due = {
-        f"state/{i}/{name}": array
-        for i in range(len(opt._views))
-        for name, array in _arrays_of(opt, i).items()
-    }
+    with opt._lock:  # another thread may be adding a group
+        due = {
+            f"state/{i}/{name}": array
+            for i in range(len(opt._views))
+            for name, array in _arrays_of(opt, i).items()
+        }
     with np.load(opened, allow_pickle=False) as file:
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
