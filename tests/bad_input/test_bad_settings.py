@@ -219,6 +219,16 @@ def test_decay_rate_that_rounds_to_one():
     assert (p == 1).all() and not m.any()
 
 
+def test_group_whose_dtype_cannot_tell_is_named():
+    groups = [{"params": np.ones(3)}, {"params": np.ones(3, F4)}]
+    with says(ValueError, "params[1]: eps: 1e-60 rounds to 0 in float32, the type of its"):
+        st.Adam(groups, eps=1e-60)
+    opt = st.Adam(groups[0]["params"])
+    with says(ValueError, "params[1]: lr: 1e+39 is infinite in float32, the type of its"):
+        opt.add_param_group({**groups[1], "lr": 1e39})
+    assert len(opt.param_groups) == 1
+
+
 def test_defaults_that_every_group_overrides_are_judged_too():
     with says(ValueError, "lr: -1.0 is not allowed"):
         st.SGD([{"params": np.ones(1), "lr": 0.1}], lr=-1)

@@ -178,7 +178,10 @@ class Parameters:
         joined = [tree.joined(path) for path in paths]
         self._check_names(where, group, joined)
         views = [arrays.as_parameter(name, a) for name, a in zip(names, given, strict=True)]
-        check_rounding(self._checks, values, {view.dtype for view in views})
+        try:
+            check_rounding(self._checks, values, {view.dtype for view in views})
+        except ValueError as error:
+            raise error if where == "params" else ValueError(f"{where}: {error}") from None
         params = tree.rebuild(group["params"], iter(given).__next__)
         addresses = [arrays.tensor_address(array) for array in given]
         return NewGroup(values, params, names, paths, joined, given, addresses, views)
