@@ -17,13 +17,8 @@ class Residuals {
 
   Residuals(Loss loss, double f_scale) : loss_(loss), f_scale_(f_scale) {}
 
-  // f of the point on trial. given: ρ, ρ', ρ'' at (f / f_scale)², three rows of m, for Loss::given.
-  void set_trial(Space& space, const T* f, int64_t m, const T* given) {
-    space.copy(f, m, trial_);
-    if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
-  }
-
-  // The same, and the trial's cost; with `decrease` also the accepted point's less that of the
+  // Takes f of the point on trial (given: ρ, ρ', ρ'' at (f / f_scale)², three rows of m, for
+  // Loss::given) and answers its cost; with `decrease` also the accepted point's less that of the
   // trial, summed so that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
   struct Costs {
     double trial, decrease;

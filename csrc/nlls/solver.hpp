@@ -10,10 +10,8 @@
 // Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
 // Algorithm (1978), section 6: D holds the largest norm that each column has had.
 //
-// Where λ has held several steps in a row back and J is kept, phase residual first asks for f a
-// tenth of the step ahead: a second-order correction from it (step.hpp) follows curved valleys in
-// half the Jacobians. Most fits are over before: asked from the second step on, it cost a fifth
-// more evaluations and saved no Jacobians on fits of a dozen common curves.
+// In long valleys, where J is kept, phase residual first asks for f ahead of a step:
+// look_ahead.hpp.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -29,6 +27,7 @@
 #include "nlls/checks.hpp"
 #include "nlls/damping.hpp"
 #include "nlls/gradient.hpp"
+#include "nlls/look_ahead.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
@@ -68,8 +67,7 @@ class Solver {
     take_form(Form::whole);
     check_size(m, m_);
     if (ahead_) {
-      residuals_.set_trial(backend_.space(), f, m, given_rho);
-      return correct();
+      return correct(residuals_.costs(backend_.space(), f, m, given_rho, true).decrease);
     }
     const auto costs = residuals_.costs(backend_.space(), f, m, given_rho, have_point_);
     trial_cost_ = costs.trial;
@@ -146,9 +144,8 @@ class Solver {
     return next;
   }
 
-  // Whether to ask for residuals ahead of a step (true at first): not worth it where they do not
-  // come without a Jacobian.
-  void set_look_ahead(bool on) { look_ahead_ = on; }
+  // Whether to ask for residuals ahead of a step (true at first).
+  void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
   // The next Jacobian is wrong by so much, relatively, and a better one is to be had; 0: not.
   void set_jacobian_error(double error) { told_error_ = error; }
@@ -209,6 +206,7 @@ class Solver {
     ++trials_;
     if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     judged_.actual = actual;
+    look_ahead_.judged(actual, judged_.predicted);
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
@@ -336,7 +334,7 @@ class Solver {
     accept_residuals();
     if (have_point_ && !again_) {
       ++nit_;
-      held_back_ = finder_.held_back() ? held_back_ + 1 : 0;
+      look_ahead_.accepted(finder_.held_back());
       radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, scaling_.D()),
                        !finder_.held_back(), trials_in_all_ == 1);
     }
@@ -385,7 +383,7 @@ class Solver {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     measure_step();
-    return worth_looking_ahead() ? look_ahead() : try_step();
+    return worth_looking_ahead() ? ask_ahead() : try_step();
   }
 
   // slope_ = gᵀs and curvature_ = |Js|² of the full step.
@@ -401,22 +399,24 @@ class Solver {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_ && !gauss_newton() && finder_.held_back() && held_back_ >= 6 &&
-           backend_.keeps_rows() && !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_.due() && !gauss_newton() && finder_.held_back() && backend_.keeps_rows() &&
+           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
   }
 
-  Phase look_ahead() {
+  Phase ask_ahead() {
     ahead_ = true;
-    for (size_t i = 0; i < x_.size(); ++i) trial_[i] = x_[i] + T(0.1) * finder_.step()[i];
+    for (size_t i = 0; i < x_.size(); ++i) trial_[i] = x_[i] + fraction * finder_.step()[i];
     return phase_ = Phase::residual;
   }
 
-  // The residuals ahead are told: correct the step where they can be used.
-  Phase correct() {
+  // The residuals ahead are told, the cost falls by so much there: correct the step where they can
+  // be used.
+  Phase correct(double gain) {
     ahead_ = false;
     ++nfev_;
-    if (backend_.curvature(finder_.step().data(), T(0.1), residuals_.accepted(), residuals_.trial(),
-                           product_.data())) {
+    look_ahead_.gained(gain, slope_);
+    if (backend_.curvature(finder_.step().data(), fraction, residuals_.accepted(),
+                           residuals_.trial(), product_.data())) {
       finder_.accelerate(backend_, box_, scaling_.D(), product_.data());
     }
     return try_step();
@@ -456,6 +456,8 @@ class Solver {
     return phase_ = Phase::done;
   }
 
+  static constexpr T fraction = static_cast<T>(LookAhead::fraction);
+
   Options<T> options_;
   int64_t n_, m_ = 0;
   Backend backend_;
@@ -464,6 +466,7 @@ class Solver {
   StoppingRule stopping_;
   StepFinder<Backend> finder_;
   Radius radius_;
+  LookAhead look_ahead_;
   std::vector<T> x_, trial_;
   Scaling<T> scaling_;
   std::vector<T> product_;
@@ -479,11 +482,10 @@ class Solver {
   bool refused_ = false;
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
-  bool look_ahead_ = true, ahead_ = false;  // ahead_: the point asked for is no trial
+  bool ahead_ = false;                 // the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
   int64_t trials_in_all_ = 0;
-  int64_t held_back_ = 0;  // accepted steps in a row that λ held back
 };
 
 }  // namespace steepest::nlls

@@ -1,5 +1,6 @@
-// The parts of the least-squares core that decide alone: stopping, the radius, difference steps.
-// Each line says what must hold; the numbers are worked out by hand from the formulas beside them.
+// The parts of the least-squares core that decide alone: stopping, the radius, looking ahead,
+// difference steps. Each line says what must hold; the numbers are worked out by hand from the
+// formulas beside them.
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -7,6 +8,7 @@
 
 #include "nlls/damping.hpp"
 #include "nlls/differences.hpp"
+#include "nlls/look_ahead.hpp"
 #include "nlls/loss.hpp"
 #include "nlls/stopping.hpp"
 
@@ -101,6 +103,38 @@ void radius() {
   must(near(r.value(), 0.1125), "a limit does not lengthen it");
   r.set(1);
   must(near(r.value(), 1), "but it may be set");
+}
+
+// After six held-back steps, of which the last was corrected and gained this; the model foretold 1,
+// the parabola of slope -2 with a gain of 0.16 at a tenth of the step: 2 + (0.16 - 0.2) / 0.01 =
+// -2.
+bool due_after(double actual) {
+  LookAhead l;
+  for (int k = 0; k < 6; ++k) {
+    must(!l.due(), "not before six steps");
+    l.accepted(true);
+  }
+  must(l.due(), "then it is");
+  l.gained(0.16, -2);
+  l.judged(actual, 1);
+  return l.due();
+}
+
+void look_ahead() {
+  must(due_after(0.9), "a good step goes on so");
+  must(due_after(-1.6) && due_after(-2.4), "a poor one, too, where the correction changed it");
+  must(!due_after(-2) && !due_after(-1.8), "but not one that gained what it would have without");
+  must(due_after(NAN) && due_after(-HUGE_VAL), "a trial that is not finite says nothing");
+  LookAhead l;
+  l.set_on(false);
+  for (int k = 0; k < 9; ++k) l.accepted(true);
+  must(!l.due(), "never where it is off");
+  l.set_on(true);
+  must(l.due(), "nine in a row");
+  l.judged(-2, 1);
+  must(l.due(), "a step without correction does not count");
+  l.accepted(false);
+  must(!l.due(), "a free step begins anew");
 }
 
 // The steps that were asked for, and J, of f(x) = (x², x, 1) at x by one parameter; at other points
@@ -210,6 +244,7 @@ int main() {
   ftol();
   xtol_and_gtol();
   radius();
+  look_ahead();
   differences();
   losses();
   if (!failed) std::puts("all hold");

@@ -89,6 +89,14 @@ def test_mgh_solved_as_by_minpack_with_its_share_of_jacobians(x_scale, share):
     assert our_jacobians <= share * their_jacobians
 
 
+def test_large_residuals_are_not_looked_ahead_of_in_vain():
+    """Where corrections of the steps do not help, few are asked for."""
+    (problem,) = (p for p in mgh.PROBLEMS if p.name == "Brown Dennis")
+    fit = st.least_squares(problem.residual, problem.start, problem.jacobian)
+    assert fit.success and problem.solved(fit.x)
+    assert fit.nfev - fit.njev < 100  # 80; asked ahead of each step, 400 did not do
+
+
 @pytest.mark.parametrize("factor", [1, 10, 100])
 @pytest.mark.parametrize("name", ["Powell singular", "Extended Powell singular"])
 def test_a_jacobian_that_is_singular_at_the_minimum_ends(name, factor):
