@@ -274,8 +274,11 @@ class Solver {
       radius_.set(own_size());
     } else {
       radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
-      // A start of 1e-9 is no size.
-      if (trials_in_all_ == 1) radius_.limit(std::max(own_size(), 1e-3 * finder_.length()));
+      if (trials_in_all_ == 1) {
+        const double size = std::max(own_size(), 1e-3 * finder_.length());  // 1e-9 is no size
+        // Where the cost fell, the step was only too far.
+        !non_finite&& judged_.actual > 0 ? radius_.set(size) : radius_.limit(size);
+      }
     }
     return propose();
   }
@@ -378,7 +381,8 @@ class Solver {
   Phase propose() {
     shrink_ = 1;
     if (!gauss_newton()) {
-      finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value());
+      const bool by_size = nit_ == 0 && radius_.value() == own_size();
+      finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }

@@ -35,8 +35,10 @@ class StepFinder {
   }
 
   // The first time the step with the λ that was asked for; later Gauss-Newton's, λ = 0. Where that
-  // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius.
-  void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius) {
+  // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius:
+  // within a tenth, or `exact`.
+  void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius,
+              bool exact) {
     const double smallest = smallest_damping(backend, box, D);
     const bool first = std::exchange(first_, false);
     double start = first ? std::min(std::max(initial_ * unit_, smallest), largest_damping) : 0;
@@ -55,7 +57,7 @@ class StepFinder {
       lambda_ = equation.first(guess);
       for (int tries = 0; tries < 30; ++tries) {
         length_ = solve(backend, box, x, D, lambda_);
-        if (equation.solved(length_)) return first ? extend(box, radius) : void();
+        if (equation.solved(length_)) return exact ? extend(box, radius) : void();
         lambda_ = equation.next(lambda_, length_);
       }
     }

@@ -250,6 +250,25 @@ def test_a_first_step_beyond_the_start_is_taken_only_where_it_was_foretold():
     assert trials(loss="soft_l1", f_scale=1e3)[0] < 5
 
 
+@pytest.mark.parametrize("x0", [2.0, -0.3])
+def test_a_first_step_that_was_only_too_far_is_made_as_long_as_x(x0):
+    """x² + 5 has its minimum at 0: SciPy's own tests ask for x within 1e-10 of it."""
+    for size in (x0, np.array([x0])):
+        fit = st.least_squares(lambda x: x**2 + 5, size)
+        assert fit.status == 1 and abs(fit.x[0]) < 1e-10
+
+
+def test_after_a_first_point_without_a_jacobian_the_step_is_shorter():
+    asked = []
+
+    def slope(x):
+        asked.append(x[0])
+        return [[np.inf if x[0] > 9 else 1.0]]
+
+    st.least_squares(lambda x: x - 10, [8.0], slope, damping=1e-12)
+    assert asked[1] > 9.9 and 8 < asked[2] < 9
+
+
 @pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-9, 9)])
 def test_max_nfev_holds_in_a_curved_valley(bounds):
     """Where residuals are asked for ahead of a step, two evaluations make one."""
