@@ -72,6 +72,27 @@ def test_all_pairs_count_by_the_variables_that_are_free_now(make, history):
     assert run.success and compared >= 4
 
 
+@pytest.mark.parametrize("make", [compiled, in_python, elsewhere])
+def test_a_corner_close_by_takes_one_step(make):
+    """It is no farther than x is long; what is farther is approached by a step of length 1."""
+
+    def asked(size, x0):
+        run, at = make(np.array(x0), bounds=[(-size, size)] * 3), []
+        center, weights = np.array([-3.0, 3.0, -3.0]) * size, np.array([1.0, 40.0, 500.0])
+        while not run.done:
+            at.append(np.asarray(run.x))
+            g = weights * (at[-1] - center)
+            run.tell(g @ (at[-1] - center) / 2, g if make is not elsewhere else strict.asarray(g))
+        assert run.success
+        np.testing.assert_array_equal(at[-1], [-size, size, -size])
+        return at
+
+    assert len(asked(2.0, [-1.0, 1.5, -1.5])) == 2
+    assert len(asked(0.5, [0.0, 0.0, 0.0])) == 2
+    first, second = asked(9.0, [1.0, 1.0, 1.0])[:2]
+    assert np.isclose(np.linalg.norm(second - first), 1)
+
+
 def test_what_the_compiled_iteration_refuses():
     w, g = np.ones((9, 3)), np.ones(3)
     free = np.ones(3, bool)

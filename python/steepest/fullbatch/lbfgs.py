@@ -193,6 +193,19 @@ class LBFGS(Minimizer):
         doubtful = abs(slope) < CANCELLED * magnitude
         self._launch(1.0, None if doubtful else slope, placed=True)
 
+    def _descend(self) -> None:
+        """In a box, the first step goes all of g where that leads no farther than x is long, or 1:
+        a corner close by is reached at once."""
+        if self.nit == 0 and self.box is not None and self._square(self._rows[G]) > 1:
+            x, d = self._rows[self._x], self._rows[self._d]
+            d[...] = -self.box.violation(x, self._rows[G])
+            if self._square(d) <= max(1.0, self._square(x)):
+                return self._launch(1.0)
+        super()._descend()
+
+    def _square(self, v: Array) -> float:
+        return float(inner(self._w, [], [v])[0, 0])
+
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free
         variables alone."""
