@@ -276,8 +276,8 @@ class Solver {
       radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
       if (trials_in_all_ == 1) {
         const double size = std::max(own_size(), 1e-3 * finder_.length());  // 1e-9 is no size
-        // Where the cost fell, the step was only too far.
-        !non_finite&& judged_.actual > 0 ? radius_.set(size) : radius_.limit(size);
+        const bool only_too_far = !non_finite && judged_.actual > 0;
+        only_too_far ? radius_.set(size) : radius_.limit(size);
       }
     }
     return propose();
