@@ -139,3 +139,15 @@ def test_what_the_compiled_iteration_refuses():
         np.testing.assert_array_equal(w, np.ones((9, 3)))
     with pytest.raises(ValueError, match="j: allowed is the number of a pair"):
         pairs.learn(0, np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_a_gradient_whose_square_overflows(size):
+    """The first step is of length 1 in its largest element, not in the projected gradient's."""
+    run = st.LBFGS(np.array([-1.2, 0.5]), bounds=[(-2, 0.5)] * 2)
+    while not run.done:
+        x = run.x
+        g = size * np.array([40.0, 2.0]) * (x - [0.4, 3.0])
+        run.tell(g @ (x - [0.4, 3.0]) / 2, g)
+        assert run.nfev > 1 or np.isclose(np.abs(run.x - [-1.2, 0.5]).max(), 1)
+    np.testing.assert_allclose(run.x, [0.4, 0.5], rtol=1e-9)

@@ -329,8 +329,10 @@ class Minimizer:
     def _descend(self) -> None:
         """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
         rounding would hide what f falls by."""
-        square = float(inner(self._w, [], [self._rows[G]])[0, 0])
-        scale = 1 / math.sqrt(square) if 0 < square < math.inf else 1 / self._largest(self._rows[G])
+        g = self._rows[G]
+        square = float(inner(self._w, [], [g])[0, 0])
+        normal = 0 < square < math.inf
+        scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
         hidden = self.nit == 0 and square <= noise(self.f, self._eps)
         self._direct(scale if hidden else min(1.0, scale))
 
