@@ -52,7 +52,7 @@ def least_squares(
     A step s solves (JᵀJ + λD²) s = -Jᵀf. λ is raised until the cost falls and lowered after
     success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
     columns for `lm`, ones for `levenberg`. Once λ has held six steps in a row back, one more
-    evaluation a tenth of each such step ahead corrects it for curvature, for as long as that makes a
+    evaluation a tenth of each such step ahead corrects it for curvature, while that makes a
     difference (Transtrum and Sethna, arXiv:1201.5885).
 
     On arrays of CuPy, x0 or the residuals at x0, the fit runs on their CUDA device: all further
