@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import os
 import pickle
 
@@ -200,6 +201,33 @@ def test_a_file_is_on_the_disk_before_it_takes_the_place_of_another(tmp_path, mo
     opt.save(path)
     (synced, *written), (replaced, *whole) = calls
     assert (synced, replaced) == ("fsync", "replace") and written == whole and whole[1] > 500
+
+
+@pytest.mark.parametrize("code", ["EINVAL", "ENOSYS", "ENOTSUP"])
+def test_saving_where_the_file_system_knows_no_fsync(code, tmp_path, monkeypatch):
+    def fsync(file):
+        raise OSError(getattr(errno, code), "no fsync here")
+
+    opt, fresh, path = st.Adam(np.ones(3)), st.Adam(np.ones(3)), tmp_path / "run.npz"
+    opt.step(np.ones(3))
+    monkeypatch.setattr(os, "fsync", fsync)
+    opt.save(path)
+    fresh.load(path)
+    assert fresh.step_count == 1 and os.listdir(tmp_path) == ["run.npz"]
+
+
+def test_a_full_disk_is_told_with_the_files_name(tmp_path, monkeypatch):
+    def fsync(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    opt, path = st.Adam(np.ones(3)), tmp_path / "run.npz"
+    opt.save(path)
+    before = path.read_bytes()
+    opt.step(np.ones(3))
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space left on device: .*run.npz'$"):
+        opt.save(path)
+    assert path.read_bytes() == before and os.listdir(tmp_path) == ["run.npz"]
 
 
 def test_paths_that_lead_nowhere(tmp_path):

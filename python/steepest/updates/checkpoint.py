@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zipfile
@@ -212,16 +213,26 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
                 whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
             np.savez(file, json=np.array(json.dumps(whole)), **contents)
             file.flush()
-            os.fsync(file.fileno())  # or a power failure may leave neither the old file nor the new
+            _sync(file)  # or a power failure may leave neither the old file nor the new
         if os.path.exists(target):
             os.chmod(beside, os.stat(target).st_mode & 0o777)
         os.replace(beside, target)
     except BaseException as error:
         if os.path.exists(beside):
             os.remove(beside)
-        if isinstance(error, OSError) and error.filename == beside:
+        # What fails while it is written, as on a full disk, names no file.
+        if isinstance(error, OSError) and error.errno and error.filename in (beside, None):
             raise OSError(error.errno, error.strerror, target) from None
         raise
+
+
+def _sync(file: IO[bytes]) -> None:
+    """Wait until the file is on the disk, where the file system can."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
 
 
 def _in_file(file: Any, key: str, due: Any) -> Any:
