@@ -93,6 +93,20 @@ def test_a_corner_close_by_takes_one_step(make):
     assert np.isclose(np.linalg.norm(second - first), 1)
 
 
+@pytest.mark.parametrize("make", [compiled, in_python, elsewhere])
+@pytest.mark.parametrize("upper", [None, [None, 9, 9, 9]], ids=str)
+def test_a_first_step_does_not_fall_into_the_corner_of_single_bounds(make, upper):
+    """Moré, Garbow and Hillstrom's Penalty I (23): at 0 it is 0.031 and |g| no more than gtol."""
+    run = make(np.arange(1.0, 5), bounds=[(0, high) for high in upper or [None] * 4])
+    while not run.done:
+        x = np.asarray(run.x)
+        off, g = x @ x - 0.25, 1e-5 * (x - 1)
+        g += 2 * off * x
+        f = (1e-5 * ((x - 1) @ (x - 1)) + off * off) / 2
+        run.tell(f, g if make is not elsewhere else strict.asarray(g))
+    assert run.success and run.f < 1.3e-5
+
+
 def test_what_the_compiled_iteration_refuses():
     w, g = np.ones((9, 3)), np.ones(3)
     free = np.ones(3, bool)

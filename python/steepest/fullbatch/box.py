@@ -34,6 +34,11 @@ class Box:
     def __reduce__(self) -> tuple[Any, ...]:
         return Box, (self.lower, self.upper)  # a namespace cannot be pickled
 
+    def closed(self) -> bool:
+        """Whether every variable has both bounds."""
+        xp = self._xp
+        return bool(xp.all(xp.isfinite(self.lower) & xp.isfinite(self.upper)))
+
     def project(self, x: Array) -> Array:
         """The point of the box nearest to x."""
         return self._xp.minimum(self._xp.maximum(x, self.lower), self.upper)

@@ -194,11 +194,13 @@ class LBFGS(Minimizer):
         self._launch(1.0, None if doubtful else slope, placed=True)
 
     def _descend(self) -> None:
-        """In a box, the first step goes all of g where that leads no farther than x is long, or 1:
-        a corner close by is reached at once."""
-        if self.nit == 0 and self.box is not None and self._square(self._rows[G]) > 1:
+        """In a closed box, the first step goes all of g where that leads no farther than x is
+        long, or 1: a corner close by is reached at once. A single bound, as x >= 0, is often far
+        from where a start belongs, and its corner a poor stationary point (Penalty I)."""
+        box, g = self.box, self._rows[G]
+        if self.nit == 0 and box is not None and self._square(g) > 1 and box.closed():
             x, d = self._rows[self._x], self._rows[self._d]
-            d[...] = -self.box.violation(x, self._rows[G])
+            d[...] = -box.violation(x, g)
             if self._square(d) <= max(1.0, self._square(x)):
                 return self._launch(1.0)
         super()._descend()
