@@ -88,6 +88,7 @@ def test_wrong_shapes():
         ),
         (dict(bounds=(5, 6)), ValueError, r"x0: x0\[0\] = 1 is outside of its bounds, 5 to 6"),
         (dict(max_nfev="9"), TypeError, "max_nfev: '9'; allowed is None or a positive integer"),
+        (dict(max_nfev=np.ones(2)), TypeError, r"max_nfev: array.*; allowed is None or a pos"),
         (dict(bounds=3), TypeError, "bounds: 3; wanted is a pair"),
         (dict(bounds="ab"), ValueError, "bounds: 'a'; wanted are numbers"),
         (dict(diff_step="a"), ValueError, "diff_step: 'a'; wanted are numbers"),

@@ -150,6 +150,13 @@ def test_args_and_kwargs():
     np.testing.assert_allclose(fit.x, 2.5)
 
 
+@pytest.mark.parametrize("args", [[0.0], np.zeros(1), np.zeros(2)], ids=repr)
+def test_further_arguments_in_an_array_or_list(args):
+    """Whose own truth, of an array of zeros say, does not count."""
+    fit = st.least_squares(lambda x, a, *b: x - 3 - a, 1.0, args=args)
+    np.testing.assert_allclose(fit.x, [3.0])
+
+
 def test_callback_sees_each_iteration_and_stops():
     seen = []
 

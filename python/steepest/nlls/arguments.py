@@ -174,7 +174,7 @@ def limit(max_nfev: Any, n: int) -> int:
     try:
         if max_nfev > 0:
             return int(min(max_nfev, 2**62))  # inf, too
-    except TypeError:
+    except (TypeError, ValueError):  # the latter of an array, which is not one truth
         raise TypeError(f"max_nfev: {max_nfev!r}; allowed is None or a positive integer") from None
     raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
 

@@ -150,7 +150,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     solver = make_solver(x, options, bounds, device)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
-    if options.args or options.kwargs:
+    if type(options.args) is not tuple or options.args or options.kwargs:  # it may be an array
         fun = bind(fun, options.args, options.kwargs or {})
         jac = bind(jac, options.args, options.kwargs or {}) if callable(jac) else jac
     if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
