@@ -54,6 +54,7 @@ def wrong_json(text):
         bytes,
         lambda: b"text",
         lambda: b"PK\x03\x04broken",
+        lambda: b"text before an archive" + other_npz(),
         other_npz,
         npy,
         plain_zip,

@@ -253,7 +253,9 @@ def _in_file(file: Any, key: str, due: Any) -> Any:
 
 def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    if not zipfile.is_zipfile(opened):  # np.load would advise allow_pickle=True
+    archive = zipfile.is_zipfile(opened)
+    opened.seek(0)
+    if not archive or opened.read(4) != b"PK\x03\x04":  # np.load would advise allow_pickle=True
         raise ValueError("no .npz archive")
     opened.seek(0)
     with opt._lock:  # another thread may be adding a group
