@@ -28,16 +28,13 @@ class Box:
         self.zero = xp.zeros_like(lower)
         with np.errstate(over="ignore"):
             width = upper - lower
+        finite = xp.isfinite(width)
+        self.closed = bool(xp.all(finite))  # every variable has both bounds
         size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
-        self.near = NEAR * xp.where(xp.isfinite(width), xp.minimum(width, size), size)
+        self.near = NEAR * xp.where(finite, xp.minimum(width, size), size)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Box, (self.lower, self.upper)  # a namespace cannot be pickled
-
-    def closed(self) -> bool:
-        """Whether every variable has both bounds."""
-        xp = self._xp
-        return bool(xp.all(xp.isfinite(self.lower) & xp.isfinite(self.upper)))
 
     def project(self, x: Array) -> Array:
         """The point of the box nearest to x."""

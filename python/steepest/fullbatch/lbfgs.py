@@ -198,7 +198,7 @@ class LBFGS(Minimizer):
         long, or 1: a corner close by is reached at once. A single bound, as x >= 0, is often far
         from where a start belongs, and its corner a poor stationary point (Penalty I)."""
         box, g = self.box, self._rows[G]
-        if self.nit == 0 and box is not None and self._square(g) > 1 and box.closed():
+        if self.nit == 0 and box is not None and box.closed and self._square(g) > 1:
             x, d = self._rows[self._x], self._rows[self._d]
             d[...] = -box.violation(x, g)
             if self._square(d) <= max(1.0, self._square(x)):
