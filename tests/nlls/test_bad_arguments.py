@@ -75,6 +75,11 @@ def test_wrong_shapes():
         (dict(jac="oops"), ValueError, "jac: 'oops'; allowed is one of"),
         (dict(jac=np.eye(2)), ValueError, r"jac: array\(\[\[1"),
         (dict(verbose=3), ValueError, "verbose: 3; allowed is 0, 1 or 2"),
+        (dict(verbose=np.ones(2)), ValueError, r"verbose: array.*; allowed is 0, 1 or 2"),
+        (dict(method=np.ones(2)), ValueError, "method: array.* is not allowed; allowed is one"),
+        (dict(linear_solver=np.ones(2)), ValueError, "linear_solver: array.* is not allowed"),
+        (dict(loss=np.ones(2)), ValueError, "loss: array.* is not allowed; allowed is one of"),
+        (dict(kwargs=np.ones(2)), TypeError, r"kwargs: array.*; wanted is a dict"),
         (
             dict(ftol=None, xtol=None, gtol=None),
             ValueError,

@@ -183,9 +183,9 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
     """The solver in C++, for x0's dtype; every option is checked before it is made."""
     method, linear_solver, damping = options.method, options.linear_solver, options.damping
     x_scale, loss, f_scale = options.x_scale, options.loss, options.f_scale
-    if method != "lm":
+    if type(method) is not str or method != "lm":
         check.choice("method", method, METHODS)
-    if linear_solver != "auto":
+    if type(linear_solver) is not str or linear_solver != "auto":
         check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
         if linear_solver == "cg" and method == "gn":
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
@@ -197,7 +197,7 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
                 "'levenberg'"
             )
     scales = None if x_scale is None else scale(x_scale, x0, method)
-    if loss != "linear" and not callable(loss):
+    if (type(loss) is not str or loss != "linear") and not callable(loss):
         check.choice("loss", loss, LOSSES)
     if type(f_scale) is not float or f_scale != 1.0:
         f_scale = check.number("f_scale", f_scale, above=0)

@@ -209,7 +209,7 @@ def slope_of(
     if jac is True:
         raise ValueError(f"jac: True; allowed is one of {SCHEMES}, None or a callable")
     if not callable(jac):
-        return jac or "2-point"
+        return "2-point" if jac is None else jac
     rows, weight = model_jacobian(jac, whiten, transposed, m, n)
     return _cpu.Model(rows, xdata, None, weight, 0)
 

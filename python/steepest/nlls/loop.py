@@ -142,7 +142,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     x = start(x0)
     bounds = box(options.bounds, x)
     jac = check_jac(jac)
-    if options.verbose not in (0, 1, 2):
+    if not (isinstance(options.verbose, (int, np.integer)) and options.verbose in (0, 1, 2)):
         raise ValueError(f"verbose: {options.verbose!r}; allowed is 0, 1 or 2")
     steps = relative_steps(options.diff_step, x.size)
 
@@ -150,9 +150,11 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     solver = make_solver(x, options, bounds, device)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
-    if type(options.args) is not tuple or options.args or options.kwargs:  # it may be an array
-        fun = bind(fun, options.args, options.kwargs or {})
-        jac = bind(jac, options.args, options.kwargs or {}) if callable(jac) else jac
+    # Arrays have no truth.
+    if type(options.args) is not tuple or options.args or options.kwargs is not None:
+        kwargs = {} if options.kwargs is None else options.kwargs
+        fun = bind(fun, options.args, kwargs)
+        jac = bind(jac, options.args, kwargs) if callable(jac) else jac
     if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
         fun = owning(fun)
     watch = None
