@@ -381,6 +381,8 @@ class Solver {
   Phase propose() {
     shrink_ = 1;
     if (!gauss_newton()) {
+      // A start that is wrong by its own size then arrives at zero. Met exactly, shorter radii
+      // took 1 to 6 % more evaluations on NIST's problems.
       const bool by_size = nit_ == 0 && radius_.value() == own_size();
       finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {

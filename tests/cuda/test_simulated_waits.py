@@ -57,15 +57,17 @@ def test_an_iteration_waits_twice(device, method, loss):
     assert all(launches <= (5 if loss == "linear" else 10) for _, _, (launches, _, _) in counts)
 
 
+def valley():
+    """Rosenbrock's residuals and their Jacobian."""
+    return (
+        lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]]),
+        lambda x: np.array([[-20 * x[0], 10], [-1, 0.0]]),
+    )
+
+
 def test_a_step_that_is_held_back_waits_once_for_each_damping(device):
-    """Rosenbrock's valley; the undamped step from a point is asked for once, however often used."""
-
-    def fun(x):
-        return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
-
-    def jac(x):
-        return np.array([[-20 * x[0], 10], [-1, 0.0]])
-
+    """The undamped step from a point is asked for once, however often used."""
+    fun, jac = valley()
     s = st.LeastSquares(up([-5.0, 1.0]))
     s._solver.set_look_ahead(False)
     counts = waits_of_each_answer(device, s, fun, jac)
@@ -77,6 +79,25 @@ def test_a_step_that_is_held_back_waits_once_for_each_damping(device):
             assert residual == [1 + 3 * k, k, 1 + k]
         else:
             assert (residual, J) == ([1, 0, 1], [3 + 3 * k, 1 + k, 1 + k])
+
+
+def test_residuals_ahead_of_a_step_wait_three_times(device):
+    """For their cost, the curvature, and the step corrected by it."""
+    fun, jac = valley()
+    points, counts = {}, {}
+    for ahead in (False, True):
+        s, points[ahead] = st.LeastSquares(up([-5.0, 1.0])), []
+        s._solver.set_look_ahead(ahead)
+
+        def watched(x, seen=points[ahead]):
+            seen.append(tuple(x))
+            return fun(x)
+
+        counts[ahead] = waits_of_each_answer(device, s, watched, jac)
+    # up to the first that is asked for ahead of a step, both are told of the same points
+    k = [a == b for a, b in zip(points[False], points[True], strict=False)].index(False)
+    nit, (_, _, waits), J = counts[True][k]
+    assert (nit, waits, J) == (6, 3, None)
 
 
 def test_everything_is_asked_of_the_current_stream(hooks, libraries):
