@@ -59,11 +59,32 @@ struct DeviceTeam {
     asm volatile("cp.async.wait_all;" ::: "memory");
 #endif
   }
+  // Reads what others may be writing: past the multiprocessor's own cache, where it would stay.
+  template <class T>
+  __device__ __forceinline__ T peek(const T& x) const {
+    return __ldcg(&x);
+  }
   // Waits until the kernels launched before have ended and what they wrote can be read: see
   // launch_early.
   __device__ __forceinline__ void wait_for_earlier() const {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+  }
+  // Whether there is a time before that: what a kernel does then sees memory while earlier ones
+  // may be writing it.
+  __device__ __forceinline__ constexpr bool begins_early() const {
+#if __CUDA_ARCH__ >= 900
+    return true;
+#else
+    return false;
+#endif
+  }
+  // The next kernel may begin, if it was launched early and where there is room, once each block
+  // has said this or ended.
+  __device__ __forceinline__ void let_next_begin() const {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
 #endif
   }
 };

@@ -138,7 +138,9 @@ void Plan::place(void* memory, Stream stream) {
             threads,
             1,
             1,
-            0};
+            0,
+            never,
+            2 * bytes_of_arrays() > cache_bytes()};
   const auto kind = [&](const Tensor& t) { return kind_of(groups_[index(t.group)].rule, t.dtype); };
   kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
   for (const Tensor& tensor : tensors_)
@@ -146,7 +148,17 @@ void Plan::place(void* memory, Stream stream) {
   share_out();
   measure_blocks_ = resident_measure_blocks();
   written_ = -1;
+  changed_ = true;
   placed_ = true;
+}
+
+int64_t Plan::bytes_of_arrays() const {
+  int64_t bytes = 0;
+  for (const Tensor& t : tensors_) {
+    const auto states = std::count_if(t.states.begin(), t.states.end(), [](void* p) { return p; });
+    bytes += t.n * size_of(t.dtype) * (2 + states + (t.ema != nullptr));
+  }
+  return bytes;
 }
 
 // Who does what. A block takes two tiles in a turn where tensors are short; where all are very
@@ -164,10 +176,15 @@ void Plan::share_out() {
   }
   const int each = threads / table_.lanes;
   table_.full_slots = table_.last_slots = each;
-  if (tiles_ < 2 * each * blocks_) return;
-  table_.full_slots = 2 * each;
-  // As many rounds are of short turns as blocks may be apart, which take turns two ahead.
-  table_.full_turns = std::max<int64_t>(0, table_.n_tiles - 3 * each * blocks_) / table_.full_slots;
+  if (tiles_ >= 2 * each * blocks_) {
+    table_.full_slots = 2 * each;
+    // As many rounds are of short turns as blocks may be apart, which take turns two ahead.
+    table_.full_turns =
+        std::max<int64_t>(0, table_.n_tiles - 3 * each * blocks_) / table_.full_slots;
+  }
+  // The next step's blocks take the places of those that end. Beside long tensors' blocks there is
+  // room at any time; a warp for each tile has more constants to fold than the wait is long.
+  if (table_.lanes == threads) table_.next_from = table_.full_turns;
 }
 
 void Plan::refuse_capture(const char* what, Stream stream) const {
@@ -182,6 +199,7 @@ void Plan::set_group(int i, const Group& group, Stream stream) {
     const OnDevice on(device_);
     refuse_capture("hyperparameters", stream);
     const DeviceGroup d = device_group(group);
+    changed_ = true;
     write(table_.groups + i, &d, sizeof d, stream);
   }
   groups_[index(i)] = group;
@@ -191,6 +209,7 @@ void Plan::set_lr(int i, double lr, Stream stream) {
   if (placed_) {
     const OnDevice on(device_);
     refuse_capture("lr", stream);
+    changed_ = true;
     write(table_.groups[0].given + i * int64_t{sizeof(DeviceGroup) / 8}, &lr, sizeof lr, stream);
   }
   groups_[index(i)].given[0] = lr;
@@ -216,6 +235,9 @@ StepArgs Plan::arguments(const StepOptions& options, Stream stream) {
   a.clip = options.clip;
   a.nonfinite = options.nonfinite;
   a.zero_grad = options.zero_grad;
+  a.odd = calls_ % 2;
+  a.early =
+      !a.measured && !captured && !changed_ && stream == last_stream_ && table_.next_from < never;
   a.carried = size() <= max_carried;
   if (a.carried)
     for (int64_t i = 0; i < size(); ++i) a.grads[i] = tensors_[index(i)].grad;
@@ -243,6 +265,8 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     if (bad >= 0) return bad;
   }
   launch_update(kind_, args, grid(turns(), blocks_), stream);
+  changed_ = false;
+  last_stream_ = stream;
   ++calls_;
   return -1;
 }
@@ -302,6 +326,7 @@ void Plan::restore(const std::vector<int64_t>& steps, const std::vector<double>&
   for (int64_t i = 0; i < size(); ++i) clocks_[index(i)] = {steps[index(i)], scalars[index(i)]};
   if (!placed_) return;
   const OnDevice on(device_);
+  changed_ = true;
   copy_in(table_.control, &control_, sizeof control_, stream);
   for (int row = 0; row < 2; ++row)
     copy_in(table_.clocks + row * size(), clocks_.data(),

@@ -70,6 +70,7 @@ class Plan {
   void fill_tiles(std::vector<char>& image) const;
   StepArgs arguments(const StepOptions& options, Stream stream);
   void write_gradients(bool captured, Stream stream);
+  int64_t bytes_of_arrays() const;
   int grid(int64_t work, int resident) const;
   void share_out();
   int64_t turns() const {
@@ -90,6 +91,8 @@ class Plan {
   bool captured_ = false;  // some step was, which may be replayed
   int64_t gradient_changes_ = 0;
   int64_t written_ = -1;  // the changes that the device's table of gradients has seen
+  bool changed_ = true;   // groups, clocks or places were since the last step
+  Stream last_stream_ = nullptr;
   Table table_{};
   int kind_ = any_kind;
   int blocks_ = 0, measure_blocks_ = 0;  // that are resident

@@ -69,7 +69,10 @@ struct Table {  // all pointers go into the plan's block
   int lanes;                      // threads that share a tile: all of a block, or few_lanes
   int full_slots, last_slots;     // tiles of the first turns, and of those after them
   int64_t full_turns;
+  int64_t next_from;  // the turn from which on the next step may begin; never, if at its end
+  int large;          // the arrays: more than half of the cache
 };
+constexpr int64_t never = INT64_MAX;
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.
 constexpr int64_t max_carried = 480;
@@ -79,6 +82,8 @@ struct StepArgs {
   double grad_scale, max_norm;
   int32_t measured;  // whether factor and skip are the norm kernel's
   int32_t clip, zero_grad, carried;
+  int32_t odd;    // the number of this step: tiles of large lists are taken from the last on
+  int32_t early;  // nothing that constants are folded of was written since the last step
   Nonfinite nonfinite;
   void* grads[max_carried];
 

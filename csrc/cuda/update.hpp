@@ -4,6 +4,9 @@
 // differ from those of its last one; tiles of equal tensors share it. Nothing that a block reads is
 // changed by another: clocks are written to the row of the next step, and only the last block to
 // leave advances the count.
+//
+// Where steps follow each other at once, the next one begins as the last turns of this one do, and
+// folds the constants of its blocks' first tiles before it waits for the end.
 #pragma once
 #include <type_traits>
 
@@ -274,12 +277,18 @@ STEEPEST_HD void apply(const StepArgs& a, const Work& s, int lane) {
   });
 }
 
-// The number of the tile of this slot in a turn; past the last, if there is none.
-STEEPEST_HD int64_t tile_of(const Table& table, int64_t turn, int slot) {
+// The number of the tile of this slot in a turn; past the last, if there is none. Steps go to and
+// fro, so that each begins with what the last one left in the cache.
+STEEPEST_HD int64_t tile_of(const StepArgs& a, int64_t turn, int slot) {
+  const Table& table = a.table;
   const int64_t after = turn - table.full_turns;
-  if (after < 0) return turn * table.full_slots + slot;
-  if (slot >= table.last_slots) return table.n_tiles;
-  return table.full_turns * table.full_slots + after * table.last_slots + slot;
+  int64_t number = turn * table.full_slots + slot;
+  if (after >= 0) {
+    if (slot >= table.last_slots) return table.n_tiles;
+    number = table.full_turns * table.full_slots + after * table.last_slots + slot;
+  }
+  const bool back = table.large && a.odd && number < table.n_tiles;
+  return back ? table.n_tiles - 1 - number : number;
 }
 
 // The number of a turn beyond those that blocks begin with, counted from there.
@@ -297,8 +306,7 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
   team.phase([&](int thread) {
     if (thread == threads - 1) s.taken[0] = take_turn(a, team);
     if (thread >= slots) return;
-    s.work[0][thread].group = s.work[1][thread].group = -1;
-    ask(a, team, tile_of(a.table, team.block, thread), s.asked[thread]);
+    ask(a, team, tile_of(a, team.block, thread), s.asked[thread]);
     const auto row = static_cast<int32_t>(a.table.control->step_count % 2);
     if (thread == 0) s.row = row;
     team.land();
@@ -310,9 +318,12 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
   for (int now = 0; s.work[now][0].number < a.table.n_tiles; now = 1 - now)
     team.phase([&](int thread) {
       const int slot = threads - 1 - thread;
-      const uint32_t taken = thread == 0 ? take_turn(a, team) : 0;
-      if (slot < slots)
-        ask(a, team, tile_of(a.table, team.blocks + s.taken[now], slot), s.asked[slot]);
+      uint32_t taken = 0;
+      if (thread == 0) {
+        taken = take_turn(a, team);
+        if (team.blocks + s.taken[now] >= a.table.next_from && !a.measured) team.let_next_begin();
+      }
+      if (slot < slots) ask(a, team, tile_of(a, team.blocks + s.taken[now], slot), s.asked[slot]);
       team.converge();
 #ifdef __CUDA_ARCH__
 #pragma unroll 1
@@ -327,9 +338,36 @@ STEEPEST_HD void take_all(const StepArgs& a, const Team& team, UpdateShared& s) 
     });
 }
 
+// Work of one thread while the last step may be running: the constants for a tile, as they will be
+// if that step ticks and none was skipped. Its clock is looked at again after the wait.
+template <class Kinds, class Team>
+STEEPEST_HD void foresee(const StepArgs& a, const Team& team, int64_t number, Work& s) {
+  const Table& table = a.table;
+  if (number >= table.n_tiles) return;
+  const int64_t i = table.a_tile_each ? number : table.tensor_of[number];
+  const Entry& e = table.entries[i];
+  const auto clock = [&](int row) {
+    const Clock& c = table.clocks[row * table.n_tensors + i];
+    return Clock{team.peek(c.t), team.peek(c.scalar)};
+  };
+  Clock now = clock(a.odd);
+  const Clock last = clock(1 - a.odd);
+  if (now.t <= last.t) now = {last.t + 1, last.scalar};
+  make_record<Kinds>(a, e.group, e.dtype, now, s);
+}
+
+template <class Kinds, class Team>
+STEEPEST_HD void before_wait(const StepArgs& a, const Team& team, UpdateShared& s) {
+  team.phase([&](int thread) {
+    if (thread >= a.table.full_slots) return;
+    s.work[0][thread].group = s.work[1][thread].group = -1;
+    if (team.begins_early() && a.early)
+      foresee<Kinds>(a, team, tile_of(a, team.block, thread), s.work[0][thread]);
+  });
+}
+
 template <class Kinds, int lanes, class Team>
-STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
-  team.wait_for_earlier();
+STEEPEST_HD void after_wait(const StepArgs& a, const Team& team, UpdateShared& s) {
   Control& control = *a.table.control;
   const bool skip = a.measured && control.skip;
   if (!skip) take_all<Kinds, lanes>(a, team, s);
@@ -342,6 +380,13 @@ STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
     for (int64_t i = thread; i < a.table.n_groups * max_given; i += threads)
       a.table.last_given[i] = a.table.groups[i / max_given].given[i % max_given];
   });
+}
+
+template <class Kinds, int lanes, class Team>
+STEEPEST_HD void update(const StepArgs& a, const Team& team, UpdateShared& s) {
+  before_wait<Kinds>(a, team, s);
+  team.wait_for_earlier();
+  after_wait<Kinds, lanes>(a, team, s);
 }
 
 }  // namespace steepest::cuda

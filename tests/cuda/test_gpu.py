@@ -105,6 +105,27 @@ def test_steps_that_follow_each_other_at_once(cupy, dtype):
     assert a.step_count == b.step_count == 60 and a.grad_norm == b.grad_norm
 
 
+@pytest.mark.parametrize("sizes", ([1000] * 4000, [10] * 10), ids=("4000x1000", "10x10"))
+def test_constants_folded_early_are_not_used_once_they_are_old(cupy, sizes):
+    """Rates, counts and gradients change between steps, which begin before the last has ended."""
+    rng = np.random.default_rng(0)
+    host = [rng.standard_normal(n) for n in sizes]
+    grads = [rng.standard_normal(n) for n in sizes]
+    there, grads_there = [cupy.asarray(x) for x in host], [cupy.asarray(g) for g in grads]
+    half = len(sizes) // 2
+    groups = ([{"params": x[:half]}, {"params": x[half:]}] for x in (host, there))
+    both = [st.NAdam(group, lr=0.01) for group in groups]
+    for k in range(200):
+        for opt, given in zip(both, (grads, grads_there), strict=True):
+            if k % 50 == 0:
+                some = [None if i % 7 == k // 50 else g for i, g in enumerate(given)]
+                opt.bind_grads([some[:half], some[half:]])
+            if k % 3 == 0:
+                opt.param_groups[k % 2]["lr"] = 0.01 + 1e-5 * k
+            opt.step()
+    assert all(x.tobytes() == cupy.asnumpy(y).tobytes() for x, y in zip(host, there, strict=True))
+
+
 def test_a_copy_goes_on_as_the_original_would(cupy):
     p, g = cupy.ones(5000), cupy.linspace(-1, 1, 5000)
     opt = st.Adam([p], ema_decay=0.9)

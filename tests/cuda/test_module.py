@@ -83,22 +83,33 @@ def test_every_rule_loads_and_stores_16_bytes_at_once(compiled):
     assert asm_cuda.faults(codes, n_states) == []
 
 
-def test_kernels_of_a_step_wait_for_earlier_ones_before_they_read(compiled):
-    """What csrc/core/device.cu asks a kernel's PTX version for, as it launches it early."""
+GLOBAL = r"\b(?:ld|st|atom|red)\.(?:\w+\.)*global(?:\.\w+)*|\bcp\.async\.c\w\b"
+
+
+def test_kernels_of_a_step_wait_for_earlier_ones(compiled):
+    """What csrc/core/device.cu asks a kernel's PTX version for, as it launches it early. Before it
+    waits, an update reads what others do not write, but for clocks: past the multiprocessor's own
+    cache, as they are looked at again. It writes nothing."""
     ptx, _, _ = compiled
     arch = int(re.search(r"^\.target sm_(\d+)", ptx, re.M)[1])
-    bodies = re.findall(r"\.entry \S+(?:update|measure)_kernel\S*?\((.*?)^}", ptx, re.M | re.S)
-    assert len(bodies) >= 50
-    for body in bodies:
-        wait = body.find("griddepcontrol.wait")
+    kernels = re.findall(r"\.entry \S+(update|measure)_kernel\S*?\((.*?)^}", ptx, re.M | re.S)
+    assert len(kernels) >= 50
+    for kernel, body in kernels:
+        early, *after = re.split(r"griddepcontrol\.wait", body)
         if arch < 90:
-            assert wait < 0
+            assert not after and "griddepcontrol" not in body and "global.cg" not in body
+            continue
+        assert len(after) == 1
+        lets_next_begin = "griddepcontrol.launch_dependents"
+        assert lets_next_begin not in early and "global.cg" not in after[0]
+        seen = re.findall(GLOBAL, early)
+        if kernel == "measure":
+            assert not seen and lets_next_begin not in after[0]
         else:
-            assert (
-                0
-                <= wait
-                < re.search(r"\b(?:ld|st|atom|red|cp)\.(?:\w+\.)*global|call", body).start()
-            )
+            assert lets_next_begin in after[0]
+            clocks = [access for access in seen if access.startswith("ld.global.cg")]
+            assert len(clocks) == 4  # steps and scalars of both rows
+            assert all(access.startswith("ld.global") for access in seen) and len(seen) <= 8
 
 
 def test_a_rule_with_narrow_stores_is_a_fault():

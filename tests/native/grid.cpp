@@ -150,6 +150,7 @@ class Case {
     rng.seed(seed);
     settings = {};
     settings.resident = static_cast<int>(pick(1, 9));
+    if (chance(0.5)) settings.cache_bytes = 1000;  // most lists are larger
     const auto all = sizes(base::AllRules{});
     const bool mixed = chance(0.3);
     const auto one = static_cast<int>(seed % all.size());
@@ -183,6 +184,7 @@ class Case {
       step();
     }
     if (chance(0.5)) graph();
+    if (chance(0.5)) in_a_row();
     compare();
   }
 
@@ -203,16 +205,30 @@ class Case {
     memory_ = std::move(memory);
   }
 
+  int some_of_the_groups() {
+    return static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
+  }
   void change_rate() {
-    const auto g = static_cast<int>(pick(0, static_cast<int64_t>(rules_.size()) - 1));
-    host_.set_lr(g, 0.123);
-    device_.set_lr(g, 0.123, nullptr);
+    const int g = some_of_the_groups();
+    const double lr = 0.01 * static_cast<double>(pick(1, 99));
+    host_.set_lr(g, lr);
+    device_.set_lr(g, lr, nullptr);
+  }
+  void change_group() {
+    const int g = some_of_the_groups();
+    const auto k = static_cast<size_t>(g);
+    const Group group = some_group(rules_[k], n_given_[k], ema_);
+    host_.set_group(g, group);
+    device_.set_group(g, group, nullptr);
   }
 
   void set_gradients(bool rough) {
+    for (Pair& p : tensors_) p.arrays[1].fill(p.dtype, rough);
+    choose_gradients();
+  }
+  void choose_gradients() {
     for (size_t i = 0; i < tensors_.size(); ++i) {
-      Array& grad = tensors_[i].arrays[1];
-      grad.fill(tensors_[i].dtype, rough);
+      const Array& grad = tensors_[i].arrays[1];
       const bool none = chance(0.2);
       host_.set_gradient(static_cast<int64_t>(i), none ? nullptr : grad.host.get());
       device_.set_gradient(static_cast<int64_t>(i), none ? nullptr : grad.at_device());
@@ -251,6 +267,23 @@ class Case {
     }
   }
 
+  // Steps that begin before the last has ended, and before what is written between them is there.
+  void in_a_row() {
+    set_gradients(chance(0.2));
+    settings.overlap = true;
+    for (int k = 0; k < 8; ++k) {
+      if (chance(0.3)) change_rate();
+      if (chance(0.2)) change_group();
+      if (chance(0.2)) choose_gradients();
+      StepOptions options = chance(0.3) ? some_options() : StepOptions{};
+      if (options.nonfinite == Nonfinite::raise) options.nonfinite = Nonfinite::skip;
+      host_.step(options);
+      device_.step(options, nullptr);
+    }
+    compare();
+    settings.overlap = false;
+  }
+
   void compare() {
     const cuda::Counts counts = device_.counts(nullptr);
     if (counts.step_count != host_.step_count) fail("step_count", seed_, counts.step_count);
@@ -281,6 +314,114 @@ class Case {
   cuda::Plan device_{0};
   std::unique_ptr<char[]> memory_;
 };
+
+template <class... Rules>
+int number_of(base::List<Rules...>, const char* name) {
+  int i = 0, found = -1;
+  ((std::strcmp(Rules::name, name) == 0 ? void(found = i) : void(), ++i), ...);
+  return found;
+}
+
+// Which constants that were folded before the wait are used after it: spoilt, they make NaN.
+class Foreseen {
+ public:
+  // Tensors in two groups by turns, of which all have made a step; a block for each.
+  explicit Foreseen(int resident = n_, int elements = 5) {
+    settings = {};
+    settings.resident = resident;
+    for (int g = 0; g < 2; ++g) plan_.add_group(group(0.5));
+    for (int i = 0; i < n_; ++i) {
+      tensors_.push_back(make_tensor(i % 2, 2, false, true, DType::float32, elements));
+      plan_.add_tensor(tensors_.back().device, 0, 0);
+      set_gradient(i, true);
+    }
+    memory_ = std::make_unique<char[]>(static_cast<size_t>(plan_.bytes_needed()));
+    plan_.place(memory_.get(), nullptr);
+    plan_.step({}, nullptr);
+    settings.overlap = true;
+    settings.at_once = n_;
+  }
+
+  // Parts of what is launched from now on that do not wait for the next launch.
+  Foreseen& at_once(int parts) {
+    settings.at_once = parts;
+    return *this;
+  }
+  Foreseen& step(const StepOptions& options = {}) {
+    plan_.step(options, nullptr);
+    return *this;
+  }
+  Foreseen& set_lr() {
+    plan_.set_lr(0, 0.25, nullptr);
+    return *this;
+  }
+  Foreseen& set_group() {
+    plan_.set_group(1, group(0.25), nullptr);
+    return *this;
+  }
+  Foreseen& set_gradient(int i, bool there) {
+    const Array& grad = tensors_[static_cast<size_t>(i)].arrays[1];
+    plan_.set_gradient(i, there ? grad.at_device() : nullptr);
+    return *this;
+  }
+  Foreseen& restore() {
+    plan_.restore(std::vector<int64_t>(n_, 7), std::vector<double>(n_, 1), 7, 0, nullptr);
+    return *this;
+  }
+
+  // A last step: the tensors that they are used of.
+  int used(const StepOptions& options = {}, void* stream = nullptr) {
+    settings.spoil = true;
+    plan_.step(options, stream);
+    plan_.counts(stream);
+    int used = 0;
+    for (const Pair& tensor : tensors_) {
+      float theta;
+      std::memcpy(&theta, tensor.arrays[0].at_device(), sizeof theta);
+      used += std::isnan(theta);
+    }
+    return used;
+  }
+
+ private:
+  static constexpr int n_ = 24;
+  static Group group(double lr) {
+    return {number_of(base::AllRules{}, "adam"), {lr, 0.9, 0.99, 1e-8, 1}, 0, false, 0};
+  }
+  std::vector<Pair> tensors_;
+  cuda::Plan plan_{0};
+  std::unique_ptr<char[]> memory_;
+};
+
+void foreseen() {
+  const auto expect = [](const char* what, int used, int want) {
+    if (used != want) fail(what, 0, used);
+  };
+  const int all = 24;
+  expect("used after a step that has ended", Foreseen().used(), all);
+  expect("used while the last step ends", Foreseen().at_once(23).step().used(), all);
+  expect("used before the last step", Foreseen().at_once(0).step().used(), all);
+  for (int parts : {0, all}) {
+    expect("used after lr is set", Foreseen().at_once(parts).set_lr().used(), 0);
+    expect("used after a group is set", Foreseen().at_once(parts).set_group().used(), 0);
+    expect("used a step later", Foreseen().at_once(parts).set_lr().step().used(), all);
+    expect("used where the last step left a tensor alone",
+           Foreseen().at_once(parts).set_gradient(5, false).step().set_gradient(5, true).used(),
+           all - 1);
+  }
+  expect("used after counts are restored", Foreseen().restore().used(), 0);
+  expect("used a step after that", Foreseen().restore().step().used(), all);
+  int other_stream = 0;
+  expect("used on another stream", Foreseen().used({}, &other_stream), 0);
+  StepOptions clipped;
+  clipped.clip = true;
+  expect("used where gradients are measured", Foreseen().used(clipped), 0);
+  expect("used of very short tensors, a warp for each", Foreseen(1).used(), 0);
+  // A block alone: two tensors have constants, which every other turn's of their groups share.
+  expect("shared", Foreseen(1, 600).used(), all / 2);
+  expect("kept for the next of a group where the first is left alone",
+         Foreseen(1, 600).set_gradient(0, false).used(), all / 2 - 1);
+}
 
 // Memory of n floats that costs only what is touched.
 float* reserve(int64_t n) {
@@ -367,7 +508,11 @@ class Far {
       // The whole of a block's tiles is read: those beside ours as well.
       launch((tiles_ + at_once - 1) / at_once, measured, settings.graph[0]);
     }
-    launch(tiles_, tiles_run_, settings.graph.back());
+    std::vector<int64_t> updated;  // every other step goes from the last tile to the first
+    for (const int64_t tile : tiles_run_)
+      updated.push_back(steps_begun_ % 2 ? tiles_ - 1 - tile : tile);
+    ++steps_begun_;
+    launch(tiles_, updated, settings.graph.back());
   }
   void take(const StepOptions& options, float factor, const char* what) {
     const std::vector<float> before = written();
@@ -385,7 +530,7 @@ class Far {
   std::vector<int64_t> tiles_run_;
   cuda::Plan plan_{0};
   std::unique_ptr<char[]> memory_;
-  int64_t steps_ = 0;
+  int64_t steps_ = 0, steps_begun_ = 0;
 };
 
 }  // namespace
@@ -396,7 +541,12 @@ int main(int argc, char** argv) {
     std::printf("far tiles\n");
     return 0;
   }
-  const uint64_t first = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 0;
+  if (std::strcmp(argv[1], "foreseen") == 0) {
+    foreseen();
+    std::printf("foreseen\n");
+    return 0;
+  }
+  const uint64_t first = std::strtoull(argv[1], nullptr, 10);
   const uint64_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 200;
   for (uint64_t seed = first; seed < first + count; ++seed) Case(seed).run();
   std::printf("%llu cases\n", static_cast<unsigned long long>(count));

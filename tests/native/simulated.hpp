@@ -2,7 +2,9 @@
 //
 // Blocks run one after another in random order, and the threads of a block in random order within
 // each phase. Of numbers that blocks take from each other, each but the last to run leaves some, at
-// random. A graph records launches and runs them again.
+// random. A graph records launches and runs them again. Where launches may overlap, each leaves
+// parts of itself, blocks or words, to be done when another is made, whose blocks come first with
+// what they do before they wait.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -20,6 +22,7 @@ namespace steepest::cuda::simulated {
 struct Settings {
   uint64_t seed = 1;
   int resident = 7;  // blocks of a grid at most
+  int64_t cache_bytes = 1 << 20;
   bool capturing = false;
   void* captured = nullptr;                  // the stream that is; null: all are
   std::vector<std::function<void()>> graph;  // what was launched while capturing
@@ -27,6 +30,9 @@ struct Settings {
   std::string no_device;                     // what the runtime says where no device is usable
   // Only these blocks of a grid as large as the tiles run, where there are any.
   std::vector<int64_t> only_blocks;
+  bool overlap = false;
+  int at_once = -1;    // parts of a launch that do not wait for the next one; -1: a random number
+  bool spoil = false;  // constants that were folded before the wait
   std::set<void*> streams;     // that anything was asked of
   int64_t asked_with_gil = 0;  // launches, copies and waits by a thread that held Python's GIL
 };
@@ -35,6 +41,13 @@ extern Settings settings;
 void replay();
 void asked(void* stream);
 void launch(std::function<void()> run);
+// The same of a kernel that is launched early: what it does before it waits, and its parts.
+struct Early {
+  std::function<void()> before;
+  std::vector<std::function<void()>> parts;
+};
+void launch_early(std::function<Early()> begin);
+void finish();  // what launches have left
 std::vector<int> shuffled(int n);
 
 struct Team {
@@ -46,6 +59,12 @@ struct Team {
   }
   void converge() const {}
   void wait_for_earlier() const {}
+  bool begins_early() const { return true; }
+  void let_next_begin() const {}
+  template <class T>
+  T peek(const T& x) const {
+    return x;
+  }
   // What is fetched is garbage until it is waited for.
   template <class T>
   void fetch(T& to, const T& from, bool) const {
@@ -66,17 +85,22 @@ struct Team {
   mutable bool others_took_the_rest = false;
 };
 
-// body(team, shared) for each block of the grid; shared memory is garbage at a block's start.
+// f(team, shared) for each block of the grid, as they are to run; shared memory is garbage.
 template <class Shared, class F>
-void run_grid(int blocks, const F& body) {
+void each_block(int blocks, const F& f) {
   const std::vector<int> order = shuffled(blocks);
   for (int block : order) {
     const auto& only = settings.only_blocks;
     if (!only.empty() && std::find(only.begin(), only.end(), block) == only.end()) continue;
-    auto shared = std::make_unique<Shared>();
+    auto shared = std::make_shared<Shared>();
     std::memset(static_cast<void*>(shared.get()), 0xA5, sizeof(Shared));
-    body(Team{block, blocks, block == order.back()}, *shared);
+    f(Team{block, blocks, block == order.back()}, shared);
   }
+}
+
+template <class Shared, class F>
+void run_grid(int blocks, const F& body) {
+  each_block<Shared>(blocks, [&](const Team& team, const auto& shared) { body(team, *shared); });
 }
 
 }  // namespace steepest::cuda::simulated
