@@ -1,15 +1,19 @@
 """What the CUDA kernels were compiled to: `bench/asm.py cuda`.
 
 For each rule, type and architecture: registers and spills by ptxas's report; 16-byte loads and
-stores in the PTX, and in the disassembly where cuobjdump is found. Exits with 1 where a kernel
-spills, where an array is not read or written 16 bytes at a time, or where arithmetic is not IEEE.
+stores in the PTX, and in the disassembly where cuobjdump and nvdisasm are found (those of the
+toolkit, or of the packages nvidia-cuda-cuobjdump and nvidia-cuda-nvdisasm). Exits with 1 where a
+kernel spills, where an array is not read or written 16 bytes at a time, where a load waits for one
+before it, or where arithmetic is not IEEE.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sysconfig
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
@@ -19,6 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 FLAGS = ("-std=c++17", "-O3", "-fmad=false", "--expt-relaxed-constexpr")  # as csrc/cuda/cuda.cmake
 NOT_IEEE = re.compile(r"\bfma\.\S+|\b(?:div|sqrt|rcp|rsqrt)\.(?:approx|full)\S*")
 DTYPES = {"f": "float32", "d": "float64"}  # by their mangled names
+TOOLS = os.pathsep.join(
+    [
+        os.environ.get("PATH", ""),
+        "/usr/local/cuda/bin",
+        f"{sysconfig.get_path('purelib')}/nvidia/cu13/bin",
+    ]
+)
 Kind = tuple[str, str, int]  # a rule, a type, and threads that share a tile
 
 
@@ -31,6 +42,7 @@ class Code:
     loads: int = 0  # in the PTX
     stores: int = 0
     sass: tuple[int, int] | None = None  # loads and stores, once disassembled
+    late: int = 0  # loads that wait for one before them
 
 
 def architectures() -> list[str]:
@@ -41,7 +53,7 @@ def architectures() -> list[str]:
 
 def tool(name: str) -> str | None:
     """A program of the CUDA toolkit, where it is found."""
-    return shutil.which(name) or shutil.which(name, path="/usr/local/cuda/bin")
+    return shutil.which(name, path=TOOLS)
 
 
 def compiled(nvcc: str, arch: str, folder: Path) -> tuple[str, str, Path]:
@@ -92,15 +104,40 @@ def by_kind(ptx: str, report: str) -> dict[Kind, Code]:
     return found
 
 
+def late_loads(sass: str) -> int:
+    """Loads of 16 bytes that are not issued before one shortly before them has arrived.
+
+    A warp has six barriers. Beside each instruction stands which of them its result will clear,
+    and which ones it waits for itself; two that share one are waited for together.
+    """
+    late, last, held = 0, 0, False
+    under_way: set[int] = set()  # barriers of the loads since a while without any
+    words = re.findall(r"\*/\s+(\S.*?);\s+/\* 0x\w+ \*/\s+/\* 0x(\w+) \*/", sass)
+    for number, (text, high) in enumerate(words):
+        control = int(high, 16) >> 41
+        awaited = {barrier for barrier in range(6) if control >> 11 >> barrier & 1}
+        if number - last >= 25:
+            held, under_way = False, set()
+        held |= bool(awaited & under_way)
+        under_way -= awaited
+        if re.search(r"\bLDG\.E\.128\b", text):
+            late += held
+            held, last = False, number
+            under_way.add(control >> 5 & 7)
+    return late
+
+
 def disassemble(cuobjdump: str, made: Path, codes: dict[Kind, Code]) -> None:
     """Fills in what the machine code has."""
     command = [cuobjdump, "--dump-sass", str(made)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    env = os.environ | {"PATH": TOOLS}  # for nvdisasm, which it calls
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
     for part in text.split("Function : ")[1:]:
         kind = kind_of(part.split(maxsplit=1)[0])
         if kind is not None:
             wide = (len(re.findall(rf"\b{op}\.E\.128\b", part)) for op in ("LDG", "STG"))
             codes[kind].sass = (next(wide), next(wide))
+            codes[kind].late = late_loads(part)
 
 
 def faults(codes: dict[Kind, Code], n_states: dict[str, int]) -> list[str]:
@@ -112,6 +149,8 @@ def faults(codes: dict[Kind, Code], n_states: dict[str, int]) -> list[str]:
             found.append(f"{name}: spills {code.spilled} bytes")
         # Loads: theta, gradient, EMA; stores: these, the gradient zeros; twice in flight for SGD.
         due = (n_states[rule] + 3) * (1 if n_states[rule] else 2)
+        if code.late:
+            found.append(f"{name}: {code.late} loads wait for one before them")
         for place, seen in (("the PTX", (code.loads, code.stores)), ("machine code", code.sass)):
             if seen is not None and min(seen) < due:
                 found.append(

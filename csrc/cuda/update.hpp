@@ -153,32 +153,72 @@ struct alignas(sizeof(T) * width) Pack {
   T at[width];
 };
 
-// Tells the compiler what it cannot see of a pointer that was in shared memory.
-STEEPEST_HD void assume_global([[maybe_unused]] const void* p) {
+// The address in global memory, where the compiler cannot see that a pointer points: it was in
+// shared memory.
 #ifdef __CUDA_ARCH__
-  __builtin_assume(__isGlobal(p));
+STEEPEST_HD size_t global(const void* p) { return __cvta_generic_to_global(p); }
 #endif
-}
 
 template <class T, int width>
 STEEPEST_HD Pack<T, width> load(const void* p, int k) {
-  assume_global(p);
-  return static_cast<const Pack<T, width>*>(p)[k];
+  const auto* from = static_cast<const Pack<T, width>*>(p) + k;
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(*from) == 16) {
+    uint4 bits;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(bits.x), "=r"(bits.y), "=r"(bits.z), "=r"(bits.w)
+                 : "l"(global(from)));
+    Pack<T, width> pack;
+    memcpy(&pack, &bits, 16);
+    return pack;
+  } else {
+    __builtin_assume(__isGlobal(p));
+  }
+#endif
+  return *from;
 }
 template <class T, int width>
 STEEPEST_HD void store(void* p, int k, const Pack<T, width>& pack) {
-  assume_global(p);
-  static_cast<Pack<T, width>*>(p)[k] = pack;
+  auto* to = static_cast<Pack<T, width>*>(p) + k;
+#ifdef __CUDA_ARCH__
+  if constexpr (sizeof(*to) == 16) {
+    uint4 bits;
+    memcpy(&bits, &pack, 16);
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(global(to)), "r"(bits.x),
+                 "r"(bits.y), "r"(bits.z), "r"(bits.w));
+    return;
+  } else {
+    __builtin_assume(__isGlobal(p));
+  }
+#endif
+  *to = pack;
 }
+
+// The arrays that a rule reads, of a tile in shared memory. Asking whether they are aligned waits
+// for all of these pointers. A warp has six barriers for what it waits for: a load that shared one
+// with a pointer of a later load would be waited for before that is issued.
+template <class Rule>
+struct Arrays {
+  const void *theta, *grad, *states[Rule::n_states ? Rule::n_states : 1];
+
+  STEEPEST_HD explicit Arrays(const Tile& tile) : theta(tile.theta), grad(tile.grad) {
+    for (int i = 0; i < Rule::n_states; ++i) states[i] = tile.states[i];
+  }
+  STEEPEST_HD bool aligned() const {
+    uintptr_t bits = reinterpret_cast<uintptr_t>(theta) | reinterpret_cast<uintptr_t>(grad);
+    for (int i = 0; i < Rule::n_states; ++i) bits |= reinterpret_cast<uintptr_t>(states[i]);
+    return bits % 16 == 0;
+  }
+};
 
 template <class Rule, class T, int width>
 struct Registers {
   Pack<T, width> theta, grad, states[Rule::n_states ? Rule::n_states : 1];
 
-  STEEPEST_HD void load_from(const Tile& tile, int k) {
-    theta = load<T, width>(tile.theta, k);
-    grad = load<T, width>(tile.grad, k);
-    for (int i = 0; i < Rule::n_states; ++i) states[i] = load<T, width>(tile.states[i], k);
+  STEEPEST_HD void load_from(const Arrays<Rule>& arrays, int k) {
+    theta = load<T, width>(arrays.theta, k);
+    grad = load<T, width>(arrays.grad, k);
+    for (int i = 0; i < Rule::n_states; ++i) states[i] = load<T, width>(arrays.states[i], k);
   }
   STEEPEST_HD void store_to(const Tile& tile, int k, bool zero_grad) const {
     store(tile.theta, k, theta);
@@ -234,9 +274,11 @@ STEEPEST_HD void sweep(const Work& s, const Stages<Rule, T>& stages, int begin, 
 #pragma unroll 1
 #endif
   for (int k = begin + lane; k < end; k += unroll * lanes) {
+    const Arrays<Rule> arrays(tile);
+    if (width > 1 && !arrays.aligned()) return;  // never: see Arrays
     Registers<Rule, T, width> r[unroll];
     for (int u = 0; u < unroll; ++u)
-      if (k + u * lanes < end) r[u].load_from(tile, k + u * lanes);
+      if (k + u * lanes < end) r[u].load_from(arrays, k + u * lanes);
     for (int u = 0; u < unroll; ++u)
       if (k + u * lanes < end) {
         stages.update(r[u]);

@@ -119,3 +119,26 @@ def test_a_rule_with_narrow_stores_is_a_fault():
         "lion, float32, 256 threads: 4 loads and 3 stores of 16 bytes in the PTX where 4 of each "
         "are due",
     ]
+
+
+def test_a_load_that_waits_for_one_before_it_is_a_fault():
+    def line(text, sets=7, waits=0):
+        return f"/*0000*/  {text} ;  /* 0x0 */\n  /* 0x{(sets << 5 | waits << 11) << 41:016x} */\n"
+
+    def loads(barrier):  # of the second load's pointer
+        return "".join(
+            [
+                line("LDG.E.128 R4, desc[UR4][R2.64]", sets=4),
+                line("IMAD.WIDE R8, R0, 0x10, R8", waits=1 << barrier),
+                line("LDG.E.128 R8, desc[UR4][R8.64]", sets=2),
+                line("FMUL R4, R4, R8", waits=1 << 4 | 1 << 2),
+            ]
+        )
+
+    others = 30 * line("FADD R4, R4, R4")
+    assert asm_cuda.late_loads(loads(3) + others + loads(3)) == 0
+    assert asm_cuda.late_loads(loads(4) + others + loads(3) + others + loads(4)) == 2
+    code = asm_cuda.Code(registers=40, spilled=0, loads=5, stores=5, late=2)
+    assert asm_cuda.faults({("lion", "float32", 256): code}, {"lion": 1}) == [
+        "lion, float32, 256 threads: 2 loads wait for one before them"
+    ]
