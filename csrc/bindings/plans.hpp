@@ -144,7 +144,7 @@ void bind_groups(pybind11::class_<P>& c) {
         [](P& self, int rule, std::vector<double> given, double decay, bool maximize,
            double one_minus_ema) {
           const Group group{rule, std::move(given), decay, maximize, one_minus_ema};
-          return self.with_plan([&](auto& plan, auto...) { return plan.add_group(group); });
+          self.with_plan([&](auto& plan, auto...) { plan.add_group(group); });
         })
       .def("set_group",
            [](P& self, int i, int rule, std::vector<double> given, double decay, bool maximize,

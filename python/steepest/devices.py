@@ -40,11 +40,6 @@ class Host:
     def ready(self, plan: Any) -> None:
         """The plan has nothing to fill."""
 
-    def watch(self, plan: Any, given: Any) -> None:
-        """Lets each step check the array that the tensor added last is a view of."""
-        if isinstance(given, np.ndarray):
-            plan.watch(given)
-
     def moved(self, plan: Any) -> tuple[str, int] | None:
         """What is wrong with a parameter that no longer lies where it did, and its index."""
         trouble: tuple[str, int] | None = plan.moved()
@@ -56,8 +51,9 @@ class Host:
     def to_host(self, array: Any) -> Any:
         return np.asarray(array)
 
-    def assign(self, array: Any, value: Any) -> None:
-        array[...] = value
+    def assignment(self, array: Any, value: Any) -> functools.partial[Any]:
+        """``array[...] = value``, to be called later."""
+        return functools.partial(array.__setitem__, ..., value)
 
 
 HOST = Host()
@@ -105,9 +101,6 @@ class Cuda:
         """Fills the plan's tables, so that no step has to."""
         plan.ready()
 
-    def watch(self, plan: Any, given: Any) -> None:
-        """CuPy arrays neither become read-only nor move."""
-
     def moved(self, plan: Any) -> None:
         """There is nothing to look at."""
 
@@ -118,7 +111,11 @@ class Cuda:
     def to_host(self, array: Any) -> Any:
         return self.cupy.asnumpy(array)
 
-    def assign(self, array: Any, value: Any) -> None:
+    def assignment(self, array: Any, value: Any) -> functools.partial[Any]:
+        # Python code, so Ctrl-C may come between arrays: copies of all might not fit beforehand.
+        return functools.partial(self._assign, array, value)
+
+    def _assign(self, array: Any, value: Any) -> None:
         with self.in_use():
             array[...] = self.cupy.asarray(value)
 

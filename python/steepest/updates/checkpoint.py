@@ -7,12 +7,14 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from typing import IO, Any
 
 import numpy as np
 
 from steepest import check
 from steepest.arrays import plain
+from steepest.updates.commit import commit
 from steepest.updates.parameters import Parameters
 from steepest.updates.rule_list import RULES
 
@@ -173,17 +175,19 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
         )
         groups = _checked_groups(opt, given["param_groups"])
         state = _checked_state(opt, given["state"], count)
-        for k, (_, last) in enumerate(groups):
-            opt._plan.set_group(k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
-        opt._plan.remember()
+        changes = [
+            partial(opt._plan.set_group, k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
+            for k, (_, last) in enumerate(groups)
+        ]
+        changes.append(partial(opt._plan.remember))
         for group, (values, _) in zip(opt._groups, groups, strict=True):
-            group.apply(values)
+            changes += group.changes(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
-                opt._backend.assign(array, entry[name])
+                changes.append(opt._backend.assignment(array, entry[name]))
         steps = [entry["step"] for entry in state]
         scalars = [float(e.get(_scalar_name(opt, i), 0.0)) for i, e in enumerate(state)]
-        opt._plan.restore(steps, scalars, count, skipped)
+        commit([*changes, partial(opt._plan.restore, steps, scalars, count, skipped)])
 
 
 def _file(path: Any) -> str:

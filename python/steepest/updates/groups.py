@@ -12,6 +12,7 @@ import numpy as np
 
 from steepest import check
 from steepest.updates import tree
+from steepest.updates.commit import Change, commit
 
 __all__ = ["ParamGroup"]
 
@@ -107,7 +108,7 @@ class ParamGroup(MutableMapping[str, Any]):
         For a value that is not allowed, or a setting that decides which state arrays there are.
     """
 
-    __slots__ = ("_changed", "_check", "_lock", "_values", "most", "param_names", "params")
+    __slots__ = ("_check", "_lock", "_values", "changes", "most", "param_names", "params")
 
     def __init__(
         self,
@@ -116,13 +117,13 @@ class ParamGroup(MutableMapping[str, Any]):
         param_names: list[str],
         most: float,
         checked: Callable[[dict[str, Any]], dict[str, Any]],
-        changed: Callable[[dict[str, Any], dict[str, Any]], None],
+        changes: Callable[[dict[str, Any]], list[Change]],
         lock: Any,
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
         self.most = most  # for a learning rate: what the arrays' dtypes hold
-        self._check, self._changed, self._lock = checked, changed, lock
+        self._check, self.changes, self._lock = checked, changes, lock
 
     if not TYPE_CHECKING:  # to a type checker an attribute that is not here is an error
 
@@ -143,7 +144,9 @@ class ParamGroup(MutableMapping[str, Any]):
 
     def change(self, new: dict[str, Any]) -> None:
         """Set several hyperparameters, all or none."""
-        self.apply(self.checked(new))
+        checked = self.checked(new)
+        with self._lock:
+            commit(self.changes(checked))
 
     def checked(self, new: dict[str, Any]) -> dict[str, Any]:
         """Hyperparameters that may be set, each in its own type."""
@@ -153,13 +156,6 @@ class ParamGroup(MutableMapping[str, Any]):
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
         return self._check(new)
-
-    def apply(self, checked: dict[str, Any]) -> None:
-        """Set what ``checked`` has returned."""
-        with self._lock:
-            values = {**self._values, **checked}
-            self._changed(self._values, values)
-            self._values = values
 
     def update(self, *new: Any, **values: Any) -> None:
         """As a dict's, but all or none."""

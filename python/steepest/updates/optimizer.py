@@ -143,13 +143,11 @@ class Optimizer(Parameters):
         """
         self._check_memory(grads)
         flat = self._flat(grads)
-        trouble = self._plan.bind(flat)
+        trouble = self._bind(flat, flat)
         if trouble is not None and trouble[0] == "mismatch":
-            trouble = self._plan.bind(self._converted(flat))
+            trouble = self._bind(self._converted(flat), flat)
         if trouble is not None:
             self._refuse(*trouble)
-        self._bound = True
-        self._watch_bound(flat)
 
     # Steps ------------------------------------------------------------------------------------
 

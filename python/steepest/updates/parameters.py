@@ -7,12 +7,14 @@ import math
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from steepest import arrays, check, devices
 from steepest.updates import forks, placement, tree
+from steepest.updates.commit import Change, commit
 from steepest.updates.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.updates.rule_list import RULES, group_arguments
 
@@ -100,7 +102,7 @@ class Parameters:
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
         self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
-        self._bound = False
+        self._bound = self._grouped = self._plain_list = False
         self._norm_before: float | None = None  # grad_norm until a step of its own has clipped
         self._most = math.inf  # for a grad_scale, which all arrays share
         self._pinned: list[Any] = []  # weak references to bound gradients
@@ -120,11 +122,6 @@ class Parameters:
             raise TypeError("param_group: a dict with the key 'params' is due")
         with self._lock:
             self._add([group], [f'params[{len(self._groups)}]["params"]'])
-            self._grouped = True
-            if self._bound:
-                self._plan.bind((None,) * len(self._views))
-            self._bound = False
-            self._watch_bound(())
 
     def _add(self, groups: Any, roots: list[str]) -> None:
         """Checks everything, makes the state, and only then adds it."""
@@ -142,24 +139,27 @@ class Parameters:
         if not self._views:
             self._use(backend)
         backend.reserve(self._plan, len(news), [view.size for view in views])
-        for new, states in zip(news, made, strict=True):
-            self._append(new, states)
-        self._backend.ready(self._plan)
-        first = self._groups[0].params
-        self._plain_list = isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first))
+        commit(self._additions(news, made))
+        backend.ready(self._plan)
 
-    def _watch_bound(self, grads: Sequence[Any]) -> None:
-        """Each step looks whether bound gradients of PyTorch still have their memory.
+    def _watched_parameters(self) -> list[tuple[str, int, Any, int]]:
+        return [row for row in self._tensors if row[0] == "moved"]
 
-        Those of NumPy keep it: no array is resized in place while there is a weak reference to it.
+    def _bind(self, converted: tuple[Any, ...], grads: Sequence[Any]) -> Any:
+        """Binds gradients, and has them watched; or returns what is wrong with one.
+
+        Each step looks whether those of PyTorch still have their memory. Those of NumPy keep it:
+        no array is resized in place while there is a weak reference to it.
         """
-        self._pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
+        pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
         bound = [
             ("moved gradient", i, grad, address)
             for i, grad in enumerate(grads)
             if (address := arrays.tensor_address(grad)) is not None
         ]
-        self._tensors = [row for row in self._tensors if row[0] == "moved"] + bound
+        tensors = self._watched_parameters() + bound
+        watched = {"_bound": True, "_pinned": pinned, "_tensors": tensors}
+        return commit([partial(self._plan.bind, converted), partial(vars(self).update, watched)])
 
     def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
         """A group as given; errors name its structure as ``root``."""
@@ -233,56 +233,76 @@ class Parameters:
         group, path = self._paths[i]
         return tree.written(self._root(group), path)
 
-    def _append(self, group: NewGroup, made: list[tuple[dict[str, Any], Any]]) -> None:
-        values, views = group.values, group.views
-        rule = self._variant(values)
-        i = self._plan.add_group(*group_arguments(rule, values))
+    def _additions(self, news: list[NewGroup], made: list[list[Any]]) -> list[Change]:
+        """What adds groups with the state made for them, and lets go of bound gradients."""
+        plan, changes = self._plan, []
+        most, tensors, n = self._most, self._watched_parameters(), len(self._views)
+        for i, (new, states) in enumerate(zip(news, made, strict=True), len(self._groups)):
+            rule = self._variant(new.values)
+            group = self._group(i, rule, new)
+            changes += [
+                partial(plan.add_group, *group_arguments(rule, new.values)),
+                partial(self._groups.append, group),
+                partial(self._rules.append, rule),
+                partial(self._views.extend, new.views),
+                partial(self._states.extend, [state for state, _ in states]),
+                partial(self._emas.extend, [ema for _, ema in states]),
+                partial(self._paths.extend, [(i, path) for path in new.paths]),
+            ]
+            scalar = 1.0 if RULES[rule][3] else 0.0
+            for array, address, view, (state, ema) in zip(
+                new.given, new.addresses, new.views, states, strict=True
+            ):
+                arguments = i, view, list(state.values()), ema, 0, scalar
+                changes.append(partial(plan.add_tensor, *arguments))
+                if isinstance(array, np.ndarray):  # those of CuPy neither freeze nor move
+                    changes.append(partial(plan.watch, array))
+                if address is not None:
+                    tensors.append(("moved", n, array, address))
+                n += 1
+            if callable(new.values["lr"]):
+                changes.append(partial(self._callables.update, {i: None}))
+            most = min(most, group.most)
+        first = (self._groups[0] if self._groups else news[0]).params
+        settings = {
+            "_most": most,
+            "_grouped": self._grouped or bool(self._groups),
+            "_plain_list": isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first)),
+            "_bound": False,
+            "_pinned": [],
+            "_tensors": tensors,
+        }
+        return [*changes, partial(vars(self).update, settings), partial(plan.bind, (None,) * n)]
+
+    def _group(self, i: int, rule: str, new: NewGroup) -> ParamGroup:
         # The functions below hold no self. In a cycle with its groups, a dropped optimizer would
         # keep its memory until Python looks for cycles.
-        cls, plan, callables = type(self), self._plan, self._callables
-        dtypes, fixed = {view.dtype for view in views}, (*cls._structural, "ema_decay")
+        cls, plan, callables, present = type(self), self._plan, self._callables, new.values
+        dtypes, fixed = {view.dtype for view in new.views}, (*cls._structural, "ema_decay")
 
         def checked(new: dict[str, Any]) -> dict[str, Any]:
             new = cls._checked(new)
             check_rounding(cls._checks, new, dtypes)
             if not any(name in new for name in fixed):
                 return new
-            whole = {**values, **new}
-            ema = (whole["ema_decay"] is None) != (values["ema_decay"] is None)
-            fill = any(cls._fill(whole, s) != cls._fill(values, s) for s in RULES[rule][2])
+            whole = {**present, **new}
+            ema = (whole["ema_decay"] is None) != (present["ema_decay"] is None)
+            fill = any(cls._fill(whole, s) != cls._fill(present, s) for s in RULES[rule][2])
             if cls._variant(whole) != rule or ema or fill:
-                raise ValueError(_decided(fixed, values, whole))
+                raise ValueError(_decided(fixed, present, whole))
             return new
 
-        def changed(old: dict[str, Any], new: dict[str, Any]) -> None:
-            if callable(new["lr"]):
-                callables[i] = None
+        def changes(new: dict[str, Any]) -> list[Change]:
+            values, asked = {**present, **new}, partial(callables.pop, i, None)
+            if callable(values["lr"]):
+                asked = partial(callables.update, {i: None})
                 # The number before stays in the plan, for a step that another thread has begun.
-                new = {**new, "lr": old["lr"]}
-            else:
-                callables.pop(i, None)
-            plan.set_group(i, *group_arguments(rule, new))
+                values["lr"] = present["lr"]
+            passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
+            return [asked, passed_on, partial(present.update, new)]
 
         most = largest(dtypes)
-        self._most = min(self._most, most)
-        self._groups.append(
-            ParamGroup(values, group.params, group.joined, most, checked, changed, plan)
-        )
-        self._rules.append(rule)
-        for path, array, address, view, (states, ema) in zip(
-            group.paths, group.given, group.addresses, views, made, strict=True
-        ):
-            scalar = 1.0 if RULES[rule][3] else 0.0
-            self._plan.add_tensor(i, view, list(states.values()), ema, 0, scalar)
-            self._backend.watch(self._plan, array)
-            if address is not None:
-                self._tensors.append(("moved", len(self._views), array, address))
-            self._views.append(view)
-            self._states.append(states)
-            self._emas.append(ema)
-            self._paths.append((i, path))
-        if callable(values["lr"]):
-            self._callables[i] = None
+        return ParamGroup(present, new.params, new.joined, most, checked, changes, plan)
 
     @property
     def param_groups(self) -> tuple[ParamGroup, ...]:
@@ -313,8 +333,9 @@ def _shared(name: str) -> Any:
         groups = self.param_groups  # of now: another thread may add one
         checked = [group.checked({name: value}) for group in groups]  # all before any
         with self._lock:
+            changes = [partial(self._defaults.update, checked[0])]
             for group, new in zip(groups, checked, strict=True):
-                group.apply(new)
-            self._defaults[name] = checked[0][name]
+                changes += group.changes(new)
+            commit(changes)
 
     return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")
