@@ -12,6 +12,7 @@ import pytest
 
 import steepest as st
 from runs import snapshot
+from steepest.updates import checkpoint
 
 
 def other_npz():
@@ -163,6 +164,33 @@ def test_a_file_of_larger_arrays_is_refused_by_their_headers(tmp_path):
     tracemalloc.stop()
     assert peak < 500_000  # of 12 MB
     assert snapshot(opt, [p]) == before
+
+
+def test_a_file_with_more_json_than_the_optimizer_has(tmp_path):
+    """All of it was read: 2.4 GB, of a file of 0.8 MB."""
+    p = np.ones(3)
+    opt, path = st.Adam(p), tmp_path / "run.npz"
+    before = snapshot(opt, [p])
+    np.savez_compressed(path, json=np.zeros((), "<U5000000"))
+    tracemalloc.start()
+    with pytest.raises(
+        ValueError, match="wrote: 20,000,128 bytes of JSON; this optimizer's has at"
+    ):
+        opt.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
+    assert snapshot(opt, [p]) == before
+
+
+def test_an_optimizers_own_json_is_never_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "MOST_JSON", 0)
+    names = ["\N{WINKING FACE}" * 10_000, "\0" * 10_000]
+    opt = st.NAdam(
+        [{"params": {name: np.ones(1) for name in names}}, {"params": []}], ema_decay=0.1
+    )
+    opt.save(tmp_path / "run.npz")
+    opt.load(tmp_path / "run.npz")
 
 
 @pytest.mark.filterwarnings("ignore:Stored array in format 3.0:UserWarning")

@@ -20,6 +20,7 @@ from steepest.updates.rule_list import RULES
 
 MOST_STEPS = 2**53  # counted exactly in a double
 HEADER = 10_000  # bytes of a .npy file beside its array, at most
+MOST_JSON = 2**24  # bytes; enough for the errors that say how another optimizer's file differs
 
 __all__ = ["load", "load_state_dict", "save", "state_dict"]
 
@@ -255,6 +256,15 @@ def _in_file(file: Any, key: str, due: Any) -> Any:
     return np.broadcast_to(np.zeros((), dtype), shape)
 
 
+def _check_json(opt: Parameters, file: Any) -> None:
+    """Refuses JSON that is larger than this optimizer's could be."""
+    size, most = file.zip.getinfo("json.npy").file_size, MOST_JSON
+    for group in opt._groups:  # 4 bytes a character; an escaped one is 12 characters
+        most += 4 * (10_000 + sum(1000 + 12 * len(name) for name in group.param_names))
+    if size > most:
+        raise ValueError(f"{size:,} bytes of JSON; this optimizer's has at most {most:,}")
+
+
 def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
     archive = zipfile.is_zipfile(opened)
@@ -269,6 +279,7 @@ def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
             for name, array in _arrays_of(opt, i).items()
         }
     with np.load(opened, allow_pickle=False) as file:
+        _check_json(opt, file)
         whole: dict[str, Any] = json.loads(str(file["json"]))
         state = {int(i): entry for i, entry in whole["state"].items()}
         for key in file.files:
