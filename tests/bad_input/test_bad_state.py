@@ -36,7 +36,11 @@ BAD_STATES = [
     (put(["state"], []), TypeError, f"{S}: a list where a dict is due"),
     (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; due are 0 to 2"),
     (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; due are 0 to 2"),
-    (put(["state", "x"], {}), ValueError, f"{S}: entries [0, 1, 2, 'x']; due are 0 to 2"),
+    (
+        put(["state"], {"0": {}, "1": {}, "2": {}}),
+        ValueError,
+        f"{S}: entries ['0', '1', '2']; due are 0 to 2 as whole numbers, of which JSON makes text",
+    ),
     (put(["state", 1, "exp_avg"], KeyError), ValueError, f"{S}[1]: ['exp_avg'] missing"),
     (put(["state", 1, "momentum"], 1), ValueError, f"{S}[1]: ['momentum'] not known"),
     (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType where a dict with"),
@@ -59,8 +63,8 @@ BAD_STATES = [
     (put(["step_count"], 10**30), ValueError, "state_dict['step_count']: 10000000000000"),
     (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
     (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
-    (put(["param_groups"], []), ValueError, f"{G}: a list of 1 groups is due"),
-    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a list of 1 groups is due"),
+    (put(["param_groups"], []), ValueError, f"{G}: 0 groups where a list of 1 groups is due"),
+    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a dict where a list of 1 groups is due"),
     (put(["param_groups"], [3]), TypeError, f"{G}[0]: a int where a dict with"),
     (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
@@ -125,6 +129,7 @@ def test_what_is_no_state_dict(setup, given):
 def test_state_that_is_no_array(setup):
     opt, _, unchanged = setup
     for value, message in (
+        (None, "a NoneType where an array is due"),
         (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
         ([[1.0], [1.0, 2.0]], "not an array: "),
     ):

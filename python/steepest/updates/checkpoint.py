@@ -73,10 +73,15 @@ def _entry(where: str, mapping: Any, keys: list[str]) -> None:
 
 def _as_array(where: str, given: Any, kind: type) -> Any:
     given = plain(where, given)
+    if isinstance(given, kind):
+        return given
     try:
-        return given if isinstance(given, kind) else np.asarray(given)
+        array = np.asarray(given)
     except Exception as error:  # converting runs the code of whatever was given
         raise TypeError(f"{where}: not an array: {error}") from error
+    if array.ndim == 0 and array.dtype == object:
+        raise TypeError(f"{where}: a {type(given).__name__} where an array is due")
+    return array
 
 
 def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, Any]]:
@@ -85,8 +90,11 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     if not isinstance(state, Mapping):
         raise TypeError(f"{where}: a {type(state).__name__} where a dict is due")
     if set(state) != set(range(len(opt._views))):
-        entries = check.shown(list(state))
-        raise ValueError(f"{where}: entries {entries}; due are 0 to {len(opt._views) - 1}")
+        entries, last = check.shown(list(state)), len(opt._views) - 1
+        text = " as whole numbers, of which JSON makes text" * any(
+            isinstance(k, str) for k in state
+        )
+        raise ValueError(f"{where}: entries {entries}; due are 0 to {last}{text}")
     shown = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}  # by opt.ema
     checked = []
     for i in range(len(opt._views)):
@@ -135,8 +143,10 @@ def _parting(given: Any, due: list[Any]) -> str:
 
 def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], list[float]]]:
     where = "state_dict['param_groups']"
-    if not isinstance(groups, (list, tuple)) or len(groups) != len(opt._groups):
-        raise ValueError(f"{where}: a list of {len(opt._groups)} groups is due")
+    is_list = isinstance(groups, (list, tuple))
+    if not is_list or len(groups) != len(opt._groups):
+        seen = f"{len(groups)} groups" if is_list else f"a {type(groups).__name__}"
+        raise ValueError(f"{where}: {seen} where a list of {len(opt._groups)} groups is due")
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
