@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any
 
 from steepest import arrays, check, devices, rules
-from steepest.updates.groups import check_rounding
+from steepest.updates.groups import MISSING, check_rounding
 from steepest.updates.optimizer import Optimizer
 from steepest.updates.rule_list import RULES, group_arguments
 
@@ -139,8 +139,8 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
             if unknown := sorted(more - _STATES):
                 raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
             named = {key: hyper.pop(key) for key in more}
-        lr = hyper.pop("lr", _defaults(name).get("lr"))
-        if lr is None:
+        lr = hyper.pop("lr", _defaults(name).get("lr", MISSING))
+        if lr is MISSING:
             raise TypeError(f"{name}: lr is missing")
         if callable(lr):
             raise TypeError("lr: a callable; a function takes the number of this step")
