@@ -434,38 +434,6 @@ def test_the_summary_of_a_fit_without_spare_residuals_does_not_warn(m, capsys):
         assert np.isinf(fit.stderr()).all()
 
 
-def test_check_jacobian_names_the_worst_entry():
-    def wrong(p):
-        J = jac(p)
-        J[7, 1] *= -1
-        return J
-
-    good, bad = st.check_jacobian(fun, jac, TRUE), st.check_jacobian(fun, wrong, TRUE)
-    assert good.error < 1e-6
-    assert (bad.row, bad.column) == (7, 1) and bad.error > 1
-    assert bad.by_differences == pytest.approx(jac(TRUE)[7, 1], rel=1e-6)
-    assert "J[7, 1]" in str(bad)
-    nothing = st.check_jacobian(fun, lambda p: 0 * jac(p), TRUE)
-    assert nothing.error == 1 and nothing.by_jac == 0  # entirely wrong
-    hidden = st.check_jacobian(lambda x: 1e8 + 0 * x, lambda x: np.diag(1e-9 * x), [1.0])
-    assert hidden.error < 1e-5  # what differences of 1e8 cannot show
-
-
-def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
-    def power(x, k, scale=1.0):
-        return scale * x**k
-
-    def slope(x, k, scale=1.0):
-        return np.diag(scale * k * x ** (k - 1))
-
-    check = st.check_jacobian(power, slope, [1.0, 2.0], args=(3,), kwargs={"scale": 5.0})
-    assert check.error < 1e-6 and check.by_jac in (0, 15, 60)
-    with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); wanted is \(2, 2\)"):
-        st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
-    with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
-        st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])
-
-
 def test_a_mask_is_not_ignored():
     t, y = np.arange(5.0), np.ma.masked_equal([1.0, 3.0, -99.0, 7.0, 9.0], -99)
     J = np.stack([np.ones(5), t], axis=1)

@@ -1,0 +1,71 @@
+"""check_jacobian: which entry is wrong, and what is not held against a Jacobian."""
+
+import numpy as np
+import pytest
+
+import steepest as st
+
+T = np.linspace(0, 3, 40)
+TRUE = np.array([2.0, 1.5, 0.5])
+Y = TRUE[0] * np.exp(-TRUE[1] * T) + TRUE[2] + 0.05 * np.random.default_rng(1).standard_normal(40)
+
+
+def fun(p):
+    return p[0] * np.exp(-p[1] * T) + p[2] - Y
+
+
+def jac(p):
+    e = np.exp(-p[1] * T)
+    return np.stack([e, -p[0] * T * e, np.ones_like(T)], axis=1)
+
+
+def test_check_jacobian_names_the_worst_entry():
+    def wrong(p):
+        J = jac(p)
+        J[7, 1] *= -1
+        return J
+
+    good, bad = st.check_jacobian(fun, jac, TRUE), st.check_jacobian(fun, wrong, TRUE)
+    assert good.error == 0 and str(good).startswith("no entry of jac is farther")
+    assert (bad.row, bad.column) == (7, 1) and bad.error > 1
+    assert bad.by_differences == pytest.approx(jac(TRUE)[7, 1], rel=1e-6)
+    assert "J[7, 1]" in str(bad)
+    nothing = st.check_jacobian(fun, lambda p: 0 * jac(p), TRUE)
+    assert nothing.error == pytest.approx(1) and nothing.by_jac == 0  # entirely wrong
+    hidden = st.check_jacobian(lambda x: 1e8 + 0 * x, lambda x: np.diag(1e-9 * x), [1.0])
+    assert hidden.error == 0  # what differences of 1e8 cannot show
+
+
+@pytest.mark.parametrize(
+    "noisy",
+    [
+        lambda f: f + 1e6,  # the rounding of its values
+        lambda f: (f + 1e8) - 1e8,  # of what is inside
+        lambda f: f * (1 + 1e-8 * np.sin(1e12 * f)),  # an integrator's tolerance, say
+        lambda f: f.astype(np.float32),
+    ],
+)
+def test_check_jacobian_does_not_blame_jac_for_noise_in_fun(noisy):
+    def wrong(p):
+        J = jac(p)
+        J[7, 1] *= 1.1
+        return J
+
+    assert st.check_jacobian(lambda p: noisy(fun(p)), jac, TRUE).error == 0
+    bad = st.check_jacobian(lambda p: noisy(fun(p)), wrong, TRUE)
+    assert (bad.row, bad.column) == (7, 1) and 0.05 < bad.error < 0.1
+
+
+def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
+    def power(x, k, scale=1.0):
+        return scale * x**k
+
+    def slope(x, k, scale=1.0):
+        return np.diag(scale * k * x ** (k - 1))
+
+    check = st.check_jacobian(power, slope, [1.0, 2.0], args=(3,), kwargs={"scale": 5.0})
+    assert check.error < 1e-6 and check.by_jac in (0, 15, 60)
+    with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); wanted is \(2, 2\)"):
+        st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
+    with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
+        st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])
