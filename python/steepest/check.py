@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair", "same_list"]
+__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair", "same_list", "truth"]
 
 
 def shown(value: Any) -> str:
@@ -131,6 +131,15 @@ def flag(name: str, value: Any) -> bool:
     if type(value).__name__ in ("bool_", "bool"):  # NumPy's
         return bool(value)
     raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is True or False")
+
+
+def truth(name: str, value: Any) -> bool:
+    """A flag as SciPy takes it, of any kind that has a truth; arrays have none."""
+    try:
+        return bool(value)
+    except Exception:  # it runs the code of whatever was given
+        kind = type(value).__name__
+        raise ValueError(f"{name}: {shown(value)} is a {kind}; allowed is True or False") from None
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:

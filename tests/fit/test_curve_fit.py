@@ -336,6 +336,7 @@ def test_maxfev_bounds_the_calls_exactly():
     assert len(calls) == 9
 
 
+TWO = np.array([True, False])  # no flag and no word, and no truth
 BAD = np.where(np.arange(50) == 4, np.nan, Y)
 ERRORS = [
     ({"method": "unknown"}, ValueError, "method: 'unknown' is not allowed; allowed is one of 'lm'"),
@@ -371,6 +372,13 @@ ERRORS = [
     ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
     ({"jac": True}, ValueError, "jac: True; allowed is one of .*, None or a callable"),
+    ({"jac": TWO}, ValueError, "jac: array.*; allowed is one of .*, None or a callable"),
+    ({"absolute_sigma": TWO}, ValueError, "absolute_sigma: array.*; allowed is True or False"),
+    ({"check_finite": TWO}, ValueError, "check_finite: array.*; allowed is True or False"),
+    ({"full_output": TWO}, ValueError, "full_output: array.*; allowed is True or False"),
+    ({"col_deriv": TWO, "jac": None}, ValueError, "col_deriv: array.*; allowed is True or False"),
+    ({"nan_policy": TWO}, ValueError, r"nan_policy must be one of \{None, 'raise', 'omit'\}"),
+    ({"ftol": TWO}, TypeError, "ftol: array.*; allowed is a number"),
 ]
 # keywords that would be ignored: of which two say the same, or that the method has no use for
 UNUSED = [

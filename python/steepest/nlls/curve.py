@@ -153,9 +153,9 @@ def curve_fit(
         raise ValueError(
             "Method 'lm' only works for unconstrained problems. Use 'trf' or 'dogbox' instead."
         )
+    absolute_sigma = check.truth("absolute_sigma", absolute_sigma)
+    full_output = check.truth("full_output", full_output)
     xdata, ydata, sigma = clean_data(xdata, ydata, sigma, check_finite, nan_policy)
-    if "args" in kwargs:
-        raise ValueError("'args' is not a supported keyword argument.")
     if method == "lm" and ydata.size != 1:
         refuse_fewer(ydata.size, "data points", p0.size)
     whiten = whitener(sigma, ydata.size)
@@ -206,10 +206,12 @@ def slope_of(
     jac: Any, xdata: Any, whiten: Whitener | None, transposed: bool, m: int, n: int
 ) -> Any:
     """`jac` of least_squares, from that of curve_fit."""
-    if jac is True:
-        raise ValueError(f"jac: True; allowed is one of {SCHEMES}, None or a callable")
+    if jac is None or (isinstance(jac, str) and jac in SCHEMES):
+        return jac or "2-point"
     if not callable(jac):
-        return "2-point" if jac is None else jac
+        raise ValueError(
+            f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, None or a callable"
+        )
     rows, weight = model_jacobian(jac, whiten, transposed, m, n)
     return _cpu.Model(rows, xdata, None, weight, 0)
 
@@ -218,6 +220,8 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     """Keywords of SciPy's `leastsq` in the words of `least_squares`, `col_deriv` and `maxfev`."""
     if not kwargs:
         return {"max_nfev": 100 * (n + 1) if method == "lm" else None}, False, 0
+    if "args" in kwargs:
+        raise ValueError("'args' is not a supported keyword argument.")
     options = dict(kwargs)
     if unknown := sorted(options.keys() - KEYWORDS):
         raise TypeError(
@@ -233,8 +237,9 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
     if options.get("max_nfev") is None:
         options["max_nfev"] = 100 * (n + 1) if method == "lm" and maxfev is None else maxfev
     if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
-        off = {name: None for name in ("ftol", "xtol", "gtol") if options.get(name) == 0}
-        options.update(off)
+        for name in ("ftol", "xtol", "gtol"):
+            if options.get(name) is not None:
+                options[name] = check.number(name, options[name], at_least=0) or None
     if (epsfcn := options.pop("epsfcn", None)) is not None:
         epsfcn = check.number("epsfcn", epsfcn)
         options["diff_step"] = max(epsfcn, float(np.finfo(float).eps)) ** 0.5  # as MINPACK
@@ -250,7 +255,7 @@ def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[st
                 f"factor: {factor} with method 'gn', which has no damping; allowed with the others"
             )
         options["damping"] = 0.1 / factor
-    return options, bool(options.pop("col_deriv", False)), maxfev or 0
+    return options, check.truth("col_deriv", options.pop("col_deriv", False)), maxfev or 0
 
 
 def variance(result: OptimizeResult, absolute_sigma: bool) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace, numbers
@@ -102,6 +102,7 @@ def clean_data(
     """The data as float64 arrays, without what `check_finite` and `nan_policy` refuse or omit."""
     if check_finite is None:
         check_finite = nan_policy is None
+    check_finite = check.truth("check_finite", check_finite)
     xp, ydata = at_home("ydata", ydata)
     ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
@@ -190,9 +191,10 @@ def without_nan(
     xdata: Any, ydata: Array, sigma: Array | None, nan_policy: str
 ) -> tuple[Any, Array, Array | None]:
     """Refuse or drop the observations with a NaN in y or in any predictor."""
-    if nan_policy == "propagate":
+    word = isinstance(nan_policy, str)  # an array is equal to none of them
+    if word and nan_policy == "propagate":
         raise ValueError("`nan_policy='propagate'` is not supported by this function.")
-    if nan_policy not in ("raise", "omit"):
+    if not word or nan_policy not in ("raise", "omit"):
         raise ValueError("nan_policy must be one of {None, 'raise', 'omit'}")
     xp = namespace(ydata)
     missing, predictors = xp.isnan(ydata), isinstance(xdata, xp.ndarray)
