@@ -42,6 +42,9 @@ def test_wrong_shapes():
         st.least_squares(identity, [1.0, 2.0], lambda x: np.ones((2, 2, 1)))
     with pytest.raises(ValueError, match=r"fun: an empty array of shape \(0,\)"):
         st.least_squares(lambda x: [], [1.0, 2.0])
+    for scheme in ("2-point", lambda x: np.empty((0, 2))):  # jac is not to blame
+        with pytest.raises(ValueError, match="fun: no residuals; wanted is at least one"):
+            st.least_squares(lambda x: x[:0], [1.0, 2.0], scheme)
     for empty in ([], np.array([])):
         with pytest.raises(ValueError, match="x0: no parameters"):
             st.least_squares(identity, empty)
