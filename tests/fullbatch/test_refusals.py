@@ -35,6 +35,8 @@ def no(x):
             "with lr; allowed",
         ),
         (START, {"method": "gd", "history": 3}, ValueError, "history: method 'gd' stores no pairs"),
+        (START, {"method": "gd", "history": START}, ValueError, "history: method 'gd' stores no"),
+        (START, {"gtol": START, "tol": 0.1}, TypeError, "gtol: array.* allowed is a number"),
         (START, {"history": 0}, ValueError, "history: 0 is not allowed; .* at least 1"),
         (START, {"line_search": "best"}, ValueError, "line_search: 'best' is not allowed"),
         (START, {"gtol": -1}, ValueError, "gtol: -1.0 is not allowed"),

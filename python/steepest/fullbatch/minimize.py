@@ -129,7 +129,7 @@ def minimize(
             check.function(name, given)
     if tol is not None:
         tol = check.number("tol", tol, at_least=0)
-        gtol = tol if gtol == 1e-5 else gtol
+        gtol = tol if isinstance(gtol, float) and gtol == 1e-5 else gtol
     verbose = check.integer("verbose", verbose, at_least=0, at_most=2)
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)
@@ -192,7 +192,7 @@ def own_options(
         raise ValueError(f"lr: method {method!r} has a line search; lr is for 'gd'")
     if method == "l-bfgs":
         options["history"] = history
-    elif history != 10:
+    elif not isinstance(history, int) or history != 10:
         raise ValueError(f"history: method {method!r} stores no pairs; history is for 'l-bfgs'")
     if method != "bfgs":
         options["bounds"] = bounds
