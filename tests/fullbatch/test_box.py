@@ -165,3 +165,26 @@ def test_a_gradient_whose_square_overflows(size):
         run.tell(g @ (x - [0.4, 3.0]) / 2, g)
         assert run.nfev > 1 or np.isclose(np.abs(run.x - [-1.2, 0.5]).max(), 1)
     np.testing.assert_allclose(run.x, [0.4, 0.5], rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("cls", [compiled, in_python, elsewhere, st.GradientDescent, st.Newton])
+@pytest.mark.parametrize("bounds", [[(0, 0), (-3, 3), (-3, 3)], [(0, 0), (-3, None), (None, 2)]])
+def test_a_fixed_variable_has_no_say(cls, bounds, bad):
+    """Whatever its derivative: that of a root at 0, say. The others end where they do alone."""
+
+    def rosenbrock(x):
+        t = x[1] - x[0] ** 2
+        hess = np.array([[2 - 40 * (t - 2 * x[0] ** 2), -40 * x[0]], [-40 * x[0], 20.0]])
+        return 10 * t**2 + (1 - x[0]) ** 2, np.array([-40 * x[0] * t - 2 + 2 * x[0], 20 * t]), hess
+
+    array = strict.asarray if cls is elsewhere else np.asarray
+    runs = cls(np.array([0.0, -1.0, 1.5]), bounds=bounds), cls([-1.0, 1.5], bounds=bounds[1:])
+    for run, fixed in zip(runs, [True, False], strict=True):
+        while not run.done:
+            f, g, h = rosenbrock(np.asarray(run.x)[fixed:])
+            g, h = (np.pad(v, [(fixed, 0)] * v.ndim, constant_values=bad) for v in (g, h))
+            run.tell(f, array(g), *([h] if cls is st.Newton else []))
+        assert run.success
+    np.testing.assert_allclose(np.asarray(runs[0].x)[1:], np.asarray(runs[1].x), rtol=0, atol=1e-4)
+    assert np.asarray(runs[0].x)[0] == np.asarray(runs[0].g)[0] == 0

@@ -46,7 +46,7 @@ struct Box {
       const T within = std::min(near[i], largest);
       const bool at_lower = x[i] <= lower[i] + within && g[i] > 0;
       const bool at_upper = x[i] >= upper[i] - within && g[i] < 0;
-      free[i] = !(at_lower || at_upper);
+      free[i] = !(at_lower || at_upper || lower[i] == upper[i]);
     }
   }
 

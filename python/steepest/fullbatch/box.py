@@ -32,6 +32,8 @@ class Box:
         self.closed = bool(xp.all(finite))  # every variable has both bounds
         size = 1 + xp.minimum(xp.abs(lower), xp.abs(upper))
         self.near = NEAR * xp.where(finite, xp.minimum(width, size), size)
+        fixed = lower == upper
+        self._fixed = fixed if bool(xp.any(fixed)) else None  # as in most boxes
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Box, (self.lower, self.upper)  # a namespace cannot be pickled
@@ -39,6 +41,12 @@ class Box:
     def project(self, x: Array) -> Array:
         """The point of the box nearest to x."""
         return self._xp.minimum(self._xp.maximum(x, self.lower), self.upper)
+
+    def told(self, g: Array) -> Array:
+        """The gradient, 0 for fixed variables where it is not finite: it does not count there."""
+        if self._fixed is None:
+            return g
+        return self._xp.where(self._fixed & ~self._xp.isfinite(g), self.zero, g)
 
     def violation(self, x: Array, g: Array) -> Array:
         """The projected gradient x - P(x - g): zero where first-order conditions hold."""
@@ -50,7 +58,8 @@ class Box:
         near = xp.minimum(self.near, xp.max(xp.abs(self.violation(x, g))))
         at_lower = (x <= self.lower + near) & (g > 0)
         at_upper = (x >= self.upper - near) & (g < 0)
-        return ~(at_lower | at_upper)
+        held = at_lower | at_upper
+        return ~(held if self._fixed is None else held | self._fixed)
 
     def step_held(self, x: Array, direction: Array, free: Array) -> Array:
         """The direction, cut for the held variables so that a full step stays inside."""

@@ -100,7 +100,7 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        x, fun, jac (NaN where equal bounds leave no room for differences),
+        x, fun, jac (where equal bounds leave no room, NaN by differences and 0 for inf and NaN),
         nfev (differences included), njev, nit, success, message, status: 0 converged,
         1 a limit reached, 2 no lower point found, 3 not finite, 4 unbounded below, 99 called off;
         for "newton" nhev, for "bfgs" hess_inv.

@@ -157,6 +157,8 @@ class Minimizer:
         if self.done:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f, g = scalar("f", f), vector("g", g, self._rows[0])
+        if self.box is not None:
+            g = self.box.told(g)
         self.nfev += 1
         if self._slope0 == 0:  # no line to search yet
             self._begin(f, g)

@@ -182,11 +182,11 @@ class Newton(Minimizer):
     def _solve(self, h: Array, free: Array | None) -> None:
         self.nhev += 1
         xp, g, d = self._xp, self._rows[G], self._rows[D]
-        if not bool(xp.all(xp.isfinite(h))):
-            raise NotFinite("the Hessian is not finite")
         if free is not None:  # the held variables take a gradient step
             both = free[:, None] & free[None, :]
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
+        if not bool(xp.all(xp.isfinite(h))):
+            raise NotFinite("the Hessian is not finite")
         d[...] = -solve_shifted(h, g)[0]
 
     def _conjugate_gradients(self, hessp: Product, free: Array | None) -> None:
