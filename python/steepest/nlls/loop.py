@@ -64,7 +64,9 @@ def least_squares(
     fun : callable
         ``fun(x, *args, **kwargs)``, the residuals, (m,) or a scalar. x is a copy of its own.
     x0 : array_like, (n,) or scalar
-        Start. Of float32: the problem is computed in float32; any other real dtype: in float64.
+        Start. Of float32: the problem is computed in float32, where columns of J with norms below
+        1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose units of x.
+        Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
         Finite differences (steps in proportion to |x|; 2-point ends with central ones), a complex
         step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or yields

@@ -84,7 +84,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return arrays.in_kind(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
-        """Print parameters, standard errors, correlations, cost and why the fit stopped."""
+        """Print parameters, standard errors, correlations, cost and why the fit stopped: to `file`,
+        an `io.StringIO()` for the text, where it is given. Returns None."""
         print(summary_text(self, names), file=file or sys.stdout)
 
     def _m(self) -> int:
