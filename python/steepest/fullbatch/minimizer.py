@@ -38,6 +38,7 @@ G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the tria
 SHARED_ROWS = 5
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
+MANY = 12  # trials of one search
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
@@ -180,6 +181,10 @@ class Minimizer:
     def _stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
         self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+
+    def _goes_back(self) -> bool:
+        """Whether many trials of the present search have not found a step as long as the first."""
+        return not self.done and len(self._told) >= MANY and self._step < self._told[0].step
 
     def _resume(self) -> None:
         """Go on after the end: the best point is asked for again, since a better gradient is to be

@@ -42,12 +42,14 @@ class Objective:
         """Whether the gradient comes from values of `fun`."""
         return isinstance(self._jac, str)
 
-    def sharpen(self) -> bool:
-        """Take central differences in the place of forward ones; False if there are none."""
-        forward = isinstance(self._jac, str) and self._jac == "2-point"
-        if forward:
-            self._jac = "3-point"
-        return forward
+    @property
+    def forward(self) -> bool:
+        """Whether it comes from forward differences."""
+        return isinstance(self._jac, str) and self._jac == "2-point"
+
+    def sharpen(self) -> None:
+        """Take central differences in the place of forward ones."""
+        self._jac = "3-point"
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
