@@ -2,10 +2,11 @@
 
     python bench/builds.py before=FOLDER after=FOLDER --device cuda --sizes 10000x1000,1x256M
 
-FOLDER is one that has the package `steepest`: an installation's --target, or `python` of a tree.
-Each build has a process of its own, which makes the arrays of a row and waits while others are
-timed. Where builds do not differ, neither do the numbers by more than the rounds' spread; on a GPU
-where the arrays lie counts too, so repeat a run before a difference of a few percent is believed.
+Rules may have options, as in --rules Adam,RMSProp:momentum=0.9. FOLDER is one that has the package
+`steepest`: an installation's --target, or `python` of a tree. Each build has a process of its own,
+which makes the arrays of a row and waits while others are timed. Where builds do not differ,
+neither do the numbers by more than the rounds' spread; on a GPU where the arrays lie counts too, so
+repeat a run before a difference of a few percent is believed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import time
+from ast import literal_eval
 from statistics import median
 from typing import Any
 
@@ -29,11 +31,14 @@ def number(text: str) -> int:
 
 
 def make_step(xp: Any, rule: str, count: int, elements: int) -> Any:
-    """A bound step over `count` arrays of `elements` float32 each."""
+    """A bound step over `count` arrays of `elements` float32 each, of Rule or Rule:option=value."""
     import steepest as st
 
+    rule, *options = rule.split(":")
+    given = {name: literal_eval(value) for name, value in (o.split("=") for o in options)}
+
     params, grads = ([xp.ones(elements, np.float32) for _ in range(count)] for _ in range(2))
-    opt = getattr(st, rule)(params, lr=1e-6)
+    opt = getattr(st, rule)(params, lr=1e-6, **given)
     opt.bind_grads(grads)
     return opt.step
 
