@@ -108,7 +108,8 @@ if command -v compute-sanitizer >/dev/null; then
     "${pytest[@]}" tests/cuda/test_gpu.py tests/cuda/test_gpu_least_squares.py \
     -k "Adam-betas or graph or more_tensors or short_tensors or stream_of_ones_own"
   step racecheck 30 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
-    "${pytest[@]}" tests/cuda/test_gpu.py -k "graph or more_tensors or short_tensors"
+    "${pytest[@]}" tests/cuda/test_gpu.py \
+    -k "graph or more_tensors or short_tensors or (folded_early and 10x10)"
 else
   say "== memcheck, racecheck: left out, there is no compute-sanitizer"
 fi
