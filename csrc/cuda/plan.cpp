@@ -225,8 +225,7 @@ void Plan::write_gradients(bool captured, Stream stream) {
   written_ = gradient_changes_;
 }
 
-StepArgs Plan::arguments(const StepOptions& options, Stream stream) {
-  const bool captured = capturing(stream);
+StepArgs Plan::arguments(const StepOptions& options, bool captured, Stream stream) {
   StepArgs a;
   a.table = table_;
   a.grad_scale = options.grad_scale;
@@ -255,7 +254,8 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
   const OnDevice on(device_);
   const bool raise = options.nonfinite == Nonfinite::raise;
   if (raise) refuse_capture("nonfinite='raise'", stream);
-  const StepArgs args = arguments(options, stream);
+  const bool captured = capturing(stream);
+  const StepArgs args = arguments(options, captured, stream);
   if (args.measured) {
     launch_measure(args, grid((tiles_ + tiles_at_once - 1) / tiles_at_once, measure_blocks_),
                    stream);
@@ -265,8 +265,10 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     if (bad >= 0) return bad;
   }
   launch_update(kind_, args, grid(turns(), blocks_), stream);
-  changed_ = false;
-  last_stream_ = stream;
+  if (!captured) {  // else nothing ran: what was written before may be under way still
+    changed_ = false;
+    last_stream_ = stream;
+  }
   ++calls_;
   return -1;
 }

@@ -68,7 +68,7 @@ class Plan {
   Control control(Stream stream);
   void read_back(Stream stream);
   void fill_tiles(std::vector<char>& image) const;
-  StepArgs arguments(const StepOptions& options, Stream stream);
+  StepArgs arguments(const StepOptions& options, bool captured, Stream stream);
   void write_gradients(bool captured, Stream stream);
   int64_t bytes_of_arrays() const;
   int grid(int64_t work, int resident) const;

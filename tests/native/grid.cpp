@@ -351,6 +351,16 @@ class Foreseen {
     plan_.step(options, nullptr);
     return *this;
   }
+  Foreseen& capture() {
+    settings.capturing = true;
+    plan_.step({}, nullptr);
+    settings.capturing = false;
+    return *this;
+  }
+  Foreseen& replay() {
+    cuda::simulated::replay();
+    return *this;
+  }
   Foreseen& set_lr() {
     plan_.set_lr(0, 0.25, nullptr);
     return *this;
@@ -404,6 +414,9 @@ void foreseen() {
   for (int parts : {0, all}) {
     expect("used after lr is set", Foreseen().at_once(parts).set_lr().used(), 0);
     expect("used after a group is set", Foreseen().at_once(parts).set_group().used(), 0);
+    expect("used after lr is set and two steps are captured",
+           Foreseen().at_once(parts).set_lr().capture().capture().used(), 0);
+    expect("used after a replay", Foreseen().at_once(parts).capture().replay().used(), all);
     expect("used a step later", Foreseen().at_once(parts).set_lr().step().used(), all);
     expect("used where the last step left a tensor alone",
            Foreseen().at_once(parts).set_gradient(5, false).step().set_gradient(5, true).used(),
