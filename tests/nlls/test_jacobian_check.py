@@ -56,6 +56,27 @@ def test_check_jacobian_does_not_blame_jac_for_noise_in_fun(noisy):
     assert (bad.row, bad.column) == (7, 1) and 0.05 < bad.error < 0.1
 
 
+def test_what_hides_large_residuals_does_not_hide_small_ones():
+    """Differences of those at the end, 1e9, are off by more than the entries at the start are."""
+    t = np.linspace(0, 10, 50)
+
+    def growth(p):
+        return p[0] * np.exp(p[1] * t)
+
+    def slope(p):
+        e = np.exp(p[1] * t)
+        return np.stack([e, p[0] * t * e], axis=1)
+
+    def wrong(p):
+        J = slope(p)
+        J[1, 1] *= -1
+        return J
+
+    assert st.check_jacobian(growth, slope, [2.0, 2.0]).error == 0
+    bad = st.check_jacobian(growth, wrong, [2.0, 2.0])
+    assert (bad.row, bad.column) == (1, 1) and bad.error > 1.5
+
+
 def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
     def power(x, k, scale=1.0):
         return scale * x**k
