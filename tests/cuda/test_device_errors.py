@@ -164,11 +164,13 @@ def test_a_hyperparameter_that_cannot_be_written_is_not_set(hooks):
     p = there(np.ones(3))
     opt = st.SGD(p, lr=0.1)
     hooks.simulated_fail_after(0)
-    with pytest.raises(st.BackendError, match=LAUNCH):
-        opt.lr = 0.5
+    for rate in (0.5, lambda step: 0.5):
+        with pytest.raises(st.BackendError, match=LAUNCH):
+            opt.lr = rate
     hooks.simulated_fail_after(-1)
     assert opt.lr == 0.1
     opt.add_param_group({"params": there(np.ones(3))})  # all groups are written again
+    assert opt.lr == 0.1  # of the new one, too
     opt.step([there(np.ones(3)), None])
     assert p.held.tolist() == [0.9, 0.9, 0.9]
 

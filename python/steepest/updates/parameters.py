@@ -299,7 +299,7 @@ class Parameters:
                 # The number before stays in the plan, for a step that another thread has begun.
                 values["lr"] = present["lr"]
             passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
-            return [asked, passed_on, partial(present.update, new)]
+            return [passed_on, asked, partial(present.update, new)]  # a device may refuse
 
         most = largest(dtypes)
         return ParamGroup(present, new.params, new.joined, most, checked, changes, plan)
@@ -333,9 +333,11 @@ def _shared(name: str) -> Any:
         groups = self.param_groups  # of now: another thread may add one
         checked = [group.checked({name: value}) for group in groups]  # all before any
         with self._lock:
-            changes = [partial(self._defaults.update, checked[0])]
-            for group, new in zip(groups, checked, strict=True):
-                changes += group.changes(new)
-            commit(changes)
+            changes = [
+                change
+                for group, new in zip(groups, checked, strict=True)
+                for change in group.changes(new)
+            ]
+            commit([*changes, partial(self._defaults.update, checked[0])])
 
     return property(get, put, doc=f"``{name}`` of every group; see ``param_groups``.")
