@@ -78,9 +78,11 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
     add(tensor, t, scalar);
   }
 
-  // Memory for what will be added, so that nothing is added where there is none.
+  // Memory for what will be added, so that nothing is added where there is none, or where it could
+  // not be filled.
   void reserve(int64_t groups, const std::vector<int64_t>& sizes) {
     const Hold hold(mutex_);
+    without_gil([&](Stream stream) { plan_.check_place(stream); });
     spare_ = allocate_(plan_.bytes_needed(groups, sizes));
   }
 

@@ -106,9 +106,14 @@ void Plan::fill_tiles(std::vector<char>& image) const {
   }
 }
 
-void Plan::place(void* memory, Stream stream) {
+void Plan::check_place(Stream stream) const {
   const OnDevice on(device_);
   refuse_capture("a plan's table", stream);
+}
+
+void Plan::place(void* memory, Stream stream) {
+  const OnDevice on(device_);
+  check_place(stream);
   read_back(stream);
   const Layout l = layout(counted());
   std::vector<char> image(index(l.end));

@@ -35,6 +35,7 @@ class Plan {
   int64_t bytes_needed() const;
   // The same once so many groups and tensors of these sizes are added.
   int64_t bytes_needed(int64_t more_groups, const std::vector<int64_t>& more_sizes) const;
+  void check_place(Stream stream) const;  // refuses a stream that is captured
   void place(void* memory, Stream stream);
 
   void set_group(int i, const Group& group, Stream stream);

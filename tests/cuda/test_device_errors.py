@@ -175,6 +175,21 @@ def test_a_hyperparameter_that_cannot_be_written_is_not_set(hooks):
     assert p.held.tolist() == [0.9, 0.9, 0.9]
 
 
+def test_a_group_is_not_added_while_a_graph_is_captured(hooks):
+    p, q, ones = there(np.ones(3)), there(np.ones(3)), there(np.ones(3))
+    opt = st.SGD([p], lr=0.1)
+    opt.bind_grads([ones])
+    hooks.simulated_capture(1, None)
+    with pytest.raises(ValueError, match="a plan's table: cannot be set or read while a CUDA gr"):
+        opt.add_param_group({"params": q})
+    opt.step()  # into the graph
+    hooks.simulated_capture(0, None)
+    assert len(opt.param_groups) == 1
+    opt.add_param_group({"params": q})
+    opt.step([[ones], ones])
+    assert p.held.tolist() == q.held.tolist() == [0.9, 0.9, 0.9]
+
+
 def test_memory_order_does_not_matter():
     """States and means lie in memory as the parameter does, also where it runs backwards."""
     base = np.arange(12.0).reshape(3, 4)
