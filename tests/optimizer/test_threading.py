@@ -13,6 +13,7 @@ import pytest
 
 import steepest as st
 from runs import bits, make, problem
+from steepest.updates import parameters
 from table import CLASSES
 
 
@@ -284,3 +285,24 @@ def test_a_group_added_beside_reads():
             assert len(opt.ema) >= len(d["param_groups"])
 
     together(add, read, read)
+
+
+def test_a_group_that_is_added_while_gradients_are_bound_lets_go_of_them(monkeypatch):
+    """Without the GIL it could be added when the plan had them, but the optimizer did not."""
+    opt = st.SGD([np.ones(3)], lr=0.1)
+    add = threading.Thread(target=opt.add_param_group, args=({"params": [np.ones(2)]},))
+
+    def slowly(changes):
+        bind, watch = changes
+        monkeypatch.undo()
+        assert bind() is None
+        add.start()
+        add.join(0.2)
+        return watch()
+
+    monkeypatch.setattr(parameters, "commit", slowly)
+    opt.bind_grads([np.ones(3)])
+    add.join()
+    with pytest.raises(TypeError, match="none are bound"):
+        opt.step()
+    assert opt.step_count == 0

@@ -157,9 +157,11 @@ class Parameters:
             for i, grad in enumerate(grads)
             if (address := arrays.tensor_address(grad)) is not None
         ]
-        tensors = self._watched_parameters() + bound
-        watched = {"_bound": True, "_pinned": pinned, "_tensors": tensors}
-        return commit([partial(self._plan.bind, converted), partial(vars(self).update, watched)])
+        with self._lock:  # another thread may add a group
+            tensors = self._watched_parameters() + bound
+            watched = {"_bound": True, "_pinned": pinned, "_tensors": tensors}
+            bind, watch = partial(self._plan.bind, converted), partial(vars(self).update, watched)
+            return commit([bind, watch])
 
     def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
         """A group as given; errors name its structure as ``root``."""
