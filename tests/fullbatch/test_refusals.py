@@ -110,3 +110,10 @@ def test_answers_are_checked(answer, jac, error, message):
 def test_the_gradient_comes_in_the_library_of_x0():
     with pytest.raises(TypeError, match=r"jac\(x\): a ndarray; allowed is the array type of x0"):
         st.minimize(lambda x: 1.0, strict.ones(3), jac=lambda x: np.ones(3))
+
+
+def test_the_default_history_is_no_option_of_another_method():
+    res = st.minimize(
+        lambda x: x @ x, START, method="bfgs", jac=lambda x: 2 * x, history=np.int64(10)
+    )
+    assert res.success

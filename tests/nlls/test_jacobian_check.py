@@ -4,19 +4,17 @@ import numpy as np
 import pytest
 
 import steepest as st
+from problems.decay import X, Y, jacobian, model
 
-T = np.linspace(0, 3, 40)
-TRUE = np.array([2.0, 1.5, 0.5])
-Y = TRUE[0] * np.exp(-TRUE[1] * T) + TRUE[2] + 0.05 * np.random.default_rng(1).standard_normal(40)
+TRUE = np.array([2.5, 1.3, 0.5])
 
 
 def fun(p):
-    return p[0] * np.exp(-p[1] * T) + p[2] - Y
+    return model(X, *p) - Y
 
 
 def jac(p):
-    e = np.exp(-p[1] * T)
-    return np.stack([e, -p[0] * T * e, np.ones_like(T)], axis=1)
+    return jacobian(X, *p)
 
 
 def test_check_jacobian_names_the_worst_entry():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from steepest import check
@@ -199,7 +200,7 @@ def own_options(
         raise ValueError(f"lr: method {method!r} has a line search; lr is for 'gd'")
     if method == "l-bfgs":
         options["history"] = history
-    elif not isinstance(history, int) or history != 10:
+    elif not isinstance(history, Integral) or history != 10:
         raise ValueError(f"history: method {method!r} stores no pairs; history is for 'l-bfgs'")
     if method != "bfgs":
         options["bounds"] = bounds

@@ -19,8 +19,8 @@ from steepest.nlls.differences import Differences, precision
 class JacobianCheck:
     """The entry of a Jacobian that is farthest from its value by central differences.
 
-    error: their distance, less what the differences of that column may be off by, over the larger
-    of the two: 0 is right as far as differences can tell, 1 entirely wrong.
+    error: their distance, less what the differences may be off by there, over the larger of the
+    two: 0 is right as far as differences can tell, 1 entirely wrong.
     """
 
     row: int
