@@ -9,7 +9,8 @@ import numpy as np
 from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import SHARED_ROWS, D, G, Minimizer
+from steepest.fullbatch.minimizer import Minimizer
+from steepest.fullbatch.points import SHARED_ROWS, D, G
 from steepest.fullbatch.primitives import combine, inner, rank_two, symmetric_product
 from steepest.fullbatch.search import Trial
 

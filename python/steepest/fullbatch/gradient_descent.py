@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, G, Minimizer
-from steepest.fullbatch.primitives import inner
+from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer
+from steepest.fullbatch.points import G
 from steepest.fullbatch.search import Trial
 
 __all__ = ["GradientDescent"]
@@ -113,6 +113,6 @@ class GradientDescent(Minimizer):
         if self.line_search == "armijo":
             longer = 2.0
         elif self.line_search == "wolfe":
-            square = at.step * self._scale * float(inner(self._w, [G], [g])[0, 0])
+            square = at.step * self._scale * self._square(g)
             longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
         self._direct(longer * at.step * self._scale)

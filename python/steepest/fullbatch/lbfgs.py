@@ -8,7 +8,8 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import C1, SHARED_ROWS, G, Minimizer
+from steepest.fullbatch.minimizer import C1, Minimizer
+from steepest.fullbatch.points import SHARED_ROWS, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
@@ -204,9 +205,6 @@ class LBFGS(Minimizer):
             if self._square(d) <= max(1.0, self._square(x)):
                 return self._launch(1.0)
         super()._descend()
-
-    def _square(self, v: Array) -> float:
-        return float(inner(self._w, [], [v])[0, 0])
 
     def _advance_in_box(self, g: Array) -> None:
         """As `_advance`, with s and y formed from the points, and all products over the free

@@ -8,22 +8,13 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from array_api_compat import device
 
 from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
-from steepest.fullbatch.arrays import (
-    Array,
-    copied,
-    empty_like,
-    namespace,
-    scalar,
-    start_point,
-    vector,
-)
-from steepest.fullbatch.box import Box, box_of
+from steepest.fullbatch.arrays import Array, scalar, vector
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
+from steepest.fullbatch.points import LOWEST, G, Points
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
 from steepest.fullbatch.state import load, restored, save, stripped
@@ -34,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Minimizer"]
 
-G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
-SHARED_ROWS = 5
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
 MANY = 12  # trials of one search
@@ -43,12 +32,11 @@ SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
-class Minimizer:
+class Minimizer(Points):
     """Base of the methods: tell it f and g at `x` until it is `done`.
 
-    Vectors live in one workspace, an array (rows, n), which the kernels of `primitives` address by
-    row; `own_rows` are for the subclass, which says how an accepted point gives the next direction
-    (`_advance`).
+    The subclass says how an accepted point gives the next direction (`_advance`), with vectors of
+    its own in the workspace's further rows.
     """
 
     method: ClassVar[str]
@@ -67,11 +55,7 @@ class Minimizer:
         maxiter: int | None = None,
         max_nfev: int | None = None,
     ) -> None:
-        x = start_point("x0", x0)
-        self._xp = namespace(x)
-        self.box: Box | None = box_of(bounds, x)
-        if self.box is not None:
-            x = self.box.project(x)
+        super().__init__(x0, own_rows, bounds)
         if line_search is not None:
             check.choice("line_search", line_search, ("wolfe", "armijo", "exact"))
         self.line_search = line_search
@@ -79,22 +63,12 @@ class Minimizer:
         self.ftol = check.number("ftol", ftol, at_least=0)
         self.maxiter = 15_000 if maxiter is None else check.limit("maxiter", maxiter, at_least=0)
         self.max_nfev = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
-        self.n = int(x.shape[0])
-        self._eps = float(self._xp.finfo(x.dtype).eps) / 2
-        shape = (SHARED_ROWS + own_rows, self.n)
-        self._w = self._xp.zeros(shape, dtype=x.dtype, device=device(x))
-        self._rows = [self._w[i, :] for i in range(shape[0])]
-        self._x, self._trial, self._d = 0, 1, D
-        self._rows[0][...] = x
-        self._rows[1][...] = x
-        # The user's copy of the trial point, until it is asked for.
-        self._handed: Array | None = None
         self.f = math.nan
         self.nit = self.nfev = 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
         self._told: list[Trial] = []
-        self._f0 = self._slope0 = self._step = 0.0
+        self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
         self._stalled = 0
 
@@ -114,29 +88,9 @@ class Minimizer:
         return self._copy(self._x if self.done else self._trial)
 
     @property
-    def best_x(self) -> Array:
-        """A copy of the last accepted point."""
-        return self._copy(self._x)
-
-    @property
-    def g(self) -> Array:
-        """A copy of the gradient at the last accepted point."""
-        return self._copy(G)
-
-    @property
-    def _like(self) -> Array:
-        """An array of the library, shape and dtype of x, not to be written to."""
-        return self._rows[0]
-
-    @property
     def success(self) -> bool:
         """Whether the run has ended at its tolerances."""
         return self.status == CONVERGED
-
-    @property
-    def optimality(self) -> float:
-        """The largest |gᵢ| at the last accepted point, of the projected gradient with bounds."""
-        return self._largest(self._rows[G])
 
     def tell(self, f: Any, g: Array) -> None:
         """Take the value and the gradient at `x`, both copied, and choose the next `x`.
@@ -337,7 +291,7 @@ class Minimizer:
         """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
         rounding would hide what f falls by."""
         g = self._rows[G]
-        square = float(inner(self._w, [], [g])[0, 0])
+        square = self._square(g)
         normal = 0 < square < math.inf
         scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
         hidden = self.nit == 0 and square <= noise(self.f, self._eps)
@@ -387,56 +341,6 @@ class Minimizer:
         """φ'' at the accepted point over its mean along the step, by the cubic through φ and φ' at
         both ends; 1 where the cubic is not convex between them or rounding would show."""
         return _cpu.curvature_ratio(self._f0, self._slope0, at.f, at.slope, at.step, self._eps)
-
-    # Vectors
-
-    def _place(self, row: int, step: float) -> None:
-        combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [self._rows[row]])
-        if self.box is not None:
-            self._rows[row][...] = self.box.project(self._rows[row])
-
-    def _try(self, step: float) -> None:
-        """The trial point at a step, and the user's copy of it, in one pass."""
-        if self.box is not None:
-            self._handed = None
-            return self._place(self._trial, step)
-        c = np.array([[1.0, step], [1.0, step]])
-        combine(self._w, [self._x, self._d], [], c, [self._rows[self._trial], self._hand_out()])
-
-    def _hand_out(self) -> Array:
-        """Room for the user's copy of the trial point."""
-        self._handed = empty_like(self._rows[0])
-        return self._handed
-
-    def _slope(self, f: float, g: Array) -> tuple[float, float]:
-        """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
-        slope, square = self._along(f, g)
-        if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
-            return math.nan, square
-        if self.box is not None:
-            x, d = self._rows[self._x], self._rows[self._d]
-            slope = self.box.slope(x, d, self._step, g)
-        return slope, square
-
-    def _along(self, f: float, g: Array) -> tuple[float, float]:
-        """d . g and g . g."""
-        products = inner(self._w, [self._d], [g])
-        return float(products[0, 0]), float(products[1, 0])
-
-    def _cut(self, free: Array | None) -> None:
-        assert self.box is not None
-        x, d = self._rows[self._x], self._rows[self._d]
-        if free is None:
-            free = self.box.free(x, self._rows[G])
-        d[...] = self.box.step_held(x, d, free)
-
-    def _largest(self, g: Array) -> float:
-        if self.box is not None:
-            g = self.box.violation(self._rows[self._x], g)
-        return float(self._xp.max(self._xp.abs(g)))
-
-    def _copy(self, row: int) -> Array:
-        return copied(self._rows[row])
 
     def _finish(self, status: int, message: str) -> None:
         self.done, self.status, self.message = True, status, message

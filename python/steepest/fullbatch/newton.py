@@ -11,7 +11,8 @@ from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import NOT_FINITE, SHARED_ROWS, D, G, Minimizer
+from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer
+from steepest.fullbatch.points import SHARED_ROWS, D, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 from steepest.fullbatch.state import checkpoint, restored
@@ -200,7 +201,7 @@ class Newton(Minimizer):
         rows[D][...] = zero
         rows[R][...] = masked(rows[G])
         combine(w, [R], [], np.array([[-1.0]]), [rows[P]])
-        square = float(inner(w, [], [rows[R]])[0, 0])
+        square = self._square(rows[R])
         enough = min(0.25, math.sqrt(square)) * square  # (min(1/2, sqrt |g|) |g|)^2
         for k in range(2 * self.n):
             self.nhev += 1
@@ -216,7 +217,7 @@ class Newton(Minimizer):
             step = square / curvature
             moves = np.array([[1.0, 0, step, 0], [0, 1.0, 0, step]])
             combine(w, [D, R, P, HP], [], moves, [rows[D], rows[R]])
-            before, square = square, float(inner(w, [], [rows[R]])[0, 0])
+            before, square = square, self._square(rows[R])
             if square <= enough:
                 break
             combine(w, [R, P], [], np.array([[-1.0, square / before]]), [rows[P]])

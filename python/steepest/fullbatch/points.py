@@ -1,0 +1,119 @@
+"""The points of a run along its present line, and what is measured at them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from array_api_compat import device
+
+from steepest.fullbatch.arrays import Array, copied, empty_like, namespace, start_point
+from steepest.fullbatch.box import Box, box_of
+from steepest.fullbatch.primitives import combine, inner
+
+__all__ = ["LOWEST", "SHARED_ROWS", "D", "G", "Points"]
+
+G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
+SHARED_ROWS = 5
+
+
+class Points:
+    """x, the trial point x + α d, and the user's copy of it, with bounds inside a box.
+
+    Vectors live in one workspace, an array (rows, n), which the kernels of `primitives` address by
+    row; `own_rows` are for a method.
+    """
+
+    def __init__(self, x0: Array, own_rows: int, bounds: Any) -> None:
+        x = start_point("x0", x0)
+        self._xp = namespace(x)
+        self.box: Box | None = box_of(bounds, x)
+        if self.box is not None:
+            x = self.box.project(x)
+        self.n = int(x.shape[0])
+        self._eps = float(self._xp.finfo(x.dtype).eps) / 2
+        shape = (SHARED_ROWS + own_rows, self.n)
+        self._w = self._xp.zeros(shape, dtype=x.dtype, device=device(x))
+        self._rows = [self._w[i, :] for i in range(shape[0])]
+        self._x, self._trial, self._d = 0, 1, D
+        self._rows[0][...] = x
+        self._rows[1][...] = x
+        # The user's copy of the trial point, until it is asked for.
+        self._handed: Array | None = None
+        self._step = 0.0
+
+    @property
+    def best_x(self) -> Array:
+        """A copy of the last accepted point."""
+        return self._copy(self._x)
+
+    @property
+    def g(self) -> Array:
+        """A copy of the gradient at the last accepted point."""
+        return self._copy(G)
+
+    @property
+    def optimality(self) -> float:
+        """The largest |gᵢ| at the last accepted point, of the projected gradient with bounds."""
+        return self._largest(self._rows[G])
+
+    @property
+    def _like(self) -> Array:
+        """An array of the library, shape and dtype of x, not to be written to."""
+        return self._rows[0]
+
+    def _place(self, row: int, step: float) -> None:
+        """The point at a step, in a row."""
+        combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [self._rows[row]])
+        if self.box is not None:
+            self._rows[row][...] = self.box.project(self._rows[row])
+
+    def _try(self, step: float) -> None:
+        """The trial point at a step, and the user's copy of it, in one pass."""
+        if self.box is not None:
+            self._handed = None
+            return self._place(self._trial, step)
+        c = np.array([[1.0, step], [1.0, step]])
+        combine(self._w, [self._x, self._d], [], c, [self._rows[self._trial], self._hand_out()])
+
+    def _hand_out(self) -> Array:
+        """Room for the user's copy of the trial point."""
+        self._handed = empty_like(self._rows[0])
+        return self._handed
+
+    def _slope(self, f: float, g: Array) -> tuple[float, float]:
+        """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
+        slope, square = self._along(f, g)
+        if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
+            return math.nan, square
+        if self.box is not None:
+            x, d = self._rows[self._x], self._rows[self._d]
+            slope = self.box.slope(x, d, self._step, g)
+        return slope, square
+
+    def _along(self, f: float, g: Array) -> tuple[float, float]:
+        """d . g and g . g."""
+        products = inner(self._w, [self._d], [g])
+        return float(products[0, 0]), float(products[1, 0])
+
+    def _square(self, v: Array) -> float:
+        """v . v."""
+        return float(inner(self._w, [], [v])[0, 0])
+
+    def _cut(self, free: Array | None) -> None:
+        """Cut d for held variables, so that a full step stays in the box."""
+        assert self.box is not None
+        x, d = self._rows[self._x], self._rows[self._d]
+        if free is None:
+            free = self.box.free(x, self._rows[G])
+        d[...] = self.box.step_held(x, d, free)
+
+    def _largest(self, g: Array) -> float:
+        """The largest |gᵢ|, of the projected gradient with bounds."""
+        if self.box is not None:
+            g = self.box.violation(self._rows[self._x], g)
+        return float(self._xp.max(self._xp.abs(g)))
+
+    def _copy(self, row: int) -> Array:
+        return copied(self._rows[row])
