@@ -8,8 +8,8 @@
 namespace steepest::cuda {
 namespace {
 
-// Blocks a multiprocessor, by the rule's states: 4 leave a thread 64 registers, 3 leave 80, which
-// is enough without a spill.
+// Blocks a multiprocessor, by the number of the rule's states: 4 leave a thread 64 registers, 3
+// leave 80. None spills.
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
 constexpr int of_floats[] = {4, 4, 3, 3, 3};
 #else
@@ -24,9 +24,10 @@ constexpr int resident<List<Kind<Rule, float>>> = of_floats[Rule::n_states];
 template <class Rule>
 constexpr int resident<List<Kind<Rule, double>>> = of_doubles[Rule::n_states];
 
-// Where tensors are long, as many blocks as have about 48 KB of reads in flight: more read farther
-// from each other, and memory is slower. On an H200 Adam reached 0.99 of a copy by 3, 0.98 by 4,
-// AMSGrad 0.965 by 2, 0.95 by 3. Short tensors are faster by more blocks.
+// Blocks a multiprocessor where tensors are long: as many as have about 48 KB of reads in flight.
+// More of them read farther from each other, and memory is slower: on an H200 Adam reached 0.99 of
+// a copy's bandwidth with 3 and 0.98 with 4, AMSGrad 0.965 with 2 and 0.95 with 3. Short tensors
+// are faster with more blocks.
 template <class Rule>
 constexpr int for_long_tensors =
     (48 << 10) / (threads * 16 * (2 + Rule::n_states) * packs_in_flight<Rule>);

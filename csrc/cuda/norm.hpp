@@ -1,8 +1,8 @@
 // The kernel that measures the gradients: their global 2-norm, and whether all are finite.
 //
-// Sums in the order of the CPU (cpu/level.cpp, cpu/plan.cpp), so that the bits are the same: a tile
-// over norm_lanes, which are folded in half, and so are the tiles' sums, by the last block to
-// finish.
+// It sums in the CPU's order (cpu/level.cpp, cpu/plan.cpp), so that the bits are the same: a tile
+// in norm_lanes sums, which are folded in half until one is left; then, by the last block to
+// finish, the sums of all tiles in the same way.
 #pragma once
 #include "cuda/table.hpp"
 
@@ -47,9 +47,9 @@ STEEPEST_HD double sum_lane(const StepArgs& a, int64_t number, int lane) {
   return sum;
 }
 
-// to[i] = from[i] + from[i + half] where there is one, for i < half, by this thread's part. A
-// single block does it, so that reads must be in flight at the same time: for 2^28 elements there
-// are 2^15 additions.
+// This thread's part of to[i] = from[i] + from[i + half], for i < half; where there is no second
+// term, a copy. One block does all of it (2^15 additions for 2^28 elements), so each thread keeps
+// several reads in flight.
 STEEPEST_HD void fold(const double* from, double* to, int64_t n, int64_t half, int thread) {
   constexpr int in_flight = 8;
   for (int64_t first = thread; first < half; first += in_flight * threads) {
@@ -72,7 +72,7 @@ STEEPEST_APART void conclude(const StepArgs& a, double squares) {
   c.lowest_bad = none_bad;
   c.factor = 1 / a.grad_scale;
   const bool refused = c.bad >= 0 && a.nonfinite != Nonfinite::propagate;
-  c.skip = refused;  // where it raises, the host launches nothing more
+  c.skip = refused;  // under Nonfinite::raise the host launches nothing more, and raises
   if (!a.clip || refused) return;
   c.grad_norm = base::ops::sqrt(squares) / a.grad_scale;
   // Not below: a NaN norm makes the factor NaN, as IEEE arithmetic gives.

@@ -126,27 +126,25 @@ void Plan::place(void* memory, Stream stream) {
   }
   fill_tiles(image);
   copy_in(memory, image.data(), l.end, stream);
-  table_ = {at<Control>(memory, 0),
-            at<DeviceGroup>(memory, l.groups),
-            at<double>(memory, l.last_given),
-            at<Entry>(memory, l.entries),
-            at<Clock>(memory, l.clocks),
-            at<void*>(memory, l.grads),
-            at<int32_t>(memory, l.tensor_of),
-            at<double>(memory, l.partial),
-            n_groups,
-            size(),
-            tiles_,
-            tiles_ + empty_,
-            tiles_ == size() && empty_ == 0,
-            l.end <= cache_bytes() / 16,
-            threads,
-            1,
-            1,
-            0,
-            never,
-            2 * bytes_of_arrays() > cache_bytes()};
-  const auto kind = [&](const Tensor& t) { return kind_of(groups_[index(t.group)].rule, t.dtype); };
+  Table& t = table_ = {};
+  t.control = at<Control>(memory, 0);
+  t.groups = at<DeviceGroup>(memory, l.groups);
+  t.last_given = at<double>(memory, l.last_given);
+  t.entries = at<Entry>(memory, l.entries);
+  t.clocks = at<Clock>(memory, l.clocks);
+  t.grads = at<void*>(memory, l.grads);
+  t.tensor_of = at<int32_t>(memory, l.tensor_of);
+  t.partial = at<double>(memory, l.partial);
+  t.n_groups = n_groups;
+  t.n_tensors = size();
+  t.n_full_tiles = tiles_;
+  t.n_tiles = tiles_ + empty_;
+  t.a_tile_each = tiles_ == size() && empty_ == 0;
+  t.keep = l.end <= cache_bytes() / 16;
+  t.large = 2 * bytes_of_arrays() > cache_bytes();
+  const auto kind = [&](const Tensor& tensor) {
+    return kind_of(groups_[index(tensor.group)].rule, tensor.dtype);
+  };
   kind_ = tensors_.empty() ? any_kind : kind(tensors_[0]);
   for (const Tensor& tensor : tensors_)
     if (kind(tensor) != kind_) kind_ = any_kind;
@@ -166,8 +164,9 @@ int64_t Plan::bytes_of_arrays() const {
   return bytes;
 }
 
-// Who does what. A block takes two tiles in a turn where tensors are short; where all are very
-// short, of one kind, and so many that no multiprocessor is left idle, two for each of its warps.
+// How tiles are shared out. A block takes one tile in a turn where tensors are long, and two where
+// they are short. Where all are very short, of one kind, and so many that no multiprocessor is left
+// idle, it takes two for each of its warps.
 void Plan::share_out() {
   const bool long_tensors = 2 * elements_ >= tiles_ * tile_size;
   blocks_ = resident_blocks(kind_, threads, long_tensors);
@@ -183,12 +182,14 @@ void Plan::share_out() {
   table_.full_slots = table_.last_slots = each;
   if (tiles_ >= 2 * each * blocks_) {
     table_.full_slots = 2 * each;
-    // As many rounds are of short turns as blocks may be apart, which take turns two ahead.
+    // The last three rounds are of short turns: blocks take turns two rounds ahead, and so may be
+    // that far apart.
     table_.full_turns =
         std::max<int64_t>(0, table_.n_tiles - 3 * each * blocks_) / table_.full_slots;
   }
-  // The next step's blocks take the places of those that end. Beside long tensors' blocks there is
-  // room at any time; a warp for each tile has more constants to fold than the wait is long.
+  // The next step's blocks take the places of those that have ended. Not where tensors are long:
+  // there is room beside their blocks at any time. Nor with a warp for each tile: folding constants
+  // for so many tiles takes longer than the wait.
   if (table_.lanes == threads) table_.next_from = table_.full_turns;
 }
 
@@ -220,8 +221,8 @@ void Plan::set_lr(int i, double lr, Stream stream) {
   groups_[index(i)].given[0] = lr;
 }
 
-// Pointers that do not fit into a launch's arguments. A graph that is captured must bring its own
-// back at each replay, and after it the table may be another than the host knows.
+// Writes the pointers that do not fit into a launch's arguments. A graph that is captured has to
+// write its own at each replay, and so the host no longer knows what the table holds after one.
 void Plan::write_gradients(bool captured, Stream stream) {
   if (written_ == gradient_changes_ && !captured && !captured_) return;
   std::vector<void*> grads;
@@ -270,7 +271,7 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
     if (bad >= 0) return bad;
   }
   launch_update(kind_, args, grid(turns(), blocks_), stream);
-  if (!captured) {  // else nothing ran: what was written before may be under way still
+  if (!captured) {  // a captured step has not run, so what was written before it may be under way
     changed_ = false;
     last_stream_ = stream;
   }
@@ -285,7 +286,7 @@ Control Plan::control(Stream stream) {
   return control_;
 }
 
-// Brings the host's copies up to date, before the plan is placed anew.
+// Brings the host's copies of clocks and hyperparameters up to date.
 void Plan::read_back(Stream stream) {
   if (!table_.control) return;
   const OnDevice on(device_);

@@ -1,5 +1,5 @@
-// A plan on a CUDA device: what cpu/plan.hpp is for the host, with counts, scalars and learning
-// rates in device memory, where a captured graph sees them change.
+// A plan on a CUDA device, as cpu/plan.hpp is one for the host. Counts, scalars and learning rates
+// live in device memory, where a captured graph sees them change.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -29,8 +29,8 @@ class Plan {
   }
   int64_t gradient_changes() const { return gradient_changes_; }
 
-  // After groups or tensors were added: the memory that the plan needs on the device, which the
-  // caller allocates and keeps, and its filling, with everything so far brought along.
+  // After groups or tensors were added, the caller allocates as much device memory as is needed,
+  // and keeps it; place() fills it, and brings counts and clocks along.
   bool placed() const { return placed_; }
   int64_t bytes_needed() const;
   // The same once so many groups and tensors of these sizes are added.
@@ -89,10 +89,10 @@ class Plan {
   int64_t elements_ = 0;
   int64_t calls_ = 0;
   bool placed_ = false;
-  bool captured_ = false;  // some step was, which may be replayed
+  bool captured_ = false;  // some step was captured, and may be replayed
   int64_t gradient_changes_ = 0;
   int64_t written_ = -1;  // the changes that the device's table of gradients has seen
-  bool changed_ = true;   // groups, clocks or places were since the last step
+  bool changed_ = true;   // groups, clocks or memory have changed since the last step
   Stream last_stream_ = nullptr;
   Table table_{};
   int kind_ = any_kind;

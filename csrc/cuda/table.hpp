@@ -1,8 +1,8 @@
 // What the kernels see of a plan: one block of device memory, built once, and a step's arguments.
 //
-// Tensors are cut into tiles of tile_size elements, counted from each tensor's start; a tile is
+// Tensors are cut into tiles of tile_size elements, counted from each tensor's start. A tile is
 // both what a block updates at a time and what a partial sum of squares covers. Empty tensors have
-// a tile, after all others, as their clocks tick too.
+// a tile too, after all others, since their clocks advance as well.
 #pragma once
 #include <cstdint>
 
@@ -45,13 +45,13 @@ struct Control {
   int64_t step_count, skipped;
   double grad_norm;    // negative: never clipped
   double factor;       // on the gradients of this step, once measured
-  int64_t skip;        // whether this step is
+  int64_t skip;        // whether this step is skipped
   int64_t bad;         // first tensor with a gradient that is not finite, or -1
-  int64_t lowest_bad;  // the same while blocks look; none_bad
+  int64_t lowest_bad;  // the same while blocks still look, or none_bad
   uint64_t ticket;     // blocks that have finished
   uint32_t taken;      // turns that blocks have taken, beyond the first of each
 };
-constexpr int64_t none_bad = INT64_MAX;
+constexpr int64_t none_bad = INT64_MAX, never = INT64_MAX;
 
 struct Table {  // all pointers go into the plan's block
   Control* control;
@@ -64,15 +64,15 @@ struct Table {  // all pointers go into the plan's block
   double* partial;           // sums of squares by tile
   int64_t n_groups, n_tensors;
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
-  int a_tile_each;                // tile and tensor have the same number
-  int keep;                       // in the cache, as it is small beside that
-  int lanes;                      // threads that share a tile: all of a block, or few_lanes
-  int full_slots, last_slots;     // tiles of the first turns, and of those after them
-  int64_t full_turns;
-  int64_t next_from;  // the turn from which on the next step may begin; never, if at its end
-  int large;          // the arrays: more than half of the cache
+  int a_tile_each;                // every tensor has one tile, so that their numbers are the same
+  int keep;                       // the table is small enough to stay in the cache
+  int large;                      // whether the arrays fill more than half of the cache
+  // As where tensors are long. share_out (plan.cpp) says what else there is.
+  int lanes = threads;                 // threads that share a tile: all of a block, or few_lanes
+  int full_slots = 1, last_slots = 1;  // tiles of the first turns, and of those after them
+  int64_t full_turns = 0;
+  int64_t next_from = never;  // the turn from which the next step may begin; never: at the end
 };
-constexpr int64_t never = INT64_MAX;
 
 // Gradients change from step to step: their pointers come with the launch where they fit into 4 KB.
 constexpr int64_t max_carried = 480;
@@ -82,8 +82,8 @@ struct StepArgs {
   double grad_scale, max_norm;
   int32_t measured;  // whether factor and skip are the norm kernel's
   int32_t clip, zero_grad, carried;
-  int32_t odd;    // the number of this step: tiles of large lists are taken from the last on
-  int32_t early;  // nothing that constants are folded of was written since the last step
+  int32_t odd;    // whether this step's number is: tiles of large lists are then taken backwards
+  int32_t early;  // whether the groups are as in the last step, so that constants can be foreseen
   Nonfinite nonfinite;
   void* grads[max_carried];
 
@@ -93,21 +93,24 @@ struct StepArgs {
 };
 static_assert(sizeof(StepArgs) <= 4096);
 
-// A function of its own: what one thread does now and then, whose registers all would pay for.
+// Keeps out of line what one thread does now and then: inlined, its registers would be every
+// thread's.
 #ifdef __CUDACC__
 #define STEEPEST_APART __host__ __device__ __noinline__
 #else
 #define STEEPEST_APART inline
 #endif
 
-// As an integer: arrays that a tensor does not have are null, and stay unused.
+// By way of an integer: arrays that a tensor does not have are null, and nothing may be added to a
+// null pointer.
 STEEPEST_HD void* shifted(void* p, int64_t bytes) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes));
 }
 
-// Of one thread of a block that leaves nothing for the last one to read: whether the block is the
-// last of its grid. What the last one will change, the others have read and used. No fence, which
-// would wait for all that was written. The last finds the ticket at 0 for the next launch.
+// Called by one thread of each block: whether its block is the last of the grid to do so, which
+// also sets the ticket back to 0 for the next launch. The last block may change what the others
+// have read. It may not read what they wrote: there is no fence, which would wait for all of their
+// stores.
 STEEPEST_HD bool last_to_leave(uint64_t& ticket, int64_t blocks) {
 #ifdef __CUDA_ARCH__
   const auto before = atomicAdd(reinterpret_cast<unsigned long long*>(&ticket), 1ull);
@@ -125,7 +128,7 @@ STEEPEST_HD void fence() {
 #endif
 }
 
-// The same where the last one reads what the others wrote before a barrier.
+// The same, with fences: the last block may read what the others wrote before a barrier.
 STEEPEST_HD bool last_to_finish(uint64_t& ticket, int64_t blocks) {
   fence();
   const bool last = last_to_leave(ticket, blocks);

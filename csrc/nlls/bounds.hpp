@@ -6,8 +6,9 @@
 // bound that the gradient pushes outwards rest; on the others, the free set, a Newton step, then a
 // projected line search. The search is on q, so it costs no evaluation of the residuals.
 //
-// Which bounds x + s is on is kept beside s: the sum, rounded, may miss them, and where JᵀJ is
-// nearly singular a Newton step leaves no room for what is one rounding away from a bound.
+// Which bounds x + s is on is kept beside s. The rounded sum may miss a bound, and the variable
+// would then count as free with next to no room, which stops the long steps of a nearly singular
+// JᵀJ.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -106,9 +107,10 @@ class BoxModel {
     return free;
   }
 
-  // s <- P(s + αd) for the first α of 1, 1/2, 1/4, ... that lowers q enough; r follows. Where d is
-  // so long that none does, the step to the nearest bound, or as far on the way as lowers q. False
-  // where that does not either: d is rounding, at the minimum or of a singular JᵀJ.
+  // s <- P(s + αd) for the first α of 1, 1/2, 1/4, ... that lowers q enough; r, the gradient of q,
+  // follows. Where d is so long that none does, s goes to the nearest bound on the way, or to the
+  // lowest q before it. False where q does not fall that way either: d is then nothing but
+  // rounding, at the minimum or of a singular JᵀJ.
   bool search(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     for (T alpha = 1; alpha > T(1e-6); alpha /= 2) {
       const Change q = change(backend, damping, x, s, alpha);
@@ -126,14 +128,14 @@ class BoxModel {
     return true;
   }
 
-  // What P(s + αd) - s is to q.
+  // Slope and curvature of q along P(s + αd) - s.
   struct Change {
     double slope, curvature;
     bool full;  // no bound was met
   };
 
-  // Leaves the change of s in next_, that of r in product_, the bounds then met in next_on_, with
-  // that of variable `onto` among them.
+  // Leaves the change of s in next_, that of r in product_, and in next_on_ the bounds that are
+  // met, the one of variable `onto` among them.
   Change change(Backend& backend, linalg::Damping<T> damping, const T* x, const T* s, T alpha,
                 int64_t onto = -1) {
     Change q{0, 0, alpha == 1};
@@ -165,7 +167,7 @@ class BoxModel {
     }
   }
 
-  // The bound that is met first on the way along d, but for those that s is on.
+  // The first bound on the way along d, except for those that s is on already.
   struct Nearest {
     T alpha;
     int64_t j;  // -1: none before s + d

@@ -19,7 +19,7 @@ inline void expect(Phase phase, Phase wanted, const char* call) {
               std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase)]);
 }
 
-// What is told at a point first. A fit takes one of them: residuals are kept in that of its start.
+// The form in which a point is told. A fit keeps to that of its start.
 enum class Form { whole, blocks, normal };
 
 inline void check_form(Form form, Form at_start) {

@@ -1,10 +1,10 @@
 // How λ is found and how it follows the gain ratio ρ (actual over predicted reduction).
 //
-// λ is raised until the cost falls and lowered after success, but not by fixed factors: they raise
+// λ is raised until the cost falls and lowered after success, but not by fixed factors: those raise
 // it in many small steps that cost an evaluation each, and lower it too slowly after a start far
 // away (Nielsen's rule, IMM-REP-1999-05, took 2.6 times the Jacobians on Moré, Garbow and
-// Hillstrom's problems). It is the radius |Ds| of the step that is halved or doubled, and λ is
-// solved for: Moré, The Levenberg-Marquardt Algorithm (1978), sections 4 and 5.
+// Hillstrom's problems). Instead the radius |Ds| of the step is halved or doubled, and λ is solved
+// for: Moré, The Levenberg-Marquardt Algorithm (1978), sections 4 and 5.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -22,8 +22,8 @@ class Radius {
 
   void limit(double length) { value_ = std::min(value_, length); }
 
-  // A step of this length gave this ratio. first: no other was tried before it; the radius has
-  // been a guess so far, and |Dx| is as good a guess after it as before.
+  // A step of this length had this gain ratio. first: it is the first that was tried, the radius
+  // has been a guess until now, and |Dx| remains as good a guess as before.
   void accepted(double ratio, double length, double x_norm, bool undamped, bool first) {
     if (ratio <= 0.25) {
       value_ = 0.5 * std::min(value_, 10 * length);
@@ -32,8 +32,9 @@ class Radius {
     }
   }
 
-  // The cost did not fall. slope: gᵀs < 0; actual: minus its rise, -inf where it is not finite.
-  // The parabola through both costs and the slope tells how far, between a tenth and a half.
+  // The cost did not fall. slope: gᵀs < 0; actual: minus the rise, -inf where the cost is not
+  // finite. The parabola through both costs and the slope has its minimum at the new radius, which
+  // is kept between a tenth and a half of the old one.
   void rejected(double length, double slope, double actual) {
     double factor = 0.1;
     if (std::isfinite(actual)) factor = actual == 0 ? 0.5 : 0.5 * slope / (slope + actual);

@@ -1,6 +1,6 @@
-// A Jacobian by finite differences, a column at a time: where to evaluate and what that makes of
-// it. The caller evaluates. Steps, bounds and the way from forward to central differences are those
-// that differences.py explains; it does the same for arrays of a device and for complex steps.
+// A Jacobian by finite differences, a column at a time. It says where to evaluate, and the caller
+// does. differences.py, which does the same for arrays of a device and for complex steps, explains
+// the steps, the bounds and when forward differences give way to central ones.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -21,16 +21,16 @@ class Differences {
         lower_(std::move(lower)),
         upper_(std::move(upper)) {}
 
-  // Forward differences have done what they can: the largest cosine is down to their error.
+  // Central differences from now on if the largest cosine is down to the error of forward ones.
   void close_in(double cosine, double eps) { central_ = central_ || cosine <= error(eps); }
 
-  // What the next Jacobian may be wrong by where close_in would better it, else 0.
+  // The relative error of the next Jacobian if close_in would make it smaller, else 0.
   double error(double eps) const {
     return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(eps);
   }
 
   // f: m residuals at x, eps: the rounding unit that they were computed with.
-  // evaluate(j, x_j) gives those with another x_j, which stay until it is called again.
+  // evaluate(j, x_j) gives the residuals with another x_j; they are valid until its next call.
   template <class Evaluate>
   void jacobian(const std::vector<T>& x, const T* f, int64_t m, double eps, Evaluate&& evaluate,
                 T* J) {
@@ -51,7 +51,7 @@ class Differences {
   // A difference below so many rounding units of the residuals is noise.
   static constexpr double noise_units = 64;
 
-  // Away from zero.
+  // The step in x_j, away from zero.
   T step(T x, size_t j, T unit) const {
     const T sign = x >= 0 ? T(1) : T(-1), size = std::abs(x);
     if (rel_step_.empty()) return sign * (size == 0 ? unit : unit * size);
@@ -59,7 +59,7 @@ class Differences {
     return (x + h) - x == 0 ? sign * unit * std::max(T(1), size) : h;
   }
 
-  // out: column j. The largest change of a residual.
+  // Writes column j to out. Returns the largest change of a residual.
   template <class Evaluate>
   T column(T x, size_t j, T h, const T* f, int64_t m, Evaluate& evaluate, T* out) {
     const T infinite = std::numeric_limits<T>::infinity();
@@ -88,9 +88,8 @@ class Differences {
     return change;
   }
 
-  // out <- (ahead - behind) / taken, which may stand in the place of ahead; the largest
-  // |ahead - behind|. In four lanes, which a compiler may take at a time: a NaN is no maximum
-  // there.
+  // out <- (ahead - behind) / taken, where out may be ahead. Returns the largest |ahead - behind|,
+  // found in four lanes so that the loop vectorises. A maximum would lose a NaN: `finite` keeps it.
   static T quotient(const T* ahead, const T* behind, T taken, int64_t m, T* out) {
     T change[4] = {}, finite[4] = {};  // finite: NaN where a difference is not
     int64_t i = 0;

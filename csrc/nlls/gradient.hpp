@@ -8,9 +8,9 @@
 
 namespace steepest::nlls {
 
-// optimality: SciPy's, the largest |gⱼ|, each times the distance to the bound that it points to.
-// cosine: the largest |cos| between f and a column of (weighted) J, over the variables that do not
-// rest on a bound. Free of units, where optimality is not.
+// optimality: SciPy's, the largest |gⱼ|, each times the distance to the bound that the step -gⱼ
+// leads to. cosine: the largest |cos| between f and a column of the (weighted) J, over the
+// variables that do not rest on a bound. The cosine does not depend on units, optimality does.
 struct Stationarity {
   double optimality, cosine;
 };

@@ -7,15 +7,15 @@
 
 namespace steepest::nlls {
 
-// Where λ has held several steps in a row back, residuals a tenth of the step ahead give a
-// second-order correction of it (step.hpp), which follows curved valleys in half the Jacobians.
-// Most fits are over before: asked from the second step on, it cost a fifth more evaluations and
-// saved no Jacobians on fits of a dozen common curves.
+// Residuals a tenth of the step ahead give a second-order correction of it (step.hpp), which
+// follows curved valleys in half the Jacobians. They are asked for once λ has held back six steps
+// in a row, by when most fits have ended: from the second step on they cost a fifth more
+// evaluations and saved no Jacobians on fits of a dozen common curves.
 class LookAhead {
  public:
   static constexpr double fraction = 0.1;  // of the step
 
-  // False: not worth it, as residuals do not come without a Jacobian.
+  // False where residuals come with a Jacobian each time, which costs more than is saved.
   void set_on(bool on) { on_ = on; }
 
   bool due() const { return on_ && held_back_ >= 6; }
@@ -26,9 +26,9 @@ class LookAhead {
     uncorrected_ = -slope + (gain + fraction * slope) / (fraction * fraction);
   }
 
-  // A poor step that gains what it would have gained uncorrected is poor for another reason than
-  // the valley's bend: the residuals are large beside the curvature that Gauss-Newton leaves out
-  // (Brown and Dennis's function), and no correction helps.
+  // If a step gains less than predicted, and just what it would have gained uncorrected, then it is
+  // not the valley's bend that makes it poor: with large residuals the second derivatives count
+  // that Gauss-Newton leaves out (Brown and Dennis's function), and no correction helps.
   void judged(double actual, double predicted) {
     const std::optional<double> uncorrected = std::exchange(uncorrected_, std::nullopt);
     if (uncorrected && actual < 0.75 * predicted &&

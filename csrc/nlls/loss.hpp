@@ -1,4 +1,4 @@
-// Robust losses ρ(z) of z = (f / C)², and what they make of a residual and its row of J.
+// Robust losses ρ(z) of z = (f / C)², and the weights that they give a residual and its row of J.
 // cost = ½ C² Σ ρ(zᵢ). Triggs et al., Bundle Adjustment - A Modern Synthesis (2000), section 4.3:
 // the Gauss-Newton model of the cost has rows √(ρ' + 2ρ''z) J and residuals ρ' f / √(ρ' + 2ρ''z).
 #pragma once

@@ -1,5 +1,5 @@
-// One residual's part of the cost, and the weights of its row: what runs over all of them, on the
-// host or on a device.
+// What is computed for each residual, on the host or on a device: its part of the cost, and the
+// weights of its row.
 #pragma once
 #include <cstdint>
 
@@ -9,7 +9,7 @@
 
 namespace steepest::nlls {
 
-// f², and f² less that of the trial: (f - f₊)(f + f₊); nothing where there is no f before it.
+// f₊² of the trial, and f² - f₊² = (f - f₊)(f + f₊), with f before it; 0 where there is no f.
 template <class T>
 struct SquaredCosts {
   const T *trial, *before;

@@ -6,8 +6,8 @@
 
 namespace steepest::nlls {
 
-// |(scale_j v_j)|, in double, scale 1 where it is null; squares that overflow or vanish are avoided
-// where they would.
+// |(scale_j v_j)| in double, with scale 1 where it is null. Sums near the ends of the range are
+// formed again by hypot, whose squares neither overflow nor vanish.
 template <class T>
 double norm(const std::vector<T>& v, const T* scale = nullptr) {
   const auto part = [&](size_t j) {

@@ -50,8 +50,8 @@ class Residuals {
                WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
   }
 
-  // What the loss leaves of JᵀJ, about: the mean of the rows' w², weighted by themselves. It is 1
-  // while some rows are where the loss is quadratic, however many are not.
+  // About how much the loss leaves of JᵀJ: the mean of the rows' w², weighted by w². It is near 1
+  // as long as some rows are where the loss is quadratic, however many are not.
   double curvature_left(Space& space) const {
     const linalg::Sums sums = space.sum(size(), WeightPowers<T>{jac_weight_.data()});
     return sums.first > 0 ? sums.second / sums.first : 1;

@@ -213,9 +213,10 @@ class Solver {
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || trials_in_all_ > 1;
     const bool solved = gauss_newton() || box_.solved();
-    // A short step that did as foretold says how short it was: the next one may be longer.
+    // A step that λ held back and that did as foretold was merely short: the next may be longer.
     const bool longer = finder_.held_back() && judged_.actual >= 0.75 * judged_.predicted;
-    // What the cost cannot judge says nothing of it: the gradient decides how far such steps go.
+    // Where rounding hides what a step did to the cost, ftol cannot be met by it: the gradient
+    // decides whether the step is taken, and when such steps end.
     in_noise_ = !(actual > 0) && within_rounding();
     const bool ftol = stopping_.ftol(judged_) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(judged_) && solved && free;
@@ -227,8 +228,8 @@ class Solver {
     return phase_ = Phase::jacobian;
   }
 
-  // A start is often wrong by its own size. A first step beyond that may fall into another valley:
-  // it is taken only where the model foretold what it gains.
+  // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
+  // another valley, so it is taken only where it gained what the model had foretold.
   bool too_far_at_first() const {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > own_size() &&
            judged_.actual < 0.75 * judged_.predicted && nfev_ < options_.max_nfev;
@@ -313,8 +314,8 @@ class Solver {
 
   // --- the linearization of an accepted point
 
-  // False where it is not finite, or no better within rounding: the point is given up. Nothing has
-  // changed then.
+  // False where it is not finite, or where the cost is flat to rounding and the gradient did not
+  // fall: the point is given up, and nothing has changed.
   template <class F>
   bool take_linearization(F&& accept_residuals) {
     // λ₀ is for the first step only: step.hpp.
@@ -346,7 +347,8 @@ class Solver {
     error_ = told_error_;
     again_ = false;
     scale();
-    // Where a loss flattens the far rows, the model of the near ones says little about far away.
+    // A robust loss flattens rows with large residuals. The model is then of the other rows, and
+    // says little about points far away.
     if (!have_point_ && residuals_.robust()) radius_.set(own_size());
     have_point_ = true;
     trials_ = finite_trials_ = 0;
@@ -381,8 +383,9 @@ class Solver {
   Phase propose() {
     shrink_ = 1;
     if (!gauss_newton()) {
-      // A start that is wrong by its own size then arrives at zero. Met exactly, shorter radii
-      // took 1 to 6 % more evaluations on NIST's problems.
+      // A first radius of |Dx| is met exactly: a start that is wrong by its own size then arrives
+      // at zero. Other radii are met within a tenth: exactly, they took 1 to 6 % more evaluations
+      // on NIST's problems.
       const bool by_size = nit_ == 0 && radius_.value() == own_size();
       finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
@@ -446,7 +449,7 @@ class Solver {
     judged_.plain_x_norm = norm(x_);
     judged_.cost = cost_;
     judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
-    // A step below the resolution of x is as short as xtol can ask for, but where λ₀ made it so.
+    // A step below the resolution of x meets any xtol, unless it is λ₀ that made it so short.
     if (!moved && !gauss_newton() && finder_.take_first()) return propose();
     if (!moved) return finish(too_short());
     return phase_ = Phase::residual;

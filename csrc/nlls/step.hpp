@@ -28,8 +28,8 @@ class StepFinder {
   // λ₀ is meant for a JᵀJ that no loss has made smaller.
   void scale_first(double factor) { initial_ *= factor; }
 
-  // Gauss-Newton's step; false where JᵀJ is singular: that is for Cholesky's and QR's pivots alike,
-  // as no damping helps a step that is far too long.
+  // Gauss-Newton's step; false where JᵀJ is singular. QR takes it for singular where Cholesky
+  // would (16 times its own limit), since without damping such a step is far too long.
   bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
     return std::isfinite(length_ = solve(backend, box, x, D, 0, 16));
   }
@@ -49,7 +49,7 @@ class StepFinder {
       lambda_ = start = smallest;
       length_ = solve(backend, box, x, D, start);
     }
-    // An infinite length is none, though the first radius be infinite, too.
+    // The first radius is infinite, but a step of infinite length is no step.
     const auto short_enough = [&] { return std::isfinite(length_) && length_ <= 1.1 * radius; };
     if (short_enough()) return;
     if (std::isfinite(radius)) {
@@ -101,8 +101,8 @@ class StepFinder {
     return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
   }
 
-  // A step that is as long as the radius within a tenth is made as long, but for bounds: from a
-  // start that is wrong by its own size, as many are, it then arrives at zero.
+  // Stretches a step whose length is the radius within a tenth to the radius itself. Not with
+  // bounds, which the longer step may cross.
   void extend(const BoxModel<Backend>& box, double radius) {
     if (box.bounded()) return;
     for (T& s : step_) s *= static_cast<T>(radius / length_);

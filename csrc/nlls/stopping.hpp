@@ -1,4 +1,4 @@
-// When to stop, and what to call it. The numbers are SciPy's.
+// When to stop, and the status that says why. Its numbers are SciPy's.
 #pragma once
 #include <cmath>
 
@@ -27,10 +27,10 @@ class StoppingRule {
  public:
   explicit StoppingRule(Tolerances tolerances) : tolerance_(tolerances) {}
 
-  // ftol asks for a step that changes the cost by no more than ftol * cost, was not expected to
-  // change it more (MINPACK's bounds, Moré 1978, section 8), and is not the first such step or is
-  // a hundred times less effective than the step before it: what is left is then below ftol, too.
-  // One small reduction alone is also seen far from a minimum, where the cost is flat (NIST ENSO).
+  // ftol is met by a step that changes the cost by no more than ftol * cost and was not expected to
+  // change it more (MINPACK's bounds, Moré 1978, section 8). One such step is also seen far from a
+  // minimum, where the cost is flat (NIST ENSO), so that two in a row are due, or one that changes
+  // the cost a hundred times less than the step before it: what is left is then below ftol, too.
   bool ftol(const Step& step) {
     const double enough = tolerance_.f * step.cost;
     const bool met = std::fabs(step.actual) <= enough && step.predicted <= enough &&
@@ -41,7 +41,7 @@ class StoppingRule {
     return in_a_row_ >= 2 || fast;
   }
 
-  // Where rounding hides what the undamped step changes.
+  // ftol by the prediction alone, where rounding hides what an undamped step changed.
   bool ftol_predicted(const Step& step) const { return step.predicted <= tolerance_.f * step.cost; }
 
   // A step that is short beside x, both as it is (SciPy's test; an x below xtol counts as zero) and

@@ -1,5 +1,5 @@
-// A start whose squares underflow is refused: without them its gradient is zero, its cost too, and
-// it would pass for a minimum.
+// Refuses a start at which the squares of J's entries underflow: gradient and cost would be zero,
+// and the start would pass for a minimum.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace steepest::nlls {
 
-// Of the pending linearization at x0. An f or a J of zeros has nothing to lose.
+// Looks at the pending linearization at x0. An f or a J that is zero throughout is no underflow.
 template <class Backend>
 void check_underflow(Backend& backend) {
   using T = typename Backend::Scalar;
