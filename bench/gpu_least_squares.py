@@ -1,7 +1,8 @@
 """Least squares on a GPU: time against its syrk, potrf and callbacks, beside CuPy and JAX.
 
-Run by bench/gpu.sh. Dense 20,000 x 500 with an exact Jacobian, a mild nonlinearity, started near
-the answer, and a small fit. Times are medians of runs that end with the device idle, taken in turn.
+Run by bench/gpu.sh; `--trace` shows where the host is during a fit instead. Dense 20,000 x 500 with
+an exact Jacobian, a mild nonlinearity, started near the answer, and a small fit. Times are medians
+of runs that end with the device idle, taken in turn.
 
 The floor is what the solver cannot do without: fun as often and jac as often as it called them,
 and for each accepted step one syrk and one Cholesky (potrf), by CuPy. "Fastest calls" is the same
@@ -13,6 +14,7 @@ test of anything.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
@@ -153,8 +155,39 @@ def measure(m: int, n: int, dtype: type) -> None:
     )
 
 
+def where_the_host_was(fun: Callable, jac: Callable, x0: object) -> list[tuple[str, float]]:
+    """Of one fit, in order: each call of fun and jac, and the solver after it, with the
+    microseconds that it took; where the solver waits for the device, that is in it."""
+    marks = [("start", time.perf_counter())]
+
+    def marked(name: str, function: Callable) -> Callable:
+        def run(x):
+            marks.append((name, time.perf_counter()))
+            answer = function(x)
+            marks.append((f"after {name}", time.perf_counter()))
+            return answer
+
+        return run
+
+    st.least_squares(marked("fun", fun), x0, marked("jac", jac))
+    cupy.cuda.Device().synchronize()
+    ends = [begin for _, begin in marks[1:]] + [time.perf_counter()]
+    return [(name, 1e6 * (end - begin)) for (name, begin), end in zip(marks, ends, strict=True)]
+
+
+def trace(m: int, n: int, dtype: type, repeats: int = 11) -> None:
+    problem = sines(m, n, dtype)
+    fits = [where_the_host_was(*problem) for _ in range(repeats + 2)][2:]
+    print(f"{m} x {n} {np.dtype(dtype).name}, microseconds of the host's, medians in order:")
+    for turns in zip(*fits, strict=True):
+        print(f"{turns[0][0]:10} {statistics.median(us for _, us in turns):8.0f}")
+
+
 def main() -> None:
     device = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    if sys.argv[1:] == ["--trace"]:
+        print(device)
+        return trace(20_000, 500, np.float64)
     print(f"{device}: milliseconds a fit\n{st.info()['cuda']}\n")
     print(
         "| problem | steps | ours | syrk + potrf + callbacks | ratio | fastest calls | ratio | "
