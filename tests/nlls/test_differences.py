@@ -31,7 +31,7 @@ def fun(x):
 
 
 @pytest.mark.parametrize("box", BOXES)
-@pytest.mark.parametrize("steps", [None, np.array([1e-6, 1e-5, 1e-4])])
+@pytest.mark.parametrize("steps", [None, np.array([1e-6, 1e-5, 1e-4]), np.full(3, 1e-9)])
 @pytest.mark.parametrize("scheme", ["2-point", "3-point"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_both_give_the_same(scheme, box, steps, dtype):
@@ -108,9 +108,42 @@ def test_a_jacobian_that_others_see_is_copied(kept):
     np.testing.assert_array_equal(told, [[1.0], [1.0]])
 
 
-def test_wrong_number_of_steps():
-    with pytest.raises(ValueError, match="diff_step"):
-        st.least_squares(fun, X, diff_step=[1e-6, 1e-6])
+@pytest.mark.parametrize("diff_step", [None, 1e-6])
+def test_the_loop_in_python_goes_the_same_way(diff_step):
+    """Forward differences end with central ones where their step is not given."""
+    t = np.linspace(0, 4, 20)
+    y = 2 * np.exp(-0.7 * t) + 0.5 * np.cos(9 * t)
+
+    def run(loss):
+        asked, seen = [], []
+
+        def fun(p):
+            asked.append(p.copy())
+            return p[0] * np.exp(-p[1] * t) - y
+
+        fit = st.least_squares(
+            fun,
+            [1.0, 1.0],
+            loss=loss,
+            ftol=None,
+            xtol=1e-12,
+            gtol=1e-12,
+            diff_step=diff_step,
+            callback=seen.append,
+        )
+        return fit, asked, seen
+
+    fit, asked, seen = run(lambda z: np.array([z, 0 * z + 1, 0 * z]))  # in Python
+    same, also, theirs = run("linear")  # in C++
+    np.testing.assert_allclose(asked, also, rtol=1e-12)
+    assert (fit.njev, len(seen)) == (same.njev, len(theirs)) and len(seen) == fit.nit < fit.njev - 1
+    assert (len(asked) > fit.nfev + 2 * fit.njev) == (diff_step is None)
+
+
+@pytest.mark.parametrize("diff_step", [[1e-6, 1e-6], [[1e-6]]])
+def test_wrong_number_of_steps(diff_step):
+    with pytest.raises(ValueError, match="diff_step: shape"):
+        st.least_squares(fun, X, diff_step=diff_step)
 
 
 def test_residuals_that_change_shape_between_differences():

@@ -40,7 +40,7 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
     steps = numbers("diff_step", diff_step)
     if not np.isfinite(steps).all():
         raise ValueError(f"diff_step: {diff_step!r}; wanted are finite numbers")
-    if steps.ndim > 1 or steps.size not in (1, n):
+    if steps.shape not in ((), (1,), (n,)):
         raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
     return np.full(n, steps)
 
@@ -82,8 +82,7 @@ class Differences:
             J[:, j], change = take(x, f, j, float(steps[j]))
             changes.append(change)
         if self.rel_step is None and scheme != "cs":
-            there = changes if xp is np else host(xp.stack(changes))  # one transfer
-            largest, *changes = map(float, there)
+            largest, *changes = map(float, host(xp.stack(changes)))  # one transfer
             for j, change in enumerate(changes):
                 if change <= _NOISE * eps * largest and abs(x[j]) < 1:
                     J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
@@ -91,12 +90,11 @@ class Differences:
 
     def _steps(self, x: Array, default: float) -> Array:
         """Signed steps, away from zero; SciPy's meaning of `diff_step`."""
-        size = np.abs(x).astype(float)
-        sign = np.where(x >= 0, 1.0, -1.0)
-        if self.rel_step is None:
-            with arrays.out_of_range():
+        size, sign = np.abs(x), np.where(x >= 0, 1.0, -1.0)
+        with arrays.out_of_range():
+            if self.rel_step is None:
                 return np.asarray(sign * np.where(size == 0, default, default * size))
-        steps = self.rel_step * sign * size
+            steps = (self.rel_step * sign * size).astype(x.dtype)
         lost = (x + steps) - x == 0
         return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
 
