@@ -151,9 +151,10 @@ def test_args_and_kwargs():
 
 
 @pytest.mark.parametrize("args", [[0.0], np.zeros(1), np.zeros(2)], ids=repr)
-def test_further_arguments_in_an_array_or_list(args):
+@pytest.mark.parametrize("jac", ["2-point", lambda x, a, *b: [[1.0 + a]]])
+def test_further_arguments_in_an_array_or_list(jac, args):
     """Whose own truth, of an array of zeros say, does not count."""
-    fit = st.least_squares(lambda x, a, *b: x - 3 - a, 1.0, args=args)
+    fit = st.least_squares(lambda x, a, *b: x - 3 - a, 1.0, jac, args=args)
     np.testing.assert_allclose(fit.x, [3.0])
 
 
@@ -200,8 +201,29 @@ def test_verbose_prints_the_iterations(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "optimality" in printed and fit.message in printed
     assert "…" not in printed and f"{fit.cost:.6e}" in printed
+    st.least_squares(fun, X0, jac, verbose=1)
+    assert capsys.readouterr().out == printed[printed.index(fit.message) :]
     st.least_squares(fun, X0, jac)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_verbose_prints_a_row_an_iteration(joint, capsys):
+    """Also where the first steps are rejected."""
+
+    def f(x):
+        return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    def J(x):
+        return np.array([[-20 * x[0], 10], [-1, 0]])
+
+    both = (lambda x: (f(x), J(x))) if joint else f
+    fit = st.least_squares(both, [-1.2, 1.0], joint or J, method="gn", verbose=2)
+    printed = capsys.readouterr().out
+    rows = [row.split("│")[1:3] for row in printed.splitlines() if row.startswith("│")]
+    nit, nfev = np.array(rows, dtype=int).T
+    assert nit.tolist() == [*range(fit.nit + 1)] and nfev[0] == 1 and nfev[1] > 2
+    assert "initial cost 1.2100e+01" in printed
 
 
 def test_max_nfev_counts_every_call():

@@ -19,24 +19,18 @@ def run_joint(
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun gives until it is done. Returns the solver, which may have moved to
     a device, and the last Jacobian, None after blocks."""
-    fresh = True
     J: Array | None = None
+    seen = -1
     while solver.phase != DONE:
-        given, before = _cpu.owned_pair(fun, solver.point()), solver.nit
+        given = _cpu.owned_pair(fun, solver.point())
         pair = is_pair(given)
-        if not pair:
-            solver = tell_blocks(solver, given, options)
-        elif fresh:
-            solver = settle(solver, given[0])
-        if fresh:
-            fresh = False
-            solver.set_look_ahead(False)
-            if watch is not None:
-                watch.solver = solver
+        solver = settle(solver, given[0]) if pair else tell_blocks(solver, given, options)
+        solver.set_look_ahead(False)
         if pair and tell_residual(solver, given[0], options) == JACOBIAN:
             solver.tell_jacobian(given[1])
             J = J if solver.refused else given[1]
-        if watch is not None and (solver.nit > before or before == 0):
+        if watch is not None and solver.nit != seen:
+            seen, watch.solver = solver.nit, solver
             watch()
     return solver, J
 
