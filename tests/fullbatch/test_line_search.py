@@ -299,6 +299,9 @@ def test_a_wrong_gradient_is_named():
         r = st.line_search(lambda x: float(x @ x), lambda x: -2 * x, x, 2 * x, rule=rule)
         assert not r.success and r.step == 0 and r.fun == 5.0
         assert "check the gradient" in r.message
+    r = st.line_search(lambda x: abs(float(x[0])), lambda x: -np.ones(1), [0.0], [1.0],
+                       rule="armijo")  # fmt: skip
+    assert r.step == 0 and "check the gradient" in r.message  # no rounding ends it where f is 0
 
 
 def test_a_function_without_a_minimum_is_named():

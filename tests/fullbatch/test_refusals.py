@@ -4,6 +4,7 @@ import array_api_strict as strict
 import numpy as np
 import pytest
 from fullbatch_methods import START
+from scipy.optimize import Bounds
 
 import steepest as st
 
@@ -52,6 +53,12 @@ def no(x):
             {"bounds": [(np.inf,) * 2] * 4},
             ValueError,
             r"bounds\[0\]: lower inf and upper inf",
+        ),
+        (
+            START,
+            {"bounds": Bounds([0, 0], [1, 1])},
+            ValueError,
+            r"bounds: shapes \(2,\) and \(2,\); allowed are 4 lower and 4 upper bounds",
         ),
         (
             START,

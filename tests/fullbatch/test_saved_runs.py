@@ -72,6 +72,12 @@ def test_loading_refuses_another_run():
         make("bfgs").load_state_dict({})
     with pytest.raises(TypeError, match="^state_dict: a NoneType where a dict is due"):
         make("bfgs").load_state_dict(None)
+    searching = make("l-bfgs")
+    while not searching.state_dict()["told"]:
+        tell(searching)
+    state = searching.state_dict()
+    with pytest.raises(ValueError, match=r"state_dict\['step'\]: 7; the search over 'told' gives"):
+        make("l-bfgs").load_state_dict({**state, "step": 7})
 
 
 def test_telling_checks_first_and_ends():
@@ -102,6 +108,7 @@ def test_newton_is_told_a_hessian():
     with pytest.raises(ValueError, match=r"hess: shape \(3, 3\); allowed is \(4, 4\)"):
         s.tell(1.0, START, np.eye(3))
     assert s.nfev == 0
+    make("newton").tell(1.0, START, np.eye(4) + 1e-12 * np.triu(np.ones((4, 4))))  # rounding
     with pytest.raises(TypeError, match="hess: a csr_array, sparse; allowed is a dense array"):
         s.tell(1.0, START, scipy.sparse.csr_array(np.eye(4)))
     s.tell(1.0, START, np.full((4, 4), np.nan))

@@ -72,6 +72,19 @@ def test_differences_take_what_room_there_is():
     assert float(r.jac[0]) == pytest.approx(5, rel=1e-5)
 
 
+def test_no_differences_are_taken_where_f_has_no_value():
+    outside = []
+
+    def fun_inside(x):
+        if x.max() < 0.5:
+            return fun(x)
+        outside.append(x)
+        return np.inf
+
+    r = st.minimize(fun_inside, START, maxiter=3)
+    assert outside and r.nfev == 4 * r.njev - 3 * len(outside)
+
+
 @pytest.mark.parametrize("real", [lambda x: float(fun(x).real), lambda x: np.abs(x).sum()])
 def test_a_real_answer_at_a_complex_point_is_no_gradient_of_zero(real):
     with pytest.raises(TypeError, match=r"fun\(x\): .* is real at a complex x"):

@@ -223,16 +223,25 @@ def test_newton_takes_the_gradient_where_products_show_no_curvature():
     assert r.success and r.nhev == r.nit  # a product an iteration
 
 
+def test_newton_goes_as_far_as_products_show_curvature():
+    """The second conjugate direction has none."""
+    s = st.Newton(np.zeros(2))
+    s.tell(0.0, np.array([1.0, 0.5]), hessp=lambda x, p: np.array([1.0, -1.0]) * p)
+    assert s.nhev == 2
+    np.testing.assert_allclose(s.x, [-5 / 3, -5 / 6])
+
+
+@pytest.mark.parametrize("start", [1.0, 0.9995])  # near counts as at the bound, and goes there
 @pytest.mark.parametrize("product", [False, True])
-def test_newton_in_a_box_takes_the_curvature_of_the_free_variables(product):
+def test_newton_in_a_box_takes_the_curvature_of_the_free_variables(product, start):
     H = np.array([[4.0, 1, 0], [1, 3, 1], [0, 1, 2]])
     r = st.minimize(
         lambda x: 0.5 * (x - 2) @ H @ (x - 2),
-        [0.0, 0.0, 1.0],
+        [0.0, 0.0, start],
         jac=lambda x: H @ (x - 2),
         **({"hessp": lambda x, p: H @ p} if product else {"hess": lambda x: H}),
         method="newton",
         bounds=[(None, None), (None, None), (None, 1)],
     )
-    assert r.success and r.nit <= (4 if product else 1)
+    assert r.success and r.nit <= (4 if product else 1) + (start < 1)
     np.testing.assert_allclose(r.x, [*np.linalg.solve(H[:2, :2], [10, 9]), 1], atol=1e-5)

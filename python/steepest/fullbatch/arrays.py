@@ -40,9 +40,7 @@ def namespace(a: Array) -> ModuleType:
 
 
 def to_host(a: Array) -> np.ndarray:
-    """`a` as a float64 NumPy array; waits for the device."""
-    if isinstance(a, np.ndarray):
-        return a.astype(np.float64)
+    """`a`, of another library, as a float64 NumPy array; waits for the device."""
     if hasattr(a, "get"):  # CuPy
         return np.asarray(a.get(), dtype=np.float64)
     return np.from_dlpack(a).astype(np.float64)

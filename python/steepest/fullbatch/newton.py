@@ -118,8 +118,7 @@ class Newton(Minimizer):
             raise TypeError("tell: give one of hess and hessp")
         if hess is not None and not callable(hess):
             hess = self._checked(hess)
-        # Functions may fail or be interrupted: the point is to be told again then.
-        kept = checkpoint(self) if hessp is not None or callable(hess) else None
+        kept = checkpoint(self)  # functions may fail: the point is to be told again then
         try:
             before = self._lowest
             self._given = (hess, hessp)
@@ -127,8 +126,7 @@ class Newton(Minimizer):
             if self._lowest is not before:
                 self._given_lowest = self._given
         except BaseException:
-            if kept is not None:
-                restored(self, kept)
+            restored(self, kept)
             raise
 
     def result(self) -> OptimizeResult:
@@ -145,7 +143,7 @@ class Newton(Minimizer):
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
-        if n == 1 and type(self._w) is np.ndarray and np.size(hess) == 1:
+        if type(self._w) is np.ndarray and np.size(hess) == 1:
             hess = np.reshape(hess, (1, 1))
         h = vector("hess", hess, xp.broadcast_to(like, (n, n)))
         h = xp.asarray(h, copy=True)
@@ -153,7 +151,7 @@ class Newton(Minimizer):
             return h
         size = float(xp.max(xp.abs(h)))
         skew = float(xp.max(xp.abs(h - h.T)))
-        if math.isfinite(size) and skew > math.sqrt(self._eps) * size:
+        if skew > math.sqrt(self._eps) * size:
             raise ValueError(
                 f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
                 "allowed is a symmetric array: (H + H.T) / 2"

@@ -55,9 +55,7 @@ class Objective:
         """f(x); x is the function's own."""
         self.nfev += 1
         f = self._fun(x, *self.args)
-        if self._jac is True:
-            f = pair(f)[0]
-        elif isinstance(f, tuple):
+        if isinstance(f, tuple):
             raise TypeError("fun(x): a tuple; of value and gradient, (f, g), say so by jac=True")
         self._rounding = rounding(f)
         return scalar("fun(x)", f)
