@@ -20,6 +20,7 @@ SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
 CASES = [
     (EYE, ONES, {"method": "svd"}, ValueError, "method: 'svd' is not allowed; allowed is one of"),
     (EYE, ONES, {"rtol": -1.0}, ValueError, "rtol: -1.0 is not allowed"),
+    (EYE, ONES, {"atol": -1.0}, ValueError, "atol: -1.0 is not allowed"),
     (EYE, ONES, {"method": "cg", "maxiter": 0}, ValueError, "maxiter: 0 is not allowed"),
     (EYE, ONES, {"method": "cg", "maxiter": -1.5}, TypeError, "maxiter: -1.5 is a float"),
     (EYE, ONES, {"method": "gauss-seidel", "sweep": "up"}, ValueError, "sweep: 'up'"),
@@ -64,6 +65,7 @@ CASES = [
         r"diagonal: shape \(2,\); allowed is \(3,\)",
     ),
     (EYE, ONES * np.nan, {}, ValueError, "b: holds inf or NaN"),
+    (EYE, ONES, {"method": "cg", "x0": ONES * np.nan}, ValueError, "x0: holds inf or NaN"),
     (np.full((3, 3), np.inf), ONES, {"method": "lu"}, ValueError, "A: holds inf or NaN"),
     (np.full((3, 3), np.inf), ONES, {}, ValueError, "A: holds inf or NaN"),
     (np.full((3, 3), np.nan), ONES, {}, ValueError, "A: holds inf or NaN"),
@@ -99,6 +101,13 @@ CASES = [
     ),
     (-EYE, ONES, {}, LinAlgError, "not positive definite: its leading minor of order 1"),
     (-EYE, ONES, {"method": "cg"}, LinAlgError, r"A is not positive definite: pᵀAp = -3 in iter"),
+    (
+        np.diag([1.0, -1]),
+        np.eye(2),
+        {"method": "cg"},
+        LinAlgError,
+        r"definite: pᵀAp = -1 in iterat",
+    ),
     (-EYE, ONES, {"method": "pcg"}, LinAlgError, r"not positive definite: A\[0, 0\] = -1"),
     (
         EYE,
@@ -202,6 +211,14 @@ def test_what_is_refused_and_why(a, b, options, kind, message):
     np.testing.assert_array_equal(b, keep[1])
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "options", "kind", "message"), [case for case in CASES if "ᵀ" in case[4]]
+)
+def test_beside_a_column_that_is_solved_the_same_is_refused(a, b, options, kind, message):
+    with pytest.raises(kind, match=message):
+        st.solve(a, np.column_stack([0 * b, b]), **options)
+
+
 @pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
 @pytest.mark.parametrize("name", ITERATIVE)
 def test_falling_short_is_an_error_that_carries_the_iterate(name, xp):
@@ -299,13 +316,13 @@ def test_rounding_is_no_asymmetry_in_any_units(kind, spread):
         g = np.linalg.qr(g)[0]
     g *= 10 ** rng.uniform(-spread, spread, n)
     a = (g.T * np.ones(3 * n)) @ (g + 0)  # a general product, symmetric but for rounding
+    a *= 1 + np.finfo(float).eps * rng.integers(-2, 3, (n, n))
     if kind == "no diagonal":
-        a = a + a.T
         np.fill_diagonal(a, 0)
         with pytest.raises(LinAlgError, match="not positive definite"):
             st.solve(a, np.ones(n))
     else:
-        st.solve(a * (1 + np.finfo(float).eps * rng.integers(-2, 3, (n, n))), np.ones(n))
+        st.solve(a, np.ones(n))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

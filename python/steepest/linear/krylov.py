@@ -84,10 +84,10 @@ def _descend_generic(
     while True:
         active = progress.active
         z = r if precondition is None else precondition(r)
-        rho_before, rho = rho, _positive(system, progress, active, r, z, who, formula)
+        rho_before, rho = rho, _positive(system, progress, r, z, who, formula)
         p = z if p is None else z + _ratio(system, active, rho, rho_before) * p
         q = system.times(p)
-        product = _positive(system, progress, active, p, q, "A", "pᵀAp")
+        product = _positive(system, progress, p, q, "A", "pᵀAp")
         alpha = _ratio(system, active, rho, product)
         x = x + alpha * p
         r = r - alpha * q
@@ -102,19 +102,11 @@ def _between(precondition: Product | None) -> tuple[str, str]:
 
 
 def _positive(
-    system: System,
-    progress: Progress,
-    active: list[bool],
-    u: Array,
-    v: Array,
-    who: str,
-    formula: str,
+    system: System, progress: Progress, u: Array, v: Array, who: str, formula: str
 ) -> Array:
     """uᵀv of each column, which is positive where the operator between them is definite."""
     product = system.xp.vecdot(u, v, axis=-u.ndim)
-    values = progress.columns(product)
-    if not all([not on or 0 < value < math.inf for on, value in zip(active, values, strict=True)]):
-        _refuse(system, progress, values, u, v, who, formula)
+    _refuse(system, progress, progress.columns(product), u, v, who, formula)
     return product
 
 
@@ -132,13 +124,13 @@ def _refuse(
         if not active or 0 < value < math.inf:
             continue
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
-        if who == "I" or value == math.inf or (value == 0 and _underflows(progress, u, v, k)):
+        if value == math.inf or _underflows(progress, u, v, k):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; use method='lu'")
 
 
 def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:
-    """Whether uᵀv is 0 for its size, not for what stands between u and v."""
+    """Whether uᵀv has lost its digits by its size, not by what stands between u and v."""
     a, b = progress.norms(u)[column], progress.norms(v)[column]
     return a > 0 < b and a * b < progress.least_square
 
