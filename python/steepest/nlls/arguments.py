@@ -55,9 +55,7 @@ def start(x0: Any) -> Array:
     x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
-    x = np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0))
-    if x.ndim == 0:
-        x = x.reshape(1)
+    x = np.atleast_1d(np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0)))
     if x.ndim > 1:
         raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":

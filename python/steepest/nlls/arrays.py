@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import from_numbers, plain
+from steepest.arrays import from_numbers
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -84,13 +84,12 @@ def in_kind(values: Array, like: Any) -> Array:
 
 
 def factor(J: Array) -> Array:
-    """J, or of one on a device R of J = QR, on the host; AᵀA is the same."""
+    """J, or of one on a device R of J = QR, on the host: RᵀR is JᵀJ."""
     if isinstance(J, np.ndarray):
         return J
     xp = namespace(J)
     with J.device:
-        R = xp.linalg.qr(J, mode="r") if J.shape[0] > J.shape[1] else J
-    there: Array = xp.asnumpy(R)
+        there: Array = xp.asnumpy(xp.linalg.qr(J, mode="r"))
     return there
 
 
@@ -131,9 +130,8 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     if values.size == 0:
         raise ValueError(f"{name}: an empty array of shape {values.shape}; wanted is at least one")
     xp = namespace(values)
-    by_columns = values.flags.f_contiguous and values.ndim == 2
     with out_of_range():  # float64's in float32, of a step that went too far
-        order = xp.asfortranarray if by_columns else xp.ascontiguousarray
+        order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray
         ready: Array = order(values, dtype=dtype)
     return ready
 
@@ -156,7 +154,5 @@ def own(value: Any) -> Any:
 
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
-    if isinstance(value, np.ndarray):
-        return np.array(plain("jac", value), order="K")
-    xp, J = at_home("jac", value)
-    return jacobian(value, float) if xp is np else J.copy(order="K")
+    _, J = at_home("jac", value)
+    return J.copy(order="K")

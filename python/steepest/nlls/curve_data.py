@@ -206,7 +206,7 @@ def without_nan(
         raise ValueError("The input contains nan values")
     if predictors:
         xdata = xdata[..., ~missing]
-    if sigma is not None and sigma.ndim > 0 and sigma.size > 1:
+    if sigma is not None and sigma.size > 1:
         sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
     return xdata, ydata[~missing], sigma
 

@@ -275,7 +275,7 @@ def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
         damping=damping,
     )
     if J is None:  # normal equations or blocks of rows
-        result.keep(solver.m, gram_factor(*solver.gram()))
+        result._keep(solver.m, gram_factor(*solver.gram()))
     return result
 
 

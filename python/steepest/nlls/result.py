@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TextIO
 from warnings import warn
@@ -33,10 +32,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     """
 
     def __dir__(self) -> list[str]:
-        methods = [name for name in vars(LeastSquaresResult) if name[0] != "_" and name != "keep"]
+        methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
         return [*super().__dir__(), *methods]  # SciPy's are the entries alone
 
-    def keep(self, rows: int, factor: Array) -> None:
+    def _keep(self, rows: int, factor: Array) -> None:
         """What stands for a J that is not at hand: its number of rows (0: unknown), and an A with
         AᵀA = JᵀJ."""
         object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
@@ -86,20 +85,18 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, correlations, cost and why the fit stopped: to `file`,
         an `io.StringIO()` for the text, where it is given. Returns None."""
-        print(summary_text(self, names), file=file or sys.stdout)
+        print(summary_text(self, names), file=file)
 
     def _m(self) -> int:
         """The number of residuals; 0 where normal equations do not tell it."""
         return int(self._kept[0] if self["fun"] is None else self["fun"].size)
 
     def _triangle(self) -> Array:
-        """A triangle of J, or J itself where it is wide."""
+        """R of J = QR, or of what stands for J."""
         factor = self._kept[1] if self["jac"] is None else arrays.factor(self["jac"])
-        if factor.dtype.itemsize not in (4, 8) or factor.dtype.kind != "f":
+        if factor.dtype.itemsize not in (4, 8):
             factor = factor.astype(float)  # of others there is no linear algebra
-        if factor.shape[0] > self["x"].size:
-            factor = np.linalg.qr(factor, mode="r")
-        return np.asarray(factor)
+        return np.asarray(np.linalg.qr(factor, mode="r"))
 
     def _cut(self, s: Array) -> float:
         """Singular values up to this one are rounding."""
@@ -107,9 +104,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def _inverse(self) -> Array:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
-        factor, columns = self._triangle(), self["x"].size
-        if not np.isfinite(factor).all():
-            return np.full((columns, columns), np.inf)
+        factor = self._triangle()
         scale, s, V = unit_columns(factor)
         if self._full_rank(s):
             V /= scale
@@ -136,8 +131,7 @@ def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
 
 def full_rank(result: LeastSquaresResult) -> bool:
     """Whether the residuals determine every parameter, as `covariance` decides: in any units."""
-    factor = result._triangle()
-    return bool(np.isfinite(factor).all()) and result._full_rank(unit_columns(factor)[1])
+    return result._full_rank(unit_columns(result._triangle())[1])
 
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
