@@ -69,7 +69,9 @@ def test_a_scalar_sigma_weighs_every_row(jac):  # SciPy takes one from 1.12 on, 
 @pytest.mark.parametrize("method", ["lm", "trf", "dogbox"])
 def test_difference_schemes(scheme, method):
     want = st.curve_fit(model, X, Y, jac=jacobian)
-    got = st.curve_fit(model, X, Y, jac=scheme, method=method, sigma=np.diag(np.full(50, 0.1)))
+    sigma, calls = np.diag(np.full(50, 0.1)), []
+    got = st.curve_fit(counting(calls), X, Y, np.ones(3), sigma, jac=scheme, method=method)
+    assert np.iscomplexobj(calls) == (scheme == "cs")
     np.testing.assert_allclose(got[0], want[0], rtol=1e-6)
     np.testing.assert_allclose(got[1], want[1], rtol=1e-5)
 
@@ -188,6 +190,22 @@ def test_keywords_of_leastsq():
         np.testing.assert_allclose(got, want, rtol=1e-5, err_msg=str(options))
 
 
+@pytest.mark.parametrize("method", ["lm", "trf"])
+@pytest.mark.parametrize(
+    ("leastsqs", "ours"),
+    [
+        ({"epsfcn": 1e-8}, {"diff_step": 1e-4}),
+        ({"diag": (1, 2, 4)}, {"x_scale": (1, 0.5, 0.25)}),
+        ({"factor": 0.01}, {"damping": 10.0}),
+    ],
+)
+def test_words_of_leastsq_are_those_of_least_squares(leastsqs, ours, method):
+    ways = [], [], []
+    for way, words in zip(ways, (leastsqs, ours, {}), strict=True):
+        st.curve_fit(counting(way), X, Y, np.ones(3), method=method, **words)
+    assert ways[0] == ways[1] != ways[2]
+
+
 def test_keywords_are_checked_and_kept():
     with pytest.raises(ValueError, match=r"diag: \(1, 2\); allowed are 3 positive"):
         st.curve_fit(model, X, Y, method="lm", diag=(1, 2))
@@ -248,6 +266,8 @@ def test_data_of_any_kind():
     np.testing.assert_allclose(popt, [2.0], rtol=1e-12)
     column = st.curve_fit(model, X, Y, [[1.0], [1.0], [0.0]])[0]
     np.testing.assert_array_equal(column, st.curve_fit(model, X, Y, [1.0, 1.0, 0.0])[0])
+    popt = st.curve_fit(lambda x, *p: model(x, *p), X, Y, np.ones(3), bounds=(0, 9))[0]
+    np.testing.assert_allclose(popt, st.curve_fit(model, X, Y)[0], rtol=1e-5)
     seen = {"t": X}  # what is not an array reaches the model as it is
     got = st.curve_fit(lambda data, a, b, c: model(data["t"], a, b, c), seen, Y)[0]
     np.testing.assert_allclose(got, st.curve_fit(model, X, Y)[0], rtol=1e-9)
@@ -279,8 +299,12 @@ def flat(x, a, b):
     return a * x
 
 
+MANY = np.linspace(0, 4, 8000)  # for LAPACK's QR
+
+
 @pytest.mark.parametrize(
-    ("f", "x", "y"), [(flat, X, X), (lambda x, a, b: a * x + b, X[:2], X[:2] + 1)]
+    ("f", "x", "y"),
+    [(flat, X, X), (flat, MANY, MANY), (lambda x, a, b: a * x + b, X[:2], X[:2] + 1)],
 )
 def test_an_indeterminate_covariance_warns(f, x, y):
     with pytest.warns(OptimizeWarning, match="Covariance of the parameters could not be est"):
@@ -289,9 +313,10 @@ def test_an_indeterminate_covariance_warns(f, x, y):
 
 
 @pytest.mark.parametrize("method", ["lm", "trf"])
-def test_as_many_parameters_as_data_have_no_covariance(method):
+@pytest.mark.parametrize("f", [lambda x, a, b: a * x + b, lambda x, a, b: np.where(x == 1, a, b)])
+def test_as_many_parameters_as_data_have_no_covariance(f, method):
     with pytest.warns(OptimizeWarning, match="Covariance of the parameters could not be est"):
-        pcov = st.curve_fit(lambda x, a, b: a * x + b, [1.0, 2], [3.0, 5], method=method)[1]
+        pcov = st.curve_fit(f, [1.0, 2], [3.0, 5], method=method)[1]
     assert np.isposinf(pcov).all()
 
 
@@ -342,9 +367,11 @@ ERRORS = [
     ({"method": "unknown"}, ValueError, "method: 'unknown' is not allowed; allowed is one of 'lm'"),
     ({"method": "lm", "bounds": (0, 9)}, ValueError, "Method 'lm' only works for unconstrained"),
     ({"method": "lm", "bounds": (0, np.inf)}, ValueError, "Method 'lm' only works for unconstr"),
+    ({"method": "lm", "bounds": (-np.inf, 9)}, ValueError, "Method 'lm' only works for unconst"),
     ({"bounds": (0, 1, 2)}, ValueError, "`bounds` must contain 2 elements."),
     ({"bounds": ([0, 0], 9)}, ValueError, r"equal the number of parameters, 3; their shapes are"),
     ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
+    ({"bounds": (-9, 0), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
     ({"bounds": (2, 1), "p0": None}, ValueError, r"lower\[0\] = 2 is not strictly less"),
     ({"bounds": (2, 1), "p0": [1, 1, 1]}, ValueError, r"lower\[0\] = 2 is not strictly less"),
     ({"f": X}, TypeError, r"f: array\(.*is not a callable object"),

@@ -135,15 +135,17 @@ def test_values_may_come_as_other_than_arrays(kind, sigma):
 
 
 @WEIGHTS
+@pytest.mark.parametrize("ndim", [1, 2])
 @pytest.mark.parametrize("col_deriv", [False, True])
-def test_the_jacobian_of_one_parameter_may_have_one_dimension(col_deriv, sigma):
+def test_the_jacobian_of_one_parameter_may_have_one_dimension(col_deriv, ndim, sigma):
     """As with SciPy, where it is neither weighted nor of a method other than lm."""
 
     def decay(x, b):
         return np.exp(-b * x)
 
     def slope(x, b):
-        return -x * np.exp(-b * x)
+        J = -x * np.exp(-b * x)
+        return J if ndim == 1 else J[None] if col_deriv else J[:, None]
 
     want = st.curve_fit(decay, X, Y, [1.0], sigma)[0]
     got = st.curve_fit(decay, X, Y, [1.0], sigma, jac=slope, col_deriv=col_deriv)[0]
