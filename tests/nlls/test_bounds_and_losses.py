@@ -61,6 +61,27 @@ def test_rosenbrock_in_a_box(x0, bounds, jac):
     assert fit.success and fit.cost <= want.cost + 1e-9
 
 
+def kkt(A, b, x, lower, upper):
+    """By how much x misses the conditions of the minimum of |Ax - b|² in the box."""
+    return np.abs(x - np.clip(x - A.T @ (A @ x - b) / np.sum(A**2), lower, upper)).max()
+
+
+@pytest.mark.parametrize("linear_solver", ["auto", "qr"])
+def test_one_step_is_the_minimum_of_a_linear_problem_in_a_box(linear_solver):
+    for seed in range(800):
+        rng = np.random.default_rng(seed)
+        A, b = rng.standard_normal((9, 6)), 10 * rng.standard_normal(9)
+        if seed % 4:  # two columns are nearly equal
+            A[:, 5] = A[:, 0] + 1e-8 * A[:, 5]
+        x0 = rng.standard_normal(6)
+        lower, upper = x0 - rng.uniform(0.01, 3, 6), x0 + rng.uniform(0.01, 3, 6)
+        at = rng.integers(0, 6, 6)  # some start on a bound
+        x0 = np.where(at == 0, lower, np.where(at == 1, upper, x0))
+        s = st.LeastSquares(x0, bounds=(lower, upper), method="gn", linear_solver=linear_solver)
+        s.tell(A @ x0 - b, A)
+        assert kkt(A, b, s.x, lower, upper) < 1e-14, seed
+
+
 def test_nearly_equal_columns_in_a_box():
     for seed in [*range(50), 223, 826, 873, 2168, 2319, 2511]:
         rng = np.random.default_rng(seed)
@@ -236,6 +257,24 @@ def test_at_a_bound_that_holds_it_the_gradient_of_a_variable_does_not_count():
     np.testing.assert_array_equal(fit.active_mask, 1)
 
 
+# The sizes are those at which J is read another way: by a loop or by LAPACK, in one or more chunks.
+@pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
+@pytest.mark.parametrize("loss", ["linear", "soft_l1"])
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("shape", [(9, 2), (150, 3), (40, 8), (2500, 8), (300, 20)])
+def test_every_row_has_its_own_weight(shape, order, loss, linear_solver):
+    rng = np.random.default_rng(5)
+    J, f = np.asarray(rng.standard_normal(shape), order=order), 3 * rng.standard_normal(shape[0])
+    s = st.LeastSquares(np.full(shape[1], 1e3), loss=loss, linear_solver=linear_solver)
+    s.tell(f, J)
+    first = np.ones(shape[0]) if loss == "linear" else 1 / np.sqrt(1 + f**2)  # ρ'
+    H, g = (first**3 * J.T) @ J, J.T @ (first * f)  # ρ' + 2zρ'' is its cube
+    D2 = np.sum(J**2, axis=0)  # of the columns as they are
+    step = np.linalg.solve(H + s._solver.damping * np.diag(D2), -g)
+    rtol = 2e-3 if linear_solver == "cg" else 1e-8
+    np.testing.assert_allclose(s.x - 1e3, step, rtol=rtol, atol=rtol * np.abs(step).max())
+
+
 def test_a_loss_of_the_wrong_shape():
     with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); wanted is \(3, 2\)"):
         st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)
@@ -244,14 +283,16 @@ def test_a_loss_of_the_wrong_shape():
 # With the columns' norms before weights a residual far out hid a gradient of 2e-4 from gtol.
 @pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
 @pytest.mark.parametrize("loss", ["soft_l1", "arctan"])
-def test_gtol_sees_the_weighted_jacobian(loss, linear_solver):
+@pytest.mark.parametrize("max_nfev", [None, 1])  # 1: the last point, where no step follows
+def test_gtol_sees_the_weighted_jacobian(max_nfev, loss, linear_solver):
     def fun(x):
         return np.array([x[0] - 1, x[1] - 2, x[0] * x[1] - 1, 1e6 * (x[0] + x[1])])
 
     def jac(x):
         return np.array([[1, 0], [0, 1], [x[1], x[0]], [1e6, 1e6]])
 
-    fit = st.LeastSquares(np.array([0.4, 0.3]), loss=loss, linear_solver=linear_solver)
+    options = dict(loss=loss, linear_solver=linear_solver, max_nfev=max_nfev)
+    fit = st.LeastSquares(np.array([0.4, 0.3]), **options)
     for _ in range(3):  # to the first Jacobian
         fit.tell(fun(fit.x), jac)
         if fit._solver.cosine:
