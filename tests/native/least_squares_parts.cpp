@@ -1,6 +1,6 @@
-// The parts of the least-squares core that decide alone: stopping, the radius, looking ahead,
-// difference steps. Each line says what must hold; the numbers are worked out by hand from the
-// formulas beside them.
+// The parts of the least-squares core that decide alone: stopping, the radius and its λ, looking
+// ahead, scaling, difference steps. Each line says what must hold; the numbers are worked out by
+// hand from the formulas beside them.
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -8,8 +8,13 @@
 
 #include "nlls/damping.hpp"
 #include "nlls/differences.hpp"
+#include "nlls/gradient.hpp"
 #include "nlls/look_ahead.hpp"
 #include "nlls/loss.hpp"
+#include "nlls/norm.hpp"
+#include "nlls/residuals.hpp"
+#include "nlls/scaling.hpp"
+#include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
 
 using namespace steepest::nlls;
@@ -103,6 +108,117 @@ void radius() {
   must(near(r.value(), 0.1125), "a limit does not lengthen it");
   r.set(1);
   must(near(r.value(), 1), "but it may be set");
+  r.rejected(1, -1, -100);
+  must(near(r.value(), 0.1), "no less than a tenth");
+  r.set(100);
+  r.rejected(1, -1, 0.3);
+  must(near(r.value(), 5), "no more than a half, of ten times the step at most");
+  r.set(100);
+  r.accepted(0.1, 1, 9, true, false);
+  must(near(r.value(), 5), "so for a poor step");
+}
+
+// The step of the one-variable system (1 + λ) s = -1 has the length 1 / (1 + λ).
+void radius_equation() {
+  RadiusEquation e(0.1, 1e-16, 1, 10);
+  must(e.first(5) == 5, "the last λ is tried first");
+  must(near(e.first(50), 1e-2) && near(e.first(0), 1e-2), "but not one that is out of bounds");
+  must(near(e.next(1e-2, 1 / 1.01), 9), "the secant through two λ is exact here");
+  must(e.solved(0.109) && e.solved(0.091) && !e.solved(0.12) && !e.solved(0.08), "to a tenth");
+  must(RadiusEquation(1, 2, 3, 1).first(3) == 3, "there are λ above the smallest");
+}
+
+void norms() {
+  must(near(norm<double>({3, 4}), 5), "plain");
+  must(near(norm<double>({3e200, 4e200}), 5e200), "squares that overflow");
+  must(near(norm<double>({3e-200, 4e-200}), 5e-200), "squares that vanish");
+  const double scale[] = {1e200, 1e-200};
+  must(near(norm<double>({3e-200, 4e200}, scale), 5), "scaled");
+}
+
+void scaling() {
+  Scaling<double> given(Method::marquardt, {1e-200, 1e-198}, 2);
+  const double norms2[] = {4, 9}, other[] = {1, 16};
+  given.take_columns(norms2);
+  const std::vector<double> v = {3e-200, 4e-198}, ones = {1, 1};
+  must(near(given.length(v), 5), "in units of x_scale");
+  must(near(given.unit_norm(), std::hypot(1e200, 1e198)), "a step of ones, too");
+  must(near(given.D()[0] / given.D()[1], 100) && std::fabs(std::log10(given.D()[0])) < 2,
+       "of D only the ratios count");
+  Scaling<double> columns(Method::marquardt, {}, 2), unit(Method::levenberg, {}, 2);
+  must(columns.take_columns(norms2) == 1 && unit.take_columns(norms2) == 3, "the largest over D");
+  columns.take_columns(other), unit.take_columns(other);
+  must(columns.D()[0] == 2 && columns.D()[1] == 4, "D keeps the largest norm of each column");
+  must(unit.D()[0] == 1 && unit.D()[1] == 1, "or is 1");
+  must(near(columns.length(ones), std::hypot(2, 4)) && near(unit.length(ones), std::hypot(2, 4)),
+       "lengths are in units of the columns all the same");
+}
+
+// What the parts need of a backend: f = 1 + x in one variable; `correction` is what resolve gives.
+struct Stub {
+  using Scalar = double;
+  using Space = steepest::linalg::HostSpace<double>;
+  double correction = 0, one = 1;
+  const double* gradient() const { return &one; }
+  const double* norms2() const { return &one; }
+  bool solve(steepest::linalg::Damping<double> damping, const std::vector<int64_t>&, const double*,
+             const double* r, double* d) {
+    d[0] = -r[0] / (1 + damping.lambda);
+    return true;
+  }
+  void resolve(steepest::linalg::Damping<double>, const std::vector<int64_t>&, const double*,
+               double* a) {
+    a[0] = correction;
+  }
+  void product(const double* v, double* out) { out[0] = v[0]; }
+};
+
+double corrected(double by) {
+  Stub backend;
+  backend.correction = by;
+  BoxModel<Stub> box({}, {}, 1);
+  StepFinder<Stub> finder(1e-3, 1);
+  const double x = 0, D = 1;
+  double second = 1;
+  must(finder.undamped(backend, box, &x, &D) && finder.step()[0] == -1, "the undamped step");
+  finder.accelerate(backend, box, &D, &second);
+  return finder.step()[0];
+}
+
+void corrections() {
+  must(near(corrected(0.37), -0.63) && near(corrected(-0.37), -1.37), "a short one is trusted");
+  must(corrected(0.38) == -1 && corrected(-4) == -1 && corrected(NAN) == -1, "no other one");
+}
+
+void stationarity() {
+  const BoxModel<Stub> box({0, -HUGE_VAL}, {4, 4}, 2), open({}, {}, 2);
+  const double norms2[] = {1, 4}, D[] = {1, 2};
+  const double rests[] = {3, 2}, moves[] = {-3, 2};
+  const std::vector<double> x = {0, 1};
+  Stationarity s = measure(box, x, rests, norms2, 2.0);
+  must(near(s.optimality, 2), "times the way to a bound: none, or 1 where there is no bound");
+  must(near(s.cosine, 2 / (2 * 2.0)), "a variable that rests has no cosine");
+  must(near(scaled_gradient(box, x, rests, D), 1), "nor a part of the gradient");
+  s = measure(box, x, moves, norms2, 2.0);
+  must(near(s.optimality, 12) && near(s.cosine, 1.5), "one that may move has both");
+  must(near(scaled_gradient(box, x, moves, D), std::hypot(3, 1)), "and this part");
+  must(near(measure(open, x, rests, norms2, 2.0).optimality, 3), "without bounds, the gradient");
+}
+
+void costs() {
+  const double trial[] = {1}, before[] = {1 + 1e-9};
+  const steepest::linalg::Sums s = SquaredCosts<double>{trial, before}(0);
+  const double more = before[0] - 1;
+  must(s.first == 1 && near(s.second, more * (2 + more)), "a small decrease does not cancel");
+  Stub::Space space;
+  Residuals<Stub> r(Loss::cauchy, 1);
+  const double f[] = {0, 0, 1e4, 1e4, 1e4};
+  r.costs(space, f, 5, nullptr, false);
+  r.weigh_trial(space);
+  must(std::fabs(r.curvature_left(space) - 1) < 1e-6, "1 while some rows are near");
+  r.costs(space, f + 2, 3, nullptr, false);
+  r.weigh_trial(space);
+  must(near(r.curvature_left(space), std::numeric_limits<double>::epsilon()), "else very little");
 }
 
 // After six held-back steps, of which the last was corrected and gained this; the model foretold 1,
@@ -173,6 +289,7 @@ void differences() {
   must(near(Differenced(3, false, {0.01}, -inf, inf).at[0], 3.03), "diff_step times |x|");
   must(near(Differenced(0.0, false, {0.01}, -inf, inf).at[0], root), "and of zero the usual step");
   must(near(Differenced(1e-9, false, {0.01}, -inf, inf).at[0], 1.01e-9), "not of a small x");
+  must(near(Differenced(3, false, {1e-20}, -inf, inf).at[0] - 3, 3 * root), "nor one that is lost");
   Differenced both(3, true, {}, -inf, inf);
   must(both.at.size() == 2 && near(both.at[0] - 3, 3 * third) && both.at[1] < 3, "both ways");
   must(std::fabs(both.J[0] - 6) < 1e-9, "the central slope");
@@ -214,6 +331,8 @@ void differences() {
   must(rough.error(eps) > 0, "and stay while the cosine is above that");
   rough.close_in(63 * root, eps);
   must(rough.error(eps) == 0, "then they become central");
+  rough.close_in(65 * root, eps);
+  must(rough.error(eps) == 0, "and stay so");
   must(Differences<double>(false, {0.1}, {}, {}).error(eps) == 0, "a diff_step is kept");
 }
 
@@ -234,6 +353,8 @@ void losses() {
       must(near(w.jacobian * w.jacobian, curved > least ? curved : least), "JᵀJ is its curvature");
     }
   }
+  must(row_weights<float>(0, -1, 1).jacobian == std::sqrt(std::numeric_limits<float>::epsilon()),
+       "the least curvature is of the type");
   must(near(rho(Loss::tukey, 1).value, 1.0 / 3) && near(rho(Loss::tukey, 9).value, 1.0 / 3),
        "Tukey's is flat from 1 on");
 }
@@ -244,6 +365,12 @@ int main() {
   ftol();
   xtol_and_gtol();
   radius();
+  radius_equation();
+  norms();
+  scaling();
+  corrections();
+  stationarity();
+  costs();
   look_ahead();
   differences();
   losses();

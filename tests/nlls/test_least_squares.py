@@ -130,6 +130,9 @@ def test_nearly_dependent_columns_are_solved_as_exactly_as_by_qr(n):
         s = st.LeastSquares(np.zeros(n), method="gn")
         s.tell(-A @ true, A)
         np.testing.assert_allclose(s.x, true, atol=1e-4)
+        s = st.LeastSquares(np.zeros(n), method="gn", linear_solver="cholesky")
+        with pytest.raises(np.linalg.LinAlgError, match="is singular"):  # asked for, it stays
+            s.tell(-A @ true, A)
 
 
 @pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
@@ -137,7 +140,7 @@ def test_nearly_dependent_columns_are_solved_as_exactly_as_by_qr(n):
 def test_gauss_newton_names_a_singular_system(m, n, linear_solver):
     for seed in range(8):
         A = np.random.default_rng(seed).integers(-9, 10, (m, n)).astype(float)
-        A[:, -1] = A[:, 0] - A[:, 1]
+        A[:, -1] = A[:, 0] - A[:, 1] if seed else 0
         with pytest.raises(np.linalg.LinAlgError, match="is singular at x"):
             st.least_squares(
                 lambda x, A=A: A @ x - 1, np.zeros(n), lambda x, A=A: A,
@@ -346,6 +349,16 @@ def test_gauss_newton_ends_where_halving_has_made_the_step_short():
             lambda x: x, [1.0], lambda x: [[-1.0]], method="gn", xtol=xtol, ftol=None, gtol=None
         )
         assert fit.status == 3 and fit.nit == 0 and fit.nfev - 2 == trials
+
+
+@pytest.mark.parametrize("options", [dict(method="gn"), dict(damping=1e-9, max_nfev=2)], ids=str)
+def test_a_step_is_taken_that_gains_little_for_its_length(options):
+    """By gn, which halves only where the cost does not fall, and where no other step follows."""
+    s = st.LeastSquares([1.0], **options)
+    s.tell([10.0], [[-1.0]])
+    assert s.x == pytest.approx(11)
+    s.tell([9.0], [[-1.0]])
+    assert s.nit == 1
 
 
 def test_max_nfev_counts_rejected_steps():
