@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import steepest as st
+from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.search import ROUNDING, Trial
 from steepest.fullbatch.wolfe import cubic_minimizer, next_step, wolfe
 
@@ -175,6 +176,21 @@ def test_a_search_without_a_lower_trial_ends_at_the_start():
     assert trials > 9 and end == (0.0, "no step met the Wolfe conditions")
 
 
+def test_armijo_goes_back_to_the_minimizer_of_a_parabola_and_then_of_a_cubic():
+    """As far as this lies within 0.1 and 0.5 of the last step."""
+    tried = []
+
+    def phi(a):
+        tried.append(a)
+        return 200 * a**3 - a, math.nan
+
+    drive(armijo(0.0, -1.0, 1.0, c1=1e-4, eps=EPS), phi)
+    np.testing.assert_allclose(tried, [1, 0.1, 600**-0.5])
+    tried.clear()
+    drive(armijo(0.0, -1.0, 1.0, c1=1e-4, eps=EPS), lambda a: (tried.append(a) or 2 * a**2 - a, 0))
+    np.testing.assert_allclose(tried, [1, 0.25])
+
+
 def quartic(x):
     return ((x - 1) ** 4).sum() + (x**2).sum()
 
@@ -311,6 +327,7 @@ def test_a_function_without_a_minimum_is_named():
         )
         assert not r.success and (r.step == 1e20 if rule == "wolfe" else r.step > 1e9)
         assert r.message == "the objective falls without bound along the direction"
+        assert r.nfev < 110
 
 
 def test_other_namespaces_and_functions_that_write_to_x():
@@ -359,6 +376,7 @@ def test_c2_is_no_matter_of_armijo():
             "direction: an element is not fi",
         ),
         ((f, g, X, -D), {}, ValueError, "direction: the slope along it is 4; allowed is"),
+        ((f, g, X, -D), {"rule": "exact"}, ValueError, "direction: the slope along it is 4; all"),
         ((f, None, X, D), {}, ValueError, "jac, g0: rule 'wolfe' needs the gradient at x"),
         ((f, None, X, D), {"g0": X}, ValueError, "jac: rule 'wolfe' needs slopes"),
         ((f, g, X, D), {"f0": np.inf}, ValueError, "f0: the objective is inf at x"),

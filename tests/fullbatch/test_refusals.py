@@ -56,6 +56,12 @@ def no(x):
         ),
         (
             START,
+            {"bounds": [(-np.inf,) * 2] * 4},
+            ValueError,
+            r"lower -inf and upper -inf; al",
+        ),
+        (
+            START,
             {"bounds": Bounds([0, 0], [1, 1])},
             ValueError,
             r"bounds: shapes \(2,\) and \(2,\); allowed are 4 lower and 4 upper bounds",

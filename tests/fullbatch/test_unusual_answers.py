@@ -68,8 +68,15 @@ def test_difference_steps_suit_the_size_of_x(scheme, rtol, at):
 
 def test_differences_take_what_room_there_is():
     """The box is narrower than their step, and x stands on its upper side."""
-    r = st.minimize(lambda x: 5 * x[0], [1.0], bounds=[(1 - 1e-9, 1)], maxiter=0)
+    asked = []
+
+    def line(x):
+        asked.append(float(x[0]))
+        return 5 * x[0]
+
+    r = st.minimize(line, [1.0], bounds=[(1 - 1e-9, 1)], maxiter=0)
     assert float(r.jac[0]) == pytest.approx(5, rel=1e-5)
+    assert 1 - 1e-9 <= min(asked) <= max(asked) <= 1
 
 
 def test_no_differences_are_taken_where_f_has_no_value():
@@ -96,6 +103,7 @@ def test_a_rate_and_a_search_are_one_too_many(search):
     def refused():
         return pytest.raises(ValueError, match=f"line_search: '{search}' with lr; allowed is one")
 
+    assert st.GradientDescent(START, lr=0.1, line_search=None).lr == 0.1
     with refused():
         st.GradientDescent(START, lr=0.1, line_search=search)
     with refused():
@@ -120,7 +128,11 @@ def test_an_unknown_derivative_is_nan():
     res = st.minimize(fun, START, bounds=bounds)
     np.testing.assert_allclose(res.x, [0.5, 1, 0.5], atol=1e-6)
     np.testing.assert_array_equal(np.isnan(res.jac), [True, False, False])  # as SciPy's
-    assert not np.isnan(st.minimize(fun, START, jac=jac, bounds=bounds).jac).any()
+    res = st.minimize(fun, START, jac=jac, bounds=bounds)
+    np.testing.assert_allclose(res.jac, [-1, 0, -1], atol=1e-5)
+    run = st.LBFGS(START, bounds=bounds)
+    run.tell(1.0, np.array([np.nan, np.nan, 1.0]))  # the second is free
+    assert run.done and run.status == 3
 
 
 @pytest.mark.parametrize("rule", ["wolfe", "armijo", "exact"])

@@ -41,7 +41,7 @@ def interpolated(
     step, f = last
     r1 = f - f0 - slope0 * step  # positive where the Armijo condition failed
     if not math.isfinite(before[1]):
-        return -slope0 * step * step / (2 * r1) if r1 > 0 else 0.5 * step
+        return -slope0 * step * step / (2 * r1)
     earlier, r0 = before[0], before[1] - f0 - slope0 * before[0]
     a, b = r1 / step**2, r0 / earlier**2
     cubic = (a - b) / (step - earlier)

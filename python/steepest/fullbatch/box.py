@@ -100,7 +100,7 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         except (TypeError, ValueError):
             raise TypeError(f"bounds: {check.shown(bounds)}; allowed are numbers, None") from None
     try:
-        lower, upper = (_broadcast(np.asarray(v, dtype=float), (n,)) for v in (low, high))
+        lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), n) for v in (low, high))
     except ValueError:
         shapes = " and ".join(str(np.shape(v)) for v in (low, high))
         raise ValueError(
@@ -115,7 +115,3 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         )
     with np.errstate(over="ignore"):  # beyond float32 there is no bound
         return Box(from_host(lower, x0), from_host(upper, x0))
-
-
-def _broadcast(v: np.ndarray, shape: tuple[int]) -> np.ndarray:
-    return v if v.shape == shape else np.broadcast_to(v, shape)

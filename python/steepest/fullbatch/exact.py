@@ -21,9 +21,9 @@ Ask = Generator[float, tuple[float, float], float]
 
 
 def ask(step: float) -> Ask:
-    """The value at a step; out of the domain it counts as infinite."""
+    """The value at a step; NaN counts as infinite."""
     f, _slope = yield step
-    return f if f == f and f != -math.inf else math.inf
+    return f if f == f else math.inf
 
 
 def exact(f0: float, slope0: float, step: float, *, eps: float) -> Search:
@@ -31,14 +31,13 @@ def exact(f0: float, slope0: float, step: float, *, eps: float) -> Search:
     left: Point = (0.0, f0)
     middle: Point = (step, (yield from ask(step)))
     right: Point | None = None
-    trials = 1
     while not middle[1] < f0:
-        if trials == MAX_TRIALS or middle[0] <= eps * eps * step:
+        if middle[0] <= eps * eps * step:
             return End(0.0, "no step lowers the objective")
         right = middle
         shorter = middle[0] * SHRINK
         middle = (shorter, (yield from ask(shorter)))
-        trials += 1
+    trials = 0
     while right is None or right[1] < middle[1]:
         if right is not None:
             left, middle = middle, right
@@ -88,4 +87,4 @@ def parabola_step(best: Point, second: Point, third: Point) -> float:
     q = (best[0] - third[0]) * (best[1] - second[1])
     p = (best[0] - third[0]) * q - (best[0] - second[0]) * r
     denominator = 2 * (q - r)
-    return -p / denominator if denominator and math.isfinite(denominator) else math.inf
+    return -p / denominator if denominator else math.inf

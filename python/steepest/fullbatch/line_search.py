@@ -11,7 +11,7 @@ from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, start_point, vector
 from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
-from steepest.fullbatch.search import UNBOUNDED, End, Trial, finite
+from steepest.fullbatch.search import UNBOUNDED, End, Trial
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Line:
         for at in told:
             f = at.f if at.step == end.step else f
         if end.step == 0 and math.isfinite(slope0):
-            known = [at if finite(*at[1:]) else at._replace(slope=slope0) for at in told]
+            known = [at._replace(slope=slope0) for at in told]
             message = explain(known, f0, slope0, self.eps)
         return OptimizeResult(
             step=end.step,
@@ -182,7 +182,7 @@ class Line:
         )
 
     def _point(self, step: float) -> Array:
-        return self._x + step * self._d if step else copied(self._x)
+        return self._x + step * self._d
 
     def _value(self, step: float) -> float:
         self.nfev += 1
