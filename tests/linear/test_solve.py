@@ -351,6 +351,7 @@ def test_integers_lists_and_empty_systems():
         assert st.solve(np.zeros((0, 0)), np.zeros(0), method=method).shape == (0,)
         x, info = st.solve(np.eye(3), np.zeros((3, 0)), method=method, return_info=True)
         assert x.shape == (3, 0) and ("nothing to solve" in info.message) == (method not in DIRECT)
+    assert st.solve(np.zeros((3, 0)), np.ones(3), method="qr").shape == (0,)
     none = NAMESPACES[1].zeros((0, 0))
     for method in ("jacobi", "gauss-seidel", "cg", "pcg"):
         assert st.solve(none, none[:, 0:0], method=method).shape == (0, 0)

@@ -139,6 +139,20 @@ CASES = [
     (lambda v: v * 1j, ONES, {"method": "cg"}, TypeError, "A: returned complex128"),
     (list, ONES, {"method": "cg"}, TypeError, r"A: returned a list; allowed is an array of shape"),
     (
+        lambda v: v * np.nan,
+        ONES,
+        {"method": "jacobi", "diagonal": ONES, "x0": ONES},
+        st.ConvergenceError,
+        "did not converge in 0 iterations: the residual is no longer finite",
+    ),
+    (
+        strict.asarray(EYE),
+        strict.asarray(ONES),
+        {},
+        TypeError,
+        "A: Array; method='cholesky' takes NumPy and CuPy arrays; 'jacobi', 'gauss-seidel', 'cg'",
+    ),
+    (
         lambda v: v,
         ONES,
         {"method": "pcg", "preconditioner": "ssor"},  # a diagonal would not help

@@ -164,3 +164,5 @@ def test_a_warning_is_of_the_users_line(call):
 def test_check_jacobian_takes_functions():
     with pytest.raises(TypeError, match="jac: 3 is a int; allowed is a callable"):
         st.check_jacobian(identity, 3, [1.0])
+    with pytest.raises(TypeError, match="fun: 3 is a int; allowed is a callable"):
+        st.check_jacobian(3, identity, [1.0])

@@ -175,6 +175,7 @@ def test_callback_sees_each_iteration_and_stops():
     np.testing.assert_array_equal(fit.x, seen[-1].x)
     for yes in (True, np.True_):
         assert st.least_squares(fun, X0, jac, callback=lambda x, yes=yes: yes).nit == 1
+    assert st.least_squares(fun, X0, jac, callback=lambda x: False).success
     fit = st.least_squares(fun, X0, jac, callback=max)  # which has no signature to be read
     assert fit.success and fit.nit > 1
     with pytest.raises(TypeError, match="callback: 5 is a int; allowed is a callable"):

@@ -58,15 +58,18 @@ def test_differences(jac, loss, bounds):
 def test_check_jacobian():
     def jac(p):
         J = reusing.jacobian(p)
-        reusing.residual(p)[:] = np.nan
+        reusing.residual(p)[:] = p[:] = np.nan
         return J
 
     def residual(p):
         reusing.jacobian(p)
-        return reusing.residual(p)
+        f = reusing.residual(p)
+        p[:] = np.nan  # a copy of its own
+        return f
 
-    reusing = Reusing()
-    assert st.check_jacobian(residual, jac, [1.0, 1.0]).error < 1e-9
+    reusing, x = Reusing(), np.ones(2)
+    assert st.check_jacobian(residual, jac, x).error < 1e-9
+    np.testing.assert_array_equal(x, 1)
 
 
 @pytest.mark.parametrize("how", ["jacobian", "3-point", "2-point", "cs", "both", "told", "called"])

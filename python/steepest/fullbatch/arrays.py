@@ -96,10 +96,10 @@ def scalar(name: str, value: Any) -> float:
     if isinstance(value, float):  # a NumPy float64 too
         return float(value)
     value = plain(name, value)
-    if hasattr(value, "shape") and math.prod(value.shape) != 1:
-        raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
-    if hasattr(value, "shape") and value.shape != ():
-        value = value.reshape(()) if hasattr(value, "reshape") else value[(0,) * value.ndim]
+    if hasattr(value, "shape"):
+        if math.prod(value.shape) != 1:
+            raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
+        value = value[(0,) * len(value.shape)]
     if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name}: {value!r} is complex; allowed is a real number")
     try:
@@ -127,7 +127,7 @@ def vector(name: str, value: Array, like: Array) -> Array:
             value = from_numbers(name, value)
         if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
             return value
-    elif not hasattr(value, "shape") or not isinstance(value, type(like)):
+    elif not isinstance(value, type(like)):
         kind, allowed = type(value).__name__, type(like).__name__
         raise TypeError(f"{name}: a {kind}; allowed is the array type of x0, {allowed}")
     xp = namespace(like)

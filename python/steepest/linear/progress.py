@@ -177,7 +177,7 @@ class Progress:
     def _advice(self, column: int) -> str:
         """How many more iterations the present rate would take."""
         recent = [norms[column] for norms in self.history[-11:]]
-        if len(recent) < 2 or not 0 < recent[-1] < recent[0] < math.inf:
+        if not 0 < recent[-1] < recent[0] < math.inf:
             return ""
         rate = (recent[-1] / recent[0]) ** (1 / (len(recent) - 1))
         missing = np.log(self.tolerance[column] / recent[-1]) / np.log(rate)

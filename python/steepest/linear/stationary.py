@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from steepest.linear.progress import Progress
 from steepest.linear.sweeps import sweeps_of
 from steepest.linear.system import Array, System, copied, diagonal_of
@@ -74,8 +72,6 @@ def as_rows(system: System, v: Array) -> Array:
     """A copy with the right-hand sides as contiguous rows, shape (k, n)."""
     xp = system.xp
     rows = v[None, :] if v.ndim == 1 else v.T
-    if type(rows) is np.ndarray:
-        return rows.copy()
     out = xp.zeros(rows.shape, dtype=rows.dtype)
     out[...] = rows
     return out

@@ -43,8 +43,7 @@ class CompiledSweeps:
     """The passes in C++, for NumPy. A is copied if its rows are not contiguous, or not aligned."""
 
     def __init__(self, a: Array, omega: float) -> None:
-        ready = a.flags.c_contiguous and a.flags.aligned
-        self.a = a if ready else np.require(a, requirements=("C", "A"))
+        self.a = np.require(a, requirements=("C", "A"))
         self.omega = omega
 
     def sweep(self, b: Array, x: Array, *, backward: bool = False) -> None:
