@@ -109,6 +109,14 @@ def test_a_run_told_from_outside_counts_what_it_is_told():
         np.testing.assert_array_equal(s.x, s.best_x)
 
 
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS])
+def test_a_step_without_curvature_is_not_learned(run):
+    s = run(np.zeros(2), line_search="armijo")
+    s.tell(1.0, np.array([0.3, 0.0]))
+    s.tell(0.5, np.array([2.0, 2.0]))  # steeper along the step than before
+    np.testing.assert_allclose(s.x, [-0.3 - 0.5**0.5, -(0.5**0.5)])  # steepest descent again
+
+
 @pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
 @pytest.mark.parametrize(
     ("g", "first"),
