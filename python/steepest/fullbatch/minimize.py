@@ -161,7 +161,6 @@ def run(
 ) -> None:
     """Tell the solver what it asks for until it is done."""
     shown = ""
-    again = objective.forward  # where it ends, a second start by central differences is due
     while not solver.done:
         nit = solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
@@ -174,11 +173,8 @@ def run(
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
         if objective.forward and solver._goes_back():  # misled by their error
-            objective.sharpen()
             solver._stop(STUCK, "the search goes back")
-            solver._resume()
-        elif again and solver.status == STUCK:
-            again = False
+        if objective.forward and solver.status == STUCK:
             objective.sharpen()
             solver._resume()
     if verbose:
