@@ -155,15 +155,24 @@ def test_wrong_number_of_steps(diff_step):
         st.least_squares(fun, X, diff_step=diff_step)
 
 
-def test_residuals_that_change_shape_between_differences():
-    calls = []
+@pytest.mark.parametrize("then", [3, 1])  # 1 would be broadcast
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, 0 * z + 1, 0 * z])])
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_residuals_that_change_shape_between_differences(scheme, loss, then):
+    for late in (2, 3):
+        calls = []
 
-    def changing(x):
-        calls.append(x)
-        return fun(x)[: 4 if len(calls) < 3 else 3]
+        def changing(x, calls=calls, late=late):
+            calls.append(x)
+            return fun(x)[: 4 if len(calls) < late else then]
 
-    with pytest.raises(ValueError, match="may not change"):
-        st.least_squares(changing, X)
+        with pytest.raises(ValueError, match="may not change"):
+            st.least_squares(changing, X, scheme, loss=loss)
+
+
+def test_a_complex_step_of_one_number():
+    fit = st.least_squares(lambda x: x[0] ** 2 - 2, 1.0, "cs")
+    np.testing.assert_allclose(fit.x, 2**0.5)
 
 
 def test_residuals_that_change_shape_at_a_complex_point():

@@ -148,6 +148,8 @@ def test_misuse_is_named():
     assert s.result().success is False and "Not done" in s.result().message
     with pytest.raises(ValueError, match=r"tell_normal: JtJ \(3, 3\), Jtf \(2,\)"):
         s.tell_normal(1.0, np.eye(3), np.ones(2))
+    with pytest.raises(ValueError, match=r"tell_normal: JtJ \(2, 2\), Jtf \(3,\)"):
+        s.tell_normal(1.0, [[1, 0], [0, 1]], [1, 1, 1])
     with pytest.raises(ValueError, match="'qr' needs J"):
         st.LeastSquares([1.0], linear_solver="qr").tell_normal(1.0, np.eye(1), [1.0])
     while not s.done:

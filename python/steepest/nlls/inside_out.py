@@ -190,5 +190,5 @@ class LeastSquares:
         with in_use(self._device):
             result = make_result(self._solver, self._J)
         if not self.done:
-            result.update(success=False, status=0, message="Not done: more points were asked for.")
+            result["message"] = "Not done: more points were asked for."  # its status is 0
         return result

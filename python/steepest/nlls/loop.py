@@ -289,8 +289,7 @@ def gram_factor(triangle: bool, matrix: Array) -> Array:
         return np.triu(matrix)
     norms = np.sqrt(np.diag(matrix))
     scale = np.where(norms > 0, norms, 1)
-    unit = np.tril(matrix) / scale / scale[:, None]
-    values, vectors = np.linalg.eigh(unit + np.tril(unit, -1).T)
+    values, vectors = np.linalg.eigh(matrix / scale / scale[:, None], UPLO="L")
     rounding = 16 * len(values) * np.finfo(matrix.dtype).eps
     factor: Array = np.sqrt(np.where(values > rounding, values, 0))[:, None] * vectors.T * scale
     return factor
