@@ -429,6 +429,7 @@ UNUSED = [
         ({"diag": [1, 0, 1]}, r"diag: \[1, 0, 1\]; allowed are 3 positive numbers"),
         ({"diag": np.ones(2)}, r"diag: array\(.*; allowed are 3 positive numbers"),
         ({"epsfcn": np.nan}, "epsfcn: nan is not allowed"),
+        ({"factor": 0}, "factor: 0.0 is not allowed; .* above 0"),
     ],
 )
 def test_values_that_scipy_takes_for_a_wrong_answer_are_named(options, message):

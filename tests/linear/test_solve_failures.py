@@ -27,7 +27,10 @@ CASES = [
     (EYE, ONES, {"method": "gauss-seidel", "omega": 2}, ValueError, "omega: 2.0 is not allowed"),
     (EYE, ONES, {"method": "pcg", "preconditioner": "ilu"}, ValueError, "preconditioner: 'ilu'"),
     (EYE, ONES, {"method": "cg", "callback": 3}, TypeError, "callback: 3 is not callable"),
+    (EYE, ONES, {"method": "pcg", "omega": 0}, ValueError, "omega: 0.0 is not allowed"),
     (EYE, ONES, {"overwrite_a": 1}, TypeError, "overwrite_a: 1 is a int"),
+    (EYE, ONES, {"overwrite_b": 1}, TypeError, "overwrite_b: 1 is a int"),
+    (EYE, ONES, {"return_info": 1}, TypeError, "return_info: 1 is a int"),
     (
         EYE,
         ONES,

@@ -59,16 +59,15 @@ class System:
         It may keep or write to what it is handed, which is a copy.
         """
 
+        def one(x: Array) -> Array:
+            return self._checked(self.ask(function, x), x.shape, name)
+
         def apply(x: Array) -> Array:
             if x.ndim == 1:
-                return self._checked(self.ask(function, x), x.shape, name)
+                return one(x)
             if x.shape[1] == 0:
                 return x
-            parts = [
-                self._checked(self.ask(function, x[:, k]), x[:, k].shape, name)
-                for k in range(x.shape[1])
-            ]
-            return self.xp.stack(parts, axis=1)
+            return self.xp.stack([one(x[:, k]) for k in range(x.shape[1])], axis=1)
 
         return apply
 

@@ -36,10 +36,10 @@ QR_KEYS = ("fjac", "ipvt", "qtf")
 # what MINPACK's `info` calls the statuses of least_squares
 MINPACK_INFO = {1: 4, 2: 1, 3: 2, 4: 3}
 # of least_squares, then of SciPy's leastsq
-KEYWORDS = dict.fromkeys(
+KEYWORDS = (
     "linear_solver damping x_scale loss f_scale ftol xtol gtol max_nfev diff_step callback "
-    "verbose maxfev epsfcn diag col_deriv factor".split()
-)
+    "verbose maxfev epsfcn diag col_deriv factor"
+).split()
 # leastsq's words, and those of least_squares for the same
 SAME = {
     "maxfev": "max_nfev",
@@ -216,13 +216,14 @@ def slope_of(
     return _cpu.Model(rows, xdata, None, weight, 0)
 
 
-def solver_options(kwargs: dict[str, Any], method: str, n: int) -> tuple[dict[str, Any], bool, int]:
+def solver_options(
+    options: dict[str, Any], method: str, n: int
+) -> tuple[dict[str, Any], bool, int]:
     """Keywords of SciPy's `leastsq` in the words of `least_squares`, `col_deriv` and `maxfev`."""
-    if not kwargs:
+    if not options:
         return {"max_nfev": 100 * (n + 1) if method == "lm" else None}, False, 0
-    if "args" in kwargs:
+    if "args" in options:
         raise ValueError("'args' is not a supported keyword argument.")
-    options = dict(kwargs)
     if unknown := sorted(options.keys() - KEYWORDS):
         raise TypeError(
             f"curve_fit() got an unexpected keyword argument {unknown[0]!r}; its further ones are "
