@@ -252,6 +252,20 @@ def test_newton_goes_as_far_as_products_show_curvature():
     np.testing.assert_allclose(s.x, [-5 / 3, -5 / 6])
 
 
+def test_short_steps_are_no_creeping_where_f_falls():
+    """As where a Hessian is far too small."""
+    r = st.minimize(rosen, START, jac=rosen_der, method="newton",
+                    hess=lambda x: 1e-5 * rosen_hess(x))  # fmt: skip
+    assert r.success and r.nit > 2
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "newton"])
+def test_the_last_evaluation_that_is_left_may_be_the_one_that_converges(method):
+    options = {"jac": rosen_der, "method": method, **extra(method, rosen_hess)}
+    nfev = st.minimize(rosen, START, **options).nfev
+    assert st.minimize(rosen, START, max_nfev=nfev, **options).success
+
+
 @pytest.mark.parametrize("start", [1.0, 0.9995])  # near counts as at the bound, and goes there
 @pytest.mark.parametrize("product", [False, True])
 def test_newton_in_a_box_takes_the_curvature_of_the_free_variables(product, start):

@@ -148,6 +148,12 @@ def test_scipys_bounds_object():
     np.testing.assert_allclose(fit.x, [0.5, 0], atol=1e-12)
 
 
+def test_one_bound_alone():
+    for sign, bounds in ((1, ([-np.inf, 1], np.inf)), (-1, (-np.inf, [np.inf, -1]))):
+        fit = st.least_squares(lambda x: x, [5.0, 2.0 * sign], bounds=bounds)
+        np.testing.assert_allclose(fit.x, [0, sign], atol=1e-8)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_losses_are_scipys(loss):
     rng = np.random.default_rng(3)

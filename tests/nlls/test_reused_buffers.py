@@ -102,7 +102,7 @@ def test_lists_of_rows_are_copied_row_by_row():
     while not solver.done:
         a, b = solver.x
         rows[0][:], rows[1][:] = [-20 * a, 10], [-1, 0]
-        solver.tell([10 * (b - a * a), 1 - a], rows)
+        solver.tell((10 * (b - a * a), 1 - a), rows)
     np.testing.assert_allclose(solver.x, [1, 1], rtol=1e-6)
 
 
