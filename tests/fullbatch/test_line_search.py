@@ -343,6 +343,19 @@ def test_other_namespaces_and_functions_that_write_to_x():
     np.testing.assert_array_equal(np.from_dlpack(x), [1.0, 2.0])
 
 
+def test_gradients_may_come_in_one_buffer():
+    buffer = np.empty(3)
+
+    def jac(x):
+        buffer[:] = quartic_gradient(x)
+        return buffer
+
+    x = np.array([3.0, -2.0, 0.5])
+    r = st.line_search(quartic, jac, x, -quartic_gradient(x), step=1e-6, c2=0.2)
+    buffer[:] = np.nan
+    np.testing.assert_allclose(r.jac, quartic_gradient(x - r.step * quartic_gradient(x)))
+
+
 X, D = np.ones(2), -np.ones(2)
 
 
@@ -369,8 +382,13 @@ def test_c2_is_no_matter_of_armijo():
         ((f, g, X, D), {"rule": "goldstein"}, ValueError, "rule: 'goldstein' is not allowed"),
         ((f, g, X, D), {"step": 0.0}, ValueError, "step: 0.0 is not allowed; allowed is a number"),
         ((f, g, X, D), {"c1": 0.5, "c2": 0.1}, ValueError, "c2: 0.1 is not allowed; .* above 0.5"),
+        ((f, g, X, D), {"c2": 1.0}, ValueError, "c2: 1.0 is not allowed; .* below 1"),
+        ((f, g, X, D), {"c1": 0.0}, ValueError, "c1: 0.0 is not allowed; .* above 0"),
+        ((f, g, X, D), {"c1": 1.0, "rule": "armijo"}, ValueError, "c1: 1.0 is not allowed"),
+        ((f, g, X, D), {"f0": "2"}, TypeError, "f0: '2' is a str; allowed is a real number"),
+        ((f, g, X, D), {"g0": np.ones(3)}, ValueError, r"g0: shape \(3,\); allowed is \(2,\)"),
         (
-            (f, None, X, D * np.nan),
+            (f, None, X, [-1.0, np.nan]),
             {"rule": "exact"},
             ValueError,
             "direction: an element is not fi",

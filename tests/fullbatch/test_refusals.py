@@ -44,6 +44,7 @@ def no(x):
         (START, {"ftol": np.nan}, ValueError, "ftol: nan is not allowed"),
         (START, {"maxiter": np.nan}, TypeError, "maxiter: nan is a float; allowed is"),
         (START, {"max_nfev": 0}, ValueError, "max_nfev: 0 is not allowed; .* at least 1"),
+        (START, {"verbose": -1}, ValueError, "verbose: -1 is not allowed; .* at least 0"),
         (START, {"callback": 3}, TypeError, "callback: 3 is a int; allowed is a callable"),
         (START, {"constraints": [{}]}, ValueError, "constraints: not supported; allowed are bound"),
         (START, {"bounds": [(0, 1)]}, ValueError, "bounds: 1 entries; allowed is a scipy.optimize"),
@@ -112,6 +113,7 @@ def test_arguments_are_checked_before_the_first_call(x0, options, error, message
         (lambda x: "1.0", lambda x: x, TypeError, r"fun\(x\): '1.0' is a str; allowed is a real"),
         (lambda x: 1.0, lambda x: x[:3], ValueError, r"jac\(x\): shape \(3,\); allowed is \(4,\)"),
         (lambda x: 1.0, True, TypeError, r"fun\(x\): a float; with jac=True allowed is a pair"),
+        (lambda x: (x, x), True, ValueError, r"fun\(x\)\[0\]: shape \(4,\); allowed is a scalar"),
         (lambda x: (1.0, x * 1j), True, TypeError, r"fun\(x\)\[1\]: dtype complex128; allowed are"),
     ],
 )
