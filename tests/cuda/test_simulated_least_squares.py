@@ -50,7 +50,9 @@ def test_nist(name, start, linear_solver):
 
 @pytest.mark.parametrize("method", ("lm", "levenberg", "gn"))
 @pytest.mark.parametrize("linear_solver", ("auto", "cholesky", "qr", "cg"))
-@pytest.mark.parametrize("layout", ("C", "F", "rows of a larger array"))
+@pytest.mark.parametrize(
+    "layout", ("C", "F", "rows of a larger array", "columns of a larger array", "spread")
+)
 def test_methods_solvers_and_layouts(method, linear_solver, layout):
     if method == "gn" and linear_solver == "cg":
         pytest.skip("cg needs damping")
@@ -62,6 +64,14 @@ def test_methods_solvers_and_layouts(method, linear_solver, layout):
             wide = up(np.full((len(J), 7), np.nan))
             wide[:, 2:5] = up(J)
             return wide[:, 2:5]
+        if layout == "columns of a larger array":
+            long = fake_cupy.ndarray(np.full((len(J) + 4, 3), np.nan, order="F"))
+            long[2:-2] = up(J)
+            return long[2:-2]
+        if layout == "spread":
+            wide = up(np.full((2 * len(J), 6), np.nan))
+            wide[::2, ::2] = up(J)
+            return wide[::2, ::2]
         return fake_cupy.ndarray(np.array(J, order=layout))
 
     options = {"method": method, "linear_solver": linear_solver}
@@ -323,6 +333,14 @@ def test_inside_out_and_its_callbacks():
     assert len(seen) == want.nit
     np.testing.assert_allclose(down(seen[-1].x), want.x, rtol=1e-6)
     assert down(seen[-1].fun).shape == want.fun.shape
+    seen.clear()
+    fit = st.least_squares(
+        there(fun),
+        x0,  # the residuals move the solver to the device
+        there(jac),
+        callback=lambda intermediate_result: seen.append(intermediate_result),
+    )
+    assert len(seen) == fit.nit and type(seen[-1].fun) is fake_cupy.ndarray
     stopped = st.least_squares(there(fun), up(x0), there(jac), callback=lambda x: x.ndim == 1)
     assert stopped.status == -2 and stopped.nit == 1
 

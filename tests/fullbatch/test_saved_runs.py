@@ -55,6 +55,21 @@ def test_a_saved_run_with_bounds_goes_on():
     np.testing.assert_array_equal(whole.x, resumed.x)
 
 
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "newton"])
+def test_a_state_may_be_loaded_again(method):
+    whole, ends = make(method), []
+    for _ in range(13):
+        tell(whole)
+    state = whole.state_dict()
+    for _ in range(2):
+        resumed = make(method)
+        resumed.load_state_dict(state)
+        while not resumed.done:
+            tell(resumed)
+        ends.append((resumed.nit, *resumed.x))
+    assert ends[0] == ends[1]
+
+
 def test_loading_refuses_another_run():
     state = make("l-bfgs").state_dict()
     for other, message in [

@@ -69,6 +69,7 @@ def test_difference_steps_suit_the_size_of_x(scheme, rtol, at):
 
 def test_differences_take_what_room_there_is():
     """The box is narrower than their step, and x stands on its upper side."""
+    assert st.minimize(fun, START, jac=False).success  # as SciPy takes it
     asked = []
 
     def line(x):
@@ -123,6 +124,7 @@ def test_bounds_of_any_width_are_quiet():
         res = st.minimize(fun, START, jac=jac, bounds=[(-1e308, 1e308)] * 3)
         copy.deepcopy(st.LBFGS(START, bounds=[(-1e308, 1e308)] * 3))
     np.testing.assert_allclose(res.x, 1)
+    assert st.LBFGS(np.float32(START), bounds=[(0, 1)] * 3).x.dtype == np.float32
 
 
 def test_an_unknown_derivative_is_nan():

@@ -109,6 +109,13 @@ def test_a_run_told_from_outside_counts_what_it_is_told():
         np.testing.assert_array_equal(s.x, s.best_x)
 
 
+@pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.Newton, st.GradientDescent])
+def test_every_method_takes_the_shared_options(run):
+    options = {"line_search": "exact", "gtol": 0.1, "ftol": 0.2, "maxiter": 3, "max_nfev": 4}
+    s = run(START, **options)
+    assert {name: getattr(s, name) for name in options} == options
+
+
 @pytest.mark.parametrize("run", [st.LBFGS, st.BFGS])
 def test_a_step_without_curvature_is_not_learned(run):
     s = run(np.zeros(2), line_search="armijo")

@@ -3,6 +3,7 @@
 import inspect
 import threading
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -213,6 +214,26 @@ def test_a_product_serves_as_a():
         ):
             for rhs in (b, b[:, 0]):
                 assert error(st.solve(product, rhs, **options), a, rhs) < 1e-7
+
+
+@pytest.mark.parametrize("omega", [1.0, 1.3])
+@pytest.mark.parametrize("columns", [None, 2])
+@pytest.mark.parametrize("xp", NAMESPACES, ids=lambda xp: xp.__name__)
+def test_ssor_is_its_formula(xp, columns, omega):
+    """M = ω/(2−ω) (D/ω + L) D⁻¹ (D/ω + U), as pcg goes with it."""
+    a, b = definite(40), right_hand_side(40, columns)
+    D = np.diag(np.diag(a))
+    half = D / omega + np.tril(a, -1)
+    M = omega / (2 - omega) * half @ np.linalg.inv(D) @ half.T
+    options = {"method": "pcg", "return_info": True}
+    _, want = st.solve(a, b, preconditioner=lambda r: np.linalg.solve(M, r), **options)
+    _, got = st.solve(xp.asarray(a), xp.asarray(b), preconditioner="ssor", omega=omega, **options)
+    np.testing.assert_allclose(got.residuals, want.residuals, rtol=1e-5)
+
+
+def test_an_object_may_have_a_matvec_and_no_more():
+    product = types.SimpleNamespace(matvec=lambda v: 2 * v)
+    np.testing.assert_allclose(st.solve(product, np.ones(3), method="cg"), 0.5)
 
 
 def test_a_good_start_takes_no_iteration_and_a_zero_column_stays_zero():

@@ -68,6 +68,7 @@ CASES = [
         r"diagonal: shape \(2,\); allowed is \(3,\)",
     ),
     (EYE, ONES * np.nan, {}, ValueError, "b: holds inf or NaN"),
+    (np.float32(EYE), np.float32([1, np.nan, 1]), {}, ValueError, "b: holds inf or NaN"),
     (EYE, ONES, {"method": "cg", "x0": ONES * np.nan}, ValueError, "x0: holds inf or NaN"),
     (np.full((3, 3), np.inf), ONES, {"method": "lu"}, ValueError, "A: holds inf or NaN"),
     (np.full((3, 3), np.inf), ONES, {}, ValueError, "A: holds inf or NaN"),
@@ -111,6 +112,7 @@ CASES = [
         LinAlgError,
         r"definite: pᵀAp = -1 in iterat",
     ),
+    (np.diag([1.0, -2]), ONES[:2], {"method": "pcg"}, LinAlgError, r"A\[1, 1\] = -2; use method"),
     (-EYE, ONES, {"method": "pcg"}, LinAlgError, r"not positive definite: A\[0, 0\] = -1"),
     (
         EYE,

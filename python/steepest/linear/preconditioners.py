@@ -42,16 +42,16 @@ def _jacobi(system: System, d: Array) -> Product:
 
 
 def _ssor(system: System, d: Array, omega: float) -> Product:
-    """M = ω/(2−ω) (D/ω + L) D⁻¹ (D/ω + U): one forward and one backward sweep from zero.
+    """M = (D/ω + L) D⁻¹ (D/ω + U): one forward and one backward sweep from zero.
 
-    Axelsson 1972 (BIT 12, 443-467). Each sweep reads one triangle of A.
+    Axelsson 1972 (BIT 12, 443-467), but for the factor ω/(2−ω), which cg's steps do not depend on.
+    Each sweep reads one triangle of A.
     """
     sweeps = sweeps_of(system.xp, system.matrix("pcg with the ssor preconditioner"), omega)
-    scale = (2 - omega) / omega * d
 
     def apply(r: Array) -> Array:
         y = sweeps.triangle(r[None, :] if r.ndim == 1 else as_rows(system, r))
-        z = sweeps.triangle(scale * y, backward=True)
+        z = sweeps.triangle(d * y, backward=True)
         return z[0, :] if r.ndim == 1 else z.T
 
     return apply
