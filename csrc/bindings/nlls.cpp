@@ -183,8 +183,8 @@ void bind_solver(py::module_& m, const char* name) {
 }
 
 using Numbers = py::array_t<double, py::array::c_style | py::array::forcecast>;
-// MINPACK's view of J[:, ipvt] = QR: fjac (n, m) with R in the upper triangle of fjac.T, ipvt and
-// qtf; and factor (JᵀJ)⁻¹, or None where it is not finite.
+// MINPACK's view of J[:, ipvt] = QR, m >= n: fjac (n, m) with R in the upper triangle of fjac.T,
+// ipvt and qtf; and factor (JᵀJ)⁻¹, or None where it is not finite.
 py::tuple pivoted_qr(const Numbers& J, const Numbers& f, double factor) {
   const int64_t m = J.shape(0), n = J.shape(1);
   std::vector<double> W(static_cast<size_t>(m * (n + 1)));
@@ -199,7 +199,7 @@ py::tuple pivoted_qr(const Numbers& J, const Numbers& f, double factor) {
   Numbers inverse({n, n});
   const bool finite =
       linalg::gram_inverse(W.data(), m, n, ipvt.data(), factor, inverse.mutable_data());
-  return py::make_tuple(fjac, ipvt, array_of(W.data() + m * n, std::min(m, n)),
+  return py::make_tuple(fjac, ipvt, array_of(W.data() + m * n, n),
                         finite ? py::object(inverse) : py::none());
 }
 

@@ -198,7 +198,6 @@ void bind_shared(pybind11::class_<S>& c) {
   number("damping", &Core::lambda);
   number("step_norm", &Core::step_norm);
   number("reduction", &Core::actual);
-  number("by_qr", &Core::by_qr);
   number("nfev", &Core::nfev);
   number("njev", &Core::njev);
   number("nit", &Core::nit);

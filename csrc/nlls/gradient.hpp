@@ -24,7 +24,7 @@ Stationarity measure(const BoxModel<Backend>& box, const std::vector<T>& x, cons
     const int64_t j = static_cast<int64_t>(i);
     const double size = std::fabs(static_cast<double>(g[i]));
     double distance = 1;
-    if (box.bounded() && g[i] != 0) {
+    if (box.bounded()) {
       const T room = g[i] < 0 ? box.upper(j) - x[i] : x[i] - box.lower(j);
       if (std::isfinite(room)) distance = static_cast<double>(room);
     }

@@ -54,7 +54,7 @@ class Residuals {
   // as long as some rows are where the loss is quadratic, however many are not.
   double curvature_left(Space& space) const {
     const linalg::Sums sums = space.sum(size(), WeightPowers<T>{jac_weight_.data()});
-    return sums.first > 0 ? sums.second / sums.first : 1;
+    return sums.second / sums.first;  // a weight is at least √ε
   }
 
   bool robust() const { return loss_ != Loss::linear; }

@@ -117,8 +117,8 @@ class StepFinder {
       largest = std::max(largest, static_cast<double>(backend.norms2()[j]) / d / d);
     }
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    return std::clamp(eps * (largest > 0 ? largest : unit_),
-                      static_cast<double>(std::numeric_limits<T>::min()), largest_damping);
+    return std::clamp(eps * largest, static_cast<double>(std::numeric_limits<T>::min()),
+                      largest_damping);
   }
 
   // |D⁻¹g|: over the radius, a λ whose step is no longer than it.

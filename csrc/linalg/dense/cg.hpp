@@ -103,7 +103,7 @@ class ConjugateGradients {
     start(norms2, damping, free, n, r);
     double rz = dot(free, residual_, z_);
     const double enough = static_cast<double>(tolerance) * static_cast<double>(tolerance) * rz;
-    for (int64_t iteration = 0; iteration < 2 * n && rz > enough && rz > 0; ++iteration) {
+    for (int64_t iteration = 0; iteration < 2 * n && rz > enough; ++iteration) {
       J.product(p_.data(), Ap_.data(), space);
       for (const int64_t j : free) {
         const T D = damping.D[j];

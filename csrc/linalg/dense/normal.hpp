@@ -35,10 +35,7 @@ class NormalEquations {
         matrix_size_(with_matrix ? n * n : 0),
         values_(static_cast<size_t>(matrix_size_ + 3 * n)) {}
 
-  void clear(HostSpace<T>&) {
-    std::fill(values_.begin(), values_.end(), T(0));
-    weighted_ = false;
-  }
+  void clear(HostSpace<T>&) { std::fill(values_.begin(), values_.end(), T(0)); }
 
   void add(const Rows<T>& rows, HostSpace<T>& space) {
     if (n <= own_gram_n || rows.m * n * n <= own_gram_work) {
@@ -89,7 +86,7 @@ class NormalEquations {
 
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set(const T* JtJ, const T* Jtf, HostSpace<T>& space) {
-    for (int64_t j = 0; j < n; ++j) std::copy_n(JtJ + j * n, j + 1, H() + j * n);
+    std::copy_n(JtJ, n * n, H());
     std::copy_n(Jtf, n, g());
     take_norms2(space);
   }

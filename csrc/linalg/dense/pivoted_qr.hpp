@@ -27,26 +27,25 @@ void pivot(T* W, int64_t rows, int64_t columns, int64_t j, int* order) {
   std::swap(order[j], order[longest]);
 }
 
-// W = [J f] (m x (n + 1), column-major) becomes [R Qᵀf] of J[:, order] = QR.
+// W = [J f] (m x (n + 1), column-major, m >= n) becomes [R Qᵀf] of J[:, order] = QR.
 template <class T>
 void pivoted_qr(T* W, int64_t m, int64_t n, int* order) {
   std::iota(order, order + n, 0);
-  for (int64_t j = 0; j < std::min(m, n); ++j) {
+  for (int64_t j = 0; j < n; ++j) {
     pivot(W, m, n, j, order);
     reflect(W, m, n + 1, j);
   }
 }
 
-// out = factor (JᵀJ)⁻¹, n x n, from the above; false where R is singular or it is not finite.
+// out = factor (JᵀJ)⁻¹, n x n, from the above; false where it is not finite, as where R is
+// singular.
 template <class T>
 bool gram_inverse(const T* W, int64_t m, int64_t n, const int* order, T factor, T* out) {
-  if (m < n) return false;
   // R⁻¹ column by column, R's own being read from W: R⁻¹ R = 1.
   std::vector<T> inverse(static_cast<size_t>(n * n));
   for (int64_t j = 0; j < n; ++j) {
     const T* column = W + j * m;
     T* to = inverse.data() + j * n;
-    if (column[j] == 0) return false;
     to[j] = 1 / column[j];
     for (int64_t i = 0; i < j; ++i) {
       T sum = 0;

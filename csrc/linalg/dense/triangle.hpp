@@ -5,10 +5,8 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <vector>
 
-#include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
 #include "linalg/dense/cholesky.hpp"
 #include "linalg/dense/rows.hpp"
@@ -61,9 +59,6 @@ void triangularize(T* W, int64_t rows, int64_t columns, std::vector<T>& work) {
   int length = blas_int(columns * block);
   const OneBlasThread limit(amount < threaded_qr_work);
   lapack<T>().geqrf(&m, &n, W, &m, work.data(), work.data() + columns, &length, &info);
-  if (info != 0) {
-    throw Error(ErrorKind::backend, "LAPACK geqrf: info " + std::to_string(info));
-  }
 }
 
 template <class T>
@@ -76,9 +71,9 @@ class Triangle {
   // [R Qᵀf] of the rows so far and of these. A block of four times n rows keeps the repeated
   // triangularization of R's own rows at a sixth of the work.
   void add(const Rows<T>& rows, HostSpace<T>& space) {
-    const int64_t chunk = std::min(std::max<int64_t>(4 * n, 64), std::max<int64_t>(rows.m, 1));
+    const int64_t chunk = std::min(std::max<int64_t>(4 * n, 64), rows.m);
     each_chunk(rows, chunk, space, [this](const T* J, int64_t ld, const T* f, int64_t m) {
-      const int64_t height = std::max(n + m, n + 1);
+      const int64_t height = n + m;
       W_.assign(static_cast<size_t>(height * (n + 1)), T(0));
       for (int64_t j = 0; j <= n; ++j) {
         T* to = W_.data() + j * height;
