@@ -69,9 +69,9 @@ std::array<int64_t, 4> four_rows(const py::tuple& rows) {
 
 // Where the first step of a search meets the strong Wolfe conditions: learns from it and gives
 // (slope, magnitude, row of the next direction, the user's copy of the next point). None, and
-// nothing has changed, where it does not, where |g|^2 is at most `least_square`, where there is no
-// curvature to learn. The rows are those of x, of the gradient before, of the point before, whose
-// place the next trial point takes, and of the direction.
+// nothing has changed, where it does not, or where |g|^2 is at most `least_square`. The rows are
+// those of x, of the gradient before, of the point before, whose place the next trial point takes,
+// and of the direction.
 py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, const py::object& g,
                               const py::tuple& line, double least_square, const py::tuple& places) {
   const FirstStep first = first_step(line);
@@ -91,7 +91,7 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
       pass_over(w.dtype, static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype));
   linalg::inner(pass, w.view(rows), w.view(columns), w.n, products.data(), {told, w.row(g_before)});
   const double slope = products[2 * newest + 1], square = products.back();
-  if (!(first.strong(slope) && first.curved(slope))) return py::none();
+  if (!first.strong(slope)) return py::none();
   if (!(square > least_square && std::isfinite(square))) return py::none();
 
   // The second: as LBFGS._turn

@@ -34,7 +34,7 @@ class Intervals {
   // After sort: whether some range overlaps the given one. The gap found last is tried first:
   // arrays made one after another mostly lie in one.
   bool overlaps(const void* begin, int64_t bytes) {
-    if (bytes <= 0 || sorted_.empty()) return false;
+    if (bytes <= 0) return false;
     const auto lo = reinterpret_cast<uintptr_t>(begin);
     const uintptr_t hi = lo + static_cast<uintptr_t>(bytes);
     if (gap_begin_ <= lo && hi <= gap_end_) return false;
@@ -44,11 +44,6 @@ class Intervals {
     gap_end_ = next == sorted_.end() ? UINTPTR_MAX : next->begin;
     gap_begin_ = next == sorted_.begin() ? 0 : (next - 1)->end;
     return false;
-  }
-
-  void clear() {
-    sorted_.clear();
-    gap_begin_ = gap_end_ = 0;
   }
 
  private:

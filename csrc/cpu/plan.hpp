@@ -43,7 +43,7 @@ class Plan {
   std::vector<double> cuts;
 
  private:
-  static constexpr int max_stages = 6;
+  static constexpr int max_stages = 5;  // scale, decay, rule, ema, zero
   // What is done to a tensor: the stages, in order, and their constants.
   struct Work {
     Record record;

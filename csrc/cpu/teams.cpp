@@ -79,6 +79,6 @@ double expected_wait() { return expected; }
 
 int64_t bytes_per_thread() { return traffic_of_a_thread.load(std::memory_order_relaxed); }
 
-void set_bytes_per_thread(int64_t bytes) { traffic_of_a_thread = std::max<int64_t>(1, bytes); }
+void set_bytes_per_thread(int64_t bytes) { traffic_of_a_thread = bytes; }
 
 }  // namespace steepest

@@ -13,8 +13,6 @@
 #include <omp.h>
 #endif
 
-#include "core/error.hpp"
-
 #ifdef __linux__
 #include <sched.h>
 #endif
@@ -71,7 +69,7 @@ std::string text_of(const std::string& path) {
   return text;
 }
 
-// Processors that one control group allows, by version 2 or 1; 0 without a quota.
+// Processors that one control group allows, by version 2 or 1; not positive without a quota.
 double quota_of(const std::string& group) {
   double quota = 0, period = 0;
   std::sscanf(text_of(group + "/cpu.max").c_str(), "%lf %lf", &quota, &period);  // or "max ..."
@@ -79,7 +77,7 @@ double quota_of(const std::string& group) {
     quota = std::atof(text_of(group + "/cpu.cfs_quota_us").c_str());  // without one -1
     period = std::atof(text_of(group + "/cpu.cfs_period_us").c_str());
   }
-  return quota > 0 && period > 0 ? quota / period : 0;
+  return period > 0 ? quota / period : 0;
 }
 
 }  // namespace
@@ -91,7 +89,6 @@ int cgroup_quota(const std::string& root) {
     end = std::min(groups.find('\n', at), groups.size());
     const std::string line = groups.substr(at, end - at);
     const size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
     const std::string controllers = line.substr(first + 1, second - first - 1);
     if (!controllers.empty() && ("," + controllers + ",").find(",cpu,") == std::string::npos)
       continue;
@@ -128,12 +125,7 @@ int get_num_threads() {
   return threads_allowed({0, affinity(), quota, openmp_limit()});
 }
 
-void set_num_threads(int64_t n) {
-  if (n < 0 || n > max_threads)
-    throw Error(ErrorKind::value, "n: " + std::to_string(n) + " is not allowed; allowed is 1 to " +
-                                      std::to_string(max_threads) + ", or None");
-  set_threads = static_cast<int>(n);
-}
+void set_num_threads(int n) { set_threads = n; }
 
 void make_forks_safe() {
 #ifdef STEEPEST_LIBGOMP

@@ -3,7 +3,6 @@
 // The number of threads is what set_num_threads says; else the least of the CPU affinity (asked
 // anew each time), the container's CPU quota, and OpenMP's own limit where it was set.
 #pragma once
-#include <cstdint>
 #include <string>
 
 namespace steepest {
@@ -24,8 +23,8 @@ int cgroup_quota(const std::string& root);
 int threads_allowed(const ThreadLimits& limits);
 
 int get_num_threads();
-// 0: by the limits again. More than max_threads is an Error.
-void set_num_threads(int64_t n);
+// 0: by the limits again. At most max_threads.
+void set_num_threads(int n);
 constexpr int max_threads = 1024;  // libgomp ends the process where the system gives no more
 
 // Without it a child that is forked after a region waits forever for threads it does not have.

@@ -31,9 +31,8 @@ struct FirstStep {
     return f < from.f && f <= from.f + c1 * length * from.slope && std::isfinite(f);
   }
   bool weak(double slope) const { return slope >= c2 * from.slope && std::isfinite(slope); }
+  // y.s is then no less than (1 - c2) |from.slope|: more than rounding.
   bool strong(double slope) const { return std::fabs(slope) <= -c2 * from.slope; }
-  // y.s is more than rounding.
-  bool curved(double slope) const { return slope - from.slope > eps * -from.slope; }
 };
 
 // The second derivative at the second of two points over its mean between them, by the cubic

@@ -100,7 +100,7 @@ class BlockSums {
 
 void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
            double* products, const Difference& formed) {
-  const int64_t blocks = std::max<int64_t>(1, (n + vector_block - 1) / vector_block);
+  const int64_t blocks = (n + vector_block - 1) / vector_block;
   if (blocks == 1) return BlockSums(pass, rows, columns, n, formed).over(0, products);
   const auto size = static_cast<size_t>(rows.count * columns.count);
   std::vector<double> sums(static_cast<size_t>(blocks) * size);
