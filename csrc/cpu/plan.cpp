@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "cpu/fetch_ahead.hpp"
@@ -34,8 +33,6 @@ double fold_in_half(std::vector<double>& a) {
   }
   return a.empty() ? 0.0 : a[0];
 }
-
-bool same_bits(double a, double b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 }  // namespace
 
@@ -153,7 +150,7 @@ void Plan::assign_work(const StepOptions& options, double factor) {
     double& scalar = scalars_[index(i)];
     const auto fits = [&](const Work& w) {
       return w.t == t && w.group == tensor.group && w.dtype == tensor.dtype &&
-             same_bits(w.scalar_before, scalar);
+             w.scalar_before == scalar;
     };
     if (last < 0 || !fits(works_[index(last)])) {
       // Looks among the latest records only: two equal ones do no harm, a long search takes time.
@@ -163,7 +160,7 @@ void Plan::assign_work(const StepOptions& options, double factor) {
       if (found == works_.end()) works_.push_back(make_work(tensor, t, scalar, options, factor));
     }
     work_of_[index(i)] = last;
-    if (tensor.grad) scalar = works_[index(last)].scalar_after;
+    scalar = works_[index(last)].scalar_after;
   }
 }
 

@@ -108,8 +108,10 @@ def test_a_loaded_number_takes_the_place_of_a_schedule():
 def test_iterates_are_by_the_last_step_after_a_change_and_a_load(carry, lr_in_velocity, tmp_path):
     p = np.ones(3)
     opt = st.Nesterov(p, lr=0.1, momentum=0.5, lr_in_velocity=lr_in_velocity)
+    opt.lr = 0.25
     opt.step(np.ones(3))
     want = opt.iterates()
+    assert want.tolist() == [0.75] * 3
     opt.lr, opt.momentum = 0.7, 0.25
     fresh = st.Nesterov(p, lr=0.3, lr_in_velocity=lr_in_velocity)
     carry(opt, fresh, tmp_path)

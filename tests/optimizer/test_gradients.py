@@ -57,6 +57,25 @@ def test_binding_again_and_other_gradients_between():
     assert p.tolist() == [-33.0] * 2
 
 
+def test_a_binding_that_is_refused_half_way_changes_nothing():
+    p, q = np.zeros(2), np.zeros(2)
+    opt = st.SGD([p, q], lr=1.0)
+    opt.bind_grads([np.ones(2), np.ones(2)])
+    opt.step()
+    with pytest.raises(ValueError, match=r"^grads\[1\]: shape"):
+        opt.bind_grads([np.full(2, 10.0), np.ones(3)])
+    opt.step()
+    assert p.tolist() == q.tolist() == [-2.0] * 2
+
+
+@pytest.mark.parametrize("parts", [(slice(0, 2), slice(2, 4)), (slice(2, 4), slice(0, 2))])
+def test_a_gradient_may_lie_right_beside_its_parameter(parts):
+    both = np.ones(4)
+    p, g = (both[part] for part in parts)
+    st.SGD(p, lr=1.0).step(g)
+    assert p.tolist() == [0.0, 0.0] and g.tolist() == [1.0, 1.0]
+
+
 def test_bound_buffers_are_kept_alive():
     p = np.zeros(1000)
     opt = st.SGD([p], lr=1.0)
@@ -132,6 +151,19 @@ def test_none_leaves_a_tensor_alone_and_averages_it():
     assert [entry["step"] for entry in opt.state_dict()["state"].values()] == [2, 1]
     opt.step([None, None], nonfinite="raise", max_norm=1.0)
     assert opt.step_count == 3 and opt.grad_norm == 0.0
+
+
+@pytest.mark.parametrize("max_norm, factor", [(2.5, 0.5), (5, 1), (20, 1), (np.inf, 1)])
+def test_clipping_lengthens_no_gradient(max_norm, factor):
+    p = np.zeros(2)
+    st.SGD(p, lr=1.0).step(np.array([3.0, 4.0]), max_norm=max_norm)
+    assert p.tolist() == [-3 * factor, -4 * factor]
+
+
+def test_a_norm_that_is_nan_touches_all():
+    p, q = np.zeros(2), np.zeros(2)
+    st.SGD([p, q], lr=1.0).step([np.array([np.nan, 1.0]), np.ones(2)], max_norm=1.0)
+    assert np.isnan([p, q]).all()
 
 
 def test_zero_grad_and_grad_scale():
