@@ -3,6 +3,7 @@
 What holds for a whole process is tried in a process of its own.
 """
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -28,6 +29,18 @@ def test_set_num_threads_decides():
         assert st.info()["threads because of"] == "set_num_threads"
     st.set_num_threads(None)
     assert st.get_num_threads() == _cpu.thread_limits()["threads"]
+
+
+@openmp
+def test_what_others_ask_of_openmp_is_a_limit():
+    library = ctypes.CDLL(_cpu.__file__)  # finds what it is linked to
+    before, named = library.omp_get_max_threads(), _cpu.thread_limits()["openmp"]
+    library.omp_set_num_threads(before + 3)
+    try:
+        assert _cpu.thread_limits()["openmp"] == before + 3
+    finally:
+        library.omp_set_num_threads(before)
+    assert _cpu.thread_limits()["openmp"] == named
 
 
 @pytest.mark.parametrize(
