@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
 #include "linalg/dense/normal.hpp"
 #include "linalg/lapack.hpp"
@@ -64,6 +66,9 @@ bool factor_lapack(T* A, int64_t n, T smallest) {
   int size = blas_int(n), info = 0;
   const OneBlasThread limit(n < threaded_cholesky_n);
   lapack<T>().potrf(NormalEquations<T>::upper(), &size, A, &size, &info);
+  if (info < 0) {
+    throw Error(ErrorKind::backend, "LAPACK potrf: illegal argument " + std::to_string(-info));
+  }
   if (info > 0) return false;
   for (int64_t j = 0; j < n; ++j) {
     const T root = A[j * n + j];

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
 #include "linalg/dense/cholesky.hpp"
 #include "linalg/dense/rows.hpp"
@@ -59,6 +61,9 @@ void triangularize(T* W, int64_t rows, int64_t columns, std::vector<T>& work) {
   int length = blas_int(columns * block);
   const OneBlasThread limit(amount < threaded_qr_work);
   lapack<T>().geqrf(&m, &n, W, &m, work.data(), work.data() + columns, &length, &info);
+  if (info != 0) {
+    throw Error(ErrorKind::backend, "LAPACK geqrf: info " + std::to_string(info));
+  }
 }
 
 template <class T>

@@ -99,7 +99,8 @@ def scalar(name: str, value: Any) -> float:
     if hasattr(value, "shape"):
         if math.prod(value.shape) != 1:
             raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
-        value = value[(0,) * len(value.shape)]
+        if value.shape != ():
+            value = value[(0,) * len(value.shape)]
     if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name}: {value!r} is complex; allowed is a real number")
     try:
