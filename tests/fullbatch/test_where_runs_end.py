@@ -266,6 +266,20 @@ def test_short_steps_are_no_creeping_where_f_falls():
     assert r.success and r.nit > 2
 
 
+def test_a_run_that_is_taken_up_again_asks_for_its_best_point():
+    """As `minimize` does, once central differences take over."""
+    s = st.LBFGS(START)
+    for _ in range(9):
+        s.tell(rosen(s.x), rosen_der(s.x))
+    s._stop(2, "stuck")
+    best = s.x
+    s._resume()
+    np.testing.assert_array_equal(s.x, best)
+    while not s.done:
+        s.tell(rosen(s.x), rosen_der(s.x))
+    assert s.success
+
+
 @pytest.mark.parametrize("method", ["l-bfgs", "newton"])
 def test_the_last_evaluation_that_is_left_may_be_the_one_that_converges(method):
     options = {"jac": rosen_der, "method": method, **extra(method, rosen_hess)}
