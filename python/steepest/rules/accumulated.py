@@ -57,7 +57,7 @@ class Adagrad(Optimizer):
     _rule = "adagrad"
 
     @classmethod
-    def _fill(cls, values: Mapping[str, Any], state: str) -> float:
+    def _fill(cls, values: Mapping[str, Any]) -> float:
         return float(values["initial_accumulator_value"])
 
     def __init__(

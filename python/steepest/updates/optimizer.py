@@ -52,10 +52,8 @@ class Optimizer(Parameters):
 
     def __init__(self, params: Any, **hyperparameters: Any) -> None:
         self._setup({k: value for k, value in hyperparameters.items() if value is not MISSING})
-        grouped = (
-            isinstance(params, (list, tuple))
-            and len(params) > 0
-            and all(isinstance(group, Mapping) and "params" in group for group in params)
+        grouped = isinstance(params, (list, tuple)) and all(
+            isinstance(group, Mapping) and "params" in group for group in params
         )
         self._grouped = grouped
         groups = params if grouped else [{"params": params}]

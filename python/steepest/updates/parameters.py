@@ -80,8 +80,8 @@ class Parameters:
         return cls._rule
 
     @classmethod
-    def _fill(cls, values: Mapping[str, Any], state: str) -> float:
-        """What a new state array is filled with."""
+    def _fill(cls, values: Mapping[str, Any]) -> float:
+        """What new state arrays are filled with."""
         return 0.0
 
     def _use(self, backend: devices.Host | devices.Cuda) -> None:
@@ -173,7 +173,7 @@ class Parameters:
             values[name] = self._checks[name](f"{where}[{json.dumps(name)}]", values[name])
         if missing := self._checks.keys() - self._defaults.keys() - values.keys():
             raise TypeError(f"{where}: {', '.join(missing)} is missing, and has no default")
-        values = self._checked({**self._defaults, **values})
+        values = {**self._defaults, **values}
         leaves = list(tree.flatten(group["params"]))
         paths, given = [path for path, _ in leaves], [array for _, array in leaves]
         names = [tree.written(root, path) for path in paths]
@@ -200,8 +200,7 @@ class Parameters:
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
         states = RULES[self._variant(new.values)][2]
-        fills = [self._fill(new.values, state) for state in states]
-        made = placement.like(new.views, fills)
+        made = placement.like(new.views, [self._fill(new.values)] * len(states))
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
             # In an allocation of their own, so that who keeps the means does not keep the states
@@ -265,7 +264,7 @@ class Parameters:
             if callable(new.values["lr"]):
                 changes.append(partial(self._callables.update, {i: None}))
             most = min(most, group.most)
-        first = (self._groups[0] if self._groups else news[0]).params
+        first = news[0].params
         settings = {
             "_most": most,
             "_grouped": self._grouped or bool(self._groups),
@@ -289,7 +288,7 @@ class Parameters:
                 return new
             whole = {**present, **new}
             ema = (whole["ema_decay"] is None) != (present["ema_decay"] is None)
-            fill = any(cls._fill(whole, s) != cls._fill(present, s) for s in RULES[rule][2])
+            fill = cls._fill(whole) != cls._fill(present)
             if cls._variant(whole) != rule or ema or fill:
                 raise ValueError(_decided(fixed, present, whole))
             return new
