@@ -134,6 +134,7 @@ class RaisingInterface:
 ODD_EXPORTERS = [
     (Raises(lambda: None), "the device of this Raises is not known: TypeError: "),
     (Raises(lambda: ("gpu", 0)), "the device of this Raises is not known: ValueError: "),
+    (Raises(lambda: (8, 0)), "this Raises lives on a device that is none of CUDA's; move it to"),
     (Raises(lambda: {}[3]), "the device of this Raises is not known: KeyError: 3"),
     (Raises(lambda: (1, 0), lambda: None), "this Raises does not export its memory: ValueError: "),
     (Raises(lambda: (1, 0), lambda: 1 / 0), "this Raises does not export its memory: ZeroDivisi"),

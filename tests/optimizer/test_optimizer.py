@@ -6,7 +6,9 @@ import copy
 import gc
 import weakref
 from collections import namedtuple
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -21,14 +23,14 @@ Layer = namedtuple("Layer", "w b")
 def structure(make_leaf):
     return {
         "first": Layer(make_leaf(2, 3), make_leaf(3)),
-        "rest": [make_leaf(4), (make_leaf(1), {"deep": make_leaf(2)})],
+        "rest": [make_leaf(4), (make_leaf(1), MappingProxyType({"deep": make_leaf(2)}))],
     }
 
 
 def leaves(node):
     if isinstance(node, np.ndarray):
         return [node]
-    children = node.values() if isinstance(node, dict) else node
+    children = node.values() if isinstance(node, Mapping) else node
     return [leaf for child in children for leaf in leaves(child)]
 
 
