@@ -235,7 +235,8 @@ def test_a_subclass_may_have_attributes_of_its_own():
     opt = Mine(p)
     opt.step(np.ones(1))
     assert opt.note == "mine" and p[0] == 0
-    opt._schedule = ["private", p]
+    opt._schedule = ["private", p, opt]
     other = copy.deepcopy(opt)
     assert other.note == "mine" and other._schedule[1] is other.param_groups[0]["params"]
+    assert other._schedule[2] is other
     assert vars(other).keys() == vars(opt).keys() and other.step_count == 1

@@ -329,7 +329,7 @@ class Optimizer(Parameters):
     def __getstate__(self) -> dict[str, Any]:
         with self._lock:
             return {
-                "groups": [{**g.hyperparameters(), "params": g.params} for g in self._groups],
+                "groups": [dict(group) for group in self._groups],
                 "grouped": self._grouped,
                 "defaults": self._defaults,
                 "state": checkpoint.state_dict(self, copy=False),
