@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import re
@@ -173,8 +172,6 @@ def _reason(limits: dict[str, int]) -> str:
 
 
 def _lapack(load: bool) -> str:
-    if importlib.util.find_spec("scipy") is None:
-        return "SciPy is not installed"
     if not load and "scipy" not in sys.modules:
         return f"SciPy {importlib.metadata.version('scipy')}, not loaded yet"
     import scipy
