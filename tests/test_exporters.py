@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 
 import numpy as np
 import pytest
@@ -225,6 +226,19 @@ def test_a_tensor_that_is_given_other_memory(move):
         with says(ValueError, message):
             call()
     assert opt.step_count == 2
+
+
+def test_memory_that_a_tensor_lets_go_of_is_kept():
+    """For a step that another thread has begun."""
+    torch = pytest.importorskip("torch")
+    memory = np.zeros(3)
+    p, kept = torch.from_numpy(memory), weakref.ref(memory)
+    opt = st.SGD(p, lr=1.0)
+    del memory
+    give_other(torch, p)
+    assert kept() is not None
+    del opt
+    assert kept() is None
 
 
 def test_gradients_that_were_bound_before_may_move():

@@ -291,7 +291,7 @@ LAYOUTS = [
     lambda a: np.asfortranarray(a),
     lambda a: a[::-1],
     lambda a: a[:, ::-1, ::-1],
-    lambda a: a.transpose(2, 0, 1),
+    lambda a: a.transpose(2, 0, 1)[:, None],  # an axis whose stride says nothing
     lambda a: a.transpose(1, 2, 0)[::-1, :, ::-1],
     lambda a: a[:, None],
     lambda a: a.view(np.ndarray),
@@ -398,6 +398,9 @@ def test_lists_in_and_out_of_step():
     flat = st.SGD([np.ones(2), np.ones(3)], lr=1.0)
     with says(TypeError, "grads[0]: a list where an array is due; make one by np.array("):
         flat.step([[np.ones(2)], [np.ones(3)]])
+    deep = st.SGD({"a": [{"b": np.ones(1)}]}, lr=1.0)
+    with says(TypeError, 'grads["a"][0]: a list where a dict with keys'):
+        deep.step({"a": [[np.ones(1)]]})
     with says(TypeError, "grads: a ndarray where a list of 2 is due"):
         flat.step(np.ones((2, 3)))
     with says(ValueError, "grads: 3 entries where the parameters have 2"):

@@ -278,6 +278,13 @@ def test_hyperparameter_of_another_rule_is_not_set_in_vain():
     with says(AttributeError, "betas: SGD has none; it has ['ema_decay', 'lr', 'maximize'"):
         opt.betas = (0.9, 0.99)
 
+    class Mine(st.SGD):
+        """Of a user, whose other attributes are theirs."""
+
+    for opt, name in ((Mine(np.ones(1), lr=0.1), "betas"), (st.AMSGrad(np.ones(1)), "amsgrad")):
+        with says(AttributeError, f"{name}: {type(opt).__name__} has none; it has ["):
+            setattr(opt, name, False)
+
 
 @pytest.mark.parametrize("name", ["learning_rate", "lrr", "nesterov", "state", "params"])
 def test_attribute_that_no_rule_has_is_not_set_in_vain(name):

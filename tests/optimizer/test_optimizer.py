@@ -78,7 +78,9 @@ def test_the_iterate_of_a_0d_array_is_an_array():
 
 def test_one_array_and_a_tuple_of_arrays():
     p = np.ones(2)
-    st.SGD(p, lr=1.0).step(np.ones(2))
+    opt = st.SGD(p, lr=1.0)
+    opt.step(np.ones(2))
+    assert opt.param_groups[0]["param_names"] == ["0"]
     pair = (np.ones(2), np.ones(3))
     st.SGD(pair, lr=1.0).step([np.ones(2), np.ones(3)])  # a list will do for a tuple
     assert not p.any() and not pair[0].any() and not pair[1].any()
