@@ -69,7 +69,7 @@ def view(path: str, value: Any) -> Array:
     if _answer(path, unknown, is_cuda, device, value):
         on_device: Array = cuda_view(path, value)  # of CuPy, which has NumPy's members
         return on_device
-    if device is not None and hasattr(value, "__dlpack__"):
+    if device is not None:
         if device not in _CPU:
             raise TypeError(
                 f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
@@ -165,7 +165,7 @@ def _check_kind(path: str, array: Array, due: str = "") -> None:
 
 def is_dense(array: Array) -> bool:
     """Whether the elements cover one stretch of memory, each once, in some order of the axes."""
-    if array.flags.c_contiguous or array.size == 0:
+    if array.flags.c_contiguous:  # as one without elements is
         return True
     expected = array.itemsize
     for stride, n in sorted(
@@ -180,8 +180,6 @@ def is_dense(array: Array) -> bool:
 def _is_writeable(array: Array, value: Any) -> bool:
     if isinstance(array, np.ndarray):
         return bool(array.flags.writeable)
-    if array is value:
-        return True
     exported = getattr(value, "__cuda_array_interface__", None)  # of which CuPy drops the flag
     return exported is None or not exported["data"][1]
 
@@ -250,6 +248,4 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
         import cupy
 
         return cupy.lib.stride_tricks.as_strided(array, param.shape, param.strides)
-    return np.lib.stride_tricks.as_strided(
-        array, param.shape, param.strides, writeable=array.flags.writeable
-    )
+    return np.lib.stride_tricks.as_strided(array, param.shape, param.strides)

@@ -6,7 +6,7 @@ import inspect
 import math
 import numbers
 import operator
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 __all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair", "same_list", "truth"]
@@ -142,11 +142,10 @@ def truth(name: str, value: Any) -> bool:
         raise ValueError(f"{name}: {shown(value)} is a {kind}; allowed is True or False") from None
 
 
-def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
+def choice(name: str, value: Any, allowed: Collection[str]) -> str:
     """One of the allowed words."""
-    words = tuple(allowed)
-    if not isinstance(value, str) or value not in words:
-        listed = ", ".join(repr(word) for word in words)
+    if not isinstance(value, str) or value not in allowed:
+        listed = ", ".join(repr(word) for word in allowed)
         raise ValueError(f"{name}: {shown(value)} is not allowed; allowed is one of {listed}")
     return value
 

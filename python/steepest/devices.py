@@ -49,7 +49,7 @@ class Host:
         return _cpu.find_overlap(arrays)
 
     def to_host(self, array: Any) -> Any:
-        return np.asarray(array)
+        return array
 
     def assignment(self, array: Any, value: Any) -> functools.partial[Any]:
         """``array[...] = value``, to be called later."""
@@ -128,8 +128,6 @@ def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
     ValueError
         If they live on different devices; it names two.
     """
-    if not arrays:
-        return HOST
     homes = [_device_of(array) for array in arrays]
     for name, home in zip(names, homes, strict=True):
         if home != homes[0]:

@@ -129,7 +129,7 @@ class ParamGroup(MutableMapping[str, Any]):
 
         def __setattr__(self, name: str, value: Any) -> None:
             # group.lr = 0.1 would change no step, group.params = [] the structure of gradients.
-            if name not in self.__slots__ or (name[0] != "_" and hasattr(self, name)):
+            if name not in self.__slots__ or hasattr(self, name):
                 raise AttributeError(f"{name}: no attribute of a group to set; set group[{name!r}]")
             super().__setattr__(name, value)
 

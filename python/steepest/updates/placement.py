@@ -110,6 +110,6 @@ def _device_carved(memory: Any, start: int, param: Any, fill: float) -> Any:
 
 def _down(param: Any) -> int:
     """Bytes from the lowest element in memory to the first."""
-    if param.flags.c_contiguous or param.size == 0:
+    if param.flags.c_contiguous:  # as one without elements is
         return 0
     return sum((1 - k) * s for k, s in zip(param.shape, param.strides, strict=True) if s < 0)
