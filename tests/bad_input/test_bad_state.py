@@ -81,9 +81,9 @@ BAD_STATES = [
         f"{G}[0]['last_step']: ['lr'] missing",
     ),
     (
-        put(["param_groups", 0, "last_step", "beta1"], np.nan),
+        put(["param_groups", 0, "last_step", "beta1"], -0.5),
         ValueError,
-        f"{G}[0]['last_step']['beta1']: nan is not allowed",
+        f"{G}[0]['last_step']['beta1']: -0.5 is not allowed",
     ),
     (put(["param_groups", 0, "last_step"], 1), TypeError, f"{G}[0]['last_step']: a int where a"),
     (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),

@@ -55,8 +55,8 @@ def test_apart_and_in_lines(arrays, n_fills):
         assert a.ctypes.data + a.nbytes <= b.ctypes.data
     if every:
         used = every[-1].ctypes.data + every[-1].nbytes - every[0].ctypes.data
-        # 512 bytes to either side of a parameter and three others, at most
-        assert used <= sum(a.nbytes + 64 + 4 * 1024 for a in every)
+        # 512 bytes, or its own length, to either side of a parameter and three others, at most
+        assert used <= sum(a.nbytes + 64 + 4 * (2 * min(512, a.nbytes) + 64) for a in every)
 
 
 @pytest.mark.parametrize(

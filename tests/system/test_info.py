@@ -67,3 +67,14 @@ def test_a_step_at_a_level_that_this_machine_lacks_changes_nothing():
         print((p == 1).all(), opt.step_count, opt.state_dict()["state"][0]["step"])
     """
     assert run(code, STEEPEST_SIMD="avx1024") == ["True", "True", "0", "0"] * 4
+
+
+def test_info_says_whether_cuda_is_built(monkeypatch):
+    monkeypatch.setitem(sys.modules, "steepest._cuda", None)
+    assert st.info()["cuda"] == "not built"
+
+    def broken(name):
+        raise ImportError("undefined symbol: x")
+
+    monkeypatch.setattr("steepest.devices._imported", broken)
+    assert st.info()["cuda"] == "built, but not loaded: undefined symbol: x"
