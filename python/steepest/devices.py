@@ -221,9 +221,10 @@ def cuda_status() -> str:
     """What there is of CUDA, or why it is not usable, in words."""
     try:
         module = _imported("steepest._cuda")
+    except ModuleNotFoundError:
+        return "not built"
     except ImportError as error:
-        missing = getattr(error, "name", None) == "steepest._cuda"
-        return "not built" if missing else f"built, but not loaded: {error}"
+        return f"built, but not loaded: {error}"
     version = module.runtime_version()
     built = f"built with runtime {version // 1000}.{version % 1000 // 10}"
     try:

@@ -79,7 +79,7 @@ def _as_array(where: str, given: Any, kind: type) -> Any:
         array = np.asarray(given)
     except Exception as error:  # converting runs the code of whatever was given
         raise TypeError(f"{where}: not an array: {error}") from error
-    if array.ndim == 0 and array.dtype == object:
+    if array.dtype == object:
         raise TypeError(f"{where}: a {type(given).__name__} where an array is due")
     return array
 
