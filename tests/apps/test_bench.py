@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,6 +137,23 @@ def test_medians_are_of_calls_in_turns_after_one_of_each():
     seconds = bench_timing.medians(calls, rounds=2, inner=3)
     assert "".join(order) == "ab" + 2 * "aaabbb"
     assert list(seconds) == ["a", "b"] and all(s > 0 for s in seconds.values())
+
+
+def test_seconds_are_those_of_one_call(monkeypatch):
+    now = [0.0]
+
+    def takes(seconds):
+        return lambda: now.append(now.pop() + seconds)
+
+    clock = SimpleNamespace(perf_counter=lambda: now[0], sleep=lambda seconds: None)
+    monkeypatch.setattr(bench_timing, "time", clock)
+    short = bench_timing.Contender("short", takes(1e-6))
+    long = bench_timing.Contender("long", takes(1e-2))
+    bench_timing.in_turns([short, long], seconds=0.055, rounds=9)
+    assert short.calls * 1e-6 >= 0.99 * bench_timing.BATCH
+    assert short.seconds == pytest.approx([1e-6] * 9)
+    assert long.seconds == pytest.approx([1e-2] * 6)  # then its time is used up
+    assert bench_timing.medians({"it": takes(0.5)}, 2, inner=3) == {"it": pytest.approx(0.5)}
 
 
 def test_ratio_is_the_median_over_common_rounds():

@@ -84,6 +84,11 @@ def test_a_slope_whose_formula_is_0_times_infinity_is_its_limit(text):
     np.testing.assert_array_equal(got[1], model.jacobian(x[:, 1:2], P)[0])  # exact beside it
 
 
+def test_a_slope_whose_formula_is_0_by_0_is_its_limit():
+    model = compile_model(parse("y = a**x"), ["x"], ["a"])
+    np.testing.assert_allclose(model.jacobian(np.ones((1, 1)), np.zeros(1)), 1.0)
+
+
 def test_a_slope_that_is_infinite_stays_so():
     model = compile_model(parse("y = sqrt(a)*x"), ["x"], ["a"])
     assert not np.isfinite(model.jacobian(np.ones((1, 1)), np.zeros(1))).any()
@@ -152,6 +157,7 @@ ERRORS = [
     ("y = x > 2", 5, "Compare is not allowed"),
     ("y = x and a", 5, "And is not allowed"),
     ("y = ~x", 5, "Invert is not allowed"),
+    ("y = -~x", 6, "Invert is not allowed"),
     ("y = x @ x", 5, "MatMult is not allowed"),
     ("y = x % 2", 5, "Mod is not allowed"),
     ('y = f"{x}"', 5, "JoinedStr is not allowed"),

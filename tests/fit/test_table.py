@@ -16,7 +16,7 @@ def written(tmp_path, text, encoding="utf-8"):
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_columns_and_units(tmp_path, separator):
-    rows = ["t [s]", "U (mV)", "note"], ["1", " 2.5 ", "first"], ["3e0", "-4", "second"]
+    rows = ["t [s] ", "U (mV)", "note "], ["1", " 2.5 ", "first"], ["3e0", "-4", "second"]
     table = read_table(written(tmp_path, "\n".join(separator.join(row) for row in rows)))
     assert table.units == {"t": "s", "U": "mV", "note": ""}
     np.testing.assert_array_equal(table.column("t"), [1, 3])
@@ -24,7 +24,7 @@ def test_columns_and_units(tmp_path, separator):
 
 
 def test_comments_blank_lines_quotes_byte_order_mark_and_crlf(tmp_path):
-    text = '\ufeff# made by hand\r\n\r\n"x, long [m]",y\r\n1,2\r\n  \r\n#3,4\r\n5,6'
+    text = '\ufeff# made by hand\r\n\r\n"x, long [m]",y\r\n1,2\r\n  \r\n #3,4\r\n5,6'
     table = read_table(written(tmp_path, text))
     assert table.units == {"x, long": "m", "y": ""}
     np.testing.assert_array_equal(table.column("x, long"), [1, 5])
