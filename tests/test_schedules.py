@@ -179,6 +179,17 @@ def test_agrees_with_torch(name, torch_name, args, torch_args):
         (lambda: schedules.constant(-1), ValueError, r"lr: -1\.0 is not allowed; .* at least 0"),
         (lambda: schedules.constant(math.nan), ValueError, "lr: nan is not allowed"),
         (lambda: schedules.constant("0.1"), TypeError, "lr: '0.1' is a str; allowed is a number"),
+        *(
+            (make, ValueError, r"lr: -1\.0 is not allowed; .* at least 0")
+            for make in (
+                lambda: schedules.robbins_monro(-1),
+                lambda: schedules.inverse_time(-1, 0.1),
+                lambda: schedules.step(-1, 2),
+                lambda: schedules.exponential(-1, 0.5),
+                lambda: schedules.cosine(-1, 2),
+                lambda: schedules.one_cycle(-1, 2),
+            )
+        ),
         (lambda: schedules.robbins_monro(0.1, scale=0), ValueError, "scale: 0.0 .* above 0"),
         (lambda: schedules.inverse_time(0.1, -1), ValueError, r"decay: -1\.0 .* at least 0"),
         (lambda: schedules.step(0.1, 0), ValueError, "step_size: 0 is not allowed"),

@@ -55,8 +55,14 @@ def test_apart_and_in_lines(arrays, n_fills):
         assert a.ctypes.data + a.nbytes <= b.ctypes.data
     if every:
         used = every[-1].ctypes.data + every[-1].nbytes - every[0].ctypes.data
-        # 512 bytes, or its own length, to either side of a parameter and three others, at most
-        assert used <= sum(a.nbytes + 64 + 4 * (2 * min(512, a.nbytes) + 64) for a in every)
+        # 512 bytes to either side of a parameter and three others, at most
+        assert used <= sum(a.nbytes + 64 + 4 * 1024 for a in every)
+
+
+def test_short_arrays_take_a_line_or_two():
+    made = placement.like([np.ones(1) for _ in range(100)], [0.0, 0.0, 0.0])
+    begins = [array.ctypes.data for mine in made for array in mine]
+    assert max(begins) - min(begins) < 300 * 2 * 64
 
 
 @pytest.mark.parametrize(
