@@ -28,7 +28,7 @@ def cases() -> dict[str, tuple[type[Optimizer], dict[str, Any]]]:
     for name in rules.__all__:
         cls = getattr(rules, name)
         keywords = inspect.signature(cls).parameters
-        flags = [key for key in cls._structural if key in keywords]
+        flags = cls._structural
         options = [(keywords[key].default, _other(keywords[key].default)) for key in flags]
         for picked in itertools.product(*options):
             chosen = dict(zip(flags, picked, strict=True))
