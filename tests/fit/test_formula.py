@@ -170,6 +170,7 @@ ERRORS = [
     ("y = 1/0", 5, "division by zero"),
     ("y = x/(1-1)", 8, "division by zero"),
     ("y = 1e400*x", 5, "a number too large for a float"),
+    ("y = x + 1" + "0" * 400, 9, "a number too large for a float"),
     ("y = sqrt(-1)*x", 5, "has no real value"),
     ("y = log(0)*x", 5, "has no real value"),
     ("y = (-8)**0.5*x", 5, "has no real value"),
