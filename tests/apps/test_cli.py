@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import subprocess
 import sys
@@ -74,12 +75,27 @@ def test_failures_are_a_line_and_exit_status_two(error, message, capsys, monkeyp
 def test_a_reader_that_has_gone_is_no_failure_to_tell():
     reads, writes = os.pipe()
     os.close(reads)
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": ""}
     code = "import sys; from steepest import cli; from steepest.apps import info\n"
     code += "info.main = lambda args: print('a') or 0\nsys.exit(cli.main(['info']))"
     done = subprocess.run([sys.executable, "-c", code], env=env, stdout=writes, stderr=-1)
     os.close(writes)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("stdout", [None, io.StringIO()], ids=["closed", "a notebook's"])
+def test_any_output_will_do(stdout, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    assert cli.main(["info"]) == 0
+
+
+def test_an_interrupt_is_told(capsys, monkeypatch):
+    def fail(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(info, "main", fail)
+    assert cli.main(["info"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
