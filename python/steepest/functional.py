@@ -122,7 +122,7 @@ def _keywords(cls: type[Optimizer]) -> list[inspect.Parameter]:
 def _defaults(name: str) -> dict[str, Any]:
     """Defaults of the keywords, and of the options for state arrays, which the caller makes."""
     cls = _CLASSES[name]
-    given = {k.name: k.default for k in _keywords(cls) if k.default is not k.empty}
+    given = {keyword.name: keyword.default for keyword in _keywords(cls)}
     accumulator = "initial_accumulator_value"
     return {**given, "ema_decay": None, **dict.fromkeys({accumulator} & set(cls._checks), 0.0)}
 
@@ -139,7 +139,7 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
             if unknown := sorted(more - _STATES):
                 raise TypeError(f"{name}: {unknown[0]!r} is not one of its keywords")
             named = {key: hyper.pop(key) for key in more}
-        lr = hyper.pop("lr", _defaults(name).get("lr", MISSING))
+        lr = hyper.pop("lr", _defaults(name)["lr"])
         if lr is MISSING:
             raise TypeError(f"{name}: lr is missing")
         if callable(lr):
