@@ -48,7 +48,7 @@ def run(*command, **env):
         capture_output=True,
         text=True,
         env={**os.environ, **env},
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done.stdout

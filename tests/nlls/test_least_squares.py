@@ -135,6 +135,15 @@ def test_nearly_dependent_columns_are_solved_as_exactly_as_by_qr(n):
             s.tell(-A @ true, A)
 
 
+@pytest.mark.parametrize("degree", range(7, 16))
+def test_a_polynomial_by_powers_takes_few_steps(degree):
+    """Whose pivots come close to rounding, in the normal equations."""
+    t = np.linspace(0, 1, 40)
+    A = np.vander(t, degree + 1)
+    fit = st.least_squares(lambda c: A @ c - np.cos(3 * t), np.zeros(degree + 1), lambda c: A)
+    assert fit.success and fit.nfev <= 20 and abs(fit.fun).max() < 1e-5
+
+
 @pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
 @pytest.mark.parametrize(("m", "n"), [(40, 3), (1000, 3), (40, 9)])
 def test_gauss_newton_names_a_singular_system(m, n, linear_solver):

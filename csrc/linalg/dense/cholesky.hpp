@@ -84,11 +84,11 @@ class Cholesky {
   // there is none to save.
   void foresee(const NormalEquations<T>&, HostSpace<T>&) {}
 
-  // d on `free`, from the gradient r; false where the matrix is singular or too ill-conditioned
-  // for its factor to be trusted. The matrix is scaled to a unit diagonal first, so a pivot is
-  // 1 - R² of its column on the earlier ones: free of units, and comparable with rounding.
+  // d on `free`, from the gradient r; false where the matrix is singular, or a pivot not above
+  // `smallest`. The matrix is scaled to a unit diagonal first, so a pivot is 1 - R² of its column
+  // on the earlier ones: free of units, and comparable with rounding.
   bool solve(const NormalEquations<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
-             const T* r, T* d, HostSpace<T>&) {
+             const T* r, T* d, T smallest, HostSpace<T>&) {
     const int64_t n = static_cast<int64_t>(free.size());
     scale_.resize(free.size());
     rhs_.resize(free.size());
@@ -103,7 +103,6 @@ class Cholesky {
       rhs_[a] = -r[j] * scale_[a];
     }
     gather(normal, free);
-    const T smallest = 16 * static_cast<T>(n) * std::numeric_limits<T>::epsilon();
     if (!(n <= own_cholesky_n ? factor_own(L_.data(), n, smallest)
                               : factor_lapack(L_.data(), n, smallest))) {
       return false;

@@ -13,8 +13,10 @@
 //   solve, resolve, product             steps and JᵀJ products with the current system
 //   keep, curvature                     J itself, where its owner keeps it
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -120,7 +122,9 @@ class Dense {
       return true;
     }
     if (current_.by_qr) return current_.triangle.solve(damping, free, s, d, space_);
-    if (cholesky_.solve(current_.normal, damping, free, r, d, space_)) return true;
+    if (cholesky_.solve(current_.normal, damping, free, r, d, smallest_pivot(free), space_)) {
+      return true;
+    }
     if (kind_ == LinearSolver::cholesky) return false;
     if (!keeps_rows()) {  // they came in blocks and are gone: QR takes those of the next point
       blocks_by_qr_ = has_rows_;
@@ -186,6 +190,16 @@ class Dense {
     typename Parts::Operator J;
     bool by_qr = false;
   };
+
+  // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up where that is a
+  // sixteenth of it; where QR of J can follow, while a third of its digits are still right.
+  T smallest_pivot(const std::vector<int64_t>& free) const {
+    constexpr T eps = std::numeric_limits<T>::epsilon();
+    static const T third = 64 * std::cbrt(eps * eps);
+    const T rounding = 16 * static_cast<T>(free.size()) * eps;
+    const bool qr_can_follow = kind_ == LinearSolver::automatic && keeps_rows();
+    return qr_can_follow ? std::max(rounding, third) : rounding;
+  }
 
   static bool uses_normal(LinearSolver kind) {
     return kind == LinearSolver::automatic || kind == LinearSolver::cholesky;

@@ -35,7 +35,7 @@ class DeviceCholesky {
   }
 
   bool solve(DeviceNormal<T>& normal, Damping<T> damping, const std::vector<int64_t>& free,
-             const T* r, T* d, Space& space) {
+             const T* r, T* d, T smallest, Space& space) {
     const int64_t n = static_cast<int64_t>(free.size());
     if (damping.lambda == 0) {
       for (const int64_t j : free) {
@@ -43,7 +43,7 @@ class DeviceCholesky {
       }
       const bool foreseen =
           normal.foreseen && n == normal.n && std::memcmp(r, normal.g(), at(n) * sizeof(T)) == 0;
-      if (foreseen) return take(normal, normal.answer(), free, d);
+      if (foreseen) return take(normal, normal.answer(), free, d, smallest);
     }
     make_room(normal.n, n, space);
     up_.resize(at(2 * behind_));
@@ -61,7 +61,7 @@ class DeviceCholesky {
     factor_and_solve(normal, down_.data(), space);
     host_.resize(at(2 * normal.n + n + 1));
     space.download(host_.data(), down_.data(), 2 * normal.n + n + 1);
-    return take(normal, host_.data(), free, d);
+    return take(normal, host_.data(), free, d, smallest);
   }
 
   // d for another r, by the factor of the last solve, which had λ > 0.
@@ -103,24 +103,23 @@ class DeviceCholesky {
     space.symv(n_, normal.H(), answer, answer + n_);
   }
 
-  // The answer, on the host, unless the matrix is too ill-conditioned.
-  bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free,
-            T* d) const {
+  // The answer, on the host, unless a pivot was not above `smallest`.
+  bool take(DeviceNormal<T>& normal, const T* answer, const std::vector<int64_t>& free, T* d,
+            T smallest) const {
     const int64_t n = normal.n;
-    if (!factored(answer + 2 * n, static_cast<int64_t>(free.size()))) return false;
+    if (!factored(answer + 2 * n, static_cast<int64_t>(free.size()), smallest)) return false;
     for (const int64_t j : free) d[j] = answer[j];
     normal.last.step.assign(answer, answer + n);
     normal.last.product.assign(answer + n, answer + 2 * n);
     return true;
   }
 
-  static bool factored(const T* roots, int64_t count) {
+  static bool factored(const T* roots, int64_t count, T smallest) {
     int info;
     std::memcpy(&info, roots + count, sizeof info);
     if (info < 0) {
       throw Error(ErrorKind::backend, "cuSOLVER potrf: illegal argument " + std::to_string(-info));
     }
-    const T smallest = 16 * static_cast<T>(count) * std::numeric_limits<T>::epsilon();
     for (int64_t a = 0; a < count; ++a) {
       if (!(roots[a] * roots[a] > smallest)) return false;
     }
