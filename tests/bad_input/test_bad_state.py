@@ -81,6 +81,11 @@ BAD_STATES = [
         f"{G}[0]['last_step']: ['lr'] missing",
     ),
     (
+        put(["param_groups", 0, "last_step", "beta1"], np.nan),
+        ValueError,
+        f"{G}[0]['last_step']['beta1']: nan is not allowed",
+    ),
+    (
         put(["param_groups", 0, "last_step", "beta1"], -0.5),
         ValueError,
         f"{G}[0]['last_step']['beta1']: -0.5 is not allowed",

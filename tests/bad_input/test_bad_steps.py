@@ -176,6 +176,11 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
             "velocity: read-only; pass a writeable array",
         ),
         (
+            lambda f, p: f.momentum(p, p.copy(), np.broadcast_to(0.0, 3), step=1, lr=0.1),
+            ValueError,
+            "velocity: read-only; pass a writeable array",
+        ),
+        (
             lambda f, p: f.sgd(p.astype("f4"), p.astype("f4"), step=1, lr=1e39),
             ValueError,
             "lr: 1e+39 is infinite in float32",

@@ -53,6 +53,23 @@ def test_a_gradient_may_be_a_view_with_gaps(run):
     np.testing.assert_array_equal(*ways)
 
 
+def test_a_function_need_not_compare_with_words():
+    """The name of a scheme, say; one of an array library may answer element by element."""
+
+    class Slope:
+        def __init__(self, of):
+            self.of = of
+
+        def __call__(self, x):
+            return self.of(x)
+
+        def __eq__(self, other):
+            return np.array([False, False])
+
+    assert st.minimize(fun, START, jac=Slope(jac)).success
+    assert st.least_squares(lambda x: x - 1, START, Slope(lambda x: np.eye(3))).success
+
+
 def test_the_slope_of_one_variable_may_be_a_number():
     for slope in (lambda x: 2 * float(x[0]) - 2, lambda x: np.array(2 * x[0] - 2)):
         assert st.minimize(lambda x: (x[0] - 1) ** 2, [3.0], jac=slope).success

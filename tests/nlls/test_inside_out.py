@@ -293,12 +293,13 @@ def test_linear_solvers_take_the_same_steps(method, loss, bounds):
     np.testing.assert_allclose(first - start, want[0] - start, rtol=1e-2, atol=1e-3)
 
 
-def test_blocks_of_an_ill_conditioned_problem_change_to_qr():
-    A = np.vander(np.linspace(0, 1, 30), 20)  # JᵀJ is singular in double precision
+@pytest.mark.parametrize("n", [13, 20])
+def test_blocks_of_an_ill_conditioned_problem_change_to_qr(n):
+    A = np.vander(np.linspace(0, 1, 30), n)  # JᵀJ is singular in double precision, or nearly
 
     def blocks(x):
         return ((A[i : i + 7] @ (x - 1), A[i : i + 7]) for i in range(0, 30, 7))
 
-    fit = st.least_squares(blocks, np.zeros(20), True)
-    assert fit.nfev < 20  # 491 by normal equations
+    fit = st.least_squares(blocks, np.zeros(n), True)
+    assert fit.nfev < 20 or n == 13  # of 20, 491 by normal equations
     np.testing.assert_allclose(fit.x, 1, atol=1e-4)

@@ -45,7 +45,7 @@ class Objective:
     @property
     def forward(self) -> bool:
         """Whether it comes from forward differences."""
-        return bool(self._jac == "2-point")
+        return self.by_differences and bool(self._jac == "2-point")
 
     def sharpen(self) -> None:
         """Take central differences in the place of forward ones."""

@@ -190,7 +190,7 @@ def run(
     moved to a device, and the last accepted Jacobian."""
     J: Array | None = None
     exact = callable(jac)
-    if callable(options.loss) or jac == "cs" or isinstance(solver, DeviceSolver):
+    if callable(options.loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
     else:  # the loop below, in C++
         if exact:
