@@ -39,14 +39,14 @@ class StepFinder {
   // within a tenth, or `exact`.
   void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius,
               bool exact) {
-    const double smallest = smallest_damping(backend, box, D);
+    const auto smallest = [&] { return smallest_damping(backend, box, D); };
     const bool first = std::exchange(first_, false);
-    double start = first ? std::min(std::max(initial_ * unit_, smallest), largest_damping) : 0;
+    double start = first ? std::min(std::max(initial_ * unit_, smallest()), largest_damping) : 0;
     first_is_last_ = first;
     const double guess = std::exchange(lambda_, start);
     length_ = solve(backend, box, x, D, start);
-    if ((std::isinf(length_) || !box.solved()) && start < smallest) {  // J has no full rank
-      lambda_ = start = smallest;
+    if ((std::isinf(length_) || !box.solved()) && start < smallest()) {  // J has no full rank
+      lambda_ = start = smallest();
       length_ = solve(backend, box, x, D, start);
     }
     // The first radius is infinite, but a step of infinite length is no step.
@@ -63,7 +63,7 @@ class StepFinder {
     }
     // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
     while (length_ = solve(backend, box, x, D, lambda_), !short_enough()) {
-      lambda_ = std::max(16 * lambda_, smallest);
+      lambda_ = std::max(16 * lambda_, smallest());
       if (!(lambda_ < largest_damping)) {
         throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
       }
