@@ -22,6 +22,13 @@ void check(cudaError_t code, const char* what) {
 
 cudaStream_t raw(Stream stream) { return static_cast<cudaStream_t>(stream); }
 
+int attribute(cudaDeviceAttr which) {  // of the current device
+  int device = 0, value = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
 void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind, Stream stream) {
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), kind, raw(stream)),
         "cudaMemcpyAsync");
@@ -114,21 +121,14 @@ void launch_early(const void* kernel, void** arguments, int64_t blocks, int thre
 }
 
 int resident(const void* kernel, int threads, int most) {
-  int device = 0, processors = 0, each = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device),
-        "cudaDeviceGetAttribute");
+  int each = 0;
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&each, kernel, threads, 0),
         "cudaOccupancyMaxActiveBlocksPerMultiprocessor");
-  return processors * std::min(each, most);
+  return multiprocessors() * std::min(each, most);
 }
 
-int64_t cache_bytes() {
-  int device = 0, bytes = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device), "cudaDeviceGetAttribute");
-  return bytes;
-}
+int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
+int64_t cache_bytes() { return attribute(cudaDevAttrL2CacheSize); }
 
 // A launch copies the whole of its arguments, unused words too: so the smallest struct is taken.
 void launch_write(const ManyWords& words, Stream stream) {

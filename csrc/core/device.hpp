@@ -35,6 +35,7 @@ void launch(const void* kernel, void** arguments, int64_t blocks, int threads, S
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
 // How many blocks of the kernel the device runs at a time, with at most `most` on a multiprocessor.
 int resident(const void* kernel, int threads, int most);
+int multiprocessors();
 int64_t cache_bytes();  // of the cache that all multiprocessors share
 
 // Words that a kernel writes to device memory, in stream order. They travel as the kernel's

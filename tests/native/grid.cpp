@@ -328,7 +328,7 @@ class Foreseen {
   // Tensors in two groups by turns, of which all have made a step; a block for each.
   explicit Foreseen(int resident = n_, int elements = 5) {
     settings = {};
-    settings.resident = resident;
+    settings.resident = settings.multiprocessors = resident;
     for (int g = 0; g < 2; ++g) plan_.add_group(group(0.5));
     for (int i = 0; i < n_; ++i) {
       tensors_.push_back(make_tensor(i % 2, 2, false, true, DType::float32, elements));

@@ -155,6 +155,7 @@ void simulated::replay() {
 OnDevice::OnDevice(int device) : before_(device), device_(device) {}
 OnDevice::~OnDevice() {}
 
+int multiprocessors() { return settings.multiprocessors; }
 int64_t cache_bytes() { return settings.cache_bytes; }
 int resident_blocks(int, int, bool) { return settings.resident; }
 int resident_measure_blocks() { return settings.resident; }

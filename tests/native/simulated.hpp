@@ -22,6 +22,7 @@ namespace steepest::cuda::simulated {
 struct Settings {
   uint64_t seed = 1;
   int resident = 7;  // blocks of a grid at most
+  int multiprocessors = 1;
   int64_t cache_bytes = 1 << 20;
   bool capturing = false;
   void* captured = nullptr;                  // the stream that is; null: all are
