@@ -56,11 +56,13 @@ def tool(name: str) -> str | None:
     return shutil.which(name, path=TOOLS)
 
 
-def compiled(nvcc: str, arch: str, folder: Path) -> tuple[str, str, Path]:
-    """The kernels' PTX, ptxas's report on them, and their object file."""
+def compiled(
+    nvcc: str, arch: str, folder: Path, source: str = "csrc/cuda/kernels.cu"
+) -> tuple[str, str, Path]:
+    """The PTX of a file's kernels, ptxas's report on them, and their object file."""
     made = folder / "kernels.o"
     command = [nvcc, *FLAGS, f"-arch=sm_{arch}", f"-I{ROOT / 'csrc'}", "-Xptxas=-v", "--keep"]
-    command += [f"--keep-dir={folder}", "-c", str(ROOT / "csrc/cuda/kernels.cu"), "-o", str(made)]
+    command += [f"--keep-dir={folder}", "-c", str(ROOT / source), "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(done.stderr)

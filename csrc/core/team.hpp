@@ -9,6 +9,14 @@
 #define STEEPEST_HD inline __attribute__((always_inline))
 #endif
 
+// Before a loop: its turns one after another in the device's code, so that what they index lies in
+// registers.
+#ifdef __CUDA_ARCH__
+#define STEEPEST_UNROLL _Pragma("unroll")
+#else
+#define STEEPEST_UNROLL
+#endif
+
 namespace steepest::cuda {
 
 constexpr int threads = 256;  // of a block
@@ -29,6 +37,16 @@ struct DeviceTeam {
   // The next number of a counter that all blocks share. One thread of a block calls it.
   __device__ __forceinline__ uint32_t take(uint32_t& counter) const {
     return atomicAdd(&counter, 1u);
+  }
+  // Tells other blocks that what this one wrote before a barrier can be read, and waits to be told.
+  __device__ __forceinline__ void announce(uint32_t& flag) const {
+    asm volatile("st.release.gpu.u32 [%0], 1;" ::"l"(&flag) : "memory");
+  }
+  __device__ __forceinline__ void await(const uint32_t& flag) const {
+    uint32_t seen;
+    do {
+      asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(seen) : "l"(&flag) : "memory");
+    } while (seen == 0);
   }
   // Starts a copy to shared memory, in words of 8 or 16 bytes. The warp goes on meanwhile; land()
   // waits for the copy. With `keep` the source stays in the L2 cache while other data stream

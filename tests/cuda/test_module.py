@@ -70,6 +70,16 @@ def test_no_kernel_spills(compiled):
     assert len(asm_cuda.spills(report)) >= 48 and set(asm_cuda.spills(report)) == {0}
 
 
+@pytest.mark.parametrize("source", ("csrc/linalg/device/kernels.cu", "csrc/nlls/device/kernels.cu"))
+def test_no_kernel_of_least_squares_spills(source, tmp_path):
+    nvcc = asm_cuda.tool("nvcc")
+    if nvcc is None:
+        pytest.skip("no nvcc is found")
+    _, report, _ = asm_cuda.compiled(nvcc, "90", tmp_path, source)
+    spills = asm_cuda.spills(report)
+    assert len(spills) >= 10 and set(spills) == {0}
+
+
 def test_every_rule_loads_and_stores_16_bytes_at_once(compiled):
     """Theta, gradient, states and EMA in and out, zeros to the gradient: float and double."""
     ptx, report, made = compiled

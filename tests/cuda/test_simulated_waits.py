@@ -41,7 +41,7 @@ def test_an_iteration_waits_twice(device, method, loss):
     """Once for the cost, which decides whether J is asked for, and once for what J makes of x.
 
     The numbers that come with the second: gradient, norms, the undamped step with its product, the
-    factor's diagonal and potrf's info.
+    factor's diagonal and whether there is one.
     """
     fun, jac, _ = decay()
     x0 = np.array([1.8, 1.4, 0.4])  # from where no step is held back
@@ -54,7 +54,7 @@ def test_an_iteration_waits_twice(device, method, loss):
     # for what a loss leaves of them
     first = 1 if method == "gn" else 2 if loss == "linear" else 3
     assert [waits for _, _, (_, _, waits) in counts] == [first] + (len(counts) - 1) * [1]
-    assert all(launches <= (5 if loss == "linear" else 10) for _, _, (launches, _, _) in counts)
+    assert all(launches <= (7 if loss == "linear" else 12) for _, _, (launches, _, _) in counts)
 
 
 def valley():
@@ -76,9 +76,9 @@ def test_a_step_that_is_held_back_waits_once_for_each_damping(device):
     assert set(tried) == {0, 1, 2}  # dampings
     for k, (residual, J) in zip(tried, after, strict=True):
         if J is None:
-            assert residual == [1 + 3 * k, k, 1 + k]
+            assert residual == [1 + 5 * k, k, 1 + k]
         else:
-            assert (residual, J) == ([1, 0, 1], [3 + 3 * k, 1 + k, 1 + k])
+            assert (residual, J) == ([1, 0, 1], [5 + 5 * k, 1 + k, 1 + k])
 
 
 def test_residuals_ahead_of_a_step_wait_three_times(device):

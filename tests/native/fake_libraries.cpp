@@ -163,20 +163,6 @@ bool room(size_t device, const void* on_device, size_t host, const void* on_host
 
 }  // namespace
 
-template <class T>
-int potrf_buffer_size(void* h, int uplo, int n, const T* a, int lda, int* work) {
-  if (int s = begin(h, 2, uplo == 0 && a && lda >= n)) return s;
-  *work = n + 3;
-  return 0;
-}
-template <class T>
-int short_potrf(void* h, int uplo, int n, T* a, int lda, T* work, int size, int* info) {
-  if (int s = begin(h, 2, uplo == 0 && a && lda >= n && work && size == n + 3)) return s;
-  std::fill_n(work, size, T(0));
-  potrf(n, a, lda, info);
-  return 0;
-}
-
 extern "C" {
 
 void fake_fail(int status) { next_status = status; }
@@ -256,20 +242,6 @@ int cusolverDnXpotrf(void* h, void* params, int uplo, int64_t n, int type_a, voi
   type == 1 ? potrf(n, static_cast<double*>(a), lda, info)
             : potrf(n, static_cast<float*>(a), lda, info);
   return 0;
-}
-int cusolverDnSpotrf_bufferSize(void* h, int uplo, int n, float* a, int lda, int* work) {
-  return potrf_buffer_size(h, uplo, n, a, lda, work);
-}
-int cusolverDnDpotrf_bufferSize(void* h, int uplo, int n, double* a, int lda, int* work) {
-  return potrf_buffer_size(h, uplo, n, a, lda, work);
-}
-int cusolverDnSpotrf(void* h, int uplo, int n, float* a, int lda, float* work, int size,
-                     int* info) {
-  return short_potrf(h, uplo, n, a, lda, work, size, info);
-}
-int cusolverDnDpotrf(void* h, int uplo, int n, double* a, int lda, double* work, int size,
-                     int* info) {
-  return short_potrf(h, uplo, n, a, lda, work, size, info);
 }
 int cusolverDnXgeqrf_bufferSize(void* h, void* params, int64_t m, int64_t n, int type_a,
                                 const void* a, int64_t lda, int, const void* tau, int type,

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,10 @@ struct Team {
   template <class T>
   T peek(const T& x) const {
     return x;
+  }
+  void announce(uint32_t& flag) const { flag = 1; }
+  void await(const uint32_t& flag) const {
+    if (flag != 1) throw std::logic_error("a block waits for one that has not begun");
   }
   // What is fetched is garbage until it is waited for.
   template <class T>

@@ -23,6 +23,17 @@ void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda
   });
 }
 
+template <class T>
+void launch_cholesky(const TiledCholesky<T>& matrix, int64_t blocks, cuda::Stream stream) {
+  cuda::simulated::asked(stream);
+  using cuda::simulated::Team;
+  cuda::simulated::launch([=] {
+    cuda::simulated::run_grid<TileShared<T>>(
+        static_cast<int>(blocks),
+        [&](const Team& team, TileShared<T>& shared) { factor_tiles(matrix, team, shared); });
+  });
+}
+
 }  // namespace steepest::linalg
 
 // after the definitions that they instantiate

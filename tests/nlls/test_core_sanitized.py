@@ -16,24 +16,43 @@ FLAGS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=al
 FLAGS += ["-Wno-unknown-pragmas"]
 
 
-def test_addresses_and_undefined_behaviour(tmp_path):
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    """By the names of their sources, what the programs below are linked of."""
+    folder = tmp_path_factory.mktemp("objects")
     cxx = compilers.compiler("g++", "c++")
-    (tmp_path / "empty.cpp").write_text("int main() {}\n")
-    empty = [cxx, *FLAGS, tmp_path / "empty.cpp", "-o", tmp_path / "empty"]
+    (folder / "empty.cpp").write_text("int main() {}\n")
+    empty = [cxx, *FLAGS, folder / "empty.cpp", "-o", folder / "empty"]
     if subprocess.run(empty, capture_output=True).returncode:
         pytest.skip(f"{cxx} has no sanitizers")
-    names = ("least_squares", "simulated", "simulated_linalg")
+    names = ("least_squares", "tiled_cholesky", "simulated", "simulated_linalg")
     sources = [compilers.NATIVE / f"{name}.cpp" for name in names]
     sources += [compilers.ROOT / "csrc/linalg/lapack.cpp"]
     sources += [compilers.ROOT / "csrc/linalg/blas_threads.cpp", *compilers.DEVICE_LIBRARIES]
-    made = [tmp_path / f"{source.stem}.o" for source in sources]
+    made = {source.stem: folder / f"{source.stem}.o" for source in sources}
     jobs = [
-        [cxx, *compilers.STANDARD, *FLAGS, "-c", source, "-o", to]
-        for source, to in zip(sources, made, strict=True)
+        [cxx, *compilers.STANDARD, *FLAGS, "-c", source, "-o", made[source.stem]]
+        for source in sources
     ]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda job: compilers.run(*job), jobs))
+    return made
+
+
+def program(objects, without, *args):
+    """What the program says that is linked of all but one of these objects."""
+    cxx = compilers.compiler("g++", "c++")
+    made = objects[without].parent / f"without_{without}"
+    linked = [file for name, file in objects.items() if name != without]
+    compilers.run(cxx, *FLAGS, *linked, "-ldl", "-o", made)
+    return compilers.run(made, *args)
+
+
+def test_least_squares(objects, tmp_path):
+    cxx = compilers.compiler("g++", "c++")
     libraries = compilers.fake_libraries(cxx, tmp_path, FLAGS)
-    program = tmp_path / "least_squares_program"
-    compilers.run(cxx, *FLAGS, *made, "-ldl", "-o", program)
-    assert "all fits converged" in compilers.run(program, libraries)
+    assert "all fits converged" in program(objects, "tiled_cholesky", libraries)
+
+
+def test_cholesky_by_tiles(objects):
+    assert program(objects, "least_squares") == "all factored\n"

@@ -2,6 +2,7 @@
 #pragma once
 #include "linalg/dense/second_derivative.hpp"
 #include "linalg/device/bodies.hpp"
+#include "linalg/device/tiled_cholesky.hpp"
 
 namespace steepest::linalg {
 
@@ -33,5 +34,9 @@ template void launch_each(const ScaleColumns<float>&, int64_t, cuda::Stream);
 template void launch_each(const ScaleColumns<double>&, int64_t, cuda::Stream);
 template void launch_each(const GatherRight<float>&, int64_t, cuda::Stream);
 template void launch_each(const GatherRight<double>&, int64_t, cuda::Stream);
+template void launch_each(const CopyDiagonalTiles<float>&, int64_t, cuda::Stream);
+template void launch_each(const CopyDiagonalTiles<double>&, int64_t, cuda::Stream);
+template void launch_cholesky(const TiledCholesky<float>&, int64_t, cuda::Stream);
+template void launch_cholesky(const TiledCholesky<double>&, int64_t, cuda::Stream);
 
 }  // namespace steepest::linalg

@@ -19,6 +19,13 @@ __global__ void __launch_bounds__(cuda::threads)
   sum_block(term, m, partial, cuda::DeviceTeam{blockIdx.x, gridDim.x}, shared);
 }
 
+template <class T>
+__global__ void __launch_bounds__(cuda::threads)
+    cholesky_kernel(const __grid_constant__ TiledCholesky<T> matrix) {
+  __shared__ TileShared<T> shared;
+  factor_tiles(matrix, cuda::DeviceTeam{blockIdx.x, gridDim.x}, shared);
+}
+
 template <class Body>
 void launch_each(const Body& body, int64_t n, cuda::Stream stream) {
   if (n == 0) return;
@@ -32,6 +39,13 @@ template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream) {
   void* arguments[] = {const_cast<Term*>(&term), &m, &partial};
   cuda::launch(reinterpret_cast<const void*>(&sum_kernel<Term>), arguments, blocks, cuda::threads,
+               stream);
+}
+
+template <class T>
+void launch_cholesky(const TiledCholesky<T>& matrix, int64_t blocks, cuda::Stream stream) {
+  void* arguments[] = {const_cast<TiledCholesky<T>*>(&matrix)};
+  cuda::launch(reinterpret_cast<const void*>(&cholesky_kernel<T>), arguments, blocks, cuda::threads,
                stream);
 }
 

@@ -1,11 +1,13 @@
-// Launches of a body over all elements, and of the sum of a term over them. Their definitions are
-// in launch.cuh; the tests have others, which run the bodies over a simulated grid.
+// Launches of a body over all elements, of the sum of a term over them, and of a factorization by
+// tiles. Their definitions are in launch.cuh; the tests have others, which run the bodies over a
+// simulated grid.
 #pragma once
 #include <cstdint>
 
 #include "core/device.hpp"
 #include "core/team.hpp"
 #include "linalg/dense/space.hpp"
+#include "linalg/device/tiled_cholesky.hpp"
 
 namespace steepest::linalg {
 
@@ -18,6 +20,10 @@ void launch_each(const Body& body, int64_t n, cuda::Stream stream);
 // partial[b] = the sum of term(i) over block b's share of m.
 template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream);
+
+// After CopyDiagonalTiles; with any number of blocks.
+template <class T>
+void launch_cholesky(const TiledCholesky<T>& matrix, int64_t blocks, cuda::Stream stream);
 
 // A term of element i that copies the element first, so that one launch does both.
 template <class T, class Term>

@@ -73,10 +73,6 @@ void take_cusolver(Library& from, Libraries& into) {
   from.take(into.cusolver_create, "cusolverDnCreate");
   from.take(into.cusolver_set_stream, "cusolverDnSetStream");
   from.take(into.cusolver_create_params, "cusolverDnCreateParams");
-  from.take(into.potrf32.buffer_size, "cusolverDnSpotrf_bufferSize");
-  from.take(into.potrf32.potrf, "cusolverDnSpotrf");
-  from.take(into.potrf64.buffer_size, "cusolverDnDpotrf_bufferSize");
-  from.take(into.potrf64.potrf, "cusolverDnDpotrf");
   from.take(into.potrf_buffer_size, "cusolverDnXpotrf_bufferSize");
   from.take(into.potrf, "cusolverDnXpotrf");
   from.take(into.geqrf_buffer_size, "cusolverDnXgeqrf_bufferSize");

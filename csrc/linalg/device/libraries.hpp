@@ -25,13 +25,6 @@ struct DeviceBlas {
               int64_t incx);
 };
 
-// cuSOLVER's Cholesky of one type, with 32-bit sizes; work: so many elements.
-template <class T>
-struct ShortPotrf {
-  int (*buffer_size)(void* handle, int uplo, int n, T* a, int lda, int* work);
-  int (*potrf)(void* handle, int uplo, int n, T* a, int lda, T* work, int n_work, int* info);
-};
-
 struct Libraries {
   int (*cublas_create)(void** handle);
   int (*cublas_set_stream)(void* handle, void* stream);
@@ -43,8 +36,6 @@ struct Libraries {
   int (*cusolver_create)(void** handle);
   int (*cusolver_set_stream)(void* handle, void* stream);
   int (*cusolver_create_params)(void** params);
-  ShortPotrf<float> potrf32;
-  ShortPotrf<double> potrf64;
   int (*potrf_buffer_size)(void* handle, void* params, int uplo, int64_t n, int type_a,
                            const void* a, int64_t lda, int type, size_t* device, size_t* host);
   int (*potrf)(void* handle, void* params, int uplo, int64_t n, int type_a, void* a, int64_t lda,
@@ -59,20 +50,10 @@ struct Libraries {
 
   template <class T>
   const DeviceBlas<T>& blas() const {
-    return of_type<T>(blas32, blas64);
-  }
-  template <class T>
-  const ShortPotrf<T>& short_potrf() const {
-    return of_type<T>(potrf32, potrf64);
-  }
-
- private:
-  template <class T, class Single, class Double>
-  static const auto& of_type(const Single& single, const Double& twice) {
     if constexpr (sizeof(T) == 4) {
-      return single;
+      return blas32;
     } else {
-      return twice;
+      return blas64;
     }
   }
 };

@@ -160,28 +160,20 @@ class DeviceSpace {
 
   // --- cuSOLVER
 
-  // The lower triangle of A by columns becomes its factor: on an H200 in little more than half the
-  // time that the upper takes (n = 501, float64: 0.25 and 0.45 ms). *info() tells success, on the
-  // device.
+  // The lower triangle of A by columns becomes its factor. *info() tells success, on the device, or
+  // its diagonal has a NaN.
   void potrf(int64_t n, T* A, int64_t ld) {
+    if (n <= tiles_to) return factor_tiles(n, A, ld);
     if (n != potrf_.n || A != potrf_.A) {
       potrf_.n = 0;
       potrf_ = potrf_buffers(n, A, ld);
     }
     make_room(potrf_.device, potrf_.host);
-    const Libraries& l = libraries();
-    if (n <= short_potrf_to) {
-      check_cusolver(
-          l.template short_potrf<T>().potrf(
-              cusolver(), lower_triangle, static_cast<int>(n), A, static_cast<int>(ld),
-              reinterpret_cast<T*>(work_.data()), static_cast<int>(potrf_.device / item), info()),
-          "cusolverDn potrf");
-    } else {
-      constexpr int type = cuda_type<T>;
-      check_cusolver(l.potrf(cusolver(), params(), lower_triangle, n, type, A, ld, type,
-                             work_.data(), potrf_.device, host_work_.data(), potrf_.host, info()),
-                     "cusolverDnXpotrf");
-    }
+    constexpr int type = cuda_type<T>;
+    check_cusolver(
+        libraries().potrf(cusolver(), params(), lower_triangle, n, type, A, ld, type, work_.data(),
+                          potrf_.device, host_work_.data(), potrf_.host, info()),
+        "cusolverDnXpotrf");
   }
   // Householder triangularization of the column-major W (rows x columns, columns <= rows).
   void geqrf(int64_t rows, int64_t columns, T* W) {
@@ -231,24 +223,24 @@ class DeviceSpace {
     size_t device, host;
   };
 
-  // The routine of 32-bit sizes took 0.8 of the other's time on an H200 for n = 501, 0.95 for
-  // 1,001.
-  static constexpr int64_t short_potrf_to = 1024;
+  // Of cuSOLVER's time tiles took on an H100, in float64: n = 501 0.57, 1,001 0.67, 2,001 0.82,
+  // 4,001 2.3; in float32 0.57, 0.66, 0.89, 1.6.
+  static constexpr int64_t tiles_to = 1024;
+
+  void factor_tiles(int64_t n, T* A, int64_t ld) {
+    const int64_t tiles = TiledCholesky<T>::tiles_of(n);
+    resize(diagonal_, tile_side * n);
+    resize(done_, tiles + 1);
+    each(tile_side * n, CopyDiagonalTiles<T>{A, ld, n, tiles, diagonal_.data(), done_.data()});
+    launch_cholesky(TiledCholesky<T>{A, ld, n, diagonal_.data(), done_.data(), info()}, tiles,
+                    stream_);
+  }
 
   Buffers potrf_buffers(int64_t n, T* A, int64_t ld) {
-    const Libraries& l = libraries();
-    if (n <= short_potrf_to) {
-      int size = 0;
-      check_cusolver(
-          l.template short_potrf<T>().buffer_size(cusolver(), lower_triangle, static_cast<int>(n),
-                                                  A, static_cast<int>(ld), &size),
-          "cusolverDn potrf_bufferSize");
-      return {n, A, static_cast<size_t>(size * item), 0};
-    }
     constexpr int type = cuda_type<T>;
     Buffers found{n, A, 0, 0};
-    check_cusolver(l.potrf_buffer_size(cusolver(), params(), lower_triangle, n, type, A, ld, type,
-                                       &found.device, &found.host),
+    check_cusolver(libraries().potrf_buffer_size(cusolver(), params(), lower_triangle, n, type, A,
+                                                 ld, type, &found.device, &found.host),
                    "cusolverDnXpotrf_bufferSize");
     return found;
   }
@@ -267,6 +259,8 @@ class DeviceSpace {
   DeviceVector<T> tau_;
   DeviceVector<char> work_;
   DeviceVector<int> info_;
+  Vector diagonal_;
+  DeviceVector<uint32_t> done_;
   std::vector<char> host_work_;
   Buffers potrf_{};
 };
