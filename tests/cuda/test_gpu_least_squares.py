@@ -153,6 +153,22 @@ def test_each_question_is_one_wait(cupy):
     assert waits == fit.nfev + fit.njev + 1  # the first step is no foreseen one; none is held back
 
 
+@pytest.mark.parametrize("n", [33, 501, 1024])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
+def test_cholesky_by_tiles(cupy, n, dtype):
+    """A linear problem is solved by one step; again and again, since blocks wait for each other."""
+    rng = np.random.default_rng(n)
+    A, b = rng.standard_normal((3 * n, n)).astype(dtype), rng.standard_normal(3 * n).astype(dtype)
+    want = np.linalg.lstsq(A.astype(float), b.astype(float), rcond=None)[0]
+    B, z, x0 = cupy.asarray(A), cupy.asarray(b), cupy.zeros(n, dtype)
+    for _ in range(20):
+        fit = st.least_squares(
+            lambda x: B @ x - z, x0, lambda x: B, method="gn", linear_solver="cholesky", max_nfev=2
+        )
+        error = np.linalg.norm(cupy.asnumpy(fit.x) - want) / np.linalg.norm(want)
+        assert error < 1000 * np.finfo(dtype).eps
+
+
 def test_a_singular_system(cupy):
     A = cupy.asarray(np.outer(np.arange(1.0, 7.0), [1, 2, 3]))
     with pytest.raises(np.linalg.LinAlgError, match="method 'gn': JᵀJ is singular"):
