@@ -106,8 +106,6 @@ class Solver {
   Phase tell_normal(double cost, const T* JtJ, const T* Jtf) {
     expect(phase_, Phase::residual, "tell_normal");
     take_form(Form::normal);
-    backend_.set_has_rows(false);
-    backend_.begin();
     backend_.set_normal(JtJ, Jtf);
     return judge_whole(cost);
   }

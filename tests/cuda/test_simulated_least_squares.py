@@ -228,6 +228,19 @@ def test_blocks_of_rows(linear_solver, loss, home):
     np.testing.assert_allclose(down(got.stderr()), want.stderr(), rtol=1e-4)
 
 
+@pytest.mark.parametrize("n", (13, 14, 20))
+def test_blocks_of_an_ill_conditioned_problem_change_to_qr(n):
+    A = np.vander(np.linspace(0, 1, 30), n)
+
+    def blocks(x):
+        r = A @ (x.held - 1)
+        return ((up(r[i : i + 7]), up(A[i : i + 7])) for i in range(0, 30, 7))
+
+    fit = st.least_squares(blocks, up(np.zeros(n)), True)
+    assert fit.success and fit.nfev < 20
+    np.testing.assert_allclose(down(fit.x), 1, atol=1e-4)
+
+
 @pytest.mark.parametrize("home", (np.array, up))
 def test_no_rows_at_all_are_refused(home):
     with pytest.raises(ValueError, match="fun: gave no block of rows"):

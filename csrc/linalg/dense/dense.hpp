@@ -80,7 +80,7 @@ class Dense {
 
   // JᵀJ (row-major, only its lower triangle is read) and Jᵀf summed elsewhere.
   void set_normal(const T* JtJ, const T* Jtf) {
-    pending_.by_qr = false;
+    pending_.normal.clear(space_);
     pending_.normal.set(JtJ, Jtf, space_);
   }
 
@@ -126,9 +126,10 @@ class Dense {
       return true;
     }
     if (kind_ == LinearSolver::cholesky) return false;
-    if (!keeps_rows()) {  // they came in blocks and are gone: QR takes those of the next point
-      blocks_by_qr_ = has_rows_;
-      return false;
+    if (!keeps_rows()) {
+      // They came in blocks and are gone: QR takes those of the next point, and this step is
+      // Cholesky's after all, down to rounding.
+      return !std::exchange(blocks_by_qr_, true) && solve(damping, free, s, r, d);
     }
     current_.by_qr = true;
     current_.make_triangle(space_);
@@ -170,9 +171,6 @@ class Dense {
     return current_.by_qr ? current_.triangle.matrix(space_) : current_.normal.matrix(space_);
   }
 
-  // Blocks of rows come and go; normal equations come without rows.
-  void set_has_rows(bool has_rows) { has_rows_ = has_rows; }
-
   int64_t size() const { return current_.normal.n; }
 
   static constexpr T cg_tolerance = T(1e-3);
@@ -192,13 +190,14 @@ class Dense {
   };
 
   // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up where that is a
-  // sixteenth of it; where QR of J can follow, while a third of its digits are still right.
+  // sixteenth of it; where QR can follow, of J or of the next point's blocks, while a third of its
+  // digits are still right.
   T smallest_pivot(const std::vector<int64_t>& free) const {
     constexpr T eps = std::numeric_limits<T>::epsilon();
     static const T third = 64 * std::cbrt(eps * eps);
     const T rounding = 16 * static_cast<T>(free.size()) * eps;
-    const bool qr_can_follow = kind_ == LinearSolver::automatic && keeps_rows();
-    return qr_can_follow ? std::max(rounding, third) : rounding;
+    if (kind_ != LinearSolver::automatic || (blocks_by_qr_ && !keeps_rows())) return rounding;
+    return std::max(rounding, third);
   }
 
   static bool uses_normal(LinearSolver kind) {
@@ -210,7 +209,7 @@ class Dense {
   System current_, pending_;
   typename Parts::Cholesky cholesky_;
   ConjugateGradients<T> cg_;
-  bool blocks_by_qr_ = false, has_rows_ = true;
+  bool blocks_by_qr_ = false;
 };
 
 // NumPy's memory, and LAPACK.

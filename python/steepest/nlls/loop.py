@@ -76,7 +76,7 @@ def least_squares(
         cost falls.
     linear_solver : {"auto", "cholesky", "qr", "cg"}
         Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, and
-        QR where its pivots come near rounding.
+        QR where its pivots come near rounding (of blocks of rows from the next point on).
     damping : float
         The first λ: as it is for `lm`, times the largest diagonal entry of JᵀJ for `levenberg`;
         not for `gn`.
