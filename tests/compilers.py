@@ -41,6 +41,14 @@ def compiler(*names):
     pytest.skip(f"none of {', '.join(names)} is found")
 
 
+def supports(cxx, flags, folder):
+    """Skips where the compiler cannot link with these."""
+    (folder / "empty.cpp").write_text("int main() {}\n")
+    command = [cxx, *flags, folder / "empty.cpp", "-o", folder / "empty"]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip(f"{cxx} cannot link {' '.join(flags)}")
+
+
 def run(*command, **env):
     """What a command prints; its output is shown where it fails."""
     done = subprocess.run(

@@ -16,21 +16,13 @@ ADDRESS = ["-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 THREAD = ["-g1", "-fsanitize=thread"]
 
 
-def supports(cxx, flags, folder):
-    """Skips where the compiler has no such sanitizer."""
-    (folder / "empty.cpp").write_text("int main() {}\n")
-    command = [cxx, *flags, folder / "empty.cpp", "-o", folder / "empty"]
-    if subprocess.run(command, capture_output=True).returncode:
-        pytest.skip(f"{cxx} cannot link {flags[-1]}")
-
-
 def rules_of(printed):
     return {line.split()[0] for line in printed.splitlines()}
 
 
 def test_addresses_and_undefined_behaviour(tmp_path):
     cxx = compilers.compiler("g++", "c++")
-    supports(cxx, ADDRESS, tmp_path)
+    compilers.supports(cxx, ADDRESS, tmp_path)
     program = compilers.program(cxx, tmp_path, ["-O0", *ADDRESS])
     assert {"sgd", "adam", "lion"} < rules_of(compilers.run(program, OMP_WAIT_POLICY="passive"))
 
@@ -38,7 +30,7 @@ def test_addresses_and_undefined_behaviour(tmp_path):
 def test_races(tmp_path):
     """With OpenMP's few entry points over std::thread, which the sanitizer understands."""
     cxx = compilers.compiler("g++")
-    supports(cxx, THREAD, tmp_path)
+    compilers.supports(cxx, THREAD, tmp_path)
     openmp = [compilers.NATIVE / "openmp.cpp"]
     program = compilers.program(cxx, tmp_path, ["-O1", *THREAD], openmp, link=())
     assert {"sgd", "adam", "lion"} < rules_of(compilers.run(program, "threads"))
@@ -59,7 +51,7 @@ def test_races(tmp_path):
 )
 def test_the_sanitizer_would_see_it(flags, statement, report, tmp_path):
     cxx = compilers.compiler("g++", "c++")
-    supports(cxx, flags, tmp_path)
+    compilers.supports(cxx, flags, tmp_path)
     source = tmp_path / "wrong.cpp"
     source.write_text(
         f"#include <thread>\n#include <vector>\nint main(int argc, char**) {{ (void)argc; "

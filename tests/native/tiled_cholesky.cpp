@@ -1,5 +1,6 @@
 // Cholesky by tiles over the simulated grid: L Lᵀ is the matrix, whatever the grid and its order;
-// what is not the lower triangle is left alone; a pivot that is not positive makes NaN of itself.
+// what is not the lower triangle is left alone; a pivot that is not positive or infinite makes NaN
+// of itself; a last row with a corner of its own, as in Bordered, leaves the rest as it is.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -59,6 +60,8 @@ Matrix<T> factored(Matrix<T> A, int64_t blocks) {
   T* first = A.held.data();
   launch_each(CopyDiagonalTiles<T>{first, A.ld, A.n, tiles, diagonal.data(), done.data()},
               tile_side * A.n, nullptr);
+  cuda::simulated::finish();
+  must(std::count(done.begin(), done.end(), 0u) == tiles + 1, "no tile is done before", A.n);
   launch_cholesky(TiledCholesky<T>{first, A.ld, A.n, diagonal.data(), done.data(), &info}, blocks,
                   nullptr);
   cuda::simulated::finish();
@@ -89,12 +92,31 @@ void check(int64_t n, std::mt19937_64& random) {
   must(alone, "nothing else is written", n);
   must(factored(A, tiles).held == L.held, "the same bits by another grid", n);
 
-  const int64_t bad = static_cast<int64_t>(random() % at(n));
-  A(bad, bad) = -A(bad, bad);
-  L = factored(A, tiles);
-  bool before = true;
-  for (int64_t j = 0; j < bad; ++j) before = before && L(j, j) > 0;
-  must(before && std::isnan(L(bad, bad)), "a pivot that is not positive is NaN", n);
+  // The last row 2^20 times as large, beside corners that are large enough for it and not.
+  for (const T corner : {std::numeric_limits<T>::max() / 4, T(-1)}) {
+    Matrix<T> bordered = A;
+    for (int64_t j = 0; j + 1 < n; ++j) bordered(n - 1, j) *= T(1 << 20);
+    bordered(n - 1, n - 1) = corner;
+    bordered = factored(bordered, tiles);
+    bool exact = corner < 0 || bordered(n - 1, n - 1) > 0;
+    for (int64_t j = 0; j + 1 < n; ++j) {
+      for (int64_t i = j; i + 1 < n; ++i) exact = exact && bordered(i, j) == L(i, j);
+      exact = exact && bordered(n - 1, j) == L(n - 1, j) * T(1 << 20);
+    }
+    must(exact, "a last row leaves the rest as it is", n);
+  }
+
+  const T infinity = std::numeric_limits<T>::infinity();
+  for (const T pivot : {T(0), T(-1), -infinity, infinity, std::numeric_limits<T>::quiet_NaN()}) {
+    const int64_t bad = static_cast<int64_t>(random() % at(n));
+    Matrix<T> indefinite = A;
+    indefinite(bad, bad) = pivot;
+    indefinite = factored(indefinite, tiles);
+    bool before = true;
+    for (int64_t j = 0; j < bad; ++j) before = before && indefinite(j, j) == L(j, j);
+    must(before && std::isnan(indefinite(bad, bad)),
+         "a pivot that is not positive or infinite is NaN", n);
+  }
 }
 
 }  // namespace

@@ -1,11 +1,10 @@
-"""The core in C++ under the address and undefined-behaviour sanitizers, without Python.
+"""The core in C++ under the address, undefined-behaviour and thread sanitizers, without Python.
 
 On the host, and on the device that is simulated over fake libraries.
 """
 
 from __future__ import annotations
 
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -21,10 +20,7 @@ def objects(tmp_path_factory):
     """By the names of their sources, what the programs below are linked of."""
     folder = tmp_path_factory.mktemp("objects")
     cxx = compilers.compiler("g++", "c++")
-    (folder / "empty.cpp").write_text("int main() {}\n")
-    empty = [cxx, *FLAGS, folder / "empty.cpp", "-o", folder / "empty"]
-    if subprocess.run(empty, capture_output=True).returncode:
-        pytest.skip(f"{cxx} has no sanitizers")
+    compilers.supports(cxx, FLAGS, folder)
     names = ("least_squares", "tiled_cholesky", "simulated", "simulated_linalg")
     sources = [compilers.NATIVE / f"{name}.cpp" for name in names]
     sources += [compilers.ROOT / "csrc/linalg/lapack.cpp"]
@@ -56,3 +52,14 @@ def test_least_squares(objects, tmp_path):
 
 def test_cholesky_by_tiles(objects):
     assert program(objects, "least_squares") == "all factored\n"
+
+
+def test_tiles_wait_for_what_they_read(tmp_path):
+    """Blocks are threads, of which each has one tile: the flags alone put them in order."""
+    cxx = compilers.compiler("g++")
+    flags = ["-g1", "-O1", "-Wno-unknown-pragmas", "-pthread", "-fsanitize=thread"]
+    compilers.supports(cxx, flags, tmp_path)
+    made = tmp_path / "tiles_at_once"
+    source = compilers.NATIVE / "tiles_at_once.cpp"
+    compilers.run(cxx, *compilers.STANDARD, *flags, source, "-o", made)
+    assert compilers.run(made) == "all factored\n"
