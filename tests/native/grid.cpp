@@ -326,9 +326,10 @@ int number_of(base::List<Rules...>, const char* name) {
 class Foreseen {
  public:
   // Tensors in two groups by turns, of which all have made a step; a block for each.
-  explicit Foreseen(int resident = n_, int elements = 5) {
+  explicit Foreseen(int resident = n_, int elements = 5, int multiprocessors = n_) {
     settings = {};
-    settings.resident = settings.multiprocessors = resident;
+    settings.resident = resident;
+    settings.multiprocessors = multiprocessors;
     for (int g = 0; g < 2; ++g) plan_.add_group(group(0.5));
     for (int i = 0; i < n_; ++i) {
       tensors_.push_back(make_tensor(i % 2, 2, false, true, DType::float32, elements));
@@ -429,7 +430,12 @@ void foreseen() {
   StepOptions clipped;
   clipped.clip = true;
   expect("used where gradients are measured", Foreseen().used(clipped), 0);
-  expect("used of very short tensors, a warp for each", Foreseen(1).used(), 0);
+  // A warp each: 7 tensors of 512 elements on a multiprocessor, or 3.5 of 128.
+  expect("used of 512 elements, by warps", Foreseen(all, 512, 3).used(), 0);
+  expect("used of 513 elements, by blocks", Foreseen(all, 513, 3).used(), all);
+  expect("used of 128 elements, by warps", Foreseen(all, 128, 4).used(), 0);
+  expect("used of 129 elements, by blocks", Foreseen(all, 129, 4).used(), all);
+  expect("used of few short tensors, by blocks", Foreseen(all, 1, 7).used(), all);
   // A block alone: two tensors have constants, which every other turn's of their groups share.
   expect("shared", Foreseen(1, 600).used(), all / 2);
   expect("kept for the next of a group where the first is left alone",
