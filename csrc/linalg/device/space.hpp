@@ -160,8 +160,8 @@ class DeviceSpace {
 
   // --- cuSOLVER
 
-  // The lower triangle of A by columns becomes its factor. *info() tells success, on the device, or
-  // its diagonal has a NaN.
+  // The lower triangle of A by columns becomes its factor. Where there is none *info(), on the
+  // device, is not 0, or the diagonal has a NaN: by tiles it has.
   void potrf(int64_t n, T* A, int64_t ld) {
     if (n <= tiles_to) return factor_tiles(n, A, ld);
     if (n != potrf_.n || A != potrf_.A) {
