@@ -50,6 +50,18 @@ def test_solvers(cupy, m, n, linear_solver, dtype):
     compare(cupy, by_columns, want, 1e-6 if dtype == np.float64 else 1e-3)
 
 
+@pytest.mark.parametrize("n", [1000, 1030])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
+def test_many_variables(cupy, n, dtype):
+    """More tiles of Cholesky than there is room for blocks at a time; and cuSOLVER's."""
+    problem, x0 = sines(2 * n, n, dtype)
+    fun, jac = problem(np)
+    want = st.least_squares(fun, x0, jac, linear_solver="cholesky")
+    fun, jac = problem(cupy)
+    got = st.least_squares(fun, cupy.asarray(x0), jac, linear_solver="cholesky")
+    compare(cupy, got, want, 1e-6 if dtype == np.float64 else 1e-3)
+
+
 @pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy", "arctan", "tukey"])
 @pytest.mark.parametrize("linear_solver", ["auto", "qr", "cg"])
 def test_losses(cupy, loss, linear_solver):
