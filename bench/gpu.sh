@@ -110,6 +110,8 @@ if command -v compute-sanitizer >/dev/null; then
   step racecheck 30 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
     "${pytest[@]}" tests/cuda/test_gpu.py \
     -k "graph or more_tensors or short_tensors or (folded_early and 10x10)"
+  step racecheck_fits 25 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
+    "${pytest[@]}" tests/cuda/test_gpu_least_squares.py -k "cholesky and 200"
 else
   say "== memcheck, racecheck: left out, there is no compute-sanitizer"
 fi

@@ -43,10 +43,13 @@ def test_the_import_needs_no_driver_and_no_cupy():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-SLOW = [pytest.param(arch, marks=pytest.mark.slow) for arch in asm_cuda.architectures()]
+ARCHITECTURES = [
+    pytest.param(arch, marks=() if arch == "90" else pytest.mark.slow)
+    for arch in asm_cuda.architectures()
+]
 
 
-@pytest.fixture(scope="module", params=["90", *(a for a in SLOW if a.values != ("90",))])
+@pytest.fixture(scope="module", params=ARCHITECTURES)
 def compiled(request, tmp_path_factory):
     """The PTX of the kernels, ptxas's report on them, and their object file."""
     nvcc = asm_cuda.tool("nvcc")
@@ -71,11 +74,12 @@ def test_no_kernel_spills(compiled):
 
 
 @pytest.mark.parametrize("source", ("csrc/linalg/device/kernels.cu", "csrc/nlls/device/kernels.cu"))
-def test_no_kernel_of_least_squares_spills(source, tmp_path):
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_no_kernel_of_least_squares_spills(source, arch, tmp_path):
     nvcc = asm_cuda.tool("nvcc")
     if nvcc is None:
         pytest.skip("no nvcc is found")
-    _, report, _ = asm_cuda.compiled(nvcc, "90", tmp_path, source)
+    _, report, _ = asm_cuda.compiled(nvcc, arch, tmp_path, source)
     spills = asm_cuda.spills(report)
     assert len(spills) >= 10 and set(spills) == {0}
 
