@@ -34,6 +34,7 @@
 #include "nlls/scaling.hpp"
 #include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
+#include "nlls/trial.hpp"
 #include "nlls/underflow.hpp"
 
 namespace steepest::nlls {
@@ -54,13 +55,12 @@ class Solver {
         finder_(options.damping, x0.size()),
         x_(x0),
         trial_(std::move(x0)),
-        scaling_(options.method, options.x_scale, x_.size()),
-        product_(x_.size()) {
+        scaling_(options.method, options.x_scale, x_.size()) {
     finder_.set_unit(std::ldexp(1.0, 2 * scaling_.exponent()));
   }
 
   Phase phase() const { return phase_; }
-  const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_; }
+  const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_.point; }
 
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
     expect(phase_, Phase::residual, "tell_residual");
@@ -164,8 +164,8 @@ class Solver {
   double cosine() const { return stationarity_.cosine; }
   double optimality() const { return stationarity_.optimality; }
   double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
-  double step_norm() const { return judged_.length; }
-  double actual() const { return judged_.actual; }
+  double step_norm() const { return trial_.judged.length; }
+  double actual() const { return trial_.judged.actual; }
   bool by_qr() const { return backend_.by_qr(); }
   int64_t nfev() const { return nfev_; }
   int64_t njev() const { return njev_; }
@@ -203,8 +203,8 @@ class Solver {
     ++nfev_;
     ++trials_;
     if (++trials_in_all_ == 1) radius_.limit(finder_.length());
-    judged_.actual = actual;
-    look_ahead_.judged(actual, judged_.predicted);
+    trial_.judged.actual = actual;
+    look_ahead_.judged(actual, trial_.judged.predicted);
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
@@ -212,12 +212,14 @@ class Solver {
     const bool free = gauss_newton() || trials_in_all_ > 1;
     const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as foretold was merely short: the next may be longer.
-    const bool longer = finder_.held_back() && judged_.actual >= 0.75 * judged_.predicted;
+    const bool longer =
+        finder_.held_back() && trial_.judged.actual >= 0.75 * trial_.judged.predicted;
     // Where rounding hides what a step did to the cost, ftol cannot be met by it: the gradient
-    // decides whether the step is taken, and when such steps end.
-    in_noise_ = !(actual > 0) && within_rounding();
-    const bool ftol = stopping_.ftol(judged_) && solved && !longer && !in_noise_;
-    const bool xtol = stopping_.xtol(judged_) && solved && free;
+    // decides whether the step is taken, and when such steps end (compare Hager and Zhang's
+    // approximate Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+    in_noise_ = !(actual > 0) && within_rounding<T>(trial_.judged);
+    const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
+    const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
     if (ftol || xtol) {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
@@ -230,7 +232,7 @@ class Solver {
   // another valley, so it is taken only where it gained what the model had foretold.
   bool too_far_at_first() const {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > own_size() &&
-           judged_.actual < 0.75 * judged_.predicted && nfev_ < options_.max_nfev;
+           trial_.judged.actual < 0.75 * trial_.judged.predicted && nfev_ < options_.max_nfev;
   }
 
   // |Dx|; no limit at x = 0.
@@ -241,41 +243,32 @@ class Solver {
 
   Phase accept_last() {
     residuals_.accept();
-    x_ = trial_;
+    x_ = trial_.point;
     cost_ = trial_cost_;
     ++nit_;
     return finish(*pending_);
-  }
-
-  // Near a minimum the cost is flat to rounding long before the gradient is zero: whether it fell
-  // is chance. Such a step is taken if the gradient falls (compare Hager and Zhang's approximate
-  // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
-  bool within_rounding() const {
-    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    const double rounding = std::sqrt(2 * cost_) * eps * judged_.x_norm;  // |f| eps |Jx|
-    return judged_.predicted <= std::max(64 * eps * cost_, rounding) &&
-           std::fabs(judged_.actual) <= std::max(std::cbrt(eps * eps) * cost_, rounding);
   }
 
   // The step was no good: stop where that settles it, else a shorter one.
   Phase reject(bool non_finite) {
     phase_ = Phase::residual;
     std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
-    if (non_finite && stopping_.xtol(judged_)) by_step = too_short();
+    if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
     if (rough() && !non_finite) return ask_again();
     if (gauss_newton()) {
-      shrink_ /= 2;
+      trial_.share /= 2;
       return try_step();
     }
     if (in_noise_ && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
       radius_.set(own_size());
     } else {
-      radius_.rejected(finder_.length(), slope_, non_finite ? -HUGE_VAL : judged_.actual);
+      radius_.rejected(finder_.length(), trial_.slope,
+                       non_finite ? -HUGE_VAL : trial_.judged.actual);
       if (trials_in_all_ == 1) {
         const double size = std::max(own_size(), 1e-3 * finder_.length());  // 1e-9 is no size
-        const bool only_too_far = !non_finite && judged_.actual > 0;
+        const bool only_too_far = !non_finite && trial_.judged.actual > 0;
         only_too_far ? radius_.set(size) : radius_.limit(size);
       }
     }
@@ -289,7 +282,7 @@ class Solver {
   Phase ask_again() {
     again_ = true;
     in_noise_ = false;
-    trial_ = x_;
+    trial_.point = x_;
     trial_cost_ = cost_;
     residuals_.accept();  // changes places with those on trial, and back once J is told
     return phase_ = Phase::jacobian;
@@ -304,7 +297,7 @@ class Solver {
     }
     if (!in_noise_) {
       --finite_trials_;  // its Jacobian was not
-    } else if (!finder_.held_back() && stopping_.ftol_predicted(judged_)) {
+    } else if (!finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
       pending_ = Status::ftol;
     }
     return reject(!in_noise_);
@@ -320,7 +313,7 @@ class Solver {
     const bool undamped_next = !last_point() && (gauss_newton() || have_point_);
     const bool finite = backend_.finite(undamped_next);
     if (in_noise_ && finite &&
-        !(scaled_gradient(box_, trial_, backend_.pending_gradient(), scaling_.D()) <
+        !(scaled_gradient(box_, trial_.point, backend_.pending_gradient(), scaling_.D()) <
           0.9 * scaled_gradient(box_, x_, backend_.gradient(), scaling_.D()))) {
       return false;
     }
@@ -337,10 +330,10 @@ class Solver {
     if (have_point_ && !again_) {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
-      radius_.accepted(judged_.actual / judged_.predicted, finder_.length(), norm(x_, scaling_.D()),
-                       !finder_.held_back(), trials_in_all_ == 1);
+      radius_.accepted(trial_.judged.actual / trial_.judged.predicted, finder_.length(),
+                       norm(x_, scaling_.D()), !finder_.held_back(), trials_in_all_ == 1);
     }
-    x_ = trial_;
+    x_ = trial_.point;
     cost_ = trial_cost_;
     error_ = told_error_;
     again_ = false;
@@ -370,7 +363,7 @@ class Solver {
       return finish(gtol ? Status::gtol : by_step.value_or(Status::max_nfev));
     }
     propose();
-    if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(judged_)) {
+    if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(trial_.judged)) {
       return finish(Status::gtol);
     }
     return phase_;
@@ -379,7 +372,6 @@ class Solver {
   // --- the next point
 
   Phase propose() {
-    shrink_ = 1;
     if (!gauss_newton()) {
       // A first radius of |Dx| is met exactly: a start that is wrong by its own size then arrives
       // at zero. Other radii are met within a tenth: exactly, they took 1 to 6 % more evaluations
@@ -389,20 +381,8 @@ class Solver {
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
-    measure_step();
+    trial_.take(backend_, finder_.step());
     return worth_looking_ahead() ? ask_ahead() : try_step();
-  }
-
-  // slope_ = gᵀs and curvature_ = |Js|² of the full step.
-  void measure_step() {
-    backend_.product(finder_.step().data(), product_.data());
-    slope_ = curvature_ = 0;
-    for (int64_t j = 0; j < n_; ++j) {
-      const size_t i = static_cast<size_t>(j);
-      const double s = static_cast<double>(finder_.step()[i]);
-      slope_ += static_cast<double>(backend_.gradient()[j]) * s;
-      curvature_ += static_cast<double>(product_[i]) * s;
-    }
   }
 
   bool worth_looking_ahead() const {
@@ -412,7 +392,7 @@ class Solver {
 
   Phase ask_ahead() {
     ahead_ = true;
-    for (size_t i = 0; i < x_.size(); ++i) trial_[i] = x_[i] + fraction * finder_.step()[i];
+    for (size_t i = 0; i < x_.size(); ++i) trial_.point[i] = x_[i] + fraction * finder_.step()[i];
     return phase_ = Phase::residual;
   }
 
@@ -421,36 +401,20 @@ class Solver {
   Phase correct(double gain) {
     ahead_ = false;
     ++nfev_;
-    look_ahead_.gained(gain, slope_);
+    look_ahead_.gained(gain, trial_.slope);
+    std::vector<T> second_derivative(x_.size());
     if (backend_.curvature(finder_.step().data(), fraction, residuals_.accepted(),
-                           residuals_.trial(), product_.data())) {
-      finder_.accelerate(backend_, box_, scaling_.D(), product_.data());
+                           residuals_.trial(), second_derivative.data())) {
+      finder_.accelerate(backend_, box_, scaling_.D(), second_derivative.data());
     }
     return try_step();
   }
 
-  // The trial x + shrink * step. Its predicted reduction -gᵀs - ½|Js|² does not cancel: for a step
-  // of the damped system |Js|² <= -gᵀs.
   Phase try_step() {
-    const std::vector<T>& step = finder_.step();
-    bool moved = false;
-    for (int64_t j = 0; j < n_; ++j) {
-      const size_t i = static_cast<size_t>(j);
-      trial_[i] = shrink_ == 1 ? box_.end(x_.data(), step.data(), j)
-                               : box_.clip(x_[i] + static_cast<T>(shrink_) * step[i], j);
-      moved = moved || trial_[i] != x_[i];
-    }
-    judged_.length = shrink_ * scaling_.length(step);
-    judged_.x_norm = scaling_.length(x_);
-    judged_.unit_norm = scaling_.unit_norm();
-    judged_.plain_length = shrink_ * norm(step);
-    judged_.plain_x_norm = norm(x_);
-    judged_.cost = cost_;
-    judged_.predicted = -shrink_ * slope_ - 0.5 * shrink_ * shrink_ * curvature_;
+    if (trial_.place(box_, x_, finder_.step(), scaling_, cost_)) return phase_ = Phase::residual;
     // A step below the resolution of x meets any xtol, unless it is λ₀ that made it so short.
-    if (!moved && !gauss_newton() && finder_.take_first()) return propose();
-    if (!moved) return finish(too_short());
-    return phase_ = Phase::residual;
+    if (!gauss_newton() && finder_.take_first()) return propose();
+    return finish(too_short());
   }
 
   // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
@@ -474,13 +438,11 @@ class Solver {
   StepFinder<Backend> finder_;
   Radius radius_;
   LookAhead look_ahead_;
-  std::vector<T> x_, trial_;
+  std::vector<T> x_;
+  Trial<Backend> trial_;
   Scaling<T> scaling_;
-  std::vector<T> product_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
-  double slope_ = 0, curvature_ = 0, shrink_ = 1;
   Stationarity stationarity_{};
-  Step judged_{};
   Status status_ = Status::max_nfev;
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   Phase phase_ = Phase::residual;

@@ -1,6 +1,8 @@
 // When to stop, and the status that says why. Its numbers are SciPy's.
 #pragma once
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace steepest::nlls {
 
@@ -22,6 +24,16 @@ struct Tolerances {
 struct Step {
   double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm;
 };
+
+// Whether rounding hides what a step did to the cost: near a minimum that is flat to rounding long
+// before the gradient is zero, and whether it fell is chance.
+template <class T>
+bool within_rounding(const Step& step) {
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  const double rounding = std::sqrt(2 * step.cost) * eps * step.x_norm;  // |f| eps |Jx|
+  return step.predicted <= std::max(64 * eps * step.cost, rounding) &&
+         std::fabs(step.actual) <= std::max(std::cbrt(eps * eps) * step.cost, rounding);
+}
 
 class StoppingRule {
  public:

@@ -1,0 +1,65 @@
+// The point on trial, x + a share of a step s, and what the model foretells of it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "nlls/bounds.hpp"
+#include "nlls/norm.hpp"
+#include "nlls/scaling.hpp"
+#include "nlls/stopping.hpp"
+
+namespace steepest::nlls {
+
+template <class Backend>
+class Trial {
+ public:
+  using T = typename Backend::Scalar;
+
+  explicit Trial(std::vector<T> x0) : point(std::move(x0)), product_(point.size()) {}
+
+  // A new step from the current point of the backend, to be tried as a whole.
+  void take(Backend& backend, const std::vector<T>& s) {
+    backend.product(s.data(), product_.data());
+    share = 1;
+    slope = curvature_ = 0;
+    for (size_t i = 0; i < s.size(); ++i) {
+      const double step = static_cast<double>(s[i]);
+      slope += static_cast<double>(backend.gradient()[i]) * step;
+      curvature_ += static_cast<double>(product_[i]) * step;
+    }
+  }
+
+  // Puts the point where that share of the step ends; false where that is x.
+  bool place(const BoxModel<Backend>& box, const std::vector<T>& x, const std::vector<T>& s,
+             const Scaling<T>& scaling, double cost) {
+    bool moved = false;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const int64_t j = static_cast<int64_t>(i);
+      point[i] = share == 1 ? box.end(x.data(), s.data(), j)
+                            : box.clip(x[i] + static_cast<T>(share) * s[i], j);
+      moved = moved || point[i] != x[i];
+    }
+    judged.length = share * scaling.length(s);
+    judged.x_norm = scaling.length(x);
+    judged.unit_norm = scaling.unit_norm();
+    judged.plain_length = share * norm(s);
+    judged.plain_x_norm = norm(x);
+    judged.cost = cost;
+    // Does not cancel: for a step of the damped system |Js|² <= -gᵀs.
+    judged.predicted = -share * slope - 0.5 * share * share * curvature_;
+    return moved;
+  }
+
+  std::vector<T> point;
+  Step judged{};  // what is to be judged, and once told, what the cost did
+  double share = 1;
+  double slope = 0;  // gᵀs
+
+ private:
+  double curvature_ = 0;  // |Js|²
+  std::vector<T> product_;
+};
+
+}  // namespace steepest::nlls
