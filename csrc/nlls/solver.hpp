@@ -386,8 +386,8 @@ class Solver {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_.due() && !gauss_newton() && finder_.held_back() && backend_.keeps_rows() &&
-           !box_.bounded() && nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && !box_.bounded() &&
+           nfev_ + 2 <= options_.max_nfev;
   }
 
   Phase ask_ahead() {
