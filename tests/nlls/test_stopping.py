@@ -1,0 +1,54 @@
+"""When a fit ends: steps that are short, and steps whose effect is lost in rounding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+
+
+def test_short_steps_that_do_as_foretold_do_not_end_a_fit():
+    """λ₀ makes the first 1e-12 long. Each later one may be twice as long, and gains little yet."""
+    fit = st.least_squares(lambda x: x - 1, [0.0], lambda x: [[1.0]], damping=1e12)
+    assert fit.success
+    np.testing.assert_allclose(fit.x, 1)
+
+
+def test_without_a_last_jacobian_a_step_must_lower_the_cost():
+    """A step short enough for xtol that raises the cost by rounding alone: its gradient, which is
+    no lower, decides. curve_fit's `lm` asks for no Jacobian after the last step else."""
+    asked = []
+
+    def at_end(a):
+        return abs(a - 1) < 1e-8
+
+    def model(t, a):
+        asked.append(float(a))
+        return np.array([1 + 1e-14 * at_end(a), 0.1 * (a - 1)])
+
+    def jac(t, a):
+        return np.array([[1e-7 * at_end(a)], [0.1]])
+
+    popt, _ = st.curve_fit(model, [0.0, 1.0], [0.0, 0.0], [1.001], jac=jac, xtol=1e-5)
+    assert at_end(asked[2]) and not at_end(popt[0])
+    assert popt[0] == asked[1]
+
+
+@pytest.mark.parametrize("ftol, ends", [(1e-8, False), (1e-5, True)])
+def test_a_step_lost_in_rounding_ends_a_fit_if_it_promises_less_than_ftol(ftol, ends):
+    """x is so large beside the residuals that 1e-6 of the cost is rounding. The gradient at the
+    undamped step's end is no lower, and it is refused; a shorter step lowers the cost."""
+
+    def beyond(x):
+        return abs(x[0] - 1) < 3e-14
+
+    def fun(x):
+        return np.array([1 + 1e-6 * beyond(x), 1e10 * (x[0] - 1)])
+
+    def jac(x):
+        return np.array([[1e7 * beyond(x)], [1e10]])
+
+    fit = st.least_squares(fun, [1 + 1e-7], jac, damping=1e-6, ftol=ftol, xtol=1e-15)
+    assert fit.success
+    assert (fit.nfev == 3) == ends == (fit.x[0] - 1 > 9e-14)
