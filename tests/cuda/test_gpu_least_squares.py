@@ -165,7 +165,7 @@ def test_each_question_is_one_wait(cupy):
     assert waits == fit.nfev + fit.njev + 1  # the first step is no foreseen one; none is held back
 
 
-@pytest.mark.parametrize("n", [33, 501, 1024])
+@pytest.mark.parametrize("n", [33, 501, 1023])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
 def test_cholesky_by_tiles(cupy, n, dtype):
     """A linear problem is solved by one step; again and again, since blocks wait for each other."""

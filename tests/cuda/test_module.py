@@ -49,12 +49,17 @@ ARCHITECTURES = [
 ]
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES)
-def compiled(request, tmp_path_factory):
-    """The PTX of the kernels, ptxas's report on them, and their object file."""
-    nvcc = asm_cuda.tool("nvcc")
-    if nvcc is None:
+@pytest.fixture(scope="module")
+def nvcc():
+    found = asm_cuda.tool("nvcc")
+    if found is None:
         pytest.skip("no nvcc is found")
+    return found
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def compiled(request, nvcc, tmp_path_factory):
+    """The PTX of the kernels, ptxas's report on them, and their object file."""
     return asm_cuda.compiled(nvcc, request.param, tmp_path_factory.mktemp("kernels"))
 
 
@@ -75,10 +80,7 @@ def test_no_kernel_spills(compiled):
 
 @pytest.mark.parametrize("source", ("csrc/linalg/device/kernels.cu", "csrc/nlls/device/kernels.cu"))
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_no_kernel_of_least_squares_spills(source, arch, tmp_path):
-    nvcc = asm_cuda.tool("nvcc")
-    if nvcc is None:
-        pytest.skip("no nvcc is found")
+def test_no_kernel_of_least_squares_spills(nvcc, source, arch, tmp_path):
     _, report, _ = asm_cuda.compiled(nvcc, arch, tmp_path, source)
     spills = asm_cuda.spills(report)
     assert len(spills) >= 10 and set(spills) == {0}

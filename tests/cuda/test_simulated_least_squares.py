@@ -465,6 +465,11 @@ def test_a_failure_of_a_library_carries_its_code_and_text(libraries):
     words = r"cusolverDnXgeqrf_bufferSize: cuSOLVER error 7 \(CUSOLVER_STATUS_INTERNAL_ERROR\)"
     with pytest.raises(st.BackendError, match=words):
         st.least_squares(there(fun), up(x0), failing("libcusolver.so.12", 7), linear_solver="qr")
+    n = 1030  # beyond the tiles of our own Cholesky
+    fun, jac = lambda x: x[:4] - 1, lambda x: np.eye(4, n)
+    words = r"cusolverDnXpotrf_bufferSize: cuSOLVER error 7 \(CUSOLVER_STATUS_INTERNAL_ERROR\)"
+    with pytest.raises(st.BackendError, match=words):
+        st.least_squares(there(fun), up(np.zeros(n)), failing("libcusolver.so.12", 7))
 
 
 @pytest.mark.parametrize("layout", ("rows", "a view", "float32"))

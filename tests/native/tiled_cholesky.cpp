@@ -57,13 +57,11 @@ Matrix<T> factored(Matrix<T> A, int64_t blocks) {
   std::vector<T> diagonal(at(tile_side * A.n), T(9));
   std::vector<uint32_t> done(at(tiles + 1), 9);
   int info = 9;
-  T* first = A.held.data();
-  launch_each(CopyDiagonalTiles<T>{first, A.ld, A.n, tiles, diagonal.data(), done.data()},
-              tile_side * A.n, nullptr);
+  const TiledCholesky<T> matrix{A.held.data(), A.ld, A.n, diagonal.data(), done.data(), &info};
+  launch_each(CopyDiagonalTiles<T>{matrix}, tile_side * A.n, nullptr);
   cuda::simulated::finish();
   must(std::count(done.begin(), done.end(), 0u) == tiles + 1, "no tile is done before", A.n);
-  launch_cholesky(TiledCholesky<T>{first, A.ld, A.n, diagonal.data(), done.data(), &info}, blocks,
-                  nullptr);
+  launch_cholesky(matrix, blocks, nullptr);
   cuda::simulated::finish();
   must(info == 0, "info is set to 0", A.n);
   return A;

@@ -47,10 +47,9 @@ void factor(int64_t n) {
   std::vector<T> diagonal(static_cast<size_t>(tile_side * n));
   std::vector<uint32_t> done(static_cast<size_t>(tiles + 1), 9);
   for (int64_t j = 0; j < n; ++j) A[static_cast<size_t>(j * n + j)] = static_cast<T>(n + 1);
-  const CopyDiagonalTiles<T> begin{A.data(), n, n, tiles, diagonal.data(), done.data()};
-  for (int64_t e = 0; e < tile_side * n; ++e) begin(e);
   int info = 9;
   const TiledCholesky<T> matrix{A.data(), n, n, diagonal.data(), done.data(), &info};
+  for (int64_t e = 0; e < tile_side * n; ++e) CopyDiagonalTiles<T>{matrix}(e);
   std::vector<std::thread> blocks;
   for (int64_t b = 0; b < tiles; ++b) {
     blocks.emplace_back([&matrix] {

@@ -12,8 +12,7 @@ __global__ void __launch_bounds__(cuda::threads)
   for (int64_t i = int64_t{blockIdx.x} * cuda::threads + threadIdx.x; i < n; i += stride) body(i);
 }
 
-// Two blocks a multiprocessor are the most there are: without the 1, ptxas spills to have room for
-// more.
+// Of at most sum_blocks: without the 1, ptxas spills to have room for more on a multiprocessor.
 template <class Term>
 __global__ void __launch_bounds__(cuda::threads, 1)
     sum_kernel(const __grid_constant__ Term term, int64_t m, Sums* partial) {

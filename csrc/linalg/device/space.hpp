@@ -231,9 +231,9 @@ class DeviceSpace {
     const int64_t tiles = TiledCholesky<T>::tiles_of(n);
     resize(diagonal_, tile_side * n);
     resize(done_, tiles + 1);
-    each(tile_side * n, CopyDiagonalTiles<T>{A, ld, n, tiles, diagonal_.data(), done_.data()});
-    launch_cholesky(TiledCholesky<T>{A, ld, n, diagonal_.data(), done_.data(), info()}, tiles,
-                    stream_);
+    const TiledCholesky<T> matrix{A, ld, n, diagonal_.data(), done_.data(), info()};
+    each(tile_side * n, CopyDiagonalTiles<T>{matrix});
+    launch_cholesky(matrix, tiles, stream_);
   }
 
   Buffers potrf_buffers(int64_t n, T* A, int64_t ld) {

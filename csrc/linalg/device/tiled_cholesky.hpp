@@ -19,28 +19,25 @@ template <class T>
 struct TiledCholesky {
   T* A;
   int64_t ld, n;
-  const T* diagonal;  // of the tiles there, a copy: CopyDiagonalTiles
-  uint32_t* done;     // tiles that were taken; then for each whether it is done
-  int* info;          // 0: where a pivot is not positive, the diagonal has NaN
+  T* diagonal;     // of the tiles there, a copy: CopyDiagonalTiles
+  uint32_t* done;  // tiles that were taken; then for each whether it is done
+  int* info;       // 0: where a pivot is not positive, the diagonal has NaN
 
-  static int64_t tiles_of(int64_t n) {  // of a triangle
-    const int64_t t = (n + tile_side - 1) / tile_side;
-    return t * (t + 1) / 2;
+  STEEPEST_HD static int64_t tiles_down(int64_t n) { return (n + tile_side - 1) / tile_side; }
+  STEEPEST_HD static int64_t tiles_of(int64_t n) {  // of the triangle
+    return tiles_down(n) * (tiles_down(n) + 1) / 2;
   }
 };
 
 // What a factorization begins with. For e below 32 n, of which there are more than tiles.
 template <class T>
 struct CopyDiagonalTiles {
-  const T* A;
-  int64_t ld, n, tiles;
-  T* to;
-  uint32_t* done;
+  TiledCholesky<T> a;
 
   STEEPEST_HD void operator()(int64_t e) const {
     const int64_t j = e / tile_side, i = j - j % tile_side + e % tile_side;
-    if (j <= i && i < n) to[e] = A[j * ld + i];
-    if (e <= tiles) done[e] = 0;
+    if (j <= i && i < a.n) a.diagonal[e] = a.A[j * a.ld + i];
+    if (e <= a.tiles_of(a.n)) a.done[e] = 0;
   }
 };
 
@@ -183,14 +180,14 @@ STEEPEST_HD void factor_panel(const Team& team, int rows, TileShared<T>& s, cons
 
 template <class T, class Team>
 STEEPEST_HD void factor_tiles(const TiledCholesky<T>& a, const Team& team, TileShared<T>& s) {
-  const int64_t t = (a.n + tile_side - 1) / tile_side;
+  const int64_t t = a.tiles_down(a.n);
   for (;;) {
     // In order, so that no tile waits for one that nobody has begun.
     team.phase([&](int thread) {
       if (thread == 0) s.taken = team.take(a.done[0]);
     });
     const int64_t tile = s.taken;
-    if (tile >= t * (t + 1) / 2) return;
+    if (tile >= a.tiles_of(a.n)) return;
     const TilePlace at = TilePlace::of(tile, t);
     // By threads of two warps, as each look takes a while.
     const auto wait = [&](int thread, int64_t k) {
