@@ -10,7 +10,7 @@ import pytest
 
 import steepest as st
 from steepest import _cpu, cli
-from steepest.apps import bench, bench_peers, bench_timing, bench_work
+from steepest.apps import bench, bench_peers, bench_table, bench_timing, bench_work
 from steepest.updates.rule_list import RULES
 
 pytestmark = pytest.mark.usefixtures("settings_stay")
@@ -70,6 +70,14 @@ def test_every_rule_is_measured():
 @pytest.mark.parametrize("size, due", [("1x32M", (1, 32 << 20)), ("10x64K", (10, 64 << 10))])
 def test_sizes(size, due):
     assert bench.parse_size(size) == due
+
+
+@pytest.mark.parametrize(
+    "seconds, due",
+    [(2.0, "2 s"), (0.9996, "1 s"), (0.9994, "999 ms"), (9.996e-4, "1 ms"), (9.994e-4, "999 µs")],
+)
+def test_a_time_has_the_unit_that_it_rounds_to(seconds, due):
+    assert bench_table.written(seconds) == due
 
 
 def stepped(rule, call_of, steps=7):

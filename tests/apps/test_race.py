@@ -207,6 +207,8 @@ def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
         (["bowl", "-o", "adma"], "no optimizer 'adma'; there are sgd"),
         (["bowl", "-o", "sgd:beta=1"], "'beta=1' is no option of sgd; there are lr"),
         (["bowl", "-o", "sgd:lr=-1"], "lr: -1.0 is not allowed"),
+        (["y/(1 + " * 60 + "x" + ")" * 60], "formula, character 4: nested too deeply"),
+        (["bowl", "-o", "sgd:lr=1,lr=2"], "'sgd:lr=1,lr=2': lr is given twice"),
         (["bowl", "-o", "adam:betas=0.9,0.99"], "'0.99' names no option; allowed is OPTION=VALUE"),
         (["bowl", "-o", "sgd:lr=?"], "'?' is neither a number nor a word"),
         (["bowl", "-o", "gd:line_search=up"], "line_search: 'up' is not allowed"),

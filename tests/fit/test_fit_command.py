@@ -78,6 +78,16 @@ def test_without_a_start_all_parameters_start_at_one(here, capsys):
     )
 
 
+def test_the_keyboards_micro_sign_may_stand_in_every_name(here, capsys):
+    """Python's parser reads it as the Greek letter."""
+    options = (FORMULA, "--start", "a=1,b=1,c=0.4", "--bounds", "a=:9", "--fix", "c")
+    plain = estimates(as_json(capsys, *options, "--sigma", "error"))
+    text = (here / "data.csv").read_text().replace("y [", "µ [").replace("error", "µe")
+    (here / "data.csv").write_text(text, encoding="utf-8")
+    options = ("µ = µa*exp(-b*x) + µc", "--start", "µa=1,b=1,µc=0.4", "--bounds", "µa=:9")
+    assert estimates(as_json(capsys, *options, "--fix", "µc", "--sigma", "µe")) == plain
+
+
 def test_intervals_are_students(here, capsys):
     row = as_json(capsys, FORMULA, *START)["parameters"][1]
     half = 2.026192463 * row["stderr"]  # Student's t, 37 degrees of freedom, 95 %
@@ -240,6 +250,7 @@ ERRORS = [
     ([FORMULA, *START, "--bounds", "a=3"], "--bounds: a=3 is not of the form low:high"),
     ([FORMULA, *START, "--bounds", "a=3:2"], "--bounds: a=3:2: the lower is not below the upper"),
     ([FORMULA, *START, "--bounds", "a=2:3"], "--start: a=1 is outside 2:3"),
+    ([FORMULA, *START, "--sigma", ""], "data.csv, line 1: no column ''; the header has x, y, erro"),
     ([FORMULA, *START, "--sigma", "w"], "data.csv, line 1: no column 'w'"),
     ([FORMULA, *START, "--sigma", "z"], "column 'z': -"),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),

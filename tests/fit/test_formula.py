@@ -164,6 +164,7 @@ ERRORS = [
     ("y = (x := 2)", 6, "NamedExpr is not allowed"),
     ("y = " + "-" * 5000 + "x", 4, "nested too deeply"),
     ("y = " + "+".join(["x"] * 4000), 4, "nested too deeply"),
+    ("y = " + "a/(1 + " * 60 + "x" + ")" * 60, 4, "nested too deeply"),  # of SymPy's walk
     ("y = x + " + "1" * 20000, 10001, "too long; allowed are 10000 characters"),
     ("y = α*c + x", 7, "'c' is neither a column nor a parameter"),
     ("y = a + 9**9**9*x", 9, "numerical result out of range"),

@@ -23,6 +23,11 @@ def test_columns_and_units(tmp_path, separator):
     np.testing.assert_array_equal(table.column("U"), [2.5, -4])
 
 
+def test_names_are_spelled_as_formulas_are_and_units_as_they_stand(tmp_path):
+    table = read_table(written(tmp_path, "\N{MICRO SIGN} [m²],t（s）\n1,2\n"))
+    assert table.units == {"\N{GREEK SMALL LETTER MU}": "m²", "t": "s"}
+
+
 def test_comments_blank_lines_quotes_byte_order_mark_and_crlf(tmp_path):
     text = '\ufeff# made by hand\r\n\r\n"x, long [m]",y\r\n1,2\r\n  \r\n #3,4\r\n5,6'
     table = read_table(written(tmp_path, text))
@@ -49,7 +54,7 @@ ERRORS = [
     ("", 1, "no header; the first line names the columns"),
     ("\n# only a comment\n", 1, "no header; the first line names the columns"),
     ("x,y\n", 1, "no rows after the header"),
-    ("x,y\n1,2\n3\n", 3, "1 fields, where the header has 2"),
+    ("x,y\n1,2\n3\n", 3, "1 field, where the header has 2"),
     ("x,y\n1,2,3\n", 2, "3 fields, where the header has 2"),
     ("x,,y\n1,2,3\n", 1, "column 2 has no name; write one (in pandas to_csv(index=False))"),
     ("1,2.5\n2,3\n", 1, "numbers; the first line names the columns"),

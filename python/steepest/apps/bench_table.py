@@ -73,7 +73,7 @@ def short(n: int) -> str:
 def written(seconds: float) -> str:
     """A time with its unit: "3.4 µs"."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
+        if seconds >= 0.9995 * size:  # of which 999.5 are written as 1e+03
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} µs"
 

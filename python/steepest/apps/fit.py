@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from textwrap import fill
 
+from steepest.apps.fits.formula import FUNCTIONS, parse, spelled
 from steepest.nlls.arguments import LOSSES
 
 __all__ = ["HELP", "add_arguments", "main"]
@@ -22,8 +23,6 @@ example: steepest fit data.csv "y = a*exp(-b*x) + c" --start a=1,b=1,c=0 --bound
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from steepest.apps.fits.formula import FUNCTIONS
-
     functions = fill(f"functions: {', '.join(FUNCTIONS)}", 90)
     parser.epilog = EPILOG.format(functions=functions)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -48,7 +47,6 @@ def main(args: argparse.Namespace) -> int:
     from steepest.apps.fits.fit_plot import save_plot
     from steepest.apps.fits.fit_report import print_summary, record
     from steepest.apps.fits.fitting import Request, fit_table, ones
-    from steepest.apps.fits.formula import parse
     from steepest.apps.fits.table import read_table
 
     if args.absolute_sigma and args.sigma is None:
@@ -60,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         start=ones(formula, table) if args.start is None else dict(parse_start(args.start)),
         bounds=dict(parse_bounds(args.bounds)),
         fixed=tuple(split("--fix", args.fix)),
-        sigma=args.sigma,
+        sigma=None if args.sigma is None else spelled(args.sigma),
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
     )
@@ -81,8 +79,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def split(option: str, text: str) -> list[str]:
-    """The parts between commas, stripped; none may be empty."""
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    """The parts between commas, stripped and spelled as in formulas; none may be empty."""
+    parts = [spelled(part.strip()) for part in text.split(",")] if text.strip() else []
     if not all(parts):
         raise ValueError(f"{option}: {text!r} has an empty part between commas")
     return parts

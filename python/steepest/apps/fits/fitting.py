@@ -94,7 +94,7 @@ def fit_table(table: Table, request: Request) -> Fitted:
     model = compile_model(request.formula, variables, names)
     y = table.column(request.formula.response)
     x = np.array([table.column(name) for name in variables]).reshape(len(variables), y.size)
-    sigma = sigma_column(table, request.sigma) if request.sigma else None
+    sigma = sigma_column(table, request.sigma) if request.sigma is not None else None
     free = np.array([name not in request.fixed for name in names])
     if y.size < free.sum():
         rows = check.counted(y.size, "row")

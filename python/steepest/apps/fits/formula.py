@@ -11,7 +11,9 @@ import functools
 import keyword
 import operator
 import re
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,9 @@ __all__ = [
     "Model",
     "compile_model",
     "derivative",
+    "not_too_deep",
     "parse",
+    "spelled",
     "to_sympy",
 ]
 
@@ -98,6 +102,20 @@ def column_of(text: str, offset: int, node: ast.expr) -> int:
     return len(text.encode()[: offset + node.col_offset].decode()) + 1
 
 
+def spelled(name: str) -> str:
+    """A name as Python's parser spells it: the keyboard's µ (micro) becomes the Greek letter."""
+    return unicodedata.normalize("NFKC", name)
+
+
+@contextmanager
+def not_too_deep(text: str) -> Iterator[None]:
+    """For what walks over a tree: `FormulaError` where Python's stack does not reach."""
+    try:
+        yield
+    except (RecursionError, MemoryError):
+        raise FormulaError(text, text.index("=") + 2, "nested too deeply") from None
+
+
 def parse(text: str) -> Formula:
     """Check "response = expression" and return its parts; raises `FormulaError`."""
     text = " ".join(text.splitlines())
@@ -107,7 +125,7 @@ def parse(text: str) -> Formula:
         if mark in text:
             raise FormulaError(text, text.index(mark) + 1, f"{mark!r} is not allowed")
     left, equals, right = text.partition("=")
-    response = left.strip()
+    response = spelled(left.strip())
     if not equals:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
     if not response.isidentifier():
@@ -116,18 +134,14 @@ def parse(text: str) -> Formula:
         raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
     padding = len(right) - len(right.lstrip())
     offset = len((left + equals + right[:padding]).encode())
-    try:
-        tree = ast.parse(right.strip(), mode="eval").body
-    except SyntaxError as error:
-        start = len(left) + 1 + padding
-        raise unreadable(text, start, right.strip(), error) from None
-    except (RecursionError, MemoryError):
-        raise FormulaError(text, len(left) + 2, "nested too deeply") from None
-    formula = Formula(text, response, tree, offset)
-    try:
+    with not_too_deep(text):
+        try:
+            tree = ast.parse(right.strip(), mode="eval").body
+        except SyntaxError as error:
+            start = len(left) + 1 + padding
+            raise unreadable(text, start, right.strip(), error) from None
+        formula = Formula(text, response, tree, offset)
         check(formula, tree)
-    except RecursionError:
-        raise FormulaError(text, len(left) + 2, "nested too deeply") from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == response:
             raise formula.error(node, f'{response!r} stands left of "=", too')
@@ -210,11 +224,12 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
     coefficients = sympy.symbols(f"p:{len(parameters)}", real=True)
     symbols = dict(zip((*variables, *parameters), (*columns, *coefficients), strict=True))
     symbols.setdefault("pi", sympy.pi)
-    expression = to_sympy(formula, formula.tree, symbols)
-    derivatives = [derivative(expression, p) for p in coefficients]
     arguments, modules = [columns, coefficients], ["scipy", "numpy"]
-    value = sympy.lambdify(arguments, expression, modules)
-    slopes = sympy.lambdify(arguments, derivatives, modules, cse=True)
+    with not_too_deep(formula.text):
+        expression = to_sympy(formula, formula.tree, symbols)
+        derivatives = [derivative(expression, p) for p in coefficients]
+        value = sympy.lambdify(arguments, expression, modules)
+        slopes = sympy.lambdify(arguments, derivatives, modules, cse=True)
 
     def evaluate(x: NDArray[Any], p: NDArray[Any]) -> NDArray[Any]:
         with np.errstate(all="ignore"):  # a rejected trial may overflow

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from steepest import check
+from steepest.apps.fits.formula import spelled
 
 __all__ = ["Table", "TableError", "read_table"]
 
@@ -87,7 +89,7 @@ def read_table(path: str) -> Table:
             problem = "one field; fields are separated by commas, semicolons or tabs"
             raise TableError(path, line, problem)
         if len(row) != len(header):
-            problem = f"{len(row)} fields, where the header has {len(header)}"
+            problem = f"{check.counted(len(row), 'field')}, where the header has {len(header)}"
             raise TableError(path, line, problem)
     rows, row_lines = [row for _, row in records[1:]], [line for line, _ in records[1:]]
     return Table(path, units, rows, row_lines, header_line)
@@ -125,7 +127,8 @@ def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[
     if all(map(is_number, header)):
         raise TableError(path, line, "numbers; the first line names the columns")
     for j, title in enumerate(header, 1):
-        name, unit = split_unit(unicodedata.normalize("NFKC", title.strip()))
+        name, unit = split_unit(title.strip())
+        name = spelled(name)
         if not name:
             problem = f"column {j} has no name; write one (in pandas to_csv(index=False))"
             raise TableError(path, line, problem)
@@ -136,7 +139,7 @@ def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[
 
 
 def split_unit(title: str) -> tuple[str, str]:
-    for opening, closing in ("[]", "()"):
+    for opening, closing in ("[]", "()", "（）"):
         if title.endswith(closing) and opening in title:
             name, _, unit = title[:-1].partition(opening)
             return name.strip(), unit.strip()

@@ -60,7 +60,7 @@ class Path:
     label: str
     points: Floats  # (k, 2)
     values: Floats  # (k,)
-    spent: Floats  # (k,), from 1
+    spent: Floats  # (k,), from 0
     ended: str  # why before the last evaluation, or ""
 
 
@@ -92,6 +92,8 @@ def parse_entry(text: str) -> Entry:
         if option not in allowed:
             listed = ", ".join(allowed)
             raise ValueError(f"{text!r}: {part!r} is no option of {name}; there are {listed}")
+        if option in options:
+            raise ValueError(f"{text!r}: {option} is given twice")
         options[option] = parse_value(text, value)
     return Entry(name, options)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.fits.formula import FUNCTIONS, derivative, parse, to_sympy
+from steepest.apps.fits.formula import FUNCTIONS, derivative, not_too_deep, parse, to_sympy
 
 __all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
 
@@ -167,11 +167,12 @@ def compile_surface(
         if isinstance(node, ast.Name) and node.id not in {*symbols, *FUNCTIONS}:
             what = f"{node.id!r}: a formula here is of x and y; named surfaces: {', '.join(NAMED)}"
             raise checked.error(node, what)
-    expression = to_sympy(checked, checked.tree, symbols)
-    slopes = [derivative(expression, v) for v in (x, y)]
-    curvatures = [[derivative(slope, v) for v in (x, y)] for slope in slopes]
     modules = ["scipy", "numpy"]
-    f, g, h = (sympy.lambdify((x, y), e, modules) for e in (expression, slopes, curvatures))
+    with not_too_deep(checked.text):
+        expression = to_sympy(checked, checked.tree, symbols)
+        slopes = [derivative(expression, v) for v in (x, y)]
+        curvatures = [[derivative(slope, v) for v in (x, y)] for slope in slopes]
+        f, g, h = (sympy.lambdify((x, y), e, modules) for e in (expression, slopes, curvatures))
 
     def quietly(function: Callable[..., Any], *at: Any) -> Floats:
         with np.errstate(all="ignore"):  # a path may run off to where nothing is finite
