@@ -80,6 +80,61 @@ def test_a_time_has_the_unit_that_it_rounds_to(seconds, due):
     assert bench_table.written(seconds) == due
 
 
+ROWS = [
+    {
+        "rule": "sgd",
+        "tensors": 1,
+        "elements": 32 << 20,
+        "seconds": {"bound": 0.0202, "traffic": 0.02},
+        "gb_s": 19.94,
+        "ratio": {"traffic": 0.99, "torch fused": 123.4},
+        "left_out": {},
+        "share_of_copy": 0.75,
+    },
+    {
+        "rule": "adam",
+        "tensors": 1000,
+        "elements": 1536,
+        "seconds": {"bound": 3.4e-6, "traffic": 3e-6, "lists": 2.5},
+        "gb_s": 5.06,
+        "ratio": {"traffic": 0.9, "lists": 1.5, "numpy": 9.96},
+        "left_out": {"torch fused": "RuntimeError: no kernel"},
+        "share_of_copy": 0.25,
+    },
+]
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_every_number_stands_below_its_heading(on_device):
+    found = {"rows": ROWS, "not_begun": [("lion", 3, 64 << 10)]}
+    machine = {"processor": "P", "threads": 2, "simd": "avx2", "triad_gb_s": 21.04}
+    device = {"device": "D", "driver": "13.0", "copy_gb_s": 99.6, "host_seconds": {"bound": 2e-4}}
+    found |= device if on_device else machine
+    steps, *others = bench_table.tables(found)
+    columns = {column.header: list(column.cells) for column in steps.columns}
+    assert columns == {
+        "rule": ["sgd", "adam"],
+        "size": ["1x32M", "1000x1536"],
+        "bound": ["20.2 ms", "3.4 µs"],
+        "lists": ["", "2.5 s"],
+        "GB/s": ["19.9", "5.1"],
+        **({"of\ncopy": ["0.75", "0.25"]} if on_device else {}),
+        "of\nlimit": ["0.99", "0.90"],
+        "torch\nfused": ["123 ×", ""],
+        "numpy": ["", "10.0 ×"],
+    }
+    hosts = [(column.header, list(column.cells)) for table in others for column in table.columns]
+    assert hosts == ([("bound", ["200 µs"])] if on_device else [])
+    first, *_, left_out, not_begun = bench_table.footer(found).splitlines()
+    assert first == (
+        "D, driver 13.0; a copy in its memory 100 GB/s, of which 'of copy' is the share."
+        if on_device
+        else "P, 2 threads, SIMD level avx2; STREAM triad 21.0 GB/s."
+    )
+    assert left_out == "adam: without torch fused: RuntimeError: no kernel"
+    assert not_begun == "lion 3x64K: not begun in time"
+
+
 def stepped(rule, call_of, steps=7):
     """Parameters after some steps, from the arrays that call_of makes a step for."""
     rng = np.random.default_rng(1)

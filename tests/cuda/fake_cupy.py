@@ -43,8 +43,12 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         raise TypeError("Implicit conversion to a NumPy array is not allowed")
 
     def __getattr__(self, name):
-        if name in ("shape", "strides", "dtype", "size", "itemsize", "nbytes", "ndim", "flags"):
+        if name in ("shape", "strides", "dtype", "size", "itemsize", "nbytes", "ndim"):
             return getattr(self.held, name)
+        if name == "flags":  # of which CuPy has no more
+            flags = self.held.flags
+            names = ("c_contiguous", "f_contiguous", "owndata")
+            return SimpleNamespace(**{flag: getattr(flags, flag) for flag in names})
         if name in ("T", "real", "imag"):
             return _wrapped(getattr(self.held, name), self.device.id, self)
         if name in ("any", "all", "max", "min", "sum", "astype", "reshape", "ravel"):
