@@ -156,6 +156,12 @@ def test_overlap_and_other_layouts_are_refused():
         st.SGD([p, p.view()], lr=0.1)
 
 
+def test_the_stride_of_an_axis_of_one_does_not_count():
+    p = on_device(np.ones((1, 3)))
+    st.SGD(p, lr=0.5).step(on_device(np.ones((1, 6)))[:, :3])
+    assert p.held.tolist() == [[0.5] * 3]
+
+
 def test_nonfinite_raises_by_name():
     opt = st.SGD([on_device(np.ones(3))], lr=0.1)
     with pytest.raises(FloatingPointError, match=r"grads\[0\]: not finite"):
