@@ -10,6 +10,7 @@ import pytest
 
 import steepest as st
 from refusals import says
+from steepest.devices import lives_on_cuda
 
 
 class Dlpack:
@@ -55,6 +56,16 @@ EXPORTERS = [
     pytest.param(Dlpack, marks=pytest.mark.skipif(OLD, reason="NumPy's capsules have no version")),
     Interface,
 ]
+
+
+@pytest.mark.parametrize("kind", range(1, 20))
+def test_dlpacks_kinds_of_memory_are_told_apart(kind):
+    exporter = Dlpack(np.ones(2))
+    exporter.device = (kind, 0)
+    assert lives_on_cuda(exporter) == (kind in (2, 13))  # kDLCUDA and kDLCUDAManaged
+    if kind not in (1, 2, 3, 13):
+        with pytest.raises(TypeError, match="lives on a device that is none of CUDA's"):
+            st.SGD(exporter, lr=0.1)
 
 
 @pytest.mark.parametrize("exporter", EXPORTERS)

@@ -184,6 +184,25 @@ def test_pytorch_is_asked_for_the_same_update(rule, kind):
     np.testing.assert_allclose(got, our(rule, steps), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("rule", ["sgd", "adam", "pipeline"])
+def test_whatever_is_timed_changes_every_parameter(rule):
+    """A yardstick that did nothing would make every step look slow."""
+
+    class Kept(bench_work.Host):
+        def array(self, some, elements):
+            made.append(super().array(some, elements))
+            return made[-1]
+
+    made = []
+    entrants = bench_work.contenders(rule, 2, 10, Kept())
+    params = made[1:]  # after the gradients' values
+    assert {"bound", "traffic"} <= {one.name for one in entrants}
+    for one in entrants:
+        before = np.array(params)
+        one.time()
+        assert (np.array(params) != before).all(), one.name
+
+
 def test_in_turns_times_each_and_prepares_before_each_call():
     order = []
     plain = bench_timing.Contender("plain", lambda: order.append("p"))
