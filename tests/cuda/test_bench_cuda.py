@@ -85,6 +85,26 @@ def test_alone_and_within_limits(capsys):
     )
 
 
+def test_seconds_are_those_of_one_call_by_either_clock(monkeypatch):
+    now = [0.0]
+
+    def takes(seconds):
+        return lambda: now.append(now.pop() + seconds)
+
+    def event():
+        made = SimpleNamespace(synchronize=lambda: None)
+        made.record = lambda: setattr(made, "at", now[0])
+        return made
+
+    monkeypatch.setattr(bench_cuda, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    host = bench_cuda.ByHost("host", takes(2.0), calls=5, wait=takes(7.0))
+    assert host.time() == 2.0 and now == [7.0 + 5 * 2.0 + 7.0]
+    events = (event(), event(), lambda start, end: 1e3 * (end.at - start.at))
+    for prepare in (None, takes(3.0)):
+        on_device = bench_cuda.ByEvents("device", takes(2.0), prepare, 5, events=events)
+        assert on_device.time() == 2.0
+
+
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
 @pytest.mark.usefixtures("device")
 def test_expressions_on_a_device_are_those_of_the_host(rule):
