@@ -100,9 +100,10 @@ def test_seconds_are_those_of_one_call_by_either_clock(monkeypatch):
     host = bench_cuda.ByHost("host", takes(2.0), calls=5, wait=takes(7.0))
     assert host.time() == 2.0 and now == [7.0 + 5 * 2.0 + 7.0]
     events = (event(), event(), lambda start, end: 1e3 * (end.at - start.at))
-    for prepare in (None, takes(3.0)):
+    for prepare, before in ((None, 2.0), (takes(3.0), 3.0)):  # one call, or what prepares them
+        now[0] = 0.0
         on_device = bench_cuda.ByEvents("device", takes(2.0), prepare, 5, events=events)
-        assert on_device.time() == 2.0
+        assert on_device.time() == 2.0 and now == [before + 5 * 2.0]
 
 
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
