@@ -143,6 +143,15 @@ def test_no_answer_forms_a_matrix_that_no_memory_holds():
     assert "sparse" not in advice.advise(Problem("linear", 1000, matrix="general")).why
 
 
+@pytest.mark.parametrize(
+    ("kind", "within", "beyond"),
+    [("residuals", "least_squares", "l-bfgs"), ("linear", "cholesky", "cg")],
+)
+def test_a_matrix_of_50000_rows_is_still_held(kind, within, beyond):
+    assert advice.advise(Problem(kind, 50_000, 1e5)).method == within
+    assert advice.advise(Problem(kind, 50_001, 1e5)).method == beyond
+
+
 def test_data_file_covers_the_questions():
     cases = advice.cases()
     for n, condition in itertools.product((10, 1000, 10_000), (10.0, 1e3, 1e5)):
