@@ -17,6 +17,7 @@ from steepest.apps.races.race_draw import styles  # noqa: E402
 from steepest.apps.races.race_paths import (  # noqa: E402
     FIRST_ORDER,
     SECOND_ORDER,
+    default_rate,
     parse_entry,
     run,
 )
@@ -79,6 +80,20 @@ def test_paths_are_those_of_the_optimizers():
     for point in path.points[1:]:
         adam.step(surface.gradient(x))
         np.testing.assert_array_equal(point, x)
+
+
+@pytest.mark.parametrize(
+    ("formula", "name", "rate"),
+    [
+        ("x**2/8 - y**2/4", "sgd", 1.0),  # half of 1 by the largest curvature, 1/2
+        ("x**2/8 - y**2/4", "momentum", 0.4),
+        ("x + y", "nesterov", 0.1),  # no curvature
+        ("x**1.5 + y**2", "sgd", 0.1),  # none that is finite
+        ("x**2/8 - y**2/4", "adam", 0.2),  # 0.02 of the width
+    ],
+)
+def test_rates_that_nobody_gave(formula, name, rate):
+    assert default_rate(name, find_surface(formula, start=(0.0, 3.0))) == rate
 
 
 @pytest.mark.parametrize(

@@ -120,11 +120,9 @@ def optimizer_class(name: str) -> Any:
 
 def option_names(name: str) -> list[str]:
     """What can be set in text: the options of the class that are numbers, pairs or flags."""
-    left_out = {"params", "x0", "bounds", "maxiter", "max_nfev", "ema_decay", "maximize", "common"}
-    parameters = inspect.signature(optimizer_class(name).__init__).parameters
-    names = [word for word in list(parameters)[1:] if word not in left_out]
-    extra = ["weight_decay"] if name in FIRST_ORDER and "weight_decay" not in names else []
-    return names + extra
+    left_out = {"params", "x0", "bounds", "maxiter", "max_nfev", "ema_decay", "maximize"}
+    parameters = inspect.signature(optimizer_class(name)).parameters
+    return [word for word in parameters if word not in left_out]
 
 
 def run(entry: Entry, surface: Surface, steps: int) -> Path:
