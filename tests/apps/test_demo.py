@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,9 @@ def test_training_learns():
     digits = demo_net.load_digits(seed=0)
     ticks = []
     adam = RULES[-1]
+    start = time.perf_counter()
     run = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: ticks.append(1))
+    assert 0 < run.seconds <= time.perf_counter() - start
     assert len(ticks) == len(run.accuracies) == 3 and len(run.losses) == 3 * 45
     assert run.accuracies[-1] > 0.9 and run.final_loss < run.losses[0] / 4
     again = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: None)

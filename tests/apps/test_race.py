@@ -73,7 +73,8 @@ def test_paths_are_those_of_the_optimizers():
         x = x + v
         np.testing.assert_allclose(point, x, rtol=1e-12)
     newton = run(parse_entry("newton"), find_surface("bowl"), 20)
-    assert len(newton.points) == 2  # one step
+    assert len(newton.points) == 2 and newton.ended.startswith("after 2 evaluations")  # one step
+    assert run(parse_entry("newton"), surface, 3).ended == ""
     path = run(parse_entry("adam:betas=0.5/0.9"), surface, 3)
     x = np.array(surface.start)
     adam = st.Adam(x, lr=0.08, betas=(0.5, 0.9))
