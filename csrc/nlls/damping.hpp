@@ -65,8 +65,12 @@ class RadiusEquation {
   double next(double lambda, double length) {
     (length > radius_ ? low_ : high_) = lambda;
     const Point here{lambda, 1 / length};
-    const double secant = lambda + (1 / radius_ - here.inverse) * (lambda - last_.lambda) /
-                                       (here.inverse - last_.inverse);
+    const double wanted = 1 / radius_;
+    // From the nearer point: from a λ many decades away the answer would be rounding.
+    const bool from_here = std::fabs(wanted - here.inverse) <= std::fabs(wanted - last_.inverse);
+    const Point& near = from_here ? here : last_;
+    const double secant = near.lambda + (wanted - near.inverse) * (lambda - last_.lambda) /
+                                            (here.inverse - last_.inverse);
     last_ = here;
     return secant > low_ && secant < high_ ? secant : middle();
   }

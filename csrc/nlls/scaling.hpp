@@ -42,9 +42,11 @@ class Scaling {
     return largest;
   }
 
-  // Norms of a step, of x and of a step of ones, in units of x_scale or of the columns.
+  // Norms of a step, of x and of a step of ones, in units of x_scale or of the columns; then one in
+  // units of the columns always.
   double length(const std::vector<T>& v) const { return in_units() * norm(v, unit().data()); }
   double unit_norm() const { return in_units() * norm(unit()); }
+  double by_columns(const std::vector<T>& v) const { return norm(v, columns_.data()); }
 
  private:
   const std::vector<T>& unit() const { return given_ ? D_ : columns_; }

@@ -261,7 +261,8 @@ class Solver {
       trial_.share /= 2;
       return try_step();
     }
-    if (in_noise_ && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
+    const bool tiny = in_noise_ || finder_.length() < 1e-4 * own_size();
+    if (tiny && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
       radius_.set(own_size());
     } else {
       radius_.rejected(finder_.length(), trial_.slope,

@@ -20,9 +20,10 @@ struct Tolerances {
   double f, x, g;
 };
 
-// One judged step: reductions of the cost, the cost it started from, scaled norms of step and x.
+// One judged step: reductions of the cost, the cost it started from, scaled norms of step and x,
+// and x's in units of J's columns, which is about |Jx|.
 struct Step {
-  double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm;
+  double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm, Jx_norm;
 };
 
 // Whether rounding hides what a step did to the cost: near a minimum that is flat to rounding long
@@ -30,7 +31,7 @@ struct Step {
 template <class T>
 bool within_rounding(const Step& step) {
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-  const double rounding = std::sqrt(2 * step.cost) * eps * step.x_norm;  // |f| eps |Jx|
+  const double rounding = std::sqrt(2 * step.cost) * eps * step.Jx_norm;  // |f| eps |Jx|
   return step.predicted <= std::max(64 * eps * step.cost, rounding) &&
          std::fabs(step.actual) <= std::max(std::cbrt(eps * eps) * step.cost, rounding);
 }

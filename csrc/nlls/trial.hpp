@@ -44,6 +44,7 @@ class Trial {
     judged.length = share * scaling.length(s);
     judged.x_norm = scaling.length(x);
     judged.unit_norm = scaling.unit_norm();
+    judged.Jx_norm = scaling.by_columns(x);
     judged.plain_length = share * norm(s);
     judged.plain_x_norm = norm(x);
     judged.cost = cost;

@@ -67,6 +67,16 @@ void ftol() {
        "what is expected alone");
 }
 
+void rounding() {
+  Step s = reduced(0, 1e-15);
+  s.x_norm = 1e200;
+  must(within_rounding<double>(s), "what is below the rounding of the cost");
+  s.predicted = 1e-13;
+  must(!within_rounding<double>(s), "no more than that, however far x is in units of x_scale");
+  s.Jx_norm = 1e3;
+  must(within_rounding<double>(s), "unless Jx is large beside f");
+}
+
 void xtol_and_gtol() {
   const StoppingRule rule({0, 1e-3, 1e-3});
   Step s{};
@@ -124,6 +134,8 @@ void radius_equation() {
   must(e.first(5) == 5, "the last λ is tried first");
   must(near(e.first(50), 1e-2) && near(e.first(0), 1e-2), "but not one that is out of bounds");
   must(near(e.next(1e-2, 1 / 1.01), 9), "the secant through two λ is exact here");
+  RadiusEquation far(1e100, 0, 2e100, 1e-3);
+  must(near(far.next(1e-3, 1e3), 0.5e-100), "a secant over decades is not lost in rounding");
   must(e.solved(0.109) && e.solved(0.091) && !e.solved(0.12) && !e.solved(0.08), "to a tenth");
   must(RadiusEquation(1, 2, 3, 1).first(3) == 3, "there are λ above the smallest");
 }
@@ -143,6 +155,7 @@ void scaling() {
   const std::vector<double> v = {3e-200, 4e-198}, ones = {1, 1};
   must(near(given.length(v), 5), "in units of x_scale");
   must(near(given.unit_norm(), std::hypot(1e200, 1e198)), "a step of ones, too");
+  must(near(given.by_columns({2, 1}), 5), "by columns, whatever x_scale");
   must(near(given.D()[0] / given.D()[1], 100) && std::fabs(std::log10(given.D()[0])) < 2,
        "of D only the ratios count");
   Scaling<double> columns(Method::marquardt, {}, 2), unit(Method::levenberg, {}, 2);
@@ -363,6 +376,7 @@ void losses() {
 
 int main() {
   ftol();
+  rounding();
   xtol_and_gtol();
   radius();
   radius_equation();

@@ -119,6 +119,7 @@ def test_equal_columns_in_a_box(seed):
         x0,
         lambda x: A + np.cos(B @ x)[:, None] * B,
         bounds=bounds,
+        ftol=1e-12,  # what is left at 1e-8 depends on the BLAS: 0.0006 or 0.0011 of seed 13814
     )
     assert fit.success and fit.optimality < 1e-3
 

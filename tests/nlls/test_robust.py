@@ -339,12 +339,15 @@ def test_a_dead_column_does_not_slow_the_others():
     assert fit.success and fit.nfev < 100
 
 
-# D² and 1/D² left the range: fits ended where they began, or never.
+# D² and 1/D² left the range: fits ended where they began, or never. From 1e-10 on λ₀ left the first
+# variable where it was, and the radius of a step that failed thus kept it there.
 @pytest.mark.parametrize("method", ["lm", "levenberg"])
 @pytest.mark.parametrize(
     ("dtype", "x_scale"),
     [
         (np.float64, [1e200, 1]),
+        (np.float64, [1e-10, 1]),
+        (np.float64, [1e-15, 1]),
         (np.float64, [1e-200, 1]),
         (np.float64, [1e200, 1e200]),
         (np.float64, [1e-200, 1e-200]),
