@@ -127,6 +127,8 @@ def by_numpy(value: Any) -> Any:
 
 def tensor_address(value: Any) -> int | None:
     """Where a tensor of PyTorch has its memory now; None for what is no tensor."""
+    if isinstance(value, np.ndarray):  # has no code of its own: what is raised is not its error
+        return None
     try:
         return int(value.data_ptr()) if hasattr(value, "data_ptr") else None
     except Exception:  # asking runs the code of whatever was given

@@ -66,6 +66,8 @@ def number(
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
+        if type(value) in (float, int) and not isinstance(error, OverflowError):
+            raise  # by a signal's handler: a timeout, say
         raise TypeError(f"{name}: {shown(value)} is not a real number; {allowed()}") from error
     if (
         math.isnan(x)
@@ -94,6 +96,8 @@ def integer(
             raise TypeError
         n = operator.index(value)
     except Exception:  # it runs the code of whatever was given
+        if type(value) is int:
+            raise  # as in `number`
         kind = type(value).__name__
         raise TypeError(f"{name}: {shown(value)} is a {kind}; {allowed()}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):

@@ -456,6 +456,14 @@ def test_a_sigma_of_zero_is_named():
         st.curve_fit(model, X, Y, sigma=np.where(X > 1, SIGMA, 0))
 
 
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, 9)])
+def test_a_complex_start_is_refused(bounds):
+    """NumPy would drop what is imaginary, with a warning."""
+    for p0 in (np.array([1 + 2j, 1, 1]), [1 + 2j, 1, 1]):
+        with pytest.raises(TypeError, match="^p0: .*; wanted are"):
+            st.curve_fit(model, X, Y, p0, bounds=bounds)
+
+
 @pytest.mark.parametrize(("options", "kind", "message"), ERRORS)
 def test_unfit_arguments(options, kind, message):
     arguments = {"f": model, "xdata": X, "ydata": Y} | options

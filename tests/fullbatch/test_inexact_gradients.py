@@ -46,6 +46,13 @@ def test_a_search_that_forward_differences_mislead_is_cut_short(method):
         assert res.success and res.nfev < 200 and res.fun < 1e-9
 
 
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_a_second_start_is_no_iteration_that_lowers_f_by_nothing(method):
+    start = np.array([-1.2, 1, -0.5, 0.8])
+    r = st.minimize(rosen, start, method=method, gtol=1e-9, ftol=1e-15)
+    assert r.success and r.fun < 1e-14  # forward differences end at 5e-11
+
+
 def test_a_second_start_is_counted_and_shown():
     seen, calls = [], []
 

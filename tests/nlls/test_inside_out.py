@@ -117,7 +117,7 @@ def test_a_generator_of_blocks_is_closed_where_it_is_left():
 
 
 def test_conjugate_gradients_need_all_rows():
-    with pytest.raises(ValueError, match="linear_solver: 'cg' needs J itself; blocks take"):
+    with pytest.raises(ValueError, match="itself; blocks take .auto., .cholesky., .qr.$"):
         st.least_squares(lambda x: iter([(x, np.eye(1))]), [1.0], True, linear_solver="cg")
 
 
@@ -150,7 +150,7 @@ def test_misuse_is_named():
         s.tell_normal(1.0, np.eye(3), np.ones(2))
     with pytest.raises(ValueError, match=r"tell_normal: JtJ \(2, 2\), Jtf \(3,\)"):
         s.tell_normal(1.0, [[1, 0], [0, 1]], [1, 1, 1])
-    with pytest.raises(ValueError, match="'qr' needs J"):
+    with pytest.raises(ValueError, match="'qr' needs J; allowed are 'auto', 'cholesky'"):
         st.LeastSquares([1.0], linear_solver="qr").tell_normal(1.0, np.eye(1), [1.0])
     while not s.done:
         s.tell(ROSENBROCK.residual(s.x), ROSENBROCK.jacobian)

@@ -434,6 +434,21 @@ def test_summary_of_many_parameters_shows_the_strong_correlations(capsys):
     assert "(nan%)" not in printed and "(inf%)" not in printed
 
 
+def test_summary_of_very_many_parameters_shows_the_strongest_correlations():
+    A = np.linalg.inv(np.diag(np.linspace(1, 9, 30)) + 1)  # a common error, more or less diluted
+    A = np.vstack([A, A])
+    fit = st.least_squares(lambda x: A @ x - np.arange(60), np.ones(30), lambda x: A)
+    C = np.linalg.inv(A.T @ A)
+    r = np.abs(np.tril(C / np.sqrt(np.outer(np.diag(C), np.diag(C))), -1))
+    assert (strong := (r >= 0.5).sum()) > 20
+    fit.summary(file=(file := io.StringIO()))
+    listed = file.getvalue().split("correlations\n")[1].splitlines()
+    weakest = np.sort(r, axis=None)[-20]
+    pairs = [(i, j) for i in range(30) for j in range(i) if r[i, j] >= weakest]
+    assert [line.split(": ")[0] for line in listed[:-1]] == [f"x[{j}], x[{i}]" for i, j in pairs]
+    assert listed[-1] == f"and {strong - 20} more of at least 0.5"
+
+
 def test_summary_after_normal_equations_says_what_its_errors_mean(capsys):
     s = st.LeastSquares([1.0, 1.0])
     while not s.done:

@@ -267,6 +267,31 @@ def test_saving_through_a_link_and_over_a_pipe(tmp_path):
     assert (tmp_path / "pipe").is_fifo()
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_in_save_stays_what_it_is(error, tmp_path, monkeypatch):
+    """zipfile raises a ValueError where it closes in the midst of opening an entry."""
+
+    def savez(file, **arrays):
+        try:
+            raise error
+        finally:
+            raise ValueError("Can't close the ZIP file while there is an open writing handle on it")
+
+    opt = st.Adam(np.ones(3))
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(error):
+        opt.save(tmp_path / "run.npz")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_fails_in_a_save_after_an_interrupt_is_not_the_interrupt(tmp_path):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(FileNotFoundError):
+            st.Adam(np.ones(3)).save(tmp_path / "nowhere" / "run.npz")
+
+
 def test_a_save_within_a_save(tmp_path, monkeypatch):
     """As by the handler of a signal that comes while a file is written."""
     opt, path, savez = st.Adam(np.ones(3)), tmp_path / "run.npz", np.savez

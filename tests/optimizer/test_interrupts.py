@@ -6,29 +6,14 @@ import sys
 
 import numpy as np
 import pytest
+from interrupts import Interrupt
 
+import steepest
 import steepest as st
 import steepest.updates
 from runs import snapshot
 
 FOLDER = steepest.updates.__path__[0]
-
-
-class Interrupt:
-    """Traces a call, and raises KeyboardInterrupt at its n-th bytecode in the package's updates."""
-
-    def __init__(self, n):
-        self.left = n
-
-    def __call__(self, frame, event, arg):
-        if not frame.f_code.co_filename.startswith(FOLDER):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode" and frame.f_lineno:  # not where Python closes a generator
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-        return self
 
 
 def under_way():
@@ -104,7 +89,7 @@ def test_an_interrupted_call_is_made_whole_or_not_at_all(call):
     while True:
         opt, state = under_way()
         sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces none
-        sys.settrace(Interrupt(n))
+        sys.settrace(Interrupt(n, FOLDER))
         try:
             call(opt, state)
             break
@@ -117,3 +102,22 @@ def test_an_interrupted_call_is_made_whole_or_not_at_all(call):
         ends.add(now == after)
         n += 3  # no two calls of functions are closer
     assert n > 100 and ends == {False, True}
+
+
+@pytest.mark.parametrize("max_norm", [1.5, 2])
+def test_a_timeout_is_not_taken_for_an_argument_of_the_wrong_kind(max_norm):
+    """What asks for it under an `except` lets the error of a signal's handler through."""
+    opt, grads, n = st.SGD(np.zeros(2), lr=1.0), np.ones(2), 0
+    while True:
+        sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces none
+        sys.settrace(trace := Interrupt(n, steepest.__path__[0], TimeoutError))
+        try:
+            opt.bind_grads(grads)
+            opt.step(max_norm=max_norm)
+            st.minibatches(9, 3, seed=1)
+            break
+        except TimeoutError:
+            n += 1
+        finally:
+            sys.settrace(None)
+    assert n > 300 and trace.left >= 0  # it has not been raised, and dropped

@@ -108,6 +108,8 @@ class Minimizer(Points):
             If f is not a real scalar or g not n real numbers; nothing has changed then.
         RuntimeError
             If the run has ended.
+        KeyboardInterrupt
+            On Ctrl-C in it; `x` is then the best point, which is to be told again.
         """
         if self.done:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
@@ -115,12 +117,16 @@ class Minimizer(Points):
         if self.box is not None:
             g = self.box.told(g)
         self.nfev += 1
-        if self._slope0 == 0:  # no line to search yet
-            self._begin(f, g)
-        elif self._told or not self._ordinary(f, g):
-            self._go_on(f, g)
-        if self.max_nfev is not None and self.nfev >= self.max_nfev:
-            self._stop_at_limit(self.max_nfev)
+        try:
+            if self._slope0 == 0:  # no line to search yet
+                self._begin(f, g)
+            elif self._told or not self._ordinary(f, g):
+                self._go_on(f, g)
+            if self.max_nfev is not None and self.nfev >= self.max_nfev:
+                self._stop_at_limit(self.max_nfev)
+        except BaseException:  # Ctrl-C has left a search, or a step, half done
+            self._resume()
+            raise
 
     def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""
@@ -141,11 +147,11 @@ class Minimizer(Points):
         return not self.done and len(self._told) >= MANY and self._step < self._told[0].step
 
     def _resume(self) -> None:
-        """Go on after the end: the best point is asked for again, since a better gradient is to be
-        had now, and what was learned is dropped."""
+        """Go on after the end, where a better gradient is to be had now, or after an interrupt: the
+        best point is asked for again, and what was learned is dropped."""
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
-        self._search, self._told, self._lowest = None, [], None
+        self._search, self._told, self._lowest, self._handed = None, [], None, None
         self._slope0, self._stalled = 0.0, 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
 
@@ -214,7 +220,7 @@ class Minimizer(Points):
         if not finite(f, largest):
             what = f"the objective is {f}" if not math.isfinite(f) else "the gradient is not finite"
             return self._finish(NOT_FINITE, f"{what} at x0")
-        if not self._stopped(f, largest):
+        if not self._stopped(math.nan, largest):  # f has not fallen yet
             self._descend()
 
     def _go_on(self, f: float, g: Array) -> None:

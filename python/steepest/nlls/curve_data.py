@@ -34,7 +34,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     if bounds is INFINITE:
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
-        return finite_start(numbers("p0", p0).ravel()), bounds, False
+        return finite_start(p0).ravel(), bounds, False
     p0 = host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
@@ -52,11 +52,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
     bounded = bool((np.isfinite(lower) | np.isfinite(upper)).any())
-    start = (
-        feasible_start(lower, upper)
-        if p0 is None
-        else finite_start(np.atleast_1d(numbers("p0", p0)))
-    )
+    start = feasible_start(lower, upper) if p0 is None else finite_start(p0)
     if not bounded:
         start = start.ravel()
     ordered = (lower < upper).all()  # or else least_squares says where they are not
@@ -65,13 +61,16 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     return start, (lower, upper), bounded
 
 
-def finite_start(p0: Array) -> Array:
-    if p0.size == 0:
+def finite_start(p0: Any) -> Array:
+    if getattr(getattr(p0, "dtype", None), "kind", "") == "c":  # NumPy would warn and go on
+        raise TypeError(f"p0: dtype {p0.dtype}; wanted are real numbers")
+    start: Array = np.atleast_1d(numbers("p0", p0))
+    if start.size == 0:
         raise ValueError("p0: no parameters; wanted is at least one")
-    if not _cpu.all_finite(p0):
-        j = int(np.argmin(np.isfinite(p0.ravel())))
-        raise ValueError(f"p0: p0[{j}] is {p0.ravel()[j]}; wanted is finite")
-    return p0
+    if not _cpu.all_finite(start):
+        j = int(np.argmin(np.isfinite(start.ravel())))
+        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; wanted is finite")
+    return start
 
 
 def parameter_count(f: Callable[..., Any]) -> int:

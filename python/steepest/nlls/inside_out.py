@@ -156,7 +156,7 @@ class LeastSquares:
         n, dtype, options = solver.n, self._dtype, self._options
         if options.linear_solver in ("qr", "cg"):
             raise ValueError(
-                f"linear_solver: {options.linear_solver!r} needs J; normal equations take 'auto'"
+                f"linear_solver: {options.linear_solver!r} needs J; allowed are 'auto', 'cholesky'"
             )
         if options.loss != "linear":
             raise ValueError(

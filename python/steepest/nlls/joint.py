@@ -53,7 +53,7 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
     if callable(options.loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
     if options.linear_solver == "cg":
-        raise ValueError("linear_solver: 'cg' needs J itself; blocks take 'auto' or 'qr'")
+        raise ValueError("linear_solver: 'cg' needs J itself; blocks take 'auto', 'cholesky', 'qr'")
     solver.begin_blocks()
     whole, told = True, False
     try:

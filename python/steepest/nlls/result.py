@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
+MOST_PAIRS = 20  # correlations that a summary lists
 MESSAGES = {
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
     -1: "No step longer than `xtol` from here gives finite residuals and Jacobian.",
@@ -83,8 +84,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return arrays.in_kind(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
-        """Print parameters, standard errors, correlations, cost and why the fit stopped: to `file`,
-        an `io.StringIO()` for the text, where it is given. Returns None."""
+        """Print parameters, standard errors, (the strongest) correlations, cost and why the fit
+        stopped: to `file`, an `io.StringIO()` for the text, where it is given. Returns None."""
         print(summary_text(self, names), file=file)
 
     def _m(self) -> int:
@@ -160,8 +161,11 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
         lines += ["", "correlations"]
         correlation = covariance / np.outer(stderr, stderr)
-        for i in range(1, n):
-            for j in range(i):
-                if n <= 4 or abs(correlation[i, j]) >= 0.5:
-                    lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
+        pairs = [(i, j) for i in range(1, n) for j in range(i)]
+        pairs = [at for at in pairs if n <= 4 or abs(correlation[at]) >= 0.5]
+        strongest = sorted(pairs, key=lambda at: -abs(correlation[at]))[:MOST_PAIRS]
+        for i, j in sorted(strongest):
+            lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
+        if len(pairs) > MOST_PAIRS:
+            lines.append(f"and {len(pairs) - MOST_PAIRS:,} more of at least 0.5")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from functools import partial
@@ -216,6 +217,7 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     # A random name. One made from the target's might be too long; one made from the process and
     # thread might be in use, by a signal's handler or by another machine in the same folder.
     beside = f"{os.path.dirname(target)}/.{os.urandom(8).hex()}.part"
+    handled = sys.exc_info()[1]  # saving after an error is not to raise that one
     try:
         with opt._lock, open(beside, "wb") as file:
             whole = state_dict(opt, copy=False)
@@ -238,6 +240,10 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
         # What fails while it is written, as on a full disk, names no file.
         if isinstance(error, OSError) and error.errno and error.filename in (beside, None):
             raise OSError(error.errno, error.strerror, target) from None
+        while error.__context__ not in (None, handled):
+            error = error.__context__
+        if not isinstance(error, Exception):  # Ctrl-C, of which zipfile makes a ValueError
+            raise error from None
         raise
 
 
