@@ -261,17 +261,19 @@ class Solver {
       trial_.share /= 2;
       return try_step();
     }
-    const bool tiny = in_noise_ || finder_.length() < 1e-4 * own_size();
-    if (tiny && trials_in_all_ == 1) {  // λ₀ was too large to tell anything
+    const double tried = finder_.length(), slope = trial_.slope;
+    if (trials_in_all_ == 1 && (in_noise_ || tried < 1e-4 * own_size())) {
+      // λ₀ was too large to tell anything, unless the step is no longer without.
       radius_.set(own_size());
-    } else {
-      radius_.rejected(finder_.length(), trial_.slope,
-                       non_finite ? -HUGE_VAL : trial_.judged.actual);
-      if (trials_in_all_ == 1) {
-        const double size = std::max(own_size(), 1e-3 * finder_.length());  // 1e-9 is no size
-        const bool only_too_far = !non_finite && trial_.judged.actual > 0;
-        only_too_far ? radius_.set(size) : radius_.limit(size);
-      }
+      propose();
+      if (in_noise_ || finder_.length() > 2 * tried) return phase_;
+      radius_.set(tried);
+    }
+    radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
+    if (trials_in_all_ == 1) {
+      const double size = std::max(own_size(), 1e-3 * tried);  // 1e-9 is no size
+      const bool only_too_far = !non_finite && trial_.judged.actual > 0;
+      only_too_far ? radius_.set(size) : radius_.limit(size);
     }
     return propose();
   }
