@@ -107,8 +107,11 @@ def test_a_variable_that_goes_to_its_bound_is_on_it(linear_solver):
 
 
 # A Newton step of rounding errors alone, of a singular JᵀJ, is no minimum.
-@pytest.mark.parametrize("seed", [759, 3776, 9724, 13814])
-def test_equal_columns_in_a_box(seed):
+# At 1e-8 seed 13814 ends at 0.0006 or, by OpenBLAS without AVX2, at 0.0011.
+@pytest.mark.parametrize(
+    ("seed", "ftol"), [(759, 1e-8), (3776, 1e-8), (9724, 1e-8), (759, 1e-12), (13814, 1e-12)]
+)
+def test_equal_columns_in_a_box(seed, ftol):
     rng = np.random.default_rng(seed)
     a, b = rng.standard_normal((5, 1)).round(1), (10 * rng.standard_normal(5)).round()
     c, x0 = (0.3 * rng.standard_normal((5, 1))).round(1), rng.standard_normal(2).round(1)
@@ -119,7 +122,7 @@ def test_equal_columns_in_a_box(seed):
         x0,
         lambda x: A + np.cos(B @ x)[:, None] * B,
         bounds=bounds,
-        ftol=1e-12,  # what is left at 1e-8 depends on the BLAS: 0.0006 or 0.0011 of seed 13814
+        ftol=ftol,
     )
     assert fit.success and fit.optimality < 1e-3
 
