@@ -48,7 +48,7 @@ class Code:
 def architectures() -> list[str]:
     """Those that are built by default."""
     cmake = (ROOT / "csrc/cuda/cuda.cmake").read_text()
-    return re.findall(r"\b(\d+)-real\b", cmake)
+    return re.findall(r"\bcode=sm_(\d+)", cmake)
 
 
 def tool(name: str) -> str | None:

@@ -28,6 +28,11 @@ ENGINE = [
     ROOT / "csrc/cpu" / f"{name}.cpp"
     for name in ("fetch_ahead", "float_mode", "level_table", "plan", "teams", "threads")
 ]
+# A device that is not there, but for its kernels of least squares: first what compiles longest.
+SIMULATED = [
+    NATIVE / f"{name}.cpp" for name in ("simulated_updates", "simulated_few_lanes", "simulated")
+]
+SIMULATED_FLAGS = ["-Wno-unknown-pragmas", "-DSTEEPEST_HD=inline"]
 # What opens cuBLAS and cuSOLVER.
 DEVICE_LIBRARIES = [ROOT / "csrc/linalg/device/libraries.cpp"]
 

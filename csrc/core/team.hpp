@@ -5,7 +5,7 @@
 // As in rules/ops.hpp, which stands alone.
 #ifdef __CUDACC__
 #define STEEPEST_HD __host__ __device__ __forceinline__
-#else
+#elif !defined(STEEPEST_HD)
 #define STEEPEST_HD inline __attribute__((always_inline))
 #endif
 

@@ -1,5 +1,5 @@
 # The module _cuda, where a CUDA 13 compiler is found: STEEPEST_CUDA=ON (must be), OFF, AUTO.
-# CMAKE_CUDA_ARCHITECTURES: one, such as 90, makes a quick build for checks.
+# CUDAARCHS in the environment, or CMAKE_CUDA_ARCHITECTURES: one, 90 or native, is a quick build.
 set(STEEPEST_CUDA AUTO CACHE STRING "Build the CUDA module: ON, OFF or AUTO")
 
 # The cache keeps a compiler once found: STEEPEST_CUDA is asked first.
@@ -7,9 +7,18 @@ if(STEEPEST_CUDA STREQUAL "OFF")
   message(STATUS "steepest: no CUDA module, as STEEPEST_CUDA=OFF")
   return()
 endif()
-if(NOT CMAKE_CUDA_ARCHITECTURES)
-  set(CMAKE_CUDA_ARCHITECTURES
-      75-real 80-real 86-real 89-real 90-real 100-real 120-real 120-virtual)
+# By default all, and PTX for newer ones. Those of a line get the same PTX, from one pass of the
+# compiler's front end: two thirds of the time are its passes.
+set(generate_code "")
+if(NOT CMAKE_CUDA_ARCHITECTURES AND "$ENV{CUDAARCHS}" STREQUAL "")
+  set(CMAKE_CUDA_ARCHITECTURES OFF)
+  foreach(pair IN ITEMS
+          75,code=sm_75
+          80,code=sm_80 80,code=sm_86 80,code=sm_89
+          90,code=sm_90
+          100,code=sm_100 100,code=sm_120 100,code=compute_100)
+    list(APPEND generate_code --generate-code=arch=compute_${pair})
+  endforeach()
 endif()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
   find_program(STEEPEST_NVCC nvcc PATHS /usr/local/cuda/bin)
@@ -34,8 +43,8 @@ if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
   message(STATUS "steepest: no CUDA module, as nvcc ${CMAKE_CUDA_COMPILER_VERSION} is older than 13")
   return()
 endif()
-message(STATUS "steepest: CUDA module by nvcc ${CMAKE_CUDA_COMPILER_VERSION} "
-               "for ${CMAKE_CUDA_ARCHITECTURES}")
+string(REPLACE OFF "75 to 120" architectures "${CMAKE_CUDA_ARCHITECTURES}")
+message(STATUS "steepest: CUDA module by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${architectures}")
 
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
@@ -57,7 +66,7 @@ foreach(folder IN LISTS CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES)
 endforeach()
 target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
 # As on the host: no fused multiply-add, in device code and in the host's pass over it.
-target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:
+target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${generate_code}
   -fmad=false --expt-relaxed-constexpr --compress-mode=size --threads=0
   -Xcompiler=-ffp-contract=off -Xcompiler=-Wall,-Wextra>)
 if(STEEPEST_WERROR)

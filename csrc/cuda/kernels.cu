@@ -10,7 +10,7 @@ namespace {
 
 // Blocks a multiprocessor, by the number of the rule's states: 4 leave a thread 64 registers, 3
 // leave 80. None spills.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1000
+#if __CUDA_ARCH__ >= 1000
 constexpr int of_floats[] = {4, 4, 3, 3, 3};
 #else
 constexpr int of_floats[] = {4, 4, 4, 3, 3};

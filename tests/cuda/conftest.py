@@ -17,10 +17,11 @@ import pytest
 import compilers
 
 SOURCES = [
+    *compilers.SIMULATED,
     *(compilers.ROOT / f"csrc/bindings/{name}.cpp" for name in ("cuda_module", "nlls_cuda")),
     compilers.ROOT / "csrc/cuda/plan.cpp",
     *compilers.DEVICE_LIBRARIES,
-    *(compilers.NATIVE / f"simulated{part}.cpp" for part in ("", "_linalg", "_hooks")),
+    *(compilers.NATIVE / f"simulated_{part}.cpp" for part in ("linalg", "hooks")),
 ]
 
 
@@ -43,7 +44,8 @@ def module(tmp_path_factory):
     cxx = compilers.compiler("g++")
     folder = tmp_path_factory.mktemp("device")
     includes = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
-    flags = [*compilers.STANDARD, *compilers.ALIKE, "-Wno-unknown-pragmas", "-O1", *includes]
+    flags = [*compilers.STANDARD, *compilers.ALIKE, *compilers.SIMULATED_FLAGS, "-O1"]
+    flags += includes
     made = [folder / f"{source.stem}.o" for source in SOURCES]
     jobs = [[cxx, *flags, "-c", a, "-o", b] for a, b in zip(SOURCES, made, strict=True)]
     with ThreadPoolExecutor(2) as pool:

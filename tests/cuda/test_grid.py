@@ -13,11 +13,11 @@ SANITIZED = ["-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recove
 def grid(tmp_path_factory):
     cxx = compilers.compiler("g++")
     folder = tmp_path_factory.mktemp("grid")
-    names = [compilers.NATIVE / "grid.cpp", compilers.NATIVE / "simulated.cpp"]
     plan = folder / "cuda_plan.cpp"  # another plan.cpp than the CPU's
     plan.write_text(f'#include "{compilers.ROOT / "csrc/cuda/plan.cpp"}"\n')
-    flags = [*SANITIZED, "-Wno-unknown-pragmas"]
-    made = compilers.objects(cxx, folder, flags, [*compilers.ENGINE, *names, plan], ("base",))
+    flags = [*SANITIZED, *compilers.SIMULATED_FLAGS]
+    sources = [*compilers.SIMULATED, compilers.NATIVE / "grid.cpp", *compilers.ENGINE, plan]
+    made = compilers.objects(cxx, folder, flags, sources, ("base",))
     compilers.run(cxx, *flags, *made, "-fopenmp", "-pthread", "-o", folder / "grid")
     return folder / "grid"
 

@@ -49,6 +49,19 @@ ARCHITECTURES = [
 ]
 
 
+def test_sources_tell_no_architectures_apart_that_share_ptx():
+    """csrc/cuda/cuda.cmake makes PTX once for several; __CUDA_ARCH__ is the one it is made for."""
+    cmake = (compilers.ROOT / "csrc/cuda/cuda.cmake").read_text()
+    pairs = [(int(a), int(b)) for a, b in re.findall(r"\b(\d+),code=sm_(\d+)", cmake)]
+    assert len({made_for for made_for, _ in pairs}) < len(pairs)
+    text = "".join(source.read_text() for source in (compilers.ROOT / "csrc").rglob("*.[ch]*"))
+    asked = re.findall(r"(?<!ifdef )\b__CUDA_ARCH__\b(.*)", text)
+    bounds = [int(re.fullmatch(r" >= (\d+)", how)[1]) for how in asked]  # in no other way
+    assert bounds
+    for made_for, runs_on in pairs:
+        assert not [bound for bound in bounds if 10 * made_for < bound <= 10 * runs_on]
+
+
 @pytest.fixture(scope="module")
 def nvcc():
     found = asm_cuda.tool("nvcc")

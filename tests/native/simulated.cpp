@@ -8,9 +8,7 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "cuda/norm.hpp"
 #include "cuda/runtime.hpp"
-#include "cuda/update.hpp"
 
 // Of Python's, where it has loaded this.
 extern "C" __attribute__((weak)) int PyGILState_Check();
@@ -33,14 +31,13 @@ std::vector<int> shuffled(int n) {
 
 namespace {
 
-using Parts = std::vector<std::function<void()>>;
 Parts left;
+
+}  // namespace
 
 void run_all(const Parts& parts) {
   for (const auto& part : parts) part();
 }
-
-}  // namespace
 
 void finish() { run_all(std::exchange(left, {})); }
 
@@ -81,59 +78,6 @@ using simulated::settings;
 
 namespace {
 
-using simulated::each_block;
-using simulated::launch;
-using simulated::Parts;
-using simulated::run_all;
-using simulated::run_grid;
-using simulated::shuffled;
-using simulated::Team;
-
-using Args = std::shared_ptr<const StepArgs>;
-
-// What comes of constants that were folded early, where they are used.
-void spoil(UpdateShared& s) {
-  for (Work& work : s.work[0])
-    if (work.group >= 0) std::memset(work.record.hyper, 0xFF, sizeof work.record.hyper);
-}
-
-// The update kernel of a kind, before the wait and after it.
-struct Body {
-  void (*before)(const StepArgs&, const Team&, UpdateShared&);
-  void (*after)(const StepArgs&, const Team&, UpdateShared&);
-};
-
-template <class... Kinds>
-Body body_of(List<Kinds...>, int kind, int lanes) {
-  if (kind == any_kind)
-    return {before_wait<List<Kinds...>, Team>, after_wait<List<Kinds...>, threads, Team>};
-  static constexpr Body wide[] = {
-      {before_wait<List<Kinds>, Team>, after_wait<List<Kinds>, threads, Team>}...};
-  static constexpr Body narrow[] = {
-      {before_wait<List<Kinds>, Team>, after_wait<List<Kinds>, few_lanes, Team>}...};
-  return (lanes == few_lanes ? narrow : wide)[kind];
-}
-
-simulated::Early update_grid(const Body& body, const Args& a, int blocks) {
-  simulated::Early grid;
-  Parts early;
-  each_block<UpdateShared>(blocks, [&](const Team& team, const auto& shared) {
-    const auto begun = std::make_shared<bool>(false);
-    const auto before = [=] {
-      if (std::exchange(*begun, true)) return;
-      body.before(*a, team, *shared);
-      if (settings.spoil && a->early) spoil(*shared);
-    };
-    if (settings.at_once >= 0 || shuffled(3)[0] > 0) early.push_back(before);
-    grid.parts.push_back([=] {
-      before();
-      body.after(*a, team, *shared);
-    });
-  });
-  grid.before = [early] { run_all(early); };
-  return grid;
-}
-
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
   simulated::asked(stream);
   simulated::finish();
@@ -157,25 +101,6 @@ OnDevice::~OnDevice() {}
 
 int multiprocessors() { return settings.multiprocessors; }
 int64_t cache_bytes() { return settings.cache_bytes; }
-int resident_blocks(int, int, bool) { return settings.resident; }
-int resident_measure_blocks() { return settings.resident; }
-
-void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
-  simulated::asked(stream);
-  const auto kept = std::make_shared<StepArgs>(args);
-  simulated::launch_early(
-      [=] { return update_grid(body_of(AllKinds{}, kind, kept->table.lanes), kept, blocks); });
-}
-void launch_measure(const StepArgs& args, int blocks, Stream stream) {
-  simulated::asked(stream);
-  const auto kept = std::make_shared<StepArgs>(args);
-  launch([=] {
-    run_grid<NormShared>(blocks, [&](const Team& t, NormShared& s) {
-      s.last = false;
-      measure(*kept, t, s);
-    });
-  });
-}
 void launch_write(const ManyWords& words, Stream stream) {
   simulated::asked(stream);
   const auto kept = std::make_shared<ManyWords>(words);
@@ -191,7 +116,7 @@ void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
 }
 void clear(void* to, int64_t bytes, Stream stream) {
   simulated::asked(stream);
-  launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
+  simulated::launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
 }
 void copy_in(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, true, stream);

@@ -43,10 +43,12 @@ extern Settings settings;
 void replay();
 void asked(void* stream);
 void launch(std::function<void()> run);
+using Parts = std::vector<std::function<void()>>;
+void run_all(const Parts& parts);
 // The same of a kernel that is launched early: what it does before it waits, and its parts.
 struct Early {
   std::function<void()> before;
-  std::vector<std::function<void()>> parts;
+  Parts parts;
 };
 void launch_early(std::function<Early()> begin);
 void finish();  // what launches have left

@@ -12,7 +12,7 @@ import pytest
 import compilers
 
 FLAGS = ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-FLAGS += ["-Wno-unknown-pragmas"]
+FLAGS += compilers.SIMULATED_FLAGS
 
 
 @pytest.fixture(scope="module")
