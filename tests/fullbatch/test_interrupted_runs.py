@@ -1,6 +1,7 @@
 """Ctrl-C in the midst of `tell`, at any bytecode: the loop may be started again."""
 
 import sys
+from itertools import count
 
 import pytest
 from fullbatch_methods import START, extra
@@ -22,28 +23,47 @@ RUNS = [
 ]
 
 
+def run(make, options, n=None, first=0):
+    """The run, and the numbers of the calls of `tell` that were interrupted and that ended an
+    iteration: an interrupt at the n-th bytecode, counted from the first of these calls."""
+    hess = extra(make.__name__.lower(), rosen_hess)
+    s, interrupted, ended = make(START, **options), [], []
+    for call in count():
+        if s.done:
+            return s, interrupted, ended
+        x, nit = s.x, s.nit
+        answer = rosen(x), rosen_der(x), *(h(x) for h in hess.values())
+        traced = n is not None and call >= first and not interrupted
+        if traced:
+            sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces none
+            sys.settrace(trace := Interrupt(n, FOLDER))
+        try:
+            s.tell(*answer)
+        except KeyboardInterrupt:
+            interrupted.append(call)
+        finally:
+            sys.settrace(None)
+        n = trace.left if traced else n
+        ended += [call] if s.nit > nit else []
+
+
+def ends_well(s):
+    return s.success and s.f == rosen(s.x) and s.optimality <= s.gtol
+
+
 @pytest.mark.parametrize("make, options", RUNS)
 def test_an_interrupted_run_goes_on(make, options):
-    hess = extra(make.__name__.lower(), rosen_hess)
-
-    def run(n):
-        s, interrupted = make(START, **options), 0
-        while not s.done:
-            x = s.x
-            answer = rosen(x), rosen_der(x), *(h(x) for h in hess.values())
-            if not interrupted:
-                sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces none
-                sys.settrace(trace := Interrupt(n, FOLDER))
-            try:
-                s.tell(*answer)
-            except KeyboardInterrupt:
-                interrupted += 1
-            finally:
-                sys.settrace(None)
-            n = trace.left
-        return s, interrupted
-
     for n in range(0, 3_000, 37):
-        s, interrupted = run(n)
-        assert s.success and interrupted == 1, (n, s.message)
-        assert s.f == rosen(s.x) and s.optimality <= s.gtol
+        s, interrupted, _ = run(make, options, n)
+        assert ends_well(s) and len(interrupted) == 1, (n, s.message)
+
+
+@pytest.mark.parametrize("make, options", RUNS)
+def test_every_bytecode_of_an_iteration(make, options):
+    third = run(make, options)[2][2]
+    for n in count():
+        s, interrupted, _ = run(make, options, n, third)
+        assert ends_well(s), (n, s.message)
+        if interrupted != [third]:
+            break
+    assert n > 50

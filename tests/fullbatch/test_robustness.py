@@ -175,8 +175,8 @@ def test_newton_checks_its_products():
     ("key", "value", "error", "message"),
     [
         ("workspace", "a", TypeError, "state_dict['workspace']: a str; allowed is an array"),
-        ("x", 77, ValueError, "state_dict['x']: 77 is not allowed; allowed is a whole number, "),
-        ("d", -1, ValueError, "state_dict['d']: -1 is not allowed; allowed is a whole number, "),
+        ("x", 2, ValueError, "state_dict['x']: 2 is not allowed; allowed is a whole number, "),
+        ("d", 3, ValueError, "state_dict['d']: 3 is not allowed; allowed is a whole number, "),
         ("nit", 1.5, TypeError, "state_dict['nit']: 1.5 is a float; allowed is a whole number"),
         ("f", "a", TypeError, "state_dict['f']: 'a' is a str; allowed is a real number"),
         ("done", 0, TypeError, "state_dict['done']: 0 is a int; allowed is True or False"),

@@ -124,9 +124,8 @@ class LBFGS(Minimizer):
         searched = self.line_search == "wolfe" and not self.ftol
         if not (self._compiled and searched) or self.nit + 1 >= self.maxiter:
             return False
-        x, before = self._trial, self._x
         line = (self._f0, self._slope0, self._step, C1, self._slope_ratio, self._eps)
-        rows = (x, G, before, self._d)
+        rows = (self._trial, G, self._x, self._d)
         taken: tuple[Any, ...] | None
         if self.box is None:
             least = self.n * self.gtol * self.gtol
@@ -137,7 +136,7 @@ class LBFGS(Minimizer):
             )
         if taken is None:
             return False
-        self._x, self._trial = x, before
+        self._x = self._trial
         self.f = f
         self.nit += 1
         self._stalled = 0

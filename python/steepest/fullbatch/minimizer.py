@@ -259,7 +259,7 @@ class Minimizer(Points):
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
         before, self.f = self.f, at.f
-        self._x, self._trial = self._trial, self._x
+        self._x = self._trial
         self.nit += 1
         hardly = before - at.f <= math.sqrt(self._eps) * abs(before)
         if hardly and at.step < SHORT * self._told[0].step:

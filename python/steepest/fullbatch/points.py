@@ -36,12 +36,18 @@ class Points:
         shape = (SHARED_ROWS + own_rows, self.n)
         self._w = self._xp.zeros(shape, dtype=x.dtype, device=device(x))
         self._rows = [self._w[i, :] for i in range(shape[0])]
-        self._x, self._trial, self._d = 0, 1, D
+        self._x, self._d = 0, D
         self._rows[0][...] = x
         self._rows[1][...] = x
         # The user's copy of the trial point, until it is asked for.
         self._handed: Array | None = None
         self._step = 0.0
+
+    @property
+    def _trial(self) -> int:
+        """The row of the trial point. It is not kept: an interrupt between two attributes could
+        leave both points in one row."""
+        return 1 - self._x
 
     @property
     def best_x(self) -> Array:

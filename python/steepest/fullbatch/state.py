@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from steepest import check
 from steepest.fullbatch.arrays import copied, namespace, scalar, vector
+from steepest.fullbatch.points import D
 from steepest.fullbatch.search import Search, Trial
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ __all__ = ["checkpoint", "load", "restored", "save", "stripped"]
 # What every method keeps beside its workspace.
 SHARED = (
     "_x",
-    "_trial",
     "_d",
     "f",
     "nit",
@@ -32,7 +32,6 @@ SHARED = (
     "_step",
     "_stalled",
 )
-ROWS = ("_x", "_trial", "_d")  # of these, numbers of rows of the workspace
 # What a pickle is without: it is made anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 
@@ -99,8 +98,10 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
 def _value(run: Minimizer, name: str, value: Any) -> Any:
     """An entry of a state, of the kind that the run has."""
     where, mine = f"state_dict[{name.lstrip('_')!r}]", getattr(run, name)
-    if name in ROWS:
-        return check.integer(where, value, at_least=0, at_most=len(run._rows) - 1)
+    if name == "_x":
+        return check.integer(where, value, at_least=0, at_most=1)
+    if name == "_d":
+        return check.integer(where, value, at_least=D, at_most=len(run._rows) - 1)
     if isinstance(mine, bool):
         return check.flag(where, value)
     if isinstance(mine, int):
