@@ -24,8 +24,8 @@ RUNS = [
 
 
 def run(make, options, n=None, first=0):
-    """The run, and the numbers of the calls of `tell` that were interrupted and that ended an
-    iteration: an interrupt at the n-th bytecode, counted from the first of these calls."""
+    """The run, and the numbers of the calls of `tell` that were interrupted, and of those that
+    ended an iteration. The interrupt comes at the n-th bytecode from call `first` on."""
     hess = extra(make.__name__.lower(), rosen_hess)
     s, interrupted, ended = make(START, **options), [], []
     for call in count():
