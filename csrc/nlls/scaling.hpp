@@ -27,6 +27,7 @@ class Scaling {
     for (size_t j = 0; j < n; ++j) D_[j] = 1 / std::ldexp(x_scale[j], exponent_);
   }
 
+  bool given() const { return given_; }
   const T* D() const { return D_.data(); }
   int exponent() const { return exponent_; }
 

@@ -182,7 +182,14 @@ class Solver {
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
   // No step will follow from the point whose Jacobian is told now.
-  bool last_point() const { return pending_ || nfev_ >= options_.max_nfev; }
+  bool last_point() const {
+    return (pending_ && !in_doubt()) || nfev_ >= options_.max_nfev;
+  }
+
+  // ftol is met by steps that λ holds back: far from a minimum, where a given x_scale is wrong.
+  bool in_doubt() const {
+    return pending_ == Status::ftol && finder_.held_back() && scaling_.given();
+  }
 
   // --- judging the point on trial
 
@@ -205,6 +212,8 @@ class Solver {
     if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     trial_.judged.actual = actual;
     look_ahead_.judged(actual, trial_.judged.predicted);
+    if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
+    doubted_ = 0;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
@@ -224,7 +233,7 @@ class Solver {
       pending_ = ftol && xtol ? Status::ftol_and_xtol : ftol ? Status::ftol : Status::xtol;
     }
     if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
-    if (!options_.last_jacobian && actual > 0 && pending_) return accept_last();
+    if (!options_.last_jacobian && actual > 0 && pending_ && !in_doubt()) return accept_last();
     return phase_ = Phase::jacobian;
   }
 
@@ -275,6 +284,16 @@ class Solver {
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
+    return propose();
+  }
+
+  // ftol in doubt is believed once neither the undamped step nor shorter ones, down to those that
+  // met it, lower the cost by more.
+  Phase believe_or_shorten() {
+    radius_.rejected(finder_.length(), trial_.slope,
+                     std::isfinite(trial_cost_) ? trial_.judged.actual : -HUGE_VAL);
+    if (radius_.value() <= doubted_ || nfev_ >= options_.max_nfev) return finish(Status::ftol);
+    phase_ = Phase::residual;
     return propose();
   }
 
@@ -359,13 +378,18 @@ class Solver {
   // Stops, or the next point.
   Phase next() {
     stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
+    const bool gtol = stopping_.gtol(stationarity_.cosine), doubt = in_doubt() && !gtol;
     const std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
-    const bool gtol = stopping_.gtol(stationarity_.cosine);
     if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);
-    if (by_step || nfev_ >= options_.max_nfev) {
+    if ((by_step && !doubt) || nfev_ >= options_.max_nfev) {
       return finish(gtol ? Status::gtol : by_step.value_or(Status::max_nfev));
     }
+    if (doubt) {
+      doubted_ = 2 * finder_.length();
+      radius_ = {};
+    }
     propose();
+    if (doubt && stopping_.ftol_predicted(trial_.judged)) return finish(Status::ftol);
     if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(trial_.judged)) {
       return finish(Status::gtol);
     }
@@ -454,6 +478,7 @@ class Solver {
   bool refused_ = false;
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
+  double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
   bool ahead_ = false;                 // the point asked for is no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

@@ -54,6 +54,9 @@ class StoppingRule {
     return in_a_row_ >= 2 || fast;
   }
 
+  // Whether the cost fell by more than ftol asks for.
+  bool worth(const Step& step) const { return step.actual > tolerance_.f * step.cost; }
+
   // ftol by the prediction alone, where rounding hides what an undamped step changed.
   bool ftol_predicted(const Step& step) const { return step.predicted <= tolerance_.f * step.cost; }
 

@@ -52,3 +52,27 @@ def test_a_step_lost_in_rounding_ends_a_fit_if_it_promises_less_than_ftol(ftol, 
     fit = st.least_squares(fun, [1 + 1e-7], jac, damping=1e-6, ftol=ftol, xtol=1e-15)
     assert fit.success
     assert (fit.nfev == 3) == ends == (fit.x[0] - 1 > 9e-14)
+
+
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize("linear_solver", ["cholesky", "qr"])
+@pytest.mark.parametrize("offset", [0.01, 1.0])
+def test_a_wrong_scale_that_holds_a_variable_fast_does_not_end_a_fit(method, linear_solver, offset):
+    """The rate may move far, the constant hardly, and the steps that the rate can take are short
+    for the constant: without the others' last steps the cost falls by less than ftol."""
+    t = np.linspace(0, 4, 30)
+    y = 2.5 * np.exp(-1.3 * t) + 0.5 + offset * 0.01 * np.cos(40 * t)
+
+    def fun(p):
+        return p[0] * np.exp(-p[1] * t) + p[2] - y
+
+    def jac(p):
+        e = np.exp(-p[1] * t)
+        return np.stack([e, -t * p[0] * e, np.ones_like(t)], axis=1)
+
+    for x_scale in [1e3, 1e5, 1e-8], [1e4, 1e6, 1e-7], [10, 1e4, 1e-8], [1e3, 1e4, 1e-6]:
+        fit = st.least_squares(
+            fun, np.ones(3), jac, x_scale=x_scale, method=method, linear_solver=linear_solver
+        )
+        assert fit.success
+        np.testing.assert_allclose(fit.x, [2.5, 1.3, 0.5], rtol=0.02)
