@@ -10,8 +10,6 @@ import numpy as np
 from steepest import check
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "from_numbers", "plain", "tensor_address"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost

@@ -17,8 +17,6 @@ import numpy as np
 from steepest import _cpu
 from steepest.errors import BackendError
 
-__all__ = ["HOST", "Cuda", "Host", "backend_of", "cuda_view", "dlpack_device", "lives_on_cuda"]
-
 _CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 
 

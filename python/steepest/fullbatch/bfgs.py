@@ -17,8 +17,6 @@ from steepest.fullbatch.search import Trial
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["BFGS"]
-
 Y, HY, HG = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 
 

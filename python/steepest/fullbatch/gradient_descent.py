@@ -11,8 +11,6 @@ from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer
 from steepest.fullbatch.points import G
 from steepest.fullbatch.search import Trial
 
-__all__ = ["GradientDescent"]
-
 LONGEST = 100.0  # a step over the last one
 
 

@@ -13,8 +13,6 @@ from steepest.fullbatch.points import SHARED_ROWS, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
-__all__ = ["LBFGS"]
-
 SMALL = 1 << 18  # bytes of a workspace
 CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from the vectors
 

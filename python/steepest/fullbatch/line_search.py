@@ -17,8 +17,6 @@ from steepest.fullbatch.wolfe import wolfe
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["line_search"]
-
 
 def line_search(
     fun: Callable[[Array], Any],

@@ -19,8 +19,6 @@ from steepest.fullbatch.objective import Objective
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["minimize"]
-
 Reporter = Callable[[Minimizer, Objective], bool]
 METHODS: dict[str, type[Minimizer]] = {
     "gd": GradientDescent,

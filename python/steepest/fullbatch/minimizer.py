@@ -23,8 +23,6 @@ from steepest.fullbatch.wolfe import wolfe
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["Minimizer"]
-
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
 MANY = 12  # trials of one search

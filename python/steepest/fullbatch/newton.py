@@ -20,8 +20,6 @@ from steepest.fullbatch.state import checkpoint, restored
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["Newton"]
-
 R, P, HP = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 Hessian = Any  # an array (n, n), or a callable x -> array
 Product = Callable[[Array, Array], Array]

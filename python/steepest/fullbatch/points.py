@@ -12,8 +12,6 @@ from steepest.fullbatch.arrays import Array, copied, empty_like, namespace, star
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.primitives import combine, inner
 
-__all__ = ["LOWEST", "SHARED_ROWS", "D", "G", "Points"]
-
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 

@@ -15,8 +15,6 @@ from steepest.fullbatch.search import Search, Trial
 if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["checkpoint", "load", "restored", "save", "stripped"]
-
 # What every method keeps beside its workspace.
 SHARED = (
     "_x",

@@ -16,15 +16,6 @@ from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
 from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace, numbers
 
-__all__ = [
-    "Whitener",
-    "clean_data",
-    "model_jacobian",
-    "model_values",
-    "start_and_bounds",
-    "whitener",
-]
-
 FLOAT = np.dtype(float)
 Whitener = Array | Callable[[Array], Array]
 

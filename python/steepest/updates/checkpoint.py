@@ -23,8 +23,6 @@ MOST_STEPS = 2**53  # counted exactly in a double
 HEADER = 10_000  # bytes of a .npy file beside its array, at most
 MOST_JSON = 2**24  # bytes; enough for the errors that say how another optimizer's file differs
 
-__all__ = ["load", "load_state_dict", "save", "state_dict"]
-
 
 def _scalar_name(opt: Parameters, i: int) -> str:
     return RULES[opt._rules[opt._paths[i][0]]][3]

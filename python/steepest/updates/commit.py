@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-__all__ = ["Change", "commit"]
-
 Change = partial[Any]  # of a function in C
 
 

@@ -18,8 +18,6 @@ from steepest.updates.commit import Change, commit
 from steepest.updates.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.updates.rule_list import RULES, group_arguments
 
-__all__ = ["Parameters"]
-
 _KNOWN: set[str] = set()  # the hyperparameters of any rule
 
 

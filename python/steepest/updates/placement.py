@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["like"]
-
 PAGE, LINE, APART = 4096, 64, 512  # bytes
 DEVICE_LINE = 128
 
