@@ -115,7 +115,7 @@ std::vector<T> start_of(const pybind11::object& given) {
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
-                                        std::to_string(x0.data()[j]) + "; wanted is finite");
+                                        std::to_string(x0.data()[j]) + "; allowed is finite");
     }
   }
   return std::vector<T>(x0.data(), x0.data() + x0.size());
@@ -123,8 +123,8 @@ std::vector<T> start_of(const pybind11::object& given) {
 
 [[noreturn]] inline void refuse_jacobian(int64_t rows, int64_t columns, int64_t m, int64_t n) {
   throw Error(ErrorKind::value, "jac: shape (" + std::to_string(rows) + ", " +
-                                    std::to_string(columns) + "); wanted is (" + std::to_string(m) +
-                                    ", " + std::to_string(n) +
+                                    std::to_string(columns) + "); allowed is (" +
+                                    std::to_string(m) + ", " + std::to_string(n) +
                                     "), a row a residual, a column a parameter");
 }
 

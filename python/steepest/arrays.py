@@ -29,7 +29,7 @@ def from_numbers(path: str, value: Any) -> Array:
     """A NumPy array of numbers that come in another way, in lists say."""
     if value is None:
         raise TypeError(
-            f"{path}: None; wanted are numbers (a function without `return` gives None)"
+            f"{path}: None; allowed are numbers (a function without `return` gives None)"
         )
     value = plain(path, value)
     try:

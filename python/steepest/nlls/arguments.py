@@ -57,11 +57,11 @@ def start(x0: Any) -> Array:
         return x0
     x = np.atleast_1d(np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0)))
     if x.ndim > 1:
-        raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
+        raise ValueError(f"x0: shape {x.shape}; allowed is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":
         raise ValueError(f"x0: {check.shown(x0)} has dtype {x.dtype}; `x0` must be real numbers")
     if x.size == 0:
-        raise ValueError("x0: no parameters; wanted is at least one")
+        raise ValueError("x0: no parameters; allowed is at least one")
     if x.dtype not in EPS:
         x = x.astype(float)
     return x
@@ -75,7 +75,7 @@ def box(bounds: Any, x0: Array) -> Bounds:
         bounds = (bounds.lb, bounds.ub)
     if not hasattr(bounds, "__len__"):
         raise TypeError(
-            f"bounds: {check.shown(bounds)}; wanted is a pair (lower, upper) or "
+            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
             "scipy.optimize.Bounds"
         )
     if len(bounds) != 2:
@@ -86,7 +86,9 @@ def box(bounds: Any, x0: Array) -> Bounds:
         if side.ndim == 0:
             side = np.full(x0.shape, side)
         if side.shape != x0.shape:
-            raise ValueError(f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; wanted is one")
+            raise ValueError(
+                f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; allowed is that or a number"
+            )
         with np.errstate(over="ignore"):  # beyond float32 there is no bound
             sides.append(side.astype(x0.dtype))
     lower, upper = sides
@@ -95,7 +97,7 @@ def box(bounds: Any, x0: Array) -> Bounds:
         j = int(np.argmax(wrong))
         raise ValueError(
             f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = "
-            f"{upper[j]:g}; wanted is (lower, upper), each for all parameters, infinite for none"
+            f"{upper[j]:g}; allowed is (lower, upper), each for all parameters, infinite for none"
         )
     outside = (x0 < lower) | (x0 > upper)
     if outside.any():
@@ -126,7 +128,9 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
     if values.ndim == 0:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
-        raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
+        raise ValueError(
+            f"x_scale: shape {values.shape}, x0 {x0.shape}; allowed is that or a number"
+        )
     with np.errstate(over="ignore"):
         narrow = values.astype(x0.dtype)
     if not (np.isfinite(narrow).all() and (narrow > 0).all()):

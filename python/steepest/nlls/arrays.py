@@ -36,7 +36,7 @@ def at_home(name: str, value: Any) -> tuple[Any, Array]:
         return np, value
     if hasattr(value, "tocsr") or hasattr(value, "rmatvec"):
         raise TypeError(
-            f"{name}: a {type(value).__name__}; this solver is dense: wanted is an array, as of "
+            f"{name}: a {type(value).__name__}; this solver is dense: allowed is an array, as of "
             "a sparse matrix .toarray()"
         )
     if not lives_on_cuda(value):
@@ -69,7 +69,7 @@ def numbers(name: str, value: Any) -> Array:
     try:
         return np.asarray(host(value), dtype=float)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {check.shown(value)}; wanted are numbers") from None
+        raise type(error)(f"{name}: {check.shown(value)}; allowed are numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:
@@ -101,7 +101,7 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
         raise ValueError("fun: returned a tuple with a matrix; of (f, J) say so by jac=True")
     xp, f = at_home("fun", value)
     if f.ndim > 1:
-        raise ValueError(f"fun: residuals of shape {f.shape}; wanted is one dimension, (m,)")
+        raise ValueError(f"fun: residuals of shape {f.shape}; allowed is one dimension, (m,)")
     return real("fun", xp.atleast_1d(f), dtype)
 
 
@@ -109,7 +109,7 @@ def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
     xp, J = at_home("jac", value)
     if J.ndim > 2:
-        raise ValueError(f"jac: shape {J.shape}; wanted are two dimensions, (m, n)")
+        raise ValueError(f"jac: shape {J.shape}; allowed are two dimensions, (m, n)")
     return real("jac", xp.atleast_2d(J), dtype)
 
 
@@ -126,9 +126,9 @@ def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
 def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     """`values` as `dtype`, in one piece; only real numbers convert."""
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {values.dtype}; wanted are real numbers")
+        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
     if values.size == 0:
-        raise ValueError(f"{name}: an empty array of shape {values.shape}; wanted is at least one")
+        raise ValueError(f"{name}: an empty array of shape {values.shape}; allowed is at least one")
     xp = namespace(values)
     with out_of_range():  # float64's in float32, of a step that went too far
         order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray

@@ -31,7 +31,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     if isinstance(bounds, Bounds):
         bounds = (bounds.lb, bounds.ub)
     elif bounds is None:
-        raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
+        raise TypeError("bounds: None; allowed is a pair (lower, upper) or scipy.optimize.Bounds")
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
     pair = [numbers("bounds", bound) for bound in bounds]
@@ -54,13 +54,13 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 
 def finite_start(p0: Any) -> Array:
     if getattr(getattr(p0, "dtype", None), "kind", "") == "c":  # NumPy would warn and go on
-        raise TypeError(f"p0: dtype {p0.dtype}; wanted are real numbers")
+        raise TypeError(f"p0: dtype {p0.dtype}; allowed are real numbers")
     start: Array = np.atleast_1d(numbers("p0", p0))
     if start.size == 0:
-        raise ValueError("p0: no parameters; wanted is at least one")
+        raise ValueError("p0: no parameters; allowed is at least one")
     if not _cpu.all_finite(start):
         j = int(np.argmin(np.isfinite(start.ravel())))
-        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; wanted is finite")
+        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; allowed is finite")
     return start
 
 
@@ -96,13 +96,13 @@ def clean_data(
     xp, ydata = at_home("ydata", ydata)
     ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
-        raise ValueError(f"ydata: shape {ydata.shape}; wanted is one dimension, (m,)")
+        raise ValueError(f"ydata: shape {ydata.shape}; allowed is one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
         there, xdata = at_home("xdata", xdata)
         if there is not xp:
             raise TypeError(
-                "xdata, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "xdata, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
         xdata = floats(xp, "xdata", xdata)
@@ -116,7 +116,7 @@ def clean_data(
         there, sigma = at_home("sigma", sigma)
         if there is not xp and sigma.size > 1:
             raise TypeError(
-                "sigma, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
         sigma = xp.asarray(host(sigma)) if there is not xp else sigma
@@ -133,15 +133,15 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
     """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
     _, y = at_home("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
-        raise TypeError(f"f: dtype {y.dtype}; wanted are real numbers")
+        raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
-            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; wanted are both on the "
+            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; allowed are both on the "
             "host or both on one CUDA device"
         )
     if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):
         raise ValueError(
-            f"f: returned shape {y.shape}; wanted is {ydata.shape}, a number for each of ydata"
+            f"f: returned shape {y.shape}; allowed is {ydata.shape}, a number for each of ydata"
         )
     return y
 
@@ -169,7 +169,7 @@ def model_jacobian(
         J = value if usual else jacobian(value, float)
         if J.shape != (m, n) and m > 1:  # else of one number that goes with any m of f
             raise ValueError(
-                f"jac: shape {J.shape}; wanted is ({m}, {n}), a row a residual, a column a "
+                f"jac: shape {J.shape}; allowed is ({m}, {n}), a row a residual, a column a "
                 "parameter"
             )
         return whiten(J) if callable(whiten) else column * J
@@ -207,7 +207,7 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
     if sigma is None:
         return None
     if sigma.dtype.kind not in "fiub":
-        raise TypeError(f"sigma: dtype {sigma.dtype}; wanted are real numbers")
+        raise TypeError(f"sigma: dtype {sigma.dtype}; allowed are real numbers")
     if sigma.size == 1 or sigma.shape == (m,):
         if not sigma.all():
             raise ValueError("sigma: 0 is no standard deviation; allowed are others")

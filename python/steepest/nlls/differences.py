@@ -39,9 +39,9 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
         return None
     steps = numbers("diff_step", diff_step)
     if not np.isfinite(steps).all():
-        raise ValueError(f"diff_step: {diff_step!r}; wanted are finite numbers")
+        raise ValueError(f"diff_step: {diff_step!r}; allowed are finite numbers")
     if steps.shape not in ((), (1,), (n,)):
-        raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
+        raise ValueError(f"diff_step: shape {steps.shape}; allowed is a number or ({n},)")
     return np.full(n, steps)
 
 

@@ -87,7 +87,7 @@ def check_jacobian(
         raise ValueError("fun: residuals are not finite at x; choose another x")
     J = jacobian(jac(point.copy(), *args, **further), point.dtype).copy()
     if J.shape != (f.size, point.size):
-        raise ValueError(f"jac: shape {J.shape}; wanted is ({f.size}, {point.size})")
+        raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
     eps = precision(raw, point)
     differences = Differences(lambda p: fun(p, *args, **further), "3-point", None, None, None)
     # Entries are compared on the host. By steps h, 2h and 3h.

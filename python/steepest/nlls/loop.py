@@ -237,9 +237,9 @@ def check_jac(jac: Any) -> Any:
 def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
     """fun with its further arguments."""
     if not isinstance(args, Iterable):
-        raise TypeError(f"args: {check.shown(args)}; wanted is a tuple, (a,) of a single argument")
+        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
     if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs: {check.shown(kwargs)}; wanted is a dict of arguments by name")
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
     return lambda x: fun(x, *args, **kwargs)
 
 

@@ -30,6 +30,6 @@ def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     _, rho = at_home("loss", loss(z))
     if rho.shape != (3, f.size):
         raise ValueError(
-            f"loss: returned shape {rho.shape}; wanted is (3, {f.size}), rows of rho, rho', rho''"
+            f"loss: returned shape {rho.shape}; allowed is (3, {f.size}), rows of rho, rho', rho''"
         )
     return real("loss", rho, f.dtype)
