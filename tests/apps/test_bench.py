@@ -159,7 +159,7 @@ def our(rule, steps=7):
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
 def test_numpy_expressions_are_the_same_update(rule):
     def call_of(params, grads):
-        states = [[np.zeros_like(p) for _ in RULES[rule][2]] for p in params]
+        states = [[np.zeros_like(p) for _ in RULES[rule].states] for p in params]
         return bench_peers.expression_step(rule, np, params, grads, states)
 
     np.testing.assert_allclose(stepped(rule, call_of), our(rule), rtol=0, atol=1e-12)

@@ -111,7 +111,7 @@ def test_seconds_are_those_of_one_call_by_either_clock(monkeypatch):
 def test_expressions_on_a_device_are_those_of_the_host(rule):
     def stepped(xp, wrap, make):
         p, g = wrap(np.linspace(1, 2, 7)), wrap(np.linspace(-1, 1, 7))
-        states = [wrap(np.ones(7)) for _ in RULES[rule][2]]
+        states = [wrap(np.ones(7)) for _ in RULES[rule].states]
         make(rule, xp, [p], [g], [states])()
         return [getattr(x, "held", x).tobytes() for x in (p, *states)]
 

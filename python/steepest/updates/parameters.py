@@ -197,7 +197,7 @@ class Parameters:
 
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
-        states = RULES[self._variant(new.values)][2]
+        states = RULES[self._variant(new.values)].states
         made = placement.like(new.views, [self._fill(new.values)] * len(states))
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
@@ -248,7 +248,7 @@ class Parameters:
                 partial(self._emas.extend, [ema for _, ema in states]),
                 partial(self._paths.extend, [(i, path) for path in new.paths]),
             ]
-            scalar = 1.0 if RULES[rule][3] else 0.0
+            scalar = 1.0 if RULES[rule].scalar else 0.0
             for array, address, view, (state, ema) in zip(
                 new.given, new.addresses, new.views, states, strict=True
             ):
