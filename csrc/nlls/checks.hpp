@@ -10,7 +10,7 @@ namespace steepest::nlls {
 
 enum class Phase { residual, jacobian, done };
 
-// call: what was told; wanted: the phase that it belongs to.
+// call: the function that was called; wanted: the phase that it belongs to.
 inline void expect(Phase phase, Phase wanted, const char* call) {
   if (phase == wanted) return;
   static const char* const wants[] = {"the residual at x", "the Jacobian at x",
