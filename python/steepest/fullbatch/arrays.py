@@ -20,7 +20,7 @@ COARSE = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # roun
 
 def namespace(a: Array) -> ModuleType:
     """The array namespace of `a`, with the names of the array API standard."""
-    if type(a) is np.ndarray:  # what the question would answer
+    if type(a) is np.ndarray:  # saves array_namespace its questions
         return array_api_compat.numpy
     xp: ModuleType = array_namespace(a)
     return xp

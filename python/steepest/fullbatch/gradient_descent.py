@@ -18,10 +18,10 @@ class GradientDescent(Minimizer):
     """Gradient descent on the full batch, inside out: tell it f and g at `x` until it is `done`.
 
     x ← x - αₖ g, with αₖ from `lr` or from a line search: with "exact", Cauchy's steepest descent
-    (1847), the optimal learning rate. An exact search starts from the last αₖ, Armijo's, which only
-    shortens, from its double. That for the Wolfe conditions takes what is long enough, so it starts
-    where the slope promises as much as it did of the last step (Nocedal & Wright 2006, (3.60)), but
-    not below the last αₖ.
+    (1847), the optimal learning rate. An exact search starts from the last αₖ, and Armijo's, which
+    only shortens, from twice that. The search for the Wolfe conditions takes any step that is long
+    enough, so it starts from the one that promises the same decrease as the last step (Nocedal &
+    Wright 2006, (3.60)), but not below the last αₖ.
 
     Parameters
     ----------

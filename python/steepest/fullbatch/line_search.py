@@ -61,7 +61,7 @@ def line_search(
     -------
     OptimizeResult
         step, fun, jac (None unless it was evaluated there), nfev, njev, success, message. Without
-        success, step is the lowest trial, or 0 where none is below fun(x).
+        success, step is that of a trial below fun(x), or 0.
 
     Raises
     ------

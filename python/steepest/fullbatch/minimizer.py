@@ -17,7 +17,7 @@ from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, G, Points
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
-from steepest.fullbatch.state import load, restored, save, stripped
+from steepest.fullbatch.state import MADE_ANEW, load, restore, save
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:
@@ -185,10 +185,10 @@ class Minimizer(Points):
         load(self, state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return stripped(self)
+        return {name: value for name, value in vars(self).items() if name not in MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        restored(self, state)
+        restore(self, state)
 
     def __copy__(self) -> Minimizer:
         return copy.deepcopy(self)  # two runs cannot share a workspace
@@ -304,16 +304,12 @@ class Minimizer(Points):
     def _direct(self, scale: float) -> None:
         """Start along -scale g."""
         combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
-        self._launch(1.0)
+        self._launch()
 
     def _launch(
-        self,
-        step: float,
-        slope0: float | None = None,
-        placed: bool = False,
-        free: Array | None = None,
+        self, slope0: float | None = None, placed: bool = False, free: Array | None = None
     ) -> None:
-        """Start a search along row d.
+        """Start a search along row d with a full step.
 
         `placed`: the trial point is in place already and, with bounds, d is cut. `free`: with
         bounds, the free variables where they are known.
@@ -326,10 +322,10 @@ class Minimizer(Points):
             if self._forget():
                 return self._descend()
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
-        self._f0, self._slope0, self._step = self.f, slope0, step
+        self._f0, self._slope0, self._step = self.f, slope0, 1.0
         self._search, self._told, self._lowest = None, [], None
         if not placed:
-            self._try(step)
+            self._try(1.0)
 
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":
