@@ -45,8 +45,8 @@ class Options(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     callback: Callable[..., Any] | None = None
     verbose: int = 0
-    # Our own. Without it what the result has of J may be of the point before the last step, as
-    # with MINPACK.
+    # Of curve_fit alone. Where it is False, J, gradient and optimality of the result may be those
+    # of the point before the last step, as MINPACK's.
     last_jacobian: bool = True
 
 
@@ -214,8 +214,8 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
         )
     name = "given" if callable(loss) else loss
     nfev = limit(options.max_nfev, x0.size)
-    # In the order of options_of in C++; the solver keeps them, should it turn out to belong on a
-    # device.
+    # In the order of options_of in C++. The solver keeps them: its problem may turn out to live on
+    # a device.
     lower, upper = bounds
     # fmt: off
     checked = (method, linear_solver, damping, scales, name, f_scale, lower, upper, ftol, xtol,

@@ -30,7 +30,7 @@ def device_of(value: Any) -> int | None:
     return int(cuda_view("x", value).device.id)
 
 
-def at_home(name: str, value: Any) -> tuple[Any, Array]:
+def as_array(name: str, value: Any) -> tuple[Any, Array]:
     """NumPy or CuPy, and `value` as an array of it."""
     if type(value) is np.ndarray:
         return np, value
@@ -99,7 +99,7 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
         return np.ascontiguousarray(value)
     if isinstance(value, tuple) and any(getattr(part, "ndim", 0) > 1 for part in value):
         raise ValueError("fun: returned a tuple with a matrix; of (f, J) say so by jac=True")
-    xp, f = at_home("fun", value)
+    xp, f = as_array("fun", value)
     if f.ndim > 1:
         raise ValueError(f"fun: residuals of shape {f.shape}; allowed is one dimension, (m,)")
     return real("fun", xp.atleast_1d(f), dtype)
@@ -107,7 +107,7 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
 
 def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
-    xp, J = at_home("jac", value)
+    xp, J = as_array("jac", value)
     if J.ndim > 2:
         raise ValueError(f"jac: shape {J.shape}; allowed are two dimensions, (m, n)")
     return real("jac", xp.atleast_2d(J), dtype)
@@ -138,7 +138,7 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
 
 def rounding(f: Any) -> float:
     """The rounding unit of numbers like f's: float32's where they were computed so; 0 of others."""
-    dtype = at_home("fun", f)[1].dtype
+    dtype = as_array("fun", f)[1].dtype
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
@@ -154,5 +154,5 @@ def own(value: Any) -> Any:
 
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
-    _, J = at_home("jac", value)
+    _, J = as_array("jac", value)
     return J.copy(order="K")

@@ -14,7 +14,7 @@ from scipy.optimize import Bounds
 from steepest import _cpu, check
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE
-from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace, numbers
+from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
 
 FLOAT = np.dtype(float)
 Whitener = Array | Callable[[Array], Array]
@@ -93,13 +93,13 @@ def clean_data(
     if check_finite is None:
         check_finite = nan_policy is None
     check_finite = check.truth("check_finite", check_finite)
-    xp, ydata = at_home("ydata", ydata)
+    xp, ydata = as_array("ydata", ydata)
     ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
         raise ValueError(f"ydata: shape {ydata.shape}; allowed is one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
-        there, xdata = at_home("xdata", xdata)
+        there, xdata = as_array("xdata", xdata)
         if there is not xp:
             raise TypeError(
                 "xdata, ydata: one lives on the host, the other on a CUDA device; allowed are both "
@@ -113,7 +113,7 @@ def clean_data(
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
     if sigma is not None:
-        there, sigma = at_home("sigma", sigma)
+        there, sigma = as_array("sigma", sigma)
         if there is not xp and sigma.size > 1:
             raise TypeError(
                 "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
@@ -131,7 +131,7 @@ def floats(xp: Any, name: str, values: Array) -> Array:
 
 def model_values(value: Any, ydata: Array, p: Array) -> Array:
     """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
-    _, y = at_home("f", value)
+    _, y = as_array("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
         raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
@@ -153,7 +153,7 @@ def model_jacobian(
     as a column."""
 
     def turned(*p: Any) -> Any:
-        _, J = at_home("jac", jac(*p))
+        _, J = as_array("jac", jac(*p))
         if J.ndim == 1 and n == 1:
             return J[:, None]
         return J.T if transposed else J
