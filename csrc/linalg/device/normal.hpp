@@ -60,12 +60,6 @@ void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool ad
   space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
 }
 
-// out[j] = (out[j] +) the square of column j's norm, without weights.
-template <class T>
-void column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, bool add, T* out) {
-  sum_rows<T>(space, rows, Term::square, nullptr, add, out);
-}
-
 // Which variables a system has, on the device: no list where they are all.
 template <class T>
 Free upload_free(DeviceSpace<T>& space, const std::vector<int64_t>& free, int64_t n,
@@ -126,7 +120,7 @@ class DeviceNormal {
   }
 
   void add_norms2(const Rows<T>& rows, Space& space) {
-    column_norms2(space, rows, !empty_, small_.data() + n);
+    sum_rows<T>(space, rows, Term::square, nullptr, !empty_, small_.data() + n);
   }
   void take_norms2(Space&) { plain_ = true; }
   // Stored where the diagonal goes, which is the same.

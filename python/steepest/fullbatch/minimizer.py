@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
 C1 = 1e-4
-MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
+MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 MANY = 12  # trials of one search
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
@@ -47,11 +47,11 @@ class Minimizer(Points):
         *,
         own_rows: int = 0,
         bounds: Any = None,
-        line_search: str | None = "wolfe",
-        gtol: float = 1e-5,
-        ftol: float = 0.0,
-        maxiter: int | None = None,
-        max_nfev: int | None = None,
+        line_search: str | None,
+        gtol: float,
+        ftol: float,
+        maxiter: int | None,
+        max_nfev: int | None,
     ) -> None:
         super().__init__(x0, own_rows, bounds)
         if line_search is not None:

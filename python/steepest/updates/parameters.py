@@ -126,7 +126,7 @@ class Parameters:
         news = [self._read(group, root) for group, root in zip(groups, roots, strict=True)]
         names = [name for new in news for name in new.names]
         views = [view for new in news for view in new.views]
-        here = self._views[:1]  # and all others with it
+        here = self._views[:1]  # all others live where it does
         first = [self._written(i) for i in range(len(here))]
         backend = devices.backend_of(here + views, first + names)
         self._check_apart(backend, views, names)
