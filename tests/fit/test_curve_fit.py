@@ -82,6 +82,15 @@ def test_bounds_are_scipys(bounds):
     assert_same_fit(model, X, Y, bounds=bounds, jac=jacobian, rtol=1e-4)
 
 
+@pytest.mark.parametrize("p0", [None, [1, 1, 1]])
+def test_one_number_in_scipys_bounds_object_bounds_all(p0):
+    got = st.curve_fit(model, X, Y, p0, bounds=Bounds(0, 2.0), jac=jacobian)
+    want = st.curve_fit(model, X, Y, p0, bounds=(0, 2.0), jac=jacobian)
+    np.testing.assert_array_equal(got[0], want[0])
+    unbounded = st.curve_fit(model, X, Y, p0, bounds=Bounds(), method="lm")[0]
+    np.testing.assert_array_equal(unbounded, st.curve_fit(model, X, Y, p0)[0])
+
+
 def test_an_active_bound_is_reached_exactly_and_the_rest_is_the_estimate():
     popt, _ = st.curve_fit(model, X, Y, bounds=([0, 0, 0], [2, 5, 1]), jac=jacobian)
     rest, _ = st.curve_fit(lambda x, b, c: model(x, 2.0, b, c), X, Y)

@@ -111,6 +111,6 @@ class GradientDescent(Minimizer):
         if self.line_search == "armijo":
             longer = 2.0
         elif self.line_search == "wolfe":
-            square = at.step * self._scale * self._square(g)
+            square = at.step * self._scale * self._free_square(g)
             longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
         self._direct(longer * at.step * self._scale)

@@ -295,7 +295,7 @@ class Minimizer(Points):
         """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
         rounding would hide what f falls by."""
         g = self._rows[G]
-        square = self._square(g)
+        square = self._free_square(g)
         normal = 0 < square < math.inf
         scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
         hidden = self.nit == 0 and square <= noise(self.f, self._eps)

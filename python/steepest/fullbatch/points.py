@@ -105,6 +105,12 @@ class Points:
         """v . v."""
         return float(inner(self._w, [], [v])[0, 0])
 
+    def _free_square(self, g: Array) -> float:
+        """g . g, with bounds of the variables that are not held."""
+        if self.box is not None:
+            g = self._xp.where(self.box.free(self._rows[self._x], g), g, self.box.zero)
+        return self._square(g)
+
     def _cut(self, free: Array | None) -> None:
         """Cut d for held variables, so that a full step stays in the box."""
         assert self.box is not None

@@ -71,8 +71,8 @@ def box(bounds: Any, x0: Array) -> Bounds:
     """Lower and upper bounds as arrays like x0, or None twice where there are none."""
     if bounds is INFINITE:
         return None, None
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
-        bounds = (bounds.lb, bounds.ub)
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        bounds = sides_of(bounds)
     if not hasattr(bounds, "__len__"):
         raise TypeError(
             f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
@@ -107,6 +107,12 @@ def box(bounds: Any, x0: Array) -> Bounds:
         )
     if (lower == -np.inf).all() and (upper == np.inf).all():
         return None, None
+    return lower, upper
+
+
+def sides_of(bounds: Any) -> tuple[Any, Any]:
+    """Lower and upper bounds of a scipy.optimize.Bounds, which makes (1,) of one for all."""
+    lower, upper = (b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub))
     return lower, upper
 
 

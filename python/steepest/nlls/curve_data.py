@@ -13,7 +13,7 @@ from scipy.optimize import Bounds
 
 from steepest import _cpu, check
 from steepest.devices import lives_on_cuda
-from steepest.nlls.arguments import INFINITE
+from steepest.nlls.arguments import INFINITE, sides_of
 from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
 
 FLOAT = np.dtype(float)
@@ -29,7 +29,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     p0 = host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
-        bounds = (bounds.lb, bounds.ub)
+        bounds = sides_of(bounds)
     elif bounds is None:
         raise TypeError("bounds: None; allowed is a pair (lower, upper) or scipy.optimize.Bounds")
     elif len(bounds) != 2:
