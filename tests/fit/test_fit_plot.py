@@ -86,6 +86,7 @@ def test_a_curve_with_its_bands_and_residuals(drawn):
         np.testing.assert_allclose(points.get_xydata(), np.stack([X, due], axis=1), atol=1e-14)
         spans = np.array(bars.get_segments())[:, :, 1]
         np.testing.assert_allclose(spans, np.stack([due - ERROR, due + ERROR], axis=1))
+    assert top.get_xlim() == bottom.get_xlim()
     low, high = bottom.get_ylim()
     assert low == -high and list(bottom.lines[0].get_ydata()) == [0, 0]
 

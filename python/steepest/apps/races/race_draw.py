@@ -12,7 +12,10 @@ import numpy as np
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = ["Style", "draw_background", "figure_of", "lowest", "save_gif", "save_png", "styles"]
+__all__ = [
+    "FLOOR", "Style", "coordinates", "draw_background", "draw_progress_axes", "figure_of", "grid",
+    "height", "lowest", "mark_start", "moments", "save_gif", "save_png", "styles", "title",
+]  # fmt: skip
 
 # Okabe and Ito's palette without yellow, which fades on white; told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -148,6 +151,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     """The whole picture, its paths still empty."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     figure = Figure(figsize=(11, 6.2), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
@@ -171,10 +175,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
                 artist.set_in_layout(False)  # still empty, it would confuse the layout
                 group.append((artist, data, is_head))
         artists.append(group)
-        handle = main.plot(
-            *[[] for _ in where], **{**style.head(), **style.line()}, label=path.label
-        )
-        handles += handle
+        handles.append(Line2D([], [], **{**style.head(), **style.line()}, label=path.label))
     mark_start(main, surface)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return Drawing(figure, artists, paths)
