@@ -10,7 +10,9 @@ from steepest.apps.races.race_draw import FLOOR, figure_of, height, moments, sty
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
 from steepest.apps.races.surfaces import NAMED, find_surface  # noqa: E402
 
-SURFACE = find_surface("x**2 + y**2/4 - 3", (-5.0, 5.0), (-4.0, 4.0), (-4.0, 3.0))
+FORMULA = "x**4 + y**2/4 - 3"
+SURFACE = find_surface(FORMULA, (-5.0, 5.0), (-4.0, 4.0), (-4.0, 3.0))
+START = 4**4 + 3**2 / 4  # its height over the lowest
 RANGES = [[-5, -4], [5, 4]]
 
 
@@ -58,10 +60,10 @@ def test_paths_are_shown_up_to_the_evaluations_spent(view, spent):
 def test_words_axes_and_legend(view):
     drawn = figure_of(SURFACE, PATHS, view, 50).figure
     main, side = drawn.axes
-    assert drawn.get_suptitle() == "x**2 + y**2/4 - 3"
+    assert drawn.get_suptitle() == FORMULA
     assert (main.get_xlabel(), main.get_ylabel()) == ("x", "y")
     if view == "surface":
-        assert main.get_zlabel() == "f"
+        assert main.get_zlabel() == "log₁₀(1 + f − min f)"
     wider = 0.2 if view == "surface" else 0
     np.testing.assert_allclose([main.get_xlim(), main.get_ylim()], np.transpose(RANGES), wider)
     assert (side.get_xlabel(), side.get_ylabel()) == ("gradient evaluations", "f − lowest f")
@@ -69,7 +71,7 @@ def test_words_axes_and_legend(view):
     left, right = side.get_xlim()
     assert left < 0 and 6 < right < 6.5
     bottom, top = side.get_ylim()
-    assert 0.1 * FLOOR < bottom < FLOOR and top == pytest.approx(10 * (16 + 9 / 4))
+    assert 0.1 * FLOOR < bottom < FLOOR and top == pytest.approx(10 * START)
     (legend,) = drawn.legends
     handles = zip(PATHS, styles(2), legend.get_texts(), legend.legend_handles, strict=True)
     for one, style, text, handle in handles:
@@ -84,7 +86,7 @@ def test_words_axes_and_legend(view):
 @pytest.mark.parametrize("view", ["contour", "surface"])
 @pytest.mark.parametrize("x_limits", [(-5.0, 5.0), (-1.0, 5.0)])
 def test_the_start_is_marked_where_the_picture_includes_it(view, x_limits):
-    surface = find_surface("x**2 + y**2/4 - 3", x_limits, (-4.0, 4.0), (-4.0, 3.0))
+    surface = find_surface(FORMULA, x_limits, (-4.0, 4.0), (-4.0, 3.0))
     main = figure_of(surface, PATHS, view, 50).figure.axes[0]
     rings = [line for line in main.lines if line.get_color() == "black"]
     words = [text for text in main.texts if text.get_text() == "start\n"]
@@ -93,8 +95,9 @@ def test_the_start_is_marked_where_the_picture_includes_it(view, x_limits):
         return
     (ring,), (word,) = rings, words
     if view == "surface":
-        assert np.ravel(ring.get_data_3d()).tolist() == [-4, 3, 16 + 9 / 4 - 3]
-        assert word.get_position_3d() == (-4, 3, 16 + 9 / 4 - 3)
+        at = [-4, 3, np.log10(1 + START)]
+        np.testing.assert_allclose(np.ravel(ring.get_data_3d()), at)
+        np.testing.assert_allclose(word.get_position_3d(), at)
     else:
         assert np.ravel(ring.get_data()).tolist() == [-4, 3] == list(word.get_position())
 
@@ -107,6 +110,13 @@ def test_contours_are_darkest_where_f_is_lowest():
     assert filled.levels[0] == -3 and (np.diff(filled.levels) > 0).all()
 
 
+@pytest.mark.parametrize("formula", ["sqrt(x) + y**2", "1 + 0*x"])
+def test_the_whole_part_is_shown_also_where_there_are_no_contours(formula):
+    surface = find_surface(formula, start=(1.0, 1.0))
+    main = figure_of(surface, PATHS, "contour", 50).figure.axes[0]
+    assert main.get_xlim() == main.get_ylim() == (-5, 5)
+
+
 @pytest.mark.parametrize(("formula", "flat"), [("x**4 - 3", True), ("abs(x)**3 - 3", False)])
 def test_a_surface_that_would_be_flat_is_drawn_by_its_logarithm(formula, flat):
     up, label = height(find_surface(formula))
@@ -116,7 +126,7 @@ def test_a_surface_that_would_be_flat_is_drawn_by_its_logarithm(formula, flat):
 
 def test_the_lowest_is_of_the_picture_or_of_a_path():
     assert race_draw.lowest(SURFACE, PATHS) == -3
-    aside = find_surface("x**2 + y**2/4 - 3", (1.0, 5.0), (-4.0, 4.0), (2.0, 2.0))
+    aside = find_surface(FORMULA, (1.0, 5.0), (-4.0, 4.0), (2.0, 2.0))
     assert race_draw.lowest(aside, PATHS[1:]) == -2
     assert race_draw.lowest(aside, PATHS) == -3
 
@@ -132,12 +142,14 @@ def test_moments_are_close_at_first_and_end_with_the_last():
 def test_png_and_gif(view, tmp_path):
     from PIL import Image
 
+    def whole(dpi):
+        drawing = figure_of(SURFACE, PATHS, view, dpi)
+        list(drawing.at(np.inf))
+        drawing.figure.canvas.draw()
+        return np.asarray(drawing.figure.canvas.buffer_rgba())[..., :3].astype(int)
+
     race_draw.save_png(SURFACE, PATHS, view, tmp_path / "race.png")
     race_draw.save_gif(SURFACE, PATHS, view, tmp_path / "race.gif", fps=10)
-    whole = figure_of(SURFACE, PATHS, view, dpi=80)
-    list(whole.at(np.inf))
-    whole.figure.canvas.draw()
-    due = np.asarray(whole.figure.canvas.buffer_rgba())[..., :3].astype(int)
     with Image.open(tmp_path / "race.gif") as gif:
         assert gif.info["loop"] == 0
         durations = []
@@ -145,9 +157,8 @@ def test_png_and_gif(view, tmp_path):
             gif.seek(k)
             durations.append(gif.info["duration"])
         assert durations == [100, 100, 300, 100, 2500]  # nothing moves from 2 to 5
-        differing = np.abs(np.asarray(gif.convert("RGB")) - due).max(axis=2) > 60
+        differing = np.abs(np.asarray(gif.convert("RGB")) - whole(80)).max(axis=2) > 60
     assert differing.mean() < 1e-3
     with Image.open(tmp_path / "race.png") as png:
         assert png.size == (1430, 806)
-        colours = {colour for _, colour in png.convert("RGB").getcolors(1 << 24)}
-    assert {(0, 114, 178), (213, 94, 0)} <= colours
+        np.testing.assert_array_equal(np.asarray(png.convert("RGB")), whole(130))

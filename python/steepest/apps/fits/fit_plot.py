@@ -29,7 +29,7 @@ def save_plot(fitted: Fitted, path: str) -> None:
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    figure.suptitle(title(fitted), fontsize="medium", parse_math=False)
+    figure.suptitle(title(fitted), fontsize="medium")
     draw = draw_curve if len(fitted.model.variables) == 1 else draw_observed
     horizontal, label = draw(fitted, top)
     text = "{}" if draw is draw_curve else "observed {}"

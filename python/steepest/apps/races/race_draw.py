@@ -161,7 +161,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     low = lowest(surface, paths)
     draw_background(main, surface)
     draw_progress_axes(side, paths, low)
-    figure.suptitle(title(surface), parse_math=False)
+    figure.suptitle(title(surface))
     artists, handles = [], []
     for path, style in zip(paths, styles(len(paths)), strict=True):
         where = coordinates(surface, path, view == "surface")
