@@ -1,5 +1,7 @@
 """The page of `steepest race`: what is in it, and what its script does in a browser."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -10,6 +12,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
+from PIL import Image  # noqa: E402
+
 from steepest.apps.races.race_draw import FLOOR, styles  # noqa: E402
 from steepest.apps.races.race_html import save_html  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
@@ -92,7 +96,7 @@ def written(page):
 def race(tmp_path_factory):
     """A page, its data, its surface and paths."""
     surface = find_surface(FORMULA, start=(1.0, 2.0))
-    paths = [run(parse_entry(entry), surface, 60) for entry in ("adam", "l-bfgs")]
+    paths = [run(parse_entry(entry), surface, 60) for entry in ("l-bfgs", "adam")]
     out = tmp_path_factory.mktemp("race") / "race.html"
     save_html(surface, paths, "contour", out)
     page = out.read_text(encoding="utf-8")
@@ -140,6 +144,33 @@ def test_tracks_lie_where_the_axes_have_them(race):
         np.testing.assert_allclose(over[:, 0] - over[0, 0], path.spent / 60 * wide, atol=0.2)
         assert len(tracks["surface"]) == len(path.points)
         assert tracks["surface"][0] == found["panels"]["surface"]["tracks"][1][0] != due[0].tolist()
+
+
+def test_pictures_have_axes_and_the_start_where_the_data_says(race):
+    panels = race[1]["panels"]
+    for name, panel in panels.items():
+        with Image.open(io.BytesIO(base64.b64decode(panel["picture"].split(",")[1]))) as png:
+            pixels = np.asarray(png.convert("L"))
+
+        def darkest(x, y, around, pixels=pixels, panel=panel):
+            x, y = (round(v * pixels.shape[1] / panel["width"]) for v in (x, y))
+            return pixels[y - around : y + around + 1, x - around : x + around + 1].min()
+
+        left, top, width, height = panel["clip"]
+        if name != "surface":
+            assert darkest(left, top + 0.4 * height, 2) < 60
+            assert darkest(left + 0.4 * width, top + height, 2) < 60
+        if name != "progress":
+            assert len(np.unique(pixels)) > 20
+            assert darkest(*panel["tracks"][0][0], 13) < 60  # the ring
+
+
+def test_what_is_out_of_sight_by_far_is_left_out(tmp_path):
+    surface = find_surface("bowl", start=(0.5, 0.5))
+    path = Path("far", np.array([[0.5, 0.5], [1e30, 0]]), np.ones(2), np.arange(2.0), "")
+    save_html(surface, [path], "contour", tmp_path / "race.html")
+    found = written((tmp_path / "race.html").read_text(encoding="utf-8"))
+    assert found["panels"]["contour"]["tracks"][0][1] is None
 
 
 def test_what_is_markup_elsewhere_is_text_on_the_page(tmp_path):
