@@ -166,7 +166,7 @@ def states_of_rules() -> dict[str, int]:
     """How many state arrays each rule has."""
     from steepest.updates.rule_list import RULES
 
-    return {name.replace("_", ""): len(states) for name, (_, _, states, _) in RULES.items()}
+    return {name.replace("_", ""): len(rule.states) for name, rule in RULES.items()}
 
 
 def main(arch: str | None) -> int:

@@ -1,4 +1,4 @@
-// The module _cuda: the device's plans, and what there is of a device.
+// The module _cuda: plans on a device, least squares there, and which devices there are.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -47,7 +47,7 @@ struct DeviceArray {
   }
 };
 
-// CuPy gives an empty array no address, but a gradient it is.
+// CuPy gives an empty array the address 0, which would mean that it has no gradient.
 void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
 
 class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
@@ -78,8 +78,7 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
     add(tensor, t, scalar);
   }
 
-  // Memory for what will be added, so that nothing is added where there is none, or where it could
-  // not be filled.
+  // Memory for what will be added: nothing is, where there is none or a graph is being captured.
   void reserve(int64_t groups, const std::vector<int64_t>& sizes) {
     const Hold hold(mutex_);
     without_gil([&](Stream stream) { plan_.check_place(stream); });
@@ -104,8 +103,8 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
  private:
   friend PlanWithGradients;
 
-  // f(stream), of what may wait for the device, as a launch does where a thousand are queued: one
-  // of them may be a function of Python's (launch_host_func), which waits for the GIL.
+  // f(stream) without the GIL. Even a launch waits once a thousand are queued, and one of those may
+  // be a Python function (launch_host_func), which waits for the GIL.
   template <class F>
   std::invoke_result_t<F, Stream> without_gil(const F& f) {
     const Stream stream = streams_.current();
@@ -159,7 +158,7 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
   std::vector<py::object> memory_;
   py::object spare_;      // reserved, for the next place
   int64_t apart_ = -1;    // the gradients' changes after which they were found apart
-  StreamsInUse streams_;  // the last: it goes before the memory above
+  StreamsInUse streams_;  // last, so that it goes before the memory above
 };
 
 void bind_counts(py::class_<CudaPlan>& c) {

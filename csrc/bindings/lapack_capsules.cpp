@@ -70,8 +70,8 @@ void fill(const py::dict& blas, const py::dict& lapack, const std::string& lette
   linalg::lapack_table<T>() = table;
 }
 
-// The control of threads of the BLAS that the loaded file is linked to; none where it has another
-// name. dlsym searches the file and what it depends on: not NumPy's copy of OpenBLAS.
+// The thread control of the BLAS that a loaded file is linked to; empty for a BLAS not known here.
+// dlsym searches the file and what it depends on, so it does not find NumPy's copy of OpenBLAS.
 linalg::BlasThreads threads_of([[maybe_unused]] const std::string& file) {
   linalg::BlasThreads found;
 #if defined(__unix__) || defined(__APPLE__)
@@ -94,7 +94,7 @@ linalg::BlasThreads threads_of([[maybe_unused]] const std::string& file) {
 
 }  // namespace
 
-// Of several threads without a GIL one fills the tables, and no other goes on before they are full.
+// Without a GIL too, one thread fills the tables, and the others wait until it has.
 void load_lapack() {
   PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<bool> loaded;
   loaded.call_once_and_store_result([] {

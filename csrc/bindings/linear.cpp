@@ -1,4 +1,4 @@
-// Bindings of steepest.linear, sweeps and factorisations: checks what memory safety needs, no more.
+// Bindings of sweeps and factorisations; they check what memory safety needs, no more.
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -84,9 +84,6 @@ bool safely_symmetric(const py::array& a) {
   return dtype == DType::float32 ? symmetric<float>(a) : symmetric<double>(a);
 }
 
-// Work, m * n * (n + k), from which a call gives up the GIL.
-constexpr int64_t work_without_gil = 1 << 18;
-
 // `a` with rows (c_style) or columns (f_style) contiguous, to be written to: a copy, or itself
 // where that is allowed and laid out so.
 template <class T>
@@ -111,11 +108,6 @@ py::array first_rows(const py::array_t<T>& b, int64_t n) {
   return x;
 }
 
-template <class T>
-T solve(const std::string& method, linalg::Direct<T>& system) {
-  return method == "cholesky" ? system.cholesky() : method == "lu" ? system.lu() : system.qr();
-}
-
 // x, the reciprocal condition number, whether x is finite.
 template <class T>
 py::tuple solve_directly(const std::string& method, const py::array& a, const py::array& b,
@@ -133,10 +125,10 @@ py::tuple solve_directly(const std::string& method, const py::array& a, const py
   {
     std::optional<py::gil_scoped_release> released;
     if (m * n * (n + k) >= work_without_gil) released.emplace();
-    rcond = solve(method, system);
+    rcond = method == "cholesky" ? system.cholesky() : method == "lu" ? system.lu() : system.qr();
     finite = system.finite();
   }
-  // of b's memory x is a view
+  // x in the memory of b itself is a view of it
   const py::object found = m > n ? first_rows(x, n) : x.is(b) ? x.attr("view")() : x;
   return py::make_tuple(found, static_cast<double>(rcond), finite);
 }

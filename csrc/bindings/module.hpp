@@ -2,13 +2,18 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
+
 namespace steepest {
 
+// Work, rows * columns², from which a factorization gives up the GIL.
+constexpr int64_t work_without_gil = 1 << 18;
+
 void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
-void bind_linear(pybind11::module_& m);      // sweeps over dense systems, and their factors
+void bind_linear(pybind11::module_& m);      // sweeps and factorisations of dense systems
 void bind_nlls(pybind11::module_& m);        // the least-squares solver
 void bind_nlls_cuda(pybind11::module_& m);   // the same, to _cuda
-void bind_pairs(pybind11::module_& m);       // what L-BFGS keeps
+void bind_pairs(pybind11::module_& m);       // the stored pairs of L-BFGS
 void bind_stream(pybind11::module_& m);      // memory yardstick of the benchmarks
 void bind_threads(pybind11::module_& m);     // thread policy, floating-point mode
 void bind_updates(pybind11::module_& m);     // plans, rules, SIMD level

@@ -18,9 +18,6 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
-// Work (m * n²) from which a call gives up the GIL.
-constexpr int64_t work_without_gil = 1 << 18;
-
 template <class T>
 class Solver {
  public:

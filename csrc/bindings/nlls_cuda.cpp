@@ -36,7 +36,7 @@ struct DeviceMatrix {
   }
 };
 
-// An object of Python's whose last owner may have given up the GIL.
+// A Python object whose last owner may let it go without the GIL.
 std::shared_ptr<py::object> kept(py::object object) {
   return {new py::object(std::move(object)), [](py::object* last) {
             const py::gil_scoped_acquire held;
@@ -152,8 +152,8 @@ class CudaSolver {
     work(stream);
   }
 
-  // work() there; the phase after it. What fails on the device, for want of memory or in a library,
-  // may leave half an iteration.
+  // work() there; the phase after it. A failure on the device, for want of memory or in a library,
+  // may leave an iteration half done.
   template <class F>
   int run(const F& work) {
     if (failed_) {
@@ -194,7 +194,7 @@ class CudaSolver {
   std::unique_ptr<Core> core_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   bool failed_ = false;
-  StreamsInUse streams_;  // the last: it goes before the memory above
+  StreamsInUse streams_;  // last, so that it goes before the memory above
 };
 
 template <class T>

@@ -1,5 +1,5 @@
 // The loop of least_squares over NumPy arrays: asks the user's functions for what the core wants.
-// steepest.nlls.loop has the same loop for all that is rarer.
+// steepest.nlls.loop has the same loop for devices, complex steps and losses of the user's.
 #pragma once
 #include <pybind11/numpy.h>
 
@@ -18,14 +18,14 @@
 
 namespace steepest {
 
-// What Python gave, or the error that it raised.
+// What a call to Python gave, or the error that it raised.
 inline pybind11::object answer(PyObject* value) {
   if (!value) throw pybind11::error_already_set();
   return pybind11::reinterpret_steal<pybind11::object>(value);
 }
 
 // True where nobody else can write to the array: it owns its memory, and this is the only
-// reference to it. CPython counts those of live local variables, the free-threaded one not always.
+// reference to it. A free-threaded CPython does not count all references of local variables.
 inline bool sole(const pybind11::object& value) {
   PyObject* a = value.ptr();
   if (Py_TYPE(a) == pybind11::detail::npy_api::get().PyArray_Type_) {
@@ -53,7 +53,7 @@ bool plain(const pybind11::object& value) {
   return fields->nd == 1 && (fields->flags & wanted) == wanted;
 }
 
-// The numbers of such an array, if they may be overwritten and nobody else sees it; else null.
+// The numbers of such an array if they may be overwritten, as nobody else sees it; else null.
 template <class T>
 T* unseen(const pybind11::object& value, int64_t n) {
   if (!plain<T>(value) || !sole(value)) return nullptr;
@@ -61,7 +61,7 @@ T* unseen(const pybind11::object& value, int64_t n) {
   return array.size() == n && array.writeable() ? array.mutable_data() : nullptr;
 }
 
-// The rounding unit of the numbers that a function of the user's gave; 0 where they have none.
+// The rounding unit of the numbers that a user's function gave; 0 for integers.
 inline double rounding_of(const pybind11::object& f) {
   if (holds<double>(f)) {
     return std::numeric_limits<double>::epsilon();
@@ -72,8 +72,8 @@ inline double rounding_of(const pybind11::object& f) {
 
 // curve_fit's p -> (f(xdata, *p) - ydata) * weight, without a frame of Python's and its unpacking
 // of arrays; without the difference or the product where ydata or weight is None. A weight that is
-// a function is called. `most` calls are allowed, any number where it is 0. Values that do not lie
-// like ydata go through Python, which names f where they do not go with it.
+// a function is called. At most `most` calls are allowed, any number where it is 0. Values that are
+// not laid out like ydata go through Python, which converts them or says what is wrong with f.
 class Model {
  public:
   Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata, pybind11::object weight,
@@ -84,7 +84,7 @@ class Model {
         weight_(std::move(weight)),
         most_(most) {}
 
-  // The numbers are handed on from an array that the model does not see and that serves again.
+  // p is copied to an array that serves again: f sees only numbers taken from it.
   template <class T>
   pybind11::object operator()(const T* p, int64_t n) {
     if (p_.size() != n) p_ = pybind11::array_t<double>(n);
@@ -122,7 +122,7 @@ class Model {
   }
 
   int64_t calls() const { return calls_; }
-  double rounding() const { return rounding_; }  // f's, which a difference from ydata hides
+  double rounding() const { return rounding_; }  // f's own: float32 does not show in f - ydata
 
  private:
   pybind11::object weighted(pybind11::object y) const {
@@ -136,14 +136,14 @@ class Model {
            numbers(y, pybind11::reinterpret_borrow<pybind11::array>(ydata_).size());
   }
 
-  // m numbers, where they can be read as they lie.
+  // m numbers that can be read as they lie; else null.
   static const double* numbers(const pybind11::object& values, int64_t m) {
     if (!plain<double>(values)) return nullptr;
     const auto array = pybind11::reinterpret_borrow<pybind11::array_t<double>>(values);
     return array.size() == m ? array.data() : nullptr;
   }
 
-  // The residuals in the place of y, if nobody else sees it: a ufunc takes half a microsecond.
+  // Forms the residuals in y, if nobody else sees it: a ufunc takes half a microsecond.
   bool in_place(const pybind11::object& y) const {
     if (!plain<double>(ydata_)) return false;
     const int64_t m = pybind11::reinterpret_borrow<pybind11::array>(ydata_).size();
@@ -163,13 +163,13 @@ class Model {
   pybind11::array_t<double> p_;
 };
 
-// fun(x), a Model called as C++.
+// fun(x); a Model is called without Python.
 class Function {
  public:
   explicit Function(pybind11::object fun)
       : fun_(std::move(fun)), model_(is_model(fun_) ? &fun_.cast<Model&>() : nullptr) {}
 
-  // x is copied: the user may keep it. If nobody did, the same array serves again: to make one
+  // x is copied, as the user may keep it. If nobody did, the same array serves again: making one
   // takes a fifth of a microsecond.
   template <class T>
   pybind11::object operator()(const std::vector<T>& x) {
@@ -187,7 +187,7 @@ class Function {
     return answer(PyObject_CallOneArg(fun_.ptr(), x.ptr()));
   }
 
-  // f: what it gave.
+  // The rounding unit of f, which fun gave.
   double rounding(const pybind11::object& f) const {
     return model_ ? model_->rounding() : rounding_of(f);
   }
@@ -235,7 +235,7 @@ class DifferencedFunction {
         fun_(std::move(fun)),
         differences_(central, std::move(rel_step), std::move(lower), std::move(upper)) {}
 
-  // f: what fun gave at the solver's point, whose residuals are the core's trial.
+  // J at the solver's point; f is what fun gave there, the core has it as its trial.
   pybind11::object jacobian(const pybind11::object& f) {
     const auto& core = solver_.core();
     const std::vector<T> x = core.point();
@@ -263,8 +263,8 @@ class DifferencedFunction {
   }
 
  private:
-  // For J, by columns: where the one before the last lay, if nobody has it any more. The system
-  // takes large memory back and clears it before it gives it out again.
+  // Memory for J, by columns: that of the J before the last, if nobody has it any more. If it were
+  // freed, the system would take it back and clear it before handing it out again.
   Array room(int64_t m, int64_t n) {
     std::swap(given_, before_);
     if (given_.size() != m * n || !sole(given_)) {
@@ -285,8 +285,8 @@ inline bool elsewhere(const pybind11::object& f) {
   return !pybind11::module_::import("steepest.nlls.arrays").attr("device_of")(f).is_none();
 }
 
-// (the last accepted Jacobian, None), or, where the first residuals live on a device, (None, they):
-// nothing was told then. jacobian(f): the one at the solver's point, f what fun gave there.
+// (the last accepted Jacobian, None). Where the first residuals f live on a device, (None, f), and
+// nothing is told. jacobian(f) gives J at the solver's point from f, what fun gave there.
 template <class S, class Jacobian>
 pybind11::tuple run(S& solver, Function fun, const pybind11::object& watch, Jacobian&& jacobian) {
   pybind11::object J = pybind11::none(), f = fun(solver.core().point());

@@ -1,4 +1,4 @@
-// What the bindings of the least-squares solver share, whatever its arrays are.
+// What the bindings of the least-squares solver share, on the host and on a device.
 #pragma once
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
@@ -35,15 +35,15 @@ std::vector<T> vector_or_none(const pybind11::handle& value) {
   return std::vector<T>(a.data(), a.data() + a.size());
 }
 
-// NumPy's description of T: there is one.
+// NumPy's dtype object for T, of which there is one.
 template <class T>
 PyObject* description_of() {
   static PyObject* const one = pybind11::dtype::of<T>().release().ptr();
   return one;
 }
 
-// An array of T, of NumPy's own class: one that inherits from it may have a mask. The description's
-// pointer is compared first: to compare what it says takes ten times as long.
+// Whether it is an array of T, of NumPy's own class: a subclass may have a mask. The pointer to the
+// dtype is compared first: comparing dtypes takes ten times as long.
 template <class T>
 bool holds(const pybind11::handle& value) {
   namespace py = pybind11;
@@ -52,7 +52,7 @@ bool holds(const pybind11::handle& value) {
          py::array_t<T>::check_(value);
 }
 
-// By NumPy's own function: pybind11's constructor around it takes as long again.
+// A copy as a NumPy array. pybind11's constructor around NumPy's function takes twice as long.
 template <class T>
 pybind11::array_t<T> array_of(const T* from, int64_t n) {
   namespace py = pybind11;
@@ -105,8 +105,8 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
   return o;
 }
 
-// x0 may come as the user gave it, a view with gaps, say. (As an argument of type array_t it would
-// have pybind11 make an empty array first.)
+// x0 as the user gave it, a view with gaps, say. It is not passed as an array_t, for which pybind11
+// would make an empty array first.
 template <class T>
 std::vector<T> start_of(const pybind11::object& given) {
   namespace py = pybind11;
@@ -115,7 +115,7 @@ std::vector<T> start_of(const pybind11::object& given) {
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
-                                        std::to_string(x0.data()[j]) + "; wanted is finite");
+                                        std::to_string(x0.data()[j]) + "; allowed is finite");
     }
   }
   return std::vector<T>(x0.data(), x0.data() + x0.size());
@@ -123,8 +123,8 @@ std::vector<T> start_of(const pybind11::object& given) {
 
 [[noreturn]] inline void refuse_jacobian(int64_t rows, int64_t columns, int64_t m, int64_t n) {
   throw Error(ErrorKind::value, "jac: shape (" + std::to_string(rows) + ", " +
-                                    std::to_string(columns) + "); wanted is (" + std::to_string(m) +
-                                    ", " + std::to_string(n) +
+                                    std::to_string(columns) + "); allowed is (" +
+                                    std::to_string(m) + ", " + std::to_string(n) +
                                     "), a row a residual, a column a parameter");
 }
 

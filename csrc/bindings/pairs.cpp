@@ -1,4 +1,4 @@
-// Bindings of what L-BFGS keeps of its pairs, and of an iteration as one call, also in a box.
+// Bindings of the stored pairs of L-BFGS, and of a whole iteration as one call, also in a box.
 #include "linalg/vectors/pairs.hpp"
 
 #include <pybind11/stl.h>
@@ -23,7 +23,7 @@ using linalg::FirstStep;
 using linalg::Pairs;
 using linalg::Products;
 
-// Column `at` of (least or more, columns).
+// Column `at` of an array with at least `least` rows.
 Products column(const py::array& products, int64_t at, int64_t least) {
   if (products.ndim() != 2 || products.shape(1) <= at || products.shape(0) < least)
     throw refuse("products", "an array (2 count + 1, ...)");

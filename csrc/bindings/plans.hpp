@@ -17,7 +17,7 @@
 
 namespace steepest {
 
-// Waits for a mutex without holding the GIL; nobody then waits for it who holds the GIL.
+// Locks a mutex, waiting without the GIL, which its owner may need in order to go on.
 class Hold {
  public:
   explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
@@ -25,7 +25,7 @@ class Hold {
     const pybind11::gil_scoped_release release;
     lock_.lock();
   }
-  // Does not unlock at the end.
+  // Leaves it locked at the end.
   void keep() { lock_.release(); }
 
  private:
@@ -36,7 +36,7 @@ class Hold {
 // "moved" | "nonfinite", index of the array).
 using Trouble = std::optional<std::pair<const char*, int64_t>>;
 
-// They were counted in Python, but another thread may have added a group since.
+// Python has counted them, but another thread may have added a group since.
 inline void check_count(const pybind11::tuple& grads, int64_t due) {
   const auto n = static_cast<int64_t>(grads.size());
   if (n != due)
@@ -104,7 +104,7 @@ class PlanWithGradients {
     sorted_ = false;
   }
 
-  std::recursive_mutex mutex_;  // who holds the plan, or is called back by it, may still call it
+  std::recursive_mutex mutex_;  // its owner, and callbacks of a step, may call the plan again
   Engine plan_;
   std::vector<pybind11::object> kept_;
 

@@ -1,4 +1,4 @@
-// The streams that an object asks a device for work on.
+// The streams on which an object gives work to a device.
 #pragma once
 #include <pybind11/pybind11.h>
 
@@ -11,10 +11,10 @@
 
 namespace steepest {
 
-// Asks for CuPy's current stream at each call. The last one is kept, because a stream of CuPy's
-// destroys its handle at its end. CuPy hands freed memory out again on the stream that it was
-// allocated on, without a wait: who has used several streams waits before its memory is freed. The
-// default streams that threads have of their own share one handle, so the thread is compared, too.
+// Asks for CuPy's current stream at each call. The last one is kept alive, since a CuPy stream that
+// goes destroys its handle. CuPy reuses freed memory on the stream that it was allocated on without
+// a wait, so an object that has used several streams waits before its memory is freed. The default
+// streams of the threads share one handle, so the thread is compared, too.
 class StreamsInUse {
  public:
   // current() is a stream, with a .ptr.
@@ -50,9 +50,9 @@ class StreamsInUse {
 
   int device_;
   pybind11::function current_;
-  pybind11::object last_, before_;  // the one before: until it was waited for
+  pybind11::object last_, before_;  // the one before is kept until it has been waited for
   cuda::Stream handle_ = nullptr;
-  std::thread::id thread_;  // that asked last
+  std::thread::id thread_;  // which asked last
   bool several_ = false;
 };
 

@@ -77,7 +77,7 @@ struct Layout {
   void* lowest(PyObject* array) const { return proxy(array)->data + offset; }
 };
 
-// A parameter as its owner holds it, who may have changed what a step relies on.
+// A parameter as its owner holds it; the owner may have changed what a step relies on.
 struct Owned {
   PyObject* array;  // kept alive by the plan
   const void* data;
@@ -132,8 +132,8 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan> {
     --held_;
     mutex_.unlock();
   }
-  // In the child of a fork, by the thread that acquired before it: a mutex knows its owner by a
-  // thread's number, which is another there.
+  // In the child of a fork, by the thread that acquired before it: a mutex knows its owner by the
+  // thread's number, which has changed.
   void renew_lock() {
     new (&mutex_) std::recursive_mutex;
     --held_;
@@ -187,10 +187,10 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan> {
     return {};
   }
 
-  // Below this much work, releasing the GIL costs more than others gain.
+  // Bytes of a step below which releasing the GIL costs more than other threads gain.
   static constexpr int64_t gil_bytes = 1 << 18;
 
-  int held_ = 0;  // acquired so often, and not released
+  int held_ = 0;  // how often it is acquired and not yet released
   std::vector<Layout> layouts_;
   std::vector<Owned> owned_;
 };

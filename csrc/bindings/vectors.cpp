@@ -13,7 +13,7 @@ namespace {
 
 using linalg::SymmetricMatrix;
 
-// With `minus`, the first vector less `minus` is one more, which stands before the vectors.
+// With `minus`, the first vector less `minus` is one vector more, before the others.
 py::array_t<double> inner(const py::array& workspace, const py::list& picks,
                           const py::list& vectors, const py::object& minus) {
   const Workspace w(workspace, "workspace");

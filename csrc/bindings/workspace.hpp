@@ -37,7 +37,7 @@ inline const double* doubles(const pybind11::array& a, const char* what) {
   return static_cast<const double*>(a.data());
 }
 
-// A rows-contiguous matrix and what its vectors must agree with.
+// A matrix with contiguous rows, and the dtype and length that vectors beside it must have.
 struct Workspace {
   Workspace(const pybind11::array& a, const char* what) : dtype(dtype_of(a, what)) {
     if (a.ndim() != 2 || !(a.flags() & pybind11::array::c_style))
@@ -93,7 +93,7 @@ inline linalg::Pass pass_over(DType dtype, int64_t bytes) {
   return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes)};
 }
 
-// Releases the GIL where the work outlasts the release.
+// Releases the GIL where the work takes longer than that.
 class Unlocked {
  public:
   explicit Unlocked(int64_t bytes) {

@@ -10,7 +10,7 @@ namespace steepest {
 
 struct Interval {
   uintptr_t begin, end;
-  int64_t owner;  // whatever the caller counts by
+  int64_t owner;  // the caller's number for it
 };
 
 class Intervals {

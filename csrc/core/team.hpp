@@ -9,8 +9,7 @@
 #define STEEPEST_HD inline __attribute__((always_inline))
 #endif
 
-// Before a loop: its turns one after another in the device's code, so that what they index lies in
-// registers.
+// Before a loop: unrolls it on the device, so that what its counter indexes lies in registers.
 #ifdef __CUDA_ARCH__
 #define STEEPEST_UNROLL _Pragma("unroll")
 #else
@@ -38,7 +37,8 @@ struct DeviceTeam {
   __device__ __forceinline__ uint32_t take(uint32_t& counter) const {
     return atomicAdd(&counter, 1u);
   }
-  // Tells other blocks that what this one wrote before a barrier can be read, and waits to be told.
+  // announce() tells other blocks that what this one wrote before a barrier can be read; await()
+  // waits to be told.
   __device__ __forceinline__ void announce(uint32_t& flag) const {
     asm volatile("st.release.gpu.u32 [%0], 1;" ::"l"(&flag) : "memory");
   }

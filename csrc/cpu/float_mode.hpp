@@ -9,8 +9,8 @@ namespace steepest {
 void set_flush_denormals(bool on);
 bool flush_denormals();
 
-// The floating-point mode of a region while this lives: IEEE rounding, no traps, denormals kept or
-// flushed as set, whatever the thread came with, so that every thread computes the same.
+// Sets the floating-point mode for as long as it lives: IEEE rounding, no traps, denormals kept or
+// flushed as set, whatever the thread had before, so that all threads compute the same.
 class FloatMode {
  public:
   FloatMode();

@@ -54,7 +54,7 @@ get_directory_property(host_options COMPILE_OPTIONS)
 set_directory_properties(PROPERTIES COMPILE_OPTIONS "")
 pybind11_add_module(_cuda MODULE NO_EXTRAS
                     csrc/bindings/cuda_module.cpp csrc/bindings/nlls_cuda.cpp csrc/core/device.cu
-                    csrc/cuda/plan.cpp csrc/cuda/kernels.cu csrc/cuda/runtime.cu
+                    csrc/cuda/plan.cpp csrc/cuda/kernels.cu
                     csrc/linalg/device/headers.cpp csrc/linalg/device/libraries.cpp
                     csrc/linalg/device/kernels.cu csrc/nlls/device/kernels.cu)
 target_link_libraries(_cuda PRIVATE ${CMAKE_DL_LIBS})

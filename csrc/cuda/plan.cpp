@@ -26,6 +26,11 @@ T* at(void* memory, int64_t offset) {
   return static_cast<T*>(shifted(memory, offset));
 }
 
+// Blocks of a launch.
+int grid(int64_t work, int resident) {
+  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(work, resident)));
+}
+
 }  // namespace
 
 int Plan::add_group(const Group& group) {
@@ -253,10 +258,6 @@ StepArgs Plan::arguments(const StepOptions& options, bool captured, Stream strea
     write_gradients(captured, stream);
   captured_ |= captured;
   return a;
-}
-
-int Plan::grid(int64_t work, int resident) const {
-  return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(work, resident)));
 }
 
 int64_t Plan::step(const StepOptions& options, Stream stream) {

@@ -72,7 +72,6 @@ class Plan {
   StepArgs arguments(const StepOptions& options, bool captured, Stream stream);
   void write_gradients(bool captured, Stream stream);
   int64_t bytes_of_arrays() const;
-  int grid(int64_t work, int resident) const;
   void share_out();
   int64_t turns() const {
     const int64_t after = table_.n_tiles - table_.full_turns * table_.full_slots;
@@ -85,7 +84,7 @@ class Plan {
   std::vector<Tensor> tensors_;
   std::vector<Clock> clocks_;  // as of the last time they were read back
   Control control_{0, 0, -1, 1, 0, -1, none_bad, 0, 0};
-  int64_t tiles_ = 0, empty_ = 0;  // of tensors with elements; tensors without
+  int64_t tiles_ = 0, empty_ = 0;  // tiles of tensors with elements; tensors without
   int64_t elements_ = 0;
   int64_t calls_ = 0;
   bool placed_ = false;
@@ -96,7 +95,7 @@ class Plan {
   Stream last_stream_ = nullptr;
   Table table_{};
   int kind_ = any_kind;
-  int blocks_ = 0, measure_blocks_ = 0;  // that are resident
+  int blocks_ = 0, measure_blocks_ = 0;  // resident at a time
 };
 
 }  // namespace steepest::cuda

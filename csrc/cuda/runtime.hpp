@@ -1,8 +1,7 @@
-// Launches of the kernels of a step. The tests have others below a plan, which run the kernels
-// over a simulated grid.
+// Launches of the kernels of a step, defined in kernels.cu. The tests have others below a plan,
+// which run the kernels over a simulated grid.
 #pragma once
 #include "core/device.hpp"
-#include "cuda/kernels.hpp"
 #include "cuda/kinds.hpp"
 #include "cuda/table.hpp"
 

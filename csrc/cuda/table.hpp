@@ -66,8 +66,8 @@ struct Table {  // all pointers go into the plan's block
   int64_t n_full_tiles, n_tiles;  // without and with those of empty tensors
   int a_tile_each;                // every tensor has one tile, so that their numbers are the same
   int keep;                       // the table is small enough to stay in the cache
-  int large;                      // whether the arrays fill more than half of the cache
-  // As where tensors are long. share_out (plan.cpp) says what else there is.
+  int large;                      // the arrays fill more than half of the cache
+  // The defaults are for long tensors; share_out (plan.cpp) sets what other lists need.
   int lanes = threads;                 // threads that share a tile: all of a block, or few_lanes
   int full_slots = 1, last_slots = 1;  // tiles of the first turns, and of those after them
   int64_t full_turns = 0;
@@ -80,10 +80,10 @@ constexpr int64_t max_carried = 480;
 struct StepArgs {
   Table table;
   double grad_scale, max_norm;
-  int32_t measured;  // whether factor and skip are the norm kernel's
+  int32_t measured;  // whether factor and skip come from the norm kernel
   int32_t clip, zero_grad, carried;
-  int32_t odd;    // whether this step's number is: tiles of large lists are then taken backwards
-  int32_t early;  // whether the groups are as in the last step, so that constants can be foreseen
+  int32_t odd;    // whether the step's number is odd: tiles of large lists are taken backwards then
+  int32_t early;  // groups are as in the last step: constants can be folded before it has ended
   Nonfinite nonfinite;
   void* grads[max_carried];
 

@@ -6,7 +6,7 @@ namespace steepest::linalg {
 
 namespace {
 
-// Of several threads that limit OpenBLAS at once the last one out lifts the limit.
+// Where several threads limit OpenBLAS at once, the last one to leave lifts the limit.
 std::mutex mutex;
 int inside = 0, before_all = 0;
 

@@ -63,7 +63,7 @@ class BoxModel {
     return clip(bounded() ? at(x, s, j) : x[j] + s[j], j);
   }
 
-  // Whether the last s is the minimum; where rounding hides it, λ > 0 says that it is.
+  // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
   // The step s from x; false where the system is singular.
@@ -119,7 +119,7 @@ class BoxModel {
     }
     const Nearest nearest = nearest_bound(x, s);
     const Change q = change(backend, damping, x, s, nearest.alpha, nearest.j);
-    if (!(q.slope < 0) && nearest.alpha > 0) return false;  // with no room, the bound is noted
+    if (!(q.slope < 0) && nearest.alpha > 0) return false;  // at 0 the bound is noted
     const double lowest = q.curvature > 0 ? -q.slope / q.curvature : 1;
     take(static_cast<T>(std::min(1.0, lowest)), s);
     full_step_ = false;

@@ -10,7 +10,7 @@ namespace steepest::nlls {
 
 enum class Phase { residual, jacobian, done };
 
-// call: what was told; wanted: the phase that it belongs to.
+// call: the function that was called; wanted: the phase that it belongs to.
 inline void expect(Phase phase, Phase wanted, const char* call) {
   if (phase == wanted) return;
   static const char* const wants[] = {"the residual at x", "the Jacobian at x",
@@ -32,7 +32,7 @@ inline void check_form(Form form, Form at_start) {
 
 // before: the number at x0, 0 while that is unknown.
 inline void check_size(int64_t m, int64_t before) {
-  if (m == 0) throw Error(ErrorKind::value, "fun: no residuals; wanted is at least one");
+  if (m == 0) throw Error(ErrorKind::value, "fun: no residuals; allowed is at least one");
   if (before == 0 || m == before) return;
   throw Error(ErrorKind::value, "fun: " + std::to_string(m) + " residuals, " +
                                     std::to_string(before) + " at x0; their number may not change");

@@ -15,12 +15,12 @@ class LookAhead {
  public:
   static constexpr double fraction = 0.1;  // of the step
 
-  // False where residuals come with a Jacobian each time, which costs more than is saved.
+  // Off where each residual comes with a Jacobian, which costs more than is saved.
   void set_on(bool on) { on_ = on; }
 
   bool due() const { return on_ && held_back_ >= 6; }
 
-  // The cost fell by so much there. The parabola through it and the slope at x foretells what the
+  // The cost fell by so much there. The parabola through that and the slope at x predicts what the
   // whole step would gain uncorrected.
   void gained(double gain, double slope) {
     uncorrected_ = -slope + (gain + fraction * slope) / (fraction * fraction);

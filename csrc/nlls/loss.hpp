@@ -46,8 +46,8 @@ STEEPEST_HD Rho rho(Loss loss, double z) {
   return {z, 1, 0};
 }
 
-// What row and residual are multiplied by. Where ρ' + 2ρ''z is not positive the model would be
-// no minimum: it is held at the rounding unit, as SciPy does.
+// What a row and its residual are multiplied by. Where ρ' + 2ρ''z is not positive the model would
+// have no minimum: it is raised to the rounding unit, as in SciPy.
 template <class T>
 struct RowWeights {
   T jacobian, residual;

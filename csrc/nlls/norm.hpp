@@ -1,4 +1,4 @@
-// The norm of a scaled vector of the host.
+// The norm of a scaled vector on the host.
 #pragma once
 #include <cmath>
 #include <cstddef>

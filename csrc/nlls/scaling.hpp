@@ -43,8 +43,8 @@ class Scaling {
     return largest;
   }
 
-  // Norms of a step, of x and of a step of ones, in units of x_scale or of the columns; then one in
-  // units of the columns always.
+  // The norms of a vector and of a vector of ones, in units of x_scale where that is given, else of
+  // the columns; and the norm of a vector in units of the columns.
   double length(const std::vector<T>& v) const { return in_units() * norm(v, unit().data()); }
   double unit_norm() const { return in_units() * norm(unit()); }
   double by_columns(const std::vector<T>& v) const { return norm(v, columns_.data()); }

@@ -145,7 +145,7 @@ class Solver {
   // Whether to ask for residuals ahead of a step (true at first).
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
-  // The next Jacobian is wrong by so much, relatively, and a better one is to be had; 0: not.
+  // The relative error of the next Jacobian, where a better one can be had; else 0.
   void set_jacobian_error(double error) { told_error_ = error; }
 
   // The callback asked to stop.
@@ -160,7 +160,7 @@ class Solver {
   int64_t n() const { return n_; }
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
-  bool refused() const { return refused_; }  // the last Jacobian: its point was given up
+  bool refused() const { return refused_; }  // whether the last Jacobian's point was given up
   double cosine() const { return stationarity_.cosine; }
   double optimality() const { return stationarity_.optimality; }
   double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
@@ -182,9 +182,7 @@ class Solver {
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
   // No step will follow from the point whose Jacobian is told now.
-  bool last_point() const {
-    return (pending_ && !in_doubt()) || nfev_ >= options_.max_nfev;
-  }
+  bool last_point() const { return (pending_ && !in_doubt()) || nfev_ >= options_.max_nfev; }
 
   // ftol is met by steps that λ holds back: far from a minimum, where a given x_scale is wrong.
   bool in_doubt() const {
@@ -198,7 +196,7 @@ class Solver {
     trial_cost_ = cost;
     if (!have_point_) {
       check_start(cost);
-      take_linearization([] {});  // or it throws, and the solver still waits for the start
+      take_linearization([] {});  // where it throws, the solver still waits for the start
       ++nfev_;
       return next();
     }
@@ -220,12 +218,12 @@ class Solver {
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || trials_in_all_ > 1;
     const bool solved = gauss_newton() || box_.solved();
-    // A step that λ held back and that did as foretold was merely short: the next may be longer.
+    // A step that λ held back and that did as predicted was merely short: the next may be longer.
     const bool longer =
         finder_.held_back() && trial_.judged.actual >= 0.75 * trial_.judged.predicted;
-    // Where rounding hides what a step did to the cost, ftol cannot be met by it: the gradient
-    // decides whether the step is taken, and when such steps end (compare Hager and Zhang's
-    // approximate Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+    // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
+    // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
+    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
     in_noise_ = !(actual > 0) && within_rounding<T>(trial_.judged);
     const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
@@ -238,7 +236,7 @@ class Solver {
   }
 
   // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
-  // another valley, so it is taken only where it gained what the model had foretold.
+  // another valley, so it is taken only where it gained what the model had predicted.
   bool too_far_at_first() const {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > own_size() &&
            trial_.judged.actual < 0.75 * trial_.judged.predicted && nfev_ < options_.max_nfev;
@@ -258,7 +256,7 @@ class Solver {
     return finish(*pending_);
   }
 
-  // The step was no good: stop where that settles it, else a shorter one.
+  // The step was no good: stop if that settles it, else try a shorter one.
   Phase reject(bool non_finite) {
     phase_ = Phase::residual;
     std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
@@ -272,7 +270,7 @@ class Solver {
     }
     const double tried = finder_.length(), slope = trial_.slope;
     if (trials_in_all_ == 1 && (in_noise_ || tried < 1e-4 * own_size())) {
-      // λ₀ was too large to tell anything, unless the step is no longer without.
+      // λ₀ made the step too short to tell anything, unless the step without it is about as short.
       radius_.set(own_size());
       propose();
       if (in_noise_ || finder_.length() > 2 * tried) return phase_;
@@ -280,7 +278,7 @@ class Solver {
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (trials_in_all_ == 1) {
-      const double size = std::max(own_size(), 1e-3 * tried);  // 1e-9 is no size
+      const double size = std::max(own_size(), 1e-3 * tried);  // an x near 0 tells no size
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
@@ -306,7 +304,7 @@ class Solver {
     in_noise_ = false;
     trial_.point = x_;
     trial_cost_ = cost_;
-    residuals_.accept();  // changes places with those on trial, and back once J is told
+    residuals_.accept();  // swaps with those on trial; swapped back once J is told
     return phase_ = Phase::jacobian;
   }
 
@@ -318,7 +316,7 @@ class Solver {
       return reject(false);
     }
     if (!in_noise_) {
-      --finite_trials_;  // its Jacobian was not
+      --finite_trials_;  // its Jacobian was not finite
     } else if (!finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
       pending_ = Status::ftol;
     }
@@ -423,8 +421,8 @@ class Solver {
     return phase_ = Phase::residual;
   }
 
-  // The residuals ahead are told, the cost falls by so much there: correct the step where they can
-  // be used.
+  // The residuals ahead are told, and the cost falls by `gain` there: corrects the step, where the
+  // second derivative that they give is finite.
   Phase correct(double gain) {
     ahead_ = false;
     ++nfev_;
@@ -479,7 +477,7 @@ class Solver {
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
-  bool ahead_ = false;                 // the point asked for is no trial
+  bool ahead_ = false;                 // the point asked for is a look ahead, no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
   int64_t trials_in_all_ = 0;

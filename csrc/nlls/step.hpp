@@ -101,8 +101,8 @@ class StepFinder {
     return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
   }
 
-  // Stretches a step whose length is the radius within a tenth to the radius itself. Not with
-  // bounds, which the longer step may cross.
+  // Stretches a step whose length is within a tenth of the radius to the radius itself; not with
+  // bounds, which the longer step might cross.
   void extend(const BoxModel<Backend>& box, double radius) {
     if (box.bounded()) return;
     for (T& s : step_) s *= static_cast<T>(radius / length_);
@@ -121,7 +121,7 @@ class StepFinder {
                       largest_damping);
   }
 
-  // |D⁻¹g|: over the radius, a λ whose step is no longer than it.
+  // |D⁻¹g|; divided by the radius it is a λ whose step is no longer than the radius.
   double enough(Backend& backend, BoxModel<Backend>& box, const T* D) const {
     double sum = 0;
     for (const int64_t j : box.all()) {

@@ -1,4 +1,4 @@
-// The point on trial, x + a share of a step s, and what the model foretells of it.
+// The point on trial, x + a share of a step s, and what the model predicts of it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -54,7 +54,7 @@ class Trial {
   }
 
   std::vector<T> point;
-  Step judged{};  // what is to be judged, and once told, what the cost did
+  Step judged{};  // `actual` is set once the cost there is told
   double share = 1;
   double slope = 0;  // gᵀs
 

@@ -10,8 +10,6 @@ import numpy as np
 from steepest import check
 from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 
-__all__ = ["as_gradient", "as_parameter", "from_numbers", "plain", "tensor_address"]
-
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost
@@ -19,7 +17,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def plain(path: str, value: Any) -> Any:
-    """``value``, as NumPy's own class where it is of one that inherits from it, np.matrix say."""
+    """``value``; where its class inherits from NumPy's, as np.matrix, a view of NumPy's own."""
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):
         return value
     if isinstance(value, np.ma.MaskedArray):
@@ -31,7 +29,7 @@ def from_numbers(path: str, value: Any) -> Array:
     """A NumPy array of numbers that come in another way, in lists say."""
     if value is None:
         raise TypeError(
-            f"{path}: None; wanted are numbers (a function without `return` gives None)"
+            f"{path}: None; allowed are numbers (a function without `return` gives None)"
         )
     value = plain(path, value)
     try:
@@ -127,7 +125,7 @@ def by_numpy(value: Any) -> Any:
 
 def tensor_address(value: Any) -> int | None:
     """Where a tensor of PyTorch has its memory now; None for what is no tensor."""
-    if isinstance(value, np.ndarray):  # has no code of its own: what is raised is not its error
+    if isinstance(value, np.ndarray):  # runs no code of its own: only a signal's handler raises
         return None
     try:
         return int(value.data_ptr()) if hasattr(value, "data_ptr") else None

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from steepest import check
 
-__all__ = ["Minibatches", "minibatches"]
-
 
 @dataclass(frozen=True)
 class Minibatches:

@@ -9,8 +9,6 @@ import operator
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["choice", "flag", "function", "integer", "limit", "number", "pair", "same_list", "truth"]
-
 
 def shown(value: Any) -> str:
     """A value as an error shows it: at most a line or two, whatever it is."""

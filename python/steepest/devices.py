@@ -1,7 +1,7 @@
 """Where arrays live: the host, or one CUDA device; what an optimizer asks of either.
 
-The host's needs are NumPy and the module ``_cpu``; a device's CuPy, for memory and streams, and
-the module ``_cuda``. An optimizer has one backend, picked by its first array.
+The host needs NumPy and the module ``_cpu``; a device needs CuPy, for memory and streams, and the
+module ``_cuda``. An optimizer has one backend, picked by its first array.
 """
 
 from __future__ import annotations
@@ -17,15 +17,11 @@ import numpy as np
 from steepest import _cpu
 from steepest.errors import BackendError
 
-__all__ = ["HOST", "Cuda", "Host", "backend_of", "cuda_view", "dlpack_device", "lives_on_cuda"]
-
 _CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
 
 
 class Host:
     """NumPy arrays."""
-
-    name = "the host"
 
     def plan(self) -> Any:
         return _cpu.Plan()
@@ -63,8 +59,7 @@ class Cuda:
     """CuPy arrays of one device, on CuPy's current stream of it and from CuPy's memory pool."""
 
     def __init__(self, device: int) -> None:
-        self.device, self.name = device, f"CUDA device {device}"
-        self.module, self.cupy = _cuda(), _cupy()
+        self.device, self.module, self.cupy = device, _cuda(), _cupy()
 
     def plan(self) -> Any:
         return self.module.Plan(self.device, *self.streams_and_memory())
@@ -102,7 +97,7 @@ class Cuda:
         plan.ready()
 
     def moved(self, plan: Any) -> None:
-        """There is nothing to look at."""
+        """CuPy's arrays do not move."""
 
     def find_overlap(self, arrays: list[Any]) -> tuple[int, int] | None:
         found: tuple[int, int] | None = self.module.find_overlap(arrays)
@@ -157,7 +152,7 @@ def lives_on_cuda(value: Any) -> bool:
 
 
 def is_cuda(device: int | None, value: Any) -> bool:
-    """The same of an exporter that has said its device: PyTorch takes 3 µs to say it."""
+    """The same where the exporter has been asked for its device: PyTorch takes 3 µs to answer."""
     return hasattr(value, "__cuda_array_interface__") if device is None else device in _CUDA
 
 
@@ -218,7 +213,7 @@ def _cupy(what: str = "an array lives on a GPU") -> Any:
 
 
 def cuda_status() -> str:
-    """What there is of CUDA, or why it is not usable, in words."""
+    """What this build and machine have of CUDA, or why it is not usable, in words."""
     try:
         module = _imported("steepest._cuda")
     except ModuleNotFoundError:

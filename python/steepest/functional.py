@@ -26,7 +26,7 @@ from steepest.updates.optimizer import Optimizer
 from steepest.updates.rule_list import RULES, group_arguments
 
 _CLASSES: dict[str, type[Optimizer]] = {n.lower(): getattr(rules, n) for n in rules.__all__}
-_STATES = {state for _, _, states, _ in RULES.values() for state in states}
+_STATES = {state for rule in RULES.values() for state in rule.states}
 __all__ = list(_CLASSES)
 
 DOCUMENTED = """One step of `steepest.{cls}`, in place on p and its state arrays.
@@ -101,7 +101,7 @@ def _stays(value: Any) -> bool:
 
 def _start(name: str, rule: str, t: int, product: Any) -> float:
     """What the rule carries beside its arrays, before step t."""
-    if not RULES[rule][3]:
+    if not RULES[rule].scalar:
         if product is not None:
             raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
         return 0.0
@@ -177,14 +177,14 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     P = inspect.Parameter
     front = [P(key, P.POSITIONAL_OR_KEYWORD) for key in "pg"] + [P("states", P.VAR_POSITIONAL)]
     step, carried = P("step", P.KEYWORD_ONLY), []
-    if scalar := RULES[name][3]:
+    if scalar := RULES[name].scalar:
         carried = [P(scalar, P.KEYWORD_ONLY, default=None)]
     function.__name__ = function.__qualname__ = name
     function.__module__ = __name__
     function.__signature__ = inspect.Signature([*front, step, *keywords, *carried])
     function.__doc__ = DOCUMENTED.format(
         cls=cls.__name__,
-        states=", ".join(RULES[name][2]) or "none",
+        states=", ".join(RULES[name].states) or "none",
         returned=RETURNED.format(scalar) if scalar else "",
     )
 

@@ -17,8 +17,6 @@ from steepest.devices import cuda_status
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Info", "get_num_threads", "info", "set_flush_denormals", "set_num_threads"]
-
 
 class Info(dict[str, Any]):
     """A dict that prints as a table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from types import SimpleNamespace
 
@@ -135,53 +136,90 @@ def test_every_number_stands_below_its_heading(on_device):
     assert not_begun == "lion 3x64K: not begun in time"
 
 
-def stepped(rule, call_of, steps=7):
-    """Parameters after some steps, from the arrays that call_of makes a step for."""
+def stepped(call_of, steps=7):
+    """Parameters after some steps, each on its own gradients, of the call that is made of both."""
     rng = np.random.default_rng(1)
     params = [rng.standard_normal(50), rng.standard_normal(3)]
-    grads = [rng.standard_normal(50), rng.standard_normal(3)]
+    grads = [np.empty(50), np.empty(3)]
     call = call_of(params, grads)
-    for _ in range(steps):
+    for t in range(steps):
+        for g in grads:
+            g[:] = 0.3**t * rng.standard_normal(g.size)  # for AMSGrad, whose maximum is then past
         call()
     return np.concatenate(params)
 
 
-def our(rule, steps=7):
+def our(rule):
     cls, kwargs = bench_work.cases()[rule]
 
     def call_of(params, grads):
         opt = cls(params, lr=bench_peers.LR, **kwargs)
         return lambda: opt.step(grads)
 
-    return stepped(rule, call_of, steps)
+    return stepped(call_of)
 
 
 @pytest.mark.parametrize("rule", bench_peers.EXPRESSIONS)
 def test_numpy_expressions_are_the_same_update(rule):
     def call_of(params, grads):
-        states = [[np.zeros_like(p) for _ in RULES[rule][2]] for p in params]
+        states = [[np.zeros_like(p) for _ in RULES[rule].states] for p in params]
         return bench_peers.expression_step(rule, np, params, grads, states)
 
-    np.testing.assert_allclose(stepped(rule, call_of), our(rule), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(stepped(call_of), our(rule), rtol=0, atol=1e-12)
+
+
+def test_nadam_in_expressions_takes_any_number_of_steps():
+    assert [bench_peers.mu_product(t) for t in range(3000)][-1] < 1e-100
 
 
 @pytest.mark.parametrize("kind", ["fused", "foreach"])
 @pytest.mark.parametrize("rule", bench_peers.TORCH)
 def test_pytorch_is_asked_for_the_same_update(rule, kind):
     pytest.importorskip("torch")
-    if rule.startswith("rmsprop"):
-        pytest.skip("PyTorch's default decay differs, which takes the same time")
 
     def call_of(params, grads):
-        return bench_peers.torch_steps(rule, params, grads)
+        step = bench_peers.torch_steps(rule, params, grads)[f"torch {kind}"]
+        assert step.__self__.defaults[kind]
+        theirs = [p.grad.numpy() for p in step.__self__.param_groups[0]["params"]]
+        assert not np.shares_memory(grads[0], theirs[0])  # foreach's Nesterov adds to them
+        grads[:] = theirs
+        return step
 
-    if f"torch {kind}" not in call_of([np.zeros(1)], [np.zeros(1)]):
-        assert bench_peers.TORCH[rule][0] not in ("SGD", "Adam", "AdamW", "Adagrad")
+    if kind == "fused" and bench_peers.TORCH[rule][0] not in ("SGD", "Adam", "AdamW", "Adagrad"):
+        assert list(bench_peers.torch_steps(rule, [np.zeros(1)], [np.zeros(1)])) == [
+            "torch foreach"
+        ]
         return  # PyTorch has no such kernel
-    # One step of Nesterov: PyTorch's foreach then adds to the gradients it was given.
-    steps = 1 if rule == "nesterov_unscaled" else 7
-    got = stepped(rule, lambda p, g: call_of(p, g)[f"torch {kind}"], steps)
-    np.testing.assert_allclose(got, our(rule, steps), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(stepped(call_of), our(rule), rtol=0, atol=1e-8)
+
+
+def test_pytorchs_pipeline_is_the_same_update():
+    pytest.importorskip("torch")
+    options = {"scale": 64.0, "max_norm": 0.05, "ema_decay": 0.9}
+    means = []
+
+    def theirs(params, grads):
+        (call,) = bench_peers.torch_pipeline(params, grads, **options).values()
+        assert inspect.getclosurevars(call).nonlocals["opt"].defaults["fused"]
+        means.append(inspect.getclosurevars(call).nonlocals["means"])
+        return checked(call, grads)
+
+    def ours(params, grads):
+        opt = st.AdamW(params, lr=bench_peers.LR, ema_decay=0.9)
+        means.append(opt.ema)
+        clipped = {"grad_scale": 64.0, "max_norm": 0.05, "zero_grad": True}
+        return checked(lambda: opt.step(grads, **clipped), grads)
+
+    def checked(call, grads):
+        def call_and_look():
+            call()
+            assert not any(g.any() for g in grads)
+
+        return call_and_look
+
+    np.testing.assert_allclose(stepped(theirs), stepped(ours), rtol=0, atol=1e-7)
+    for mean, due in zip(*means, strict=True):
+        np.testing.assert_allclose(mean, due, rtol=0, atol=1e-7)
 
 
 @pytest.mark.parametrize("rule", ["sgd", "adam", "pipeline"])

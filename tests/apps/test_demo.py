@@ -103,14 +103,109 @@ def test_path_that_runs_away_ends():
     assert len(runaway) < 24 and np.isfinite(runaway).all()
 
 
-def test_runs_and_writes_pictures(tmp_path, capsys):
-    folder = tmp_path / "new" / "folder"
-    assert main(["demo", "--epochs", "2", "--output", str(folder)]) == 0
-    for name in ("losses.png", "paths.png"):
+@pytest.fixture
+def saved(monkeypatch):
+    """The figures that are written, by the file's name."""
+    from matplotlib.figure import Figure
+
+    figures, write = {}, Figure.savefig
+
+    def keep(figure, file, **options):
+        figures[file.name] = figure
+        write(figure, file, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return figures
+
+
+def test_runs_and_writes_pictures(tmp_path, capsys, monkeypatch, saved):
+    def spied(module, name):
+        calls, real = [], getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: calls.append(given) or real(*given))
+        return calls
+
+    loaded, trained = spied(demo_net, "load_digits"), spied(demo_train, "train")
+    timed, folder = spied(demo_train, "time_update"), tmp_path / "new" / "folder"
+    assert main(["demo", "--epochs", "2", "--seed", "3", "--output", str(folder)]) == 0
+    assert loaded == [(3,)] and timed == [(rule, 3) for rule in RULES]
+    assert [(rule, *given[1:3]) for rule, *given in trained] == [(rule, 2, 3) for rule in RULES]
+    for name, words in (("losses.png", "training loss"), ("paths.png", "a small learning rate")):
+        assert saved[name].axes[0].get_title().startswith(words)
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     printed = capsys.readouterr().out
-    assert all(rule.name in printed for rule in RULES)
-    assert "µs" in printed and "accuracy" in printed
+    assert "learns 1438 handwritten digits; it is tested on 359 others" in " ".join(printed.split())
+    assert all(text in printed for text in (*(rule.name for rule in RULES), "accuracy", "Misra1a"))
+    assert printed.count("wrote ") == 2 and "…" not in printed
+
+
+def test_the_table_has_what_was_measured():
+    run = demo_train.Run(losses=[4.0, 2.0, 1.0, 0.5], accuracies=[0.5, 0.9], seconds=1.234)
+    times = {"Adam": demo_train.UpdateTimes(ours=2e-6, numpy=1e-5, torch=1e-4)}
+    columns = demo.results({"Adam": run}, times).columns
+    assert {column.header: list(column.cells) for column in columns} == {
+        "rule": ["Adam"],
+        "loss": ["0.7500"],  # the mean over the last epoch
+        "accuracy": ["90.0%"],
+        "time": ["1.23 s"],
+        "update": ["2.0 µs"],
+        "NumPy": ["10 µs (5×)"],
+        "PyTorch": ["100 µs (50×)"],
+    }
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_losses_are_drawn_by_epoch(tmp_path, saved, epochs):
+    runs = {
+        rule.name: demo_train.Run(
+            [4.0, 2.0, 1.0, i][: 2 * epochs], [0.5 - i / 100, 0.9 - i / 100][:epochs], 1
+        )
+        for i, rule in enumerate(RULES, 1)
+    }
+    demo_pictures.draw_losses(tmp_path / "losses.png", runs)
+    loss, error = saved["losses.png"].axes
+    for ax, title in (
+        (loss, "training loss (mean over the epoch)"),
+        (error, "test digits misread (%)"),
+    ):
+        assert (ax.get_title(), ax.get_xlabel(), ax.get_yscale()) == (title, "epoch", "log")
+        assert [line.get_color() for line in ax.lines] == [rule.colour for rule in RULES]
+        assert all(line.get_marker() == "." for line in ax.lines)  # one epoch has no line
+        assert all(tick == round(tick) for tick in ax.get_xticks())
+    for i, (mean, wrong) in enumerate(zip(loss.lines, error.lines, strict=True), 1):
+        due = [[1, 3.0], [2, (1 + i) / 2]], [[1, 50 + i], [2, 10 + i]]
+        np.testing.assert_allclose(mean.get_xydata(), due[0][:epochs])
+        np.testing.assert_allclose(wrong.get_xydata(), due[1][:epochs])
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == [r.name for r in RULES]
+    assert 5 < error.get_ylim()[0] and error.get_ylim()[1] < 80
+
+
+def test_paths_are_drawn_over_the_surface(tmp_path, saved):
+    demo_pictures.draw_paths(tmp_path / "paths.png")
+    for ax, title, rate, steps in zip(
+        saved["paths.png"].axes,
+        ("a small learning rate, 60 steps", "too large a learning rate, 16 steps"),
+        ("small", "too_large"),
+        (60, 16),
+        strict=True,
+    ):
+        assert ax.get_title() == title
+        *drawn, start, minimum = ax.lines
+        for i, rule in enumerate(RULES):
+            line, dots, key = drawn[3 * i : 3 * i + 3]
+            points = demo_pictures.path(rule, getattr(rule, rate), steps)
+            assert len(points) == steps + 1
+            assert {one.get_color() for one in (line, dots, key)} == {rule.colour}
+            np.testing.assert_array_equal(line.get_xydata(), points)
+            np.testing.assert_array_equal(dots.get_xydata(), points)
+            assert key.get_label() == rule.name
+        np.testing.assert_array_equal(start.get_xydata(), [demo_pictures.START])
+        (at,) = minimum.get_xydata()
+        assert demo_pictures.surface(*at) == 0 and not demo_pictures.gradient(at).any()
+        left, right, bottom, top = demo_pictures.WINDOW
+        hills = ax.collections[0].get_datalim(ax.transData)
+        np.testing.assert_allclose(hills.get_points(), [[left, bottom], [right, top]])
+    names = [text.get_text() for text in saved["paths.png"].axes[0].get_legend().get_texts()]
+    assert names == [*(rule.name for rule in RULES), "start", "minimum"]
 
 
 def test_training_learns():
@@ -165,7 +260,7 @@ def test_a_folder_that_takes_no_files_is_said_before_the_work(capsys, monkeypatc
     assert said.startswith("steepest demo: /proc/self/losses.png: ") and said.count("\n") == 1
 
 
-def test_runs_without_torch(monkeypatch):
+def test_an_update_is_timed_without_torch(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)

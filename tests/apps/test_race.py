@@ -1,9 +1,5 @@
 """`steepest race`: surfaces, entries, paths, files, and what is refused."""
 
-import json
-import re
-import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -13,7 +9,6 @@ import steepest as st
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
-from steepest.apps.races.race_draw import styles  # noqa: E402
 from steepest.apps.races.race_paths import (  # noqa: E402
     FIRST_ORDER,
     SECOND_ORDER,
@@ -160,50 +155,15 @@ def test_divergence_ends_a_path_and_is_told():
     assert np.isfinite(path.points).all() and path.spent[-1] < 500
 
 
-def test_styles_differ_for_21_paths():
-    assert len({(s.colour, str(s.dashes)) for s in styles(21)}) == 21
-
-
-@pytest.mark.parametrize("view", ["contour", "surface"])
-def test_png_and_gif(view, tmp_path, capsys):
-    from PIL import Image
-
-    for kind in ("png", "gif"):
-        out = tmp_path / f"race.{kind}"
-        args = ["race", "himmelblau", "--steps", "10", "--view", view, "--out", str(out)]
-        assert main([*args, "--optimizers", "adam", "sgd:lr=1", "newton"]) == 0
-        with Image.open(out) as image:
-            assert image.size[0] > 800
-            assert getattr(image, "n_frames", 1) == (1 if kind == "png" else 11)
-            colours = {c for _, c in image.convert("RGB").getcolors(1 << 24)}
-        assert {(0, 114, 178), (213, 94, 0), (0, 158, 115)} <= colours or kind == "gif"
-        said = capsys.readouterr().out
-        assert "Adam (lr=0.24)" in said and "diverged" in said and "wrote" in said
-
-
-def test_page_is_self_contained_and_its_script_is_sound(tmp_path):
-    out = tmp_path / "race.html"
-    formula = "x**2 + y**2 + 1e-9*log(x + 3)"  # no value left of -3: gaps, no NaN in the JSON
-    assert (
-        main(["race", formula, "--start", "1", "2", "-o", "adam", "l-bfgs", "--out", str(out)]) == 0
-    )
-    page = out.read_text(encoding="utf-8")
-    assert not re.findall(r"(?:src|href)\s*=\s*[\"'](?!data:)", page)
-    assert "http" not in re.sub(r"data:image/png;base64,[^\"]+", "", page)
-    race = json.loads(re.search(r"const race = (.*);\n", page).group(1))
-    assert [path["label"] for path in race["paths"]] == ["Adam (lr=0.2)", "L-BFGS"]
-    for panel in race["panels"].values():
-        assert panel["picture"].startswith("data:image/png;base64,")
-        for track, path in zip(panel["tracks"], race["paths"], strict=True):
-            assert len(track) == len(path["points"]) == len(path["spent"])
-    # the start, (1, 2) in a picture of 10 by 10, where it must lie on the page
-    left, top, width, height = race["panels"]["contour"]["clip"]
-    want = left + width * 0.6, top + height * 0.3
-    np.testing.assert_allclose(race["panels"]["contour"]["tracks"][0][0], want, atol=0.2)
-    if node := shutil.which("node"):
-        script = tmp_path / "page.js"
-        script.write_text(re.search(r"<script>(.*)</script>", page, re.S).group(1))
-        subprocess.run([node, "--check", script], check=True)
+@pytest.mark.parametrize("kind", ["png", "gif", "html"])
+def test_the_ending_says_what_is_written(kind, tmp_path, capsys):
+    out = tmp_path / f"race.{kind.upper()}"
+    args = ["race", "himmelblau", "--steps", "10", "--out", str(out)]
+    assert main([*args, "--optimizers", "adam", "sgd:lr=1", "newton"]) == 0
+    begins = {"png": b"\x89PNG", "gif": b"GIF89a", "html": b"<!doctype html>"}
+    assert out.read_bytes().startswith(begins[kind])
+    said = capsys.readouterr().out
+    assert "Adam (lr=0.24)" in said and "diverged" in said and "wrote" in said
 
 
 @pytest.mark.parametrize(

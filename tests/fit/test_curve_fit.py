@@ -82,6 +82,15 @@ def test_bounds_are_scipys(bounds):
     assert_same_fit(model, X, Y, bounds=bounds, jac=jacobian, rtol=1e-4)
 
 
+@pytest.mark.parametrize("p0", [None, [1, 1, 1]])
+def test_one_number_in_scipys_bounds_object_bounds_all(p0):
+    got = st.curve_fit(model, X, Y, p0, bounds=Bounds(0, 2.0), jac=jacobian)
+    want = st.curve_fit(model, X, Y, p0, bounds=(0, 2.0), jac=jacobian)
+    np.testing.assert_array_equal(got[0], want[0])
+    unbounded = st.curve_fit(model, X, Y, p0, bounds=Bounds(), method="lm")[0]
+    np.testing.assert_array_equal(unbounded, st.curve_fit(model, X, Y, p0)[0])
+
+
 def test_an_active_bound_is_reached_exactly_and_the_rest_is_the_estimate():
     popt, _ = st.curve_fit(model, X, Y, bounds=([0, 0, 0], [2, 5, 1]), jac=jacobian)
     rest, _ = st.curve_fit(lambda x, b, c: model(x, 2.0, b, c), X, Y)
@@ -389,13 +398,13 @@ ERRORS = [
     ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
     ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
-    ({"p0": ["a", 1, 1]}, ValueError, r"p0: \['a', 1, 1\]; wanted are numbers"),
+    ({"p0": ["a", 1, 1]}, ValueError, r"p0: \['a', 1, 1\]; allowed are numbers"),
     ({"method": ["lm"]}, ValueError, r"method: \['lm'\] is not allowed; allowed is one of"),
-    ({"bounds": "ab"}, ValueError, "bounds: 'a'; wanted are numbers"),
-    ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; wanted are numbers"),
-    ({"xdata": ["a"] * 50}, ValueError, r"xdata: .*'a', .*; wanted are numbers"),
+    ({"bounds": "ab"}, ValueError, "bounds: 'a'; allowed are numbers"),
+    ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; allowed are numbers"),
+    ({"xdata": ["a"] * 50}, ValueError, r"xdata: .*'a', .*; allowed are numbers"),
     ({"maxfev": "9"}, TypeError, "maxfev: '9' is a str; allowed is a whole number"),
-    ({"sigma": ["a"] * 50}, TypeError, "sigma: dtype <U1; wanted are real numbers"),
+    ({"sigma": ["a"] * 50}, TypeError, "sigma: dtype <U1; allowed are real numbers"),
     ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
     ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
     ({"jac": True}, ValueError, "jac: True; allowed is one of .*, None or a callable"),
@@ -421,9 +430,9 @@ UNUSED = [
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"p0": [np.nan, 1, 1]}, r"p0: p0\[0\] is nan; wanted is finite"),
-        ({"p0": [], "bounds": (-np.inf, np.inf)}, "p0: no parameters; wanted is at least one"),
-        ({"p0": []}, "p0: no parameters; wanted is at least one"),
+        ({"p0": [np.nan, 1, 1]}, r"p0: p0\[0\] is nan; allowed is finite"),
+        ({"p0": [], "bounds": (-np.inf, np.inf)}, "p0: no parameters; allowed is at least one"),
+        ({"p0": []}, "p0: no parameters; allowed is at least one"),
         ({"sigma": np.where(X > 1, SIGMA, np.nan)}, "sigma: holds NaN; allowed are others"),
         ({"maxfev": -1}, "maxfev: -1 is not allowed; .* at least 0"),
         ({"diag": [1, 0, 1]}, r"diag: \[1, 0, 1\]; allowed are 3 positive numbers"),
@@ -446,7 +455,7 @@ def test_epsfcn_is_at_least_the_rounding_unit_as_with_minpack(epsfcn):
 
 def test_data_of_two_dimensions_are_named():
     with pytest.raises(
-        ValueError, match=r"ydata: shape \(50, 1\); wanted is one dimension, \(m,\)"
+        ValueError, match=r"ydata: shape \(50, 1\); allowed is one dimension, \(m,\)"
     ):
         st.curve_fit(model, X, Y[:, None])
 
@@ -460,7 +469,7 @@ def test_a_sigma_of_zero_is_named():
 def test_a_complex_start_is_refused(bounds):
     """NumPy would drop what is imaginary, with a warning."""
     for p0 in (np.array([1 + 2j, 1, 1]), [1 + 2j, 1, 1]):
-        with pytest.raises(TypeError, match="^p0: .*; wanted are"):
+        with pytest.raises(TypeError, match="^p0: .*; allowed are"):
             st.curve_fit(model, X, Y, p0, bounds=bounds)
 
 

@@ -329,49 +329,11 @@ def test_a_missing_package_is_named(here, capsys, monkeypatch):
     assert "pip install 'steepest[demo]'" in capsys.readouterr().err
 
 
-def test_an_indeterminate_error_is_no_infinity_in_the_picture(here):
-    from steepest.apps.fits.fit_plot import title
-    from steepest.apps.fits.fitting import Request, fit_table
-    from steepest.apps.fits.table import read_table
-
-    request = Request(parse("y = a*x + b*x"), {"a": 1.0, "b": 1.0})
-    told = title(fit_table(read_table("data.csv"), request))
-    assert told.count("(error\N{NO-BREAK SPACE}indeterminate)") == 2
-
-
 def test_help_lists_the_functions(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--help"])
     listed = capsys.readouterr().out.split("functions: ")[1].replace("\n", " ")
     assert listed.startswith(", ".join(FUNCTIONS) + " log is the natural one")
-
-
-@pytest.mark.parametrize(
-    ("x", "formula", "scales"),
-    [
-        (np.linspace(0.001, 5, 30), "y = a*exp(-b*x)", ("linear", "linear")),
-        (np.geomspace(1e-3, 1e3, 30), "y = x/(a + b*x)", ("log", "linear")),
-        (np.geomspace(1e-3, 1e3, 30), "y = a*x**b", ("log", "log")),
-        (np.geomspace(1e-3, 1e3, 30) - 0.01, "y = a*x + b*x", ("linear", "linear")),
-    ],
-)
-def test_axes_are_logarithmic_where_the_data_span_decades(tmp_path, x, formula, scales):
-    from matplotlib.figure import Figure
-
-    from steepest.apps.fits.fit_plot import draw_curve
-    from steepest.apps.fits.fitting import Request, fit_table
-    from steepest.apps.fits.table import read_table
-
-    y = compile_model(parse(formula), ["x"], ["a", "b"]).value(x[None], np.array([2.0, 0.9]))
-    y = y * (1 + 0.01 * np.cos(9 * x))
-    rows = "\n".join(f"{a!r},{b!r}" for a, b in zip(x.tolist(), y.tolist(), strict=True))
-    (tmp_path / "data.csv").write_text(f"x,y\n{rows}")
-    fitted = fit_table(
-        read_table(str(tmp_path / "data.csv")), Request(parse(formula), {"a": 1.0, "b": 1.0})
-    )
-    axes = Figure().subplots()
-    draw_curve(fitted, axes)
-    assert (axes.get_xscale(), axes.get_yscale()) == scales
 
 
 def test_a_narrow_terminal_cuts_no_number(here, capsys, monkeypatch):

@@ -69,13 +69,13 @@ class Column:
 
 
 NO_NUMBERS = [
-    (lambda a: None, TypeError, "None; wanted are numbers .a function without `return` gives"),
-    (lambda a: [None] * 50, TypeError, "dtype object; wanted are real numbers"),
-    (lambda a: "abc", TypeError, "dtype <U3; wanted are real numbers"),
-    (lambda a: {"y": a}, TypeError, "dtype object; wanted are real numbers"),
-    (lambda a: iter(a), TypeError, "dtype object; wanted are real numbers"),
-    (lambda a: a + 0j, TypeError, "dtype complex128; wanted are real numbers"),
-    (lambda a: a.astype("M8[s]"), TypeError, r"dtype datetime64\[s\]; wanted are real numbers"),
+    (lambda a: None, TypeError, "None; allowed are numbers .a function without `return` gives"),
+    (lambda a: [None] * 50, TypeError, "dtype object; allowed are real numbers"),
+    (lambda a: "abc", TypeError, "dtype <U3; allowed are real numbers"),
+    (lambda a: {"y": a}, TypeError, "dtype object; allowed are real numbers"),
+    (lambda a: iter(a), TypeError, "dtype object; allowed are real numbers"),
+    (lambda a: a + 0j, TypeError, "dtype complex128; allowed are real numbers"),
+    (lambda a: a.astype("M8[s]"), TypeError, r"dtype datetime64\[s\]; allowed are real numbers"),
     (lambda a: np.ma.array(a), TypeError, "a masked array, whose mask would be ignored"),
     (lambda a: [[1.0], [1.0, 2.0]], ValueError, r"\[\[1.0\], \[1.0, 2.0\]\] is no array"),
 ]
@@ -102,7 +102,7 @@ def test_values_that_are_no_numbers_are_refused_by_name(spoil, kind, message, si
     ],
 )
 def test_values_of_another_shape_are_refused_by_name(spoil, shape, sigma):
-    wanted = rf"^f: returned shape {shape}; wanted is \(50,\), a number for each of ydata"
+    wanted = rf"^f: returned shape {shape}; allowed is \(50,\), a number for each of ydata"
     with pytest.raises(ValueError, match=wanted):
         st.curve_fit(lambda *p: spoil(model(*p)), X, Y, np.ones(3), sigma)
 
@@ -118,7 +118,7 @@ def test_values_of_another_shape_are_refused_by_name(spoil, shape, sigma):
     ],
 )
 def test_jacobians_of_another_shape_are_refused_by_name(spoil, shape, sigma):
-    with pytest.raises(ValueError, match=rf"^jac: shape {shape}; wanted is \(50, 3\), a row"):
+    with pytest.raises(ValueError, match=rf"^jac: shape {shape}; allowed is \(50, 3\), a row"):
         st.curve_fit(model, X, Y, np.ones(3), sigma, jac=lambda *p: spoil(jacobian(*p)))
 
 

@@ -188,3 +188,20 @@ def test_a_fixed_variable_has_no_say(cls, bounds, bad):
         assert run.success
     np.testing.assert_allclose(np.asarray(runs[0].x)[1:], np.asarray(runs[1].x), rtol=0, atol=1e-4)
     assert np.asarray(runs[0].x)[0] == np.asarray(runs[0].g)[0] == 0
+
+
+@pytest.mark.parametrize("force", [1.0, 1e6])
+@pytest.mark.parametrize("search", ["wolfe", "armijo"])
+@pytest.mark.parametrize("method", ["gd", "l-bfgs"])
+def test_a_variable_pushed_against_its_bound_does_not_slow_the_others(method, search, force):
+    d = np.array([1.0, 10.0])
+
+    def fun(z):
+        x = z[:2]
+        held = np.full(z.size - 2, force)
+        return 0.5 * (d * (x - 1) ** 2).sum() + held @ z[2:], np.append(d * (x - 1), held)
+
+    options = {"method": method, "line_search": search, "jac": True}
+    alone = st.minimize(fun, np.zeros(2), bounds=[(None, None)] * 2, **options)
+    beside = st.minimize(fun, np.zeros(3), bounds=[(None, None)] * 2 + [(0, None)], **options)
+    assert alone.success and beside.success and beside.nfev == alone.nfev

@@ -171,8 +171,8 @@ def test_minus_infinity_ends_a_line_search(rule):
     [
         ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; allowed is a callable"),
         (lambda x: (x @ x, 2 * x), [1.0], {}, r"fun\(x\): a tuple; .*say so by jac=True"),
-        (np.sum, None, {}, "x0: None; wanted are numbers"),
-        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; wanted .* without `return`"),
+        (np.sum, None, {}, "x0: None; allowed are numbers"),
+        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; allowed .* without `return`"),
     ],
 )
 def test_mistakes_of_a_first_call_are_named(fun, x0, options, message):

@@ -19,9 +19,9 @@ def test_number_of_residuals_changes():
 
 
 def test_complex_residuals_and_jacobians():
-    with pytest.raises(TypeError, match="fun: dtype complex128; wanted are real numbers"):
+    with pytest.raises(TypeError, match="fun: dtype complex128; allowed are real numbers"):
         st.least_squares(lambda x: x + 1j, [1.0], lambda x: np.eye(1))
-    with pytest.raises(TypeError, match="jac: dtype complex128; wanted are real numbers"):
+    with pytest.raises(TypeError, match="jac: dtype complex128; allowed are real numbers"):
         st.least_squares(lambda x: x, [1.0], lambda x: 1j * np.eye(1))
     with pytest.raises(ValueError, match="`x0` must be real"):
         st.least_squares(identity, [1j])
@@ -30,20 +30,20 @@ def test_complex_residuals_and_jacobians():
 
 
 def test_wrong_shapes():
-    with pytest.raises(ValueError, match=r"fun: residuals of shape \(2, 2\); wanted is one"):
+    with pytest.raises(ValueError, match=r"fun: residuals of shape \(2, 2\); allowed is one"):
         st.least_squares(lambda x: np.eye(2), [1.0, 1.0])
-    with pytest.raises(ValueError, match=r"jac: shape \(3, 2\); wanted is \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"jac: shape \(3, 2\); allowed is \(2, 2\)"):
         st.least_squares(identity, [1.0, 2.0], lambda x: np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"x0: shape \(2, 2\)"):
         st.least_squares(identity, np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"jac: shape \(2, 3\); wanted is \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"jac: shape \(2, 3\); allowed is \(2, 2\)"):
         st.least_squares(identity, [1.0, 2.0], lambda x: np.ones((2, 3)))
-    with pytest.raises(ValueError, match=r"jac: shape \(2, 2, 1\); wanted are two dimensions"):
+    with pytest.raises(ValueError, match=r"jac: shape \(2, 2, 1\); allowed are two dimensions"):
         st.least_squares(identity, [1.0, 2.0], lambda x: np.ones((2, 2, 1)))
     with pytest.raises(ValueError, match=r"fun: an empty array of shape \(0,\)"):
         st.least_squares(lambda x: [], [1.0, 2.0])
     for scheme in ("2-point", lambda x: np.empty((0, 2))):  # jac is not to blame
-        with pytest.raises(ValueError, match="fun: no residuals; wanted is at least one"):
+        with pytest.raises(ValueError, match="fun: no residuals; allowed is at least one"):
             st.least_squares(lambda x: x[:0], [1.0, 2.0], scheme)
     for empty in ([], np.array([])):
         with pytest.raises(ValueError, match="x0: no parameters"):
@@ -82,7 +82,7 @@ def test_wrong_shapes():
         (dict(method=np.ones(2)), ValueError, "method: array.* is not allowed; allowed is one"),
         (dict(linear_solver=np.ones(2)), ValueError, "linear_solver: array.* is not allowed"),
         (dict(loss=np.ones(2)), ValueError, "loss: array.* is not allowed; allowed is one of"),
-        (dict(kwargs=np.ones(2)), TypeError, r"kwargs: array.*; wanted is a dict"),
+        (dict(kwargs=np.ones(2)), TypeError, r"kwargs: array.*; allowed is a dict"),
         (
             dict(ftol=None, xtol=None, gtol=None),
             ValueError,
@@ -97,9 +97,9 @@ def test_wrong_shapes():
         (dict(bounds=(5, 6)), ValueError, r"x0: x0\[0\] = 1 is outside of its bounds, 5 to 6"),
         (dict(max_nfev="9"), TypeError, "max_nfev: '9'; allowed is None or a positive integer"),
         (dict(max_nfev=np.ones(2)), TypeError, r"max_nfev: array.*; allowed is None or a pos"),
-        (dict(bounds=3), TypeError, "bounds: 3; wanted is a pair"),
-        (dict(bounds="ab"), ValueError, "bounds: 'a'; wanted are numbers"),
-        (dict(diff_step="a"), ValueError, "diff_step: 'a'; wanted are numbers"),
+        (dict(bounds=3), TypeError, "bounds: 3; allowed is a pair"),
+        (dict(bounds="ab"), ValueError, "bounds: 'a'; allowed are numbers"),
+        (dict(diff_step="a"), ValueError, "diff_step: 'a'; allowed are numbers"),
         (
             dict(f_scale=np.ones(2)),
             TypeError,
@@ -110,13 +110,13 @@ def test_wrong_shapes():
             TypeError,
             r"damping: array.* is a ndarray; allowed is a number",
         ),
-        (dict(diff_step=np.nan), ValueError, "diff_step: nan; wanted are finite numbers"),
+        (dict(diff_step=np.nan), ValueError, "diff_step: nan; allowed are finite numbers"),
         (
             dict(diff_step="a", jac=lambda x: np.eye(2)),
             ValueError,
-            "diff_step: 'a'; wanted are numbers",
+            "diff_step: 'a'; allowed are numbers",
         ),
-        (dict(diff_step="a", jac=True), ValueError, "diff_step: 'a'; wanted are numbers"),
+        (dict(diff_step="a", jac=True), ValueError, "diff_step: 'a'; allowed are numbers"),
         (dict(bounds=([-1, 1], [1, 1])), ValueError, r"lower\[1\] = 1 is not strictly less"),
         (dict(bounds=(-2, 0.5)), ValueError, r"x0\[0\] = 1 is outside of its bounds, -2 to 0.5"),
         (dict(bounds=(-2, [2, 0.5])), ValueError, r"x0\[1\] = 1 is outside of its bounds, -2"),
@@ -124,12 +124,12 @@ def test_wrong_shapes():
         (dict(x_scale=[0, 1]), ValueError, r"x_scale: \[0, 1\]; allowed is 'jac' or positive"),
         (dict(x_scale=[1, -1]), ValueError, r"x_scale: \[1, -1\]; allowed is 'jac' or positive"),
         (dict(x_scale=[1, np.inf]), ValueError, r"x_scale: \[1, inf\]; allowed is 'jac' or positi"),
-        (dict(x_scale=[1, 2, 3]), ValueError, r"x_scale: shape \(3,\), x0 \(2,\); wanted is one"),
-        (dict(bounds=(0, [3])), ValueError, r"upper has shape \(1,\), x0 \(2,\); wanted is one"),
+        (dict(x_scale=[1, 2, 3]), ValueError, r"x_scale: shape \(3,\), x0 \(2,\); allowed is that"),
+        (dict(bounds=(0, [3])), ValueError, r"upper has shape \(1,\), x0 \(2,\); allowed is that"),
         (
             dict(bounds=([0] * 3, 3)),
             ValueError,
-            r"lower has shape \(3,\), x0 \(2,\); wanted",
+            r"lower has shape \(3,\), x0 \(2,\); allowed",
         ),
     ],
 )

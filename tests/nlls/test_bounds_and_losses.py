@@ -152,6 +152,13 @@ def test_scipys_bounds_object():
     np.testing.assert_allclose(fit.x, [0.5, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize("bounds", [Bounds(0.5, 3), Bounds(lb=0.5)])
+def test_one_number_in_scipys_bounds_object_bounds_all(bounds):
+    """It keeps an array (1,) of it."""
+    fit = st.least_squares(lambda x: x, [2.0, 2.0], bounds=bounds)
+    np.testing.assert_array_equal(fit.x, [0.5, 0.5])
+
+
 def test_one_bound_alone():
     for sign, bounds in ((1, ([-np.inf, 1], np.inf)), (-1, (-np.inf, [np.inf, -1]))):
         fit = st.least_squares(lambda x: x, [5.0, 2.0 * sign], bounds=bounds)
@@ -286,7 +293,7 @@ def test_every_row_has_its_own_weight(shape, order, loss, linear_solver):
 
 
 def test_a_loss_of_the_wrong_shape():
-    with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); wanted is \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); allowed is \(3, 2\)"):
         st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)
 
 

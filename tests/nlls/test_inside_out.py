@@ -111,7 +111,7 @@ def test_a_generator_of_blocks_is_closed_where_it_is_left():
         given.append(blocks(x))
         return given[-1]
 
-    with pytest.raises(TypeError, match="fun: a block of rows is a str; wanted is a pair"):
+    with pytest.raises(TypeError, match="fun: a block of rows is a str; allowed is a pair"):
         st.least_squares(fun, [0.0, 0.0], True)
     assert len(given) == len(closed) == 1
 
@@ -159,9 +159,11 @@ def test_misuse_is_named():
     for jac in (ROSENBROCK.jacobian, ROSENBROCK.jacobian(s.x)):
         with pytest.raises(ValueError, match="tell: the solver waits for nothing: it is done"):
             s.tell(ROSENBROCK.residual(s.x), jac)
-    with pytest.raises(TypeError, match=r"fun: returned a tuple; with jac=True wanted is \(f, J\)"):
+    with pytest.raises(
+        TypeError, match=r"fun: returned a tuple; with jac=True allowed is \(f, J\)"
+    ):
         st.least_squares(lambda x: (x, np.eye(1), 0), [1.0], True)
-    with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True wanted is \(f, J\)"):
+    with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True allowed is \(f, J\)"):
         st.least_squares(lambda x: 3, [1.0], True)
     with pytest.raises(ValueError, match="a callable needs all residuals at once"):
         st.least_squares(lambda x: iter([]), [1.0], True, loss=lambda z: z)
@@ -180,7 +182,7 @@ def test_rows_that_are_none_or_other_than_before_are_named():
             s.tell_blocks(none)
         with pytest.raises(ValueError, match="fun: 3 residuals, 2 at x0"):
             s.tell_blocks([(np.zeros(3), np.zeros((3, 2)))])
-        with pytest.raises(TypeError, match=r"a block of rows is a ndarray; wanted is a pair"):
+        with pytest.raises(TypeError, match=r"a block of rows is a ndarray; allowed is a pair"):
             s.tell_blocks(rows)
         assert s.nit == 0
         s.tell_blocks([(np.zeros(2), np.eye(2))])
@@ -191,12 +193,12 @@ def test_rows_that_are_none_or_other_than_before_are_named():
 
 def test_normal_equations_that_are_none_are_named():
     s = st.LeastSquares(ROSENBROCK.start)
-    with pytest.raises(ValueError, match="tell_normal: cost -1.0; wanted is"):
+    with pytest.raises(ValueError, match="tell_normal: cost -1.0; allowed is"):
         s.tell_normal(-1.0, np.eye(2), np.ones(2))
-    with pytest.raises(ValueError, match=r"tell_normal: cost \[1. 2.\]; wanted is .* a number of"):
+    with pytest.raises(ValueError, match=r"tell_normal: cost \[1. 2.\]; allowed is .* a number of"):
         s.tell_normal(np.array([1.0, 2.0]), np.eye(2), np.ones(2))
     for cost, error in (("a", ValueError), (1j, TypeError), ([[1], [1, 2]], ValueError)):
-        with pytest.raises(error, match="tell_normal: cost: .*; wanted are numbers"):
+        with pytest.raises(error, match="tell_normal: cost: .*; allowed are numbers"):
             s.tell_normal(cost, np.eye(2), np.ones(2))
     with pytest.raises(ValueError, match="tell_normal: JtJ has a negative diagonal"):
         s.tell_normal(1.0, np.diag([1.0, -1.0]), np.ones(2))

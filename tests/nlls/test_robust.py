@@ -410,9 +410,9 @@ def test_a_tolerance_below_that_of_float32_is_raised_to_it():
 
 
 def test_bounds_of_none_are_named():
-    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
+    with pytest.raises(TypeError, match="bounds: None; allowed is a pair"):
         st.least_squares(lambda x: x - 1, [2.0], bounds=None)
-    with pytest.raises(TypeError, match="bounds: None; wanted is a pair"):
+    with pytest.raises(TypeError, match="bounds: None; allowed is a pair"):
         st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=None)
 
 
@@ -440,8 +440,8 @@ class NoArray:
         (lambda x: NoArray(), [1.0], {}, TypeError, "fun: this NoArray makes no array: Zero.*: no"),
         (identity, NoArray(), {}, TypeError, "x0: this NoArray makes no array: ZeroDivisionError"),
         (identity, None, {}, ValueError, "x0: None has dtype object; `x0` must be real numbers"),
-        (identity, [1.0], dict(args=3), TypeError, "args: 3; wanted is a tuple"),
-        (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; wanted is a dict"),
+        (identity, [1.0], dict(args=3), TypeError, "args: 3; allowed is a tuple"),
+        (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; allowed is a dict"),
         (identity, [1.0, 1.0], dict(bounds=[(0, 9)] * 2), ValueError, "each for all parameters"),
         (identity, [1.0], dict(jac=np.eye(99)), ValueError, r"jac: array.{,250}\.\.\.; allowed"),
     ],

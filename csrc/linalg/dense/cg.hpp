@@ -110,7 +110,7 @@ class ConjugateGradients {
         Ap_[at(j)] += damping.lambda * D * D * p_[at(j)];
       }
       const double curvature = dot(free, p_, Ap_);
-      if (!(curvature > 0)) break;  // rounding, or a direction that J does not see
+      if (!(curvature > 0)) break;  // rounding, or a direction in the null space of J
       const T alpha = static_cast<T>(rz / curvature);
       for (const int64_t j : free) {
         d_[at(j)] += alpha * p_[at(j)];

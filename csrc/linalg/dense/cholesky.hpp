@@ -80,8 +80,8 @@ bool factor_lapack(T* A, int64_t n, T smallest) {
 template <class T>
 class Cholesky {
  public:
-  // On a device the step with λ = 0 is asked for with the linearization, which saves a wait. Here
-  // there is none to save.
+  // A device begins the step with λ = 0 here, beside the linearization, which saves a wait; on the
+  // host there is none to save.
   void foresee(const NormalEquations<T>&, HostSpace<T>&) {}
 
   // d on `free`, from the gradient r; false where the matrix is singular, or a pivot not above

@@ -5,8 +5,8 @@
 // (HostParts below; DeviceParts in linalg/device):
 //   Space                               residual-sized vectors and loops over them
 //   Normal, Triangle, Operator          JᵀJ, R, and J itself where its owner keeps it
-//   Cholesky                            of Normal
-// What follows from them here is the same wherever they are:
+//   Cholesky                            the factor of a damped Normal
+// What is built on them here is the same for both:
 //   begin, add, set_normal, finite, commit    the linearization at a new point: summed into the
 //                                       pending system, which replaces the current one on commit
 //   gradient, norms2, weighted_norms2   Jᵀf and the squared column norms, before and after weights
@@ -70,8 +70,7 @@ class Dense {
     if (gram && rows.jac_weight) pending_.normal.take_weighted_norms2(space_);
   }
 
-  // For the last point, of which only the gradient and the columns' norms are wanted. keep() was
-  // called before.
+  // For the last point, of which only the gradient and the columns' norms are needed; after keep().
   void add_gradient_only(const Rows<T>& rows) {
     pending_.normal.add_norms2(rows, space_);
     if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
@@ -110,7 +109,7 @@ class Dense {
   const T* gradient() const { return current_.normal.g(); }
   const T* pending_gradient() const { return pending_.normal.g(); }
   const T* pending_norms2() const { return pending_.normal.norms2(); }
-  const Rows<T>& pending_rows() const { return pending_.J.rows(); }  // none where none were kept
+  const Rows<T>& pending_rows() const { return pending_.J.rows(); }  // empty unless kept
   const T* norms2() const { return current_.normal.norms2(); }
   const T* weighted_norms2() const { return current_.normal.weighted_norms2(); }
   bool by_qr() const { return current_.by_qr; }
@@ -127,8 +126,8 @@ class Dense {
     }
     if (kind_ == LinearSolver::cholesky) return false;
     if (!keeps_rows()) {
-      // They came in blocks and are gone: QR takes those of the next point, and this step is
-      // Cholesky's after all, down to rounding.
+      // They came in blocks and are gone. QR takes those of the next point; this step is left to
+      // Cholesky, now with pivots down to rounding.
       return !std::exchange(blocks_by_qr_, true) && solve(damping, free, s, r, d);
     }
     current_.by_qr = true;
@@ -183,15 +182,15 @@ class Dense {
       if (triangle.n != normal.n) triangle = typename Parts::Triangle(normal.n);
       triangle.clear(space);
     }
-    typename Parts::Normal normal;  // its gradient also where the matrix is not used
+    typename Parts::Normal normal;  // holds the gradient and norms even without the matrix
     typename Parts::Triangle triangle;
     typename Parts::Operator J;
     bool by_qr = false;
   };
 
-  // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up where that is a
-  // sixteenth of it; where QR can follow, of J or of the next point's blocks, while a third of its
-  // digits are still right.
+  // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up below 16 times
+  // that; where QR can follow, of J or of the next point's blocks, as soon as no more than a third
+  // of the pivot's digits are right.
   T smallest_pivot(const std::vector<int64_t>& free) const {
     constexpr T eps = std::numeric_limits<T>::epsilon();
     static const T third = 64 * std::cbrt(eps * eps);
@@ -226,7 +225,7 @@ struct HostParts {
 template <class T>
 using DenseCpu = Dense<HostParts<T>>;
 
-// True where something with this many rows and columns is left to LAPACK.
+// Whether work on so many rows and columns may call LAPACK.
 inline bool needs_lapack(int64_t m, int64_t n) { return n > own_gram_n || m * n > own_gemv_size; }
 
 }  // namespace steepest::linalg

@@ -65,8 +65,8 @@ class NormalEquations {
     });
   }
 
-  // The squared norms of the columns, before weights: from the rows, or from a diagonal that has
-  // none.
+  // The squared norms of the columns before weights: from the rows, or from the diagonal of JᵀJ if
+  // there are no weights.
   void add_norms2(const Rows<T>& rows, HostSpace<T>&) {
     add_column_norms2<T>(rows, nullptr, norms2());
   }
@@ -74,7 +74,7 @@ class NormalEquations {
     for (int64_t j = 0; j < n; ++j) norms2()[j] = diagonal(j);
   }
 
-  // Those of the weighted columns, where there are weights: likewise.
+  // Those of the weighted columns, where there are weights: from the rows, or from the diagonal.
   void add_weighted_norms2(const Rows<T>& rows, HostSpace<T>&) {
     add_column_norms2(rows, rows.jac_weight, norms2() + n);
     weighted_ = true;
@@ -91,7 +91,7 @@ class NormalEquations {
     take_norms2(space);
   }
 
-  // What the solver reads on the host is there already.
+  // A device brings to the host here what the solver reads of it.
   void fetch(HostSpace<T>&) {}
   // Lower triangle by rows (to LAPACK: upper triangle by columns).
   const T* H() const { return values_.data(); }

@@ -22,8 +22,7 @@ struct Rows {
   const T* at(int64_t i) const { return row_major ? data + i * ld : data + i; }
 };
 
-// Rows of one point, whose owner keeps the matrix for as long as it is asked for; the weights are
-// copied.
+// The rows of one point. Their owner keeps J for as long as it is used here; weights are copied.
 template <class T, class Space>
 class KeptRows {
  public:

@@ -1,5 +1,5 @@
-// Where residual-sized vectors live, and loops over them: here the host. A device has the same
-// members over its memory, DeviceSpace.
+// Where residual-sized vectors live, and loops over them, on the host. DeviceSpace has the same
+// members for a device.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -38,7 +38,7 @@ struct HostSpace {
             (lanes[0].second + lanes[1].second) + (lanes[2].second + lanes[3].second)};
   }
 
-  // The same after m elements were copied.
+  // The same, after copying m elements.
   template <class Term>
   Sums copy_and_sum(const T* from, int64_t m, T* to, const Term& term) {
     std::copy_n(from, m, to);

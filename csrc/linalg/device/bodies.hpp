@@ -40,7 +40,7 @@ struct PackRows {
   }
 };
 
-// Sums over `per` rows of a matrix each, a row of them for so many rows.
+// Sums of each column over `per` rows at a time; those of the same rows make a row of the result.
 enum class Term { element, square };
 template <class T>
 struct SumRows {
@@ -162,7 +162,7 @@ struct ScatterStep {
   STEEPEST_HD void operator()(int64_t a) const { to[free[a]] = sign * from[a * stride] * scale[a]; }
 };
 
-// The same, with the factor's diagonal and potrf's info behind it.
+// The same, and behind it the factor's diagonal and potrf's info.
 template <class T>
 struct TakeAnswer {
   ScatterStep<T> step;

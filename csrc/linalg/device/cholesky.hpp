@@ -22,7 +22,7 @@ class DeviceCholesky {
  public:
   using Space = DeviceSpace<T>;
 
-  // Asks for the step with λ = 0 from where all variables are free. normal.fetch brings it.
+  // Begins the step with λ = 0 and all variables free; normal.fetch brings it to the host.
   void foresee(DeviceNormal<T>& normal, Space& space) {
     const int64_t n = normal.n;
     make_room(n, n, space);

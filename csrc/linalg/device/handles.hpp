@@ -23,7 +23,7 @@ struct Handles {
   }
 };
 
-// A set of the device that is the current one.
+// A set for the current device, which is `device`.
 class BorrowedHandles {
  public:
   explicit BorrowedHandles(int device) : device_(device) {
@@ -57,7 +57,7 @@ class BorrowedHandles {
     return one;
   }
   static std::map<int, std::vector<Handles>>& shelf() {
-    static auto* kept = new std::map<int, std::vector<Handles>>;  // CUDA may be gone before it
+    static auto* kept = new std::map<int, std::vector<Handles>>;  // not freed: CUDA may end first
     return *kept;
   }
 

@@ -22,8 +22,8 @@ struct StepProduct {
   }
 };
 
-// out[j] = (out[j] +) the sum of column j's terms, in a tree of sums over 64 rows: what
-// neighbouring threads read is next to each other where rows are, and there are enough of them.
+// out[j] = (out[j] +) the sum of column j's terms, in a tree of sums over 64 rows: there are enough
+// of them for all threads, and neighbouring threads read neighbouring elements.
 template <class T>
 void sum_rows(DeviceSpace<T>& space, const Rows<T>& rows, Term term, const T* weight, bool add,
               T* out) {
@@ -60,12 +60,6 @@ void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool ad
   space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
 }
 
-// out[j] = (out[j] +) the square of column j's norm, without weights.
-template <class T>
-void column_norms2(DeviceSpace<T>& space, const Rows<T>& rows, bool add, T* out) {
-  sum_rows<T>(space, rows, Term::square, nullptr, add, out);
-}
-
 // Which variables a system has, on the device: no list where they are all.
 template <class T>
 Free upload_free(DeviceSpace<T>& space, const std::vector<int64_t>& free, int64_t n,
@@ -88,13 +82,13 @@ class DeviceNormal {
     host_.resize(static_cast<size_t>(6 * n + 1));
   }
 
-  // Nothing is written: what comes first replaces what there was.
+  // Writes nothing: what is added first replaces what there was.
   void clear(Space&) {
     empty_ = true;
     has_matrix_ = plain_ = weighted_ = foreseen = false;
     last.step.clear();
   }
-  // No more comes; zeros, if nothing has.
+  // All has been added; zeros, if nothing was.
   void complete(Space& space) {
     if (!empty_) return;
     space.clear(H_);
@@ -126,10 +120,10 @@ class DeviceNormal {
   }
 
   void add_norms2(const Rows<T>& rows, Space& space) {
-    column_norms2(space, rows, !empty_, small_.data() + n);
+    sum_rows<T>(space, rows, Term::square, nullptr, !empty_, small_.data() + n);
   }
   void take_norms2(Space&) { plain_ = true; }
-  // In the place of the diagonal that is the same.
+  // Stored where the diagonal goes, which is the same.
   void add_weighted_norms2(const Rows<T>& rows, Space& space) {
     sum_rows(space, rows, Term::square, rows.jac_weight, !empty_, device_diagonal());
     weighted_ = true;
@@ -143,7 +137,8 @@ class DeviceNormal {
     has_matrix_ = plain_ = true;
   }
 
-  // Gradient, norms and diagonal come to the host in one transfer, and with them what was foreseen.
+  // Gradient, norms and diagonal come to the host in one transfer, with the foreseen step if there
+  // is one.
   void fetch(Space& space) {
     complete(space);
     if (has_matrix_ && !foreseen) {
@@ -151,8 +146,7 @@ class DeviceNormal {
     }
     space.download(host_.data(), small_.data(), foreseen ? 6 * n + 1 : 3 * n);
   }
-  // Of DeviceCholesky: the diagonal, which comes with the answer, and its answer to λ = 0, on the
-  // device and then on the host.
+  // For DeviceCholesky: the diagonal, and the answer for λ = 0, on the device and then on the host.
   T* device_diagonal() { return small_.data() + 2 * n; }
   T* device_answer() { return small_.data() + 3 * n; }
   const T* answer() const { return host_.data() + 3 * n; }
@@ -185,7 +179,7 @@ class DeviceNormal {
 
   int64_t n;
   StepProduct<T> last;
-  bool foreseen = false;  // whether there is an answer to λ = 0
+  bool foreseen = false;  // whether there is an answer for λ = 0
 
  private:
   void add_gram(int trans, int64_t m, const T* A, int64_t ld, Space& space) {
@@ -212,8 +206,8 @@ class DeviceNormal {
   bool plain_ = false;     // the norms are H's diagonal
   bool weighted_ = false;  // those of the weighted columns are
   DeviceVector<T> H_;      // the lower triangle by rows
-  DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer to λ = 0
-  std::vector<T> host_;    // the same
+  DeviceVector<T> small_;  // gradient, column norms, diagonal; the answer for λ = 0
+  std::vector<T> host_;    // a copy of it
 };
 
 }  // namespace steepest::linalg

@@ -48,7 +48,7 @@ class DeviceSpace {
   DeviceSpace(int device, Allocator allocate)
       : allocate_(std::move(allocate)), handles_(std::make_unique<BorrowedHandles>(device)) {}
 
-  // What is asked from here on goes to this stream, after all that was asked before.
+  // Work from here on goes to this stream, after all the work before.
   void use(cuda::Stream stream) {
     if (started_ && stream == stream_) return;
     if (started_) {
@@ -160,8 +160,8 @@ class DeviceSpace {
 
   // --- cuSOLVER
 
-  // The lower triangle of A by columns becomes its factor. Where there is none *info(), on the
-  // device, is not 0, or the diagonal has a NaN: by tiles it has.
+  // The lower triangle of A by columns becomes its Cholesky factor. Where there is none, *info() on
+  // the device is not 0 or, by tiles, the diagonal has a NaN.
   void potrf(int64_t n, T* A, int64_t ld) {
     if (n <= tiles_to) return factor_tiles(n, A, ld);
     if (n != potrf_.n || A != potrf_.A) {
@@ -190,7 +190,7 @@ class DeviceSpace {
                    "cusolverDnXgeqrf");
   }
 
-  // On the device: of the last potrf or geqrf.
+  // Of the last potrf or geqrf, on the device.
   int* info() {
     resize(info_, 1);
     return info_.data();
@@ -216,7 +216,7 @@ class DeviceSpace {
   void* cusolver() const { return (*handles_)->cusolver; }
   void* params() const { return (*handles_)->params; }
 
-  // What the last potrf asked for.
+  // The workspace that cuSOLVER asked for at the last potrf.
   struct Buffers {
     int64_t n;
     const T* A;
@@ -248,7 +248,7 @@ class DeviceSpace {
   void make_room(size_t device, size_t host) {
     resize(work_, static_cast<int64_t>(device));
     if (host_work_.size() >= host) return;
-    if (!host_work_.empty()) cuda::wait(stream_);  // what was asked before may still use it
+    if (!host_work_.empty()) cuda::wait(stream_);  // earlier work may still use it
     host_work_.resize(host);
   }
 

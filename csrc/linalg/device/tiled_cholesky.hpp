@@ -1,10 +1,10 @@
 // Cholesky of a matrix by columns, of its lower triangle in place, in one launch: cuSOLVER has one
 // block do all the work of a small one (n = 501, float64: 200 us on an H100; this takes 114).
 //
-// Left-looking by tiles of 32 x 32, from left to right and from above: tile (i, j) is rid of
-// L(i,k) L(j,k)ᵀ for k < j as those tiles come to be, and then divided by L(j,j)ᵀ. Who does so does
-// not wait for L(j,j), which would take longer than to find it again: the tile on the diagonal goes
-// through the same beside its own, as 32 rows more.
+// Left-looking by tiles of 32 x 32, from left to right and from above: L(i,k) L(j,k)ᵀ is taken off
+// tile (i, j) for k < j, once those tiles are done, and the rest is divided by L(j,j)ᵀ. A block
+// does not wait for L(j,j): it factors the tile on the diagonal again, as 32 rows more beside its
+// own, which takes less time.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -20,7 +20,7 @@ struct TiledCholesky {
   T* A;
   int64_t ld, n;
   T* diagonal;     // of the tiles there, a copy: CopyDiagonalTiles
-  uint32_t* done;  // tiles that were taken; then for each whether it is done
+  uint32_t* done;  // how many tiles are taken; then, for each tile, whether it is done
   int* info;       // 0: where a pivot is not positive, the diagonal has NaN
 
   STEEPEST_HD static int64_t tiles_down(int64_t n) { return (n + tile_side - 1) / tile_side; }
@@ -128,8 +128,8 @@ STEEPEST_HD void subtract_products(int thread, TileShared<T>& s) {
   }
 }
 
-// The panel's rows, eliminated: eight columns at a time, of which each thread does its row's part,
-// and finds what it needs of the diagonal itself.
+// Factors the panel, eight columns at a time. Each thread does one row, and finds what it needs of
+// the diagonal's tile for itself.
 template <class T, class Team, class Write>
 STEEPEST_HD void factor_panel(const Team& team, int rows, TileShared<T>& s, const Write& write) {
   constexpr int strip = TileShared<T>::strip;

@@ -40,7 +40,8 @@ class DeviceTriangle {
       space.geqrf(height, n + 1, W_.data());
       space.each(n * (n + 1), CopyUpper<T>{W_.data(), height, n, R_.data(), n});
     }
-    column_norms2(space, Rows<T>{R_.data(), n, n, n, false, nullptr}, false, norms2_.data());
+    sum_rows<T>(space, {R_.data(), n, n, n, false, nullptr}, Term::square, nullptr, false,
+                norms2_.data());
   }
 
   // out = RᵀR v

@@ -6,8 +6,8 @@
 
 namespace steepest::linalg {
 
-// A (n x n, elements row and column apart) = Aᵀ, and no product A u, |u| <= 1, can overflow. False
-// of inf and NaN. Reads against the grain: for what fits a cache.
+// Whether A = Aᵀ (n x n; row and column are its strides) and no product A u, |uᵢ| <= 1, can
+// overflow. False for inf and NaN. Half of the reads go down columns: for what fits a cache.
 template <class T>
 bool safely_symmetric(const T* a, int64_t n, int64_t row, int64_t column) {
   T largest = 0;

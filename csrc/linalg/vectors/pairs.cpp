@@ -12,7 +12,7 @@ double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, doub
   const double mean = step * (to.slope - from.slope), noise = 10 * eps * std::fabs(from.f);
   if (!(100 * noise < mean && std::isfinite(mean))) return 1;
   const double ratio = 6 * (from.f - to.f + step * to.slope) / mean - 2;
-  if (!(0 < ratio && ratio <= 2)) return 1;  // linear in between: below 0 at one end
+  if (!(0 < ratio && ratio <= 2)) return 1;  // φ'' is linear, and below 0 at one end
   return std::max(ratio, least);
 }
 

@@ -34,8 +34,8 @@ VectorKernels vector_kernels(DType dtype, [[maybe_unused]] const std::string& le
 
 namespace {
 
-// The rows of a triangle in ranges of about equal area; they depend on n alone, as results must
-// not depend on threads.
+// The rows of a triangle in ranges of about equal area. They depend on n alone, so that results do
+// not depend on the number of threads.
 std::vector<int64_t> ranges(int64_t n) {
   constexpr int64_t area = 1 << 17, most = 64;
   const int64_t count = std::clamp<int64_t>(n * n / 2 / area, 1, most);

@@ -8,7 +8,7 @@
 namespace steepest::linalg {
 namespace {
 
-// 64 bytes whatever the level: narrower processors take them in parts, and round alike.
+// 64 bytes at every level: narrower registers take them in parts, and the rounding is the same.
 template <class T>
 struct Lanes {
   typedef T Vector __attribute__((vector_size(64), aligned(alignof(T)), may_alias));
@@ -198,7 +198,7 @@ void combine(const double* coefficients, const Vectors& rows, const Vectors& out
   T sums[max_outs][chunk];
   for (int64_t first = begin; first < end; first += chunk) {
     const int64_t length = first + chunk < end ? chunk : end - first;
-    // a row's chunk: where it is an earlier out, as computed just now
+    // A row's chunk; of a row that is an earlier out, its new values.
     const auto at = [&](int64_t row, int64_t out) -> const T* {
       for (int64_t j = out - 1; j >= 0; --j)
         if (rows.at[row] == outs.at[j]) return sums[j];

@@ -122,7 +122,7 @@ def radam(xp: Any, t: int, p: Any, g: Any, m: Any, v: Any) -> None:
 
 
 def lion(xp: Any, t: int, p: Any, g: Any, m: Any) -> None:
-    p -= LR * (xp.sign(B1 * m + (1 - B1) * g) + 0.0 * p)
+    p -= LR * xp.sign(B1 * m + (1 - B1) * g)
     m *= 0.99
     m += 0.01 * g
 
@@ -181,10 +181,10 @@ TORCH: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("SGD", {}),
     "momentum_unscaled": ("SGD", {"momentum": 0.9}),
     "nesterov_unscaled": ("SGD", {"momentum": 0.9, "nesterov": True}),
-    "rmsprop": ("RMSprop", {}),
-    "rmsprop_momentum": ("RMSprop", {"momentum": 0.9}),
-    "rmsprop_centered": ("RMSprop", {"centered": True}),
-    "rmsprop_centered_momentum": ("RMSprop", {"centered": True, "momentum": 0.9}),
+    "rmsprop": ("RMSprop", {"alpha": 0.9}),
+    "rmsprop_momentum": ("RMSprop", {"alpha": 0.9, "momentum": 0.9}),
+    "rmsprop_centered": ("RMSprop", {"alpha": 0.9, "centered": True}),
+    "rmsprop_centered_momentum": ("RMSprop", {"alpha": 0.9, "centered": True, "momentum": 0.9}),
     "adam": ("Adam", {}),
     "amsgrad": ("Adam", {"amsgrad": True}),
     "adamw": ("AdamW", {}),

@@ -51,7 +51,7 @@ def bytes_of_step(rule: str, item: int = 4) -> int:
     """Memory traffic of one element: each array read once, and once written where it is."""
     if rule == PIPELINE:
         return 11 * item  # gradient twice; read and written: theta, m, v, mean; zeros
-    return (3 + 2 * len(RULES[rule][2])) * item
+    return (3 + 2 * len(RULES[rule].states)) * item
 
 
 class Host:
@@ -101,7 +101,7 @@ class _Arrays:
 def _traffic(place: Host, params: list[Any], grads: list[Any], states: list[list[Any]]) -> Any:
     """A plan with the same traffic over the same arrays and one addition to each written."""
     plan = place.backend.plan()
-    plan.add_group(RULES[f"traffic{len(states[0])}"][0], [0.0], 0.0, False, 0.0)
+    plan.add_group(RULES[f"traffic{len(states[0])}"].number, [0.0], 0.0, False, 0.0)
     for theta, mine in zip(params, states, strict=True):
         plan.add_tensor(0, theta, mine, None, 0, 1.0)
     place.backend.ready(plan)

@@ -22,14 +22,10 @@ PICTURES = ("losses.png", "paths.png")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the pictures go, how long to train."""
     add = parser.add_argument
-    add(
-        "--output",
-        type=Path,
-        default=Path("pictures"),
-        help="folder of pictures (default: pictures)",
-    )
-    add("--epochs", type=_at_least(1), default=30, help="walks through the digits (default: 30)")
-    add("--seed", type=_at_least(0), default=0, help="of weights and minibatches (default: 0)")
+    default = "(default: %(default)s)"
+    add("--output", type=Path, default=Path("pictures"), help=f"folder of pictures {default}")
+    add("--epochs", type=_at_least(1), default=30, help=f"walks through the digits {default}")
+    add("--seed", type=_at_least(0), default=0, help=f"of weights and minibatches {default}")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -92,12 +88,16 @@ def train_all(console: Console, epochs: int, seed: int) -> dict[str, Run]:
 
 def results(runs: dict[str, Run], times: dict[str, UpdateTimes]) -> Table:
     """The table of all runs."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        caption_justify="left",
         caption="loss: mean over the last epoch; accuracy: on the test digits; update: one step of "
         "all arrays, beside the same in NumPy expressions and by PyTorch's fused or foreach "
-        "optimizer, each on one thread"
+        "optimizer, each on one thread",
     )
     for heading in ("rule", "loss", "accuracy", "time", "update", "NumPy", "PyTorch"):
         side: Any = "left" if heading == "rule" else "right"

@@ -58,18 +58,22 @@ def draw_paths(file: Path) -> None:
     with plt.style.context("dark_background"):
         figure, (small, large) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
         figure.set_facecolor(INK)
-        for ax, title in ((small, "a small learning rate"), (large, "too large a learning rate")):
+        for ax, title, steps in (
+            (small, "a small learning rate", 60),
+            (large, "too large a learning rate", 16),
+        ):
             ax.contourf(x, y, height, levels=30, cmap="bone")
             ax.contour(x, y, height, levels=30, colors="white", linewidths=0.25, alpha=0.35)
             ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
-            ax.set_title(title, fontsize=13)
+            ax.set_title(f"{title}, {steps} steps", fontsize=13)
             for rule in RULES:
-                points = path(rule, *((rule.small, 60) if ax is small else (rule.too_large, 16)))
+                points = path(rule, rule.small if ax is small else rule.too_large, steps)
                 ax.plot(*points.T, color=rule.colour, lw=1.9, path_effects=outline)
                 ax.plot(*points.T, "o", color=rule.colour, ms=3.4, mec=INK, mew=0.4)
                 ax.plot([], [], "-o", color=rule.colour, lw=1.9, ms=3.4, label=rule.name)
-            ax.plot(*START, "s", color="white", ms=7, mec=INK, zorder=9)
-            ax.plot(0, 0, "*", color="white", ms=17, mec=INK, zorder=9)
+            mark = {"color": "white", "mec": INK, "zorder": 9, "ls": "none"}
+            ax.plot(*START, "s", ms=7, label="start", **mark)
+            ax.plot(0, 0, "*", ms=17, label="minimum", **mark)
         small.legend(loc="lower right", framealpha=0.75, facecolor=INK, edgecolor="none")
         figure.savefig(file, dpi=100)
         plt.close(figure)
@@ -86,6 +90,7 @@ def draw_losses(file: Path, runs: Mapping[str, Run]) -> None:
             ax.set_facecolor(INK)
             ax.grid(color="white", alpha=0.12, which="both")
             ax.set(xlabel="epoch", yscale="log")
+            ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             ax.spines[:].set_visible(False)
         figure.set_facecolor(INK)
         loss.set_title("training loss (mean over the epoch)", fontsize=13)
@@ -94,8 +99,8 @@ def draw_losses(file: Path, runs: Mapping[str, Run]) -> None:
             epochs = np.arange(1, len(run.accuracies) + 1)
             means = np.reshape(run.losses, (len(epochs), -1)).mean(axis=1)
             wrong = 100 * (1 - np.array(run.accuracies))
-            loss.plot(epochs, means, color=colours[name], lw=2, label=name)
-            error.plot(epochs, wrong, color=colours[name], lw=2)
+            loss.plot(epochs, means, ".-", color=colours[name], lw=2, label=name)
+            error.plot(epochs, wrong, ".-", color=colours[name], lw=2)
         limits = error.get_ylim()  # ticks outside would widen them
         error.set_yticks([1, 2, 5, 10, 20, 50, 90], [1, 2, 5, 10, 20, 50, 90])
         error.set_ylim(limits)

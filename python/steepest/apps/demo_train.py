@@ -84,7 +84,7 @@ def time_update(rule: DemoRule, seed: int) -> UpdateTimes:
     grads = [rng.normal(size=a.shape).astype(a.dtype) for a in arrays]
     optimizer = rule.ours([a.copy() for a in arrays], lr=bench_peers.LR)
     optimizer.bind_grads(grads)
-    states = [[np.zeros_like(a) for _ in RULES[rule.numpy][2]] for a in arrays]
+    states = [[np.zeros_like(a) for _ in RULES[rule.numpy].states] for a in arrays]
     calls: dict[str, Callable[[], Any] | None] = {
         "ours": optimizer.step,
         "numpy": bench_peers.expression_step(

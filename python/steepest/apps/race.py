@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="rosenbrock",
         help='a name (see --list), or a formula in x and y such as "x**4 + sin(3*y) + y**2"; '
-        "default rosenbrock",
+        "default %(default)s",
     )
     add(
         "-o",
@@ -39,15 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         "--output",
         default="race.png",
-        help="file to write, .png, .gif or .html; default race.png",
+        help="file to write, .png, .gif or .html; default %(default)s",
     )
-    add("--view", choices=("contour", "surface"), default="contour", help="default contour")
-    add("--steps", type=int, default=200, help="gradient evaluations at most; default 200")
+    add("--view", choices=("contour", "surface"), default="contour", help="default %(default)s")
+    add("--steps", type=int, default=200, help="gradient evaluations at most; default %(default)s")
     pair: dict[str, Any] = {"type": float, "nargs": 2}
     add("--start", metavar=("X", "Y"), help="where every path starts", **pair)
     add("--x", metavar=("FROM", "TO"), dest="x_limits", help="the part shown, along x", **pair)
     add("--y", metavar=("FROM", "TO"), dest="y_limits", help="the part shown, along y", **pair)
-    add("--fps", type=float, default=20.0, help="frames a second of a GIF; default 20")
+    add("--fps", type=float, default=20.0, help="frames a second of a GIF; default %(default)g")
     add("--list", action="store_true", help="list surfaces and optimizers, and stop")
 
 

@@ -11,8 +11,6 @@ import math
 
 from steepest.fullbatch.search import ROUNDING, SHRINK, End, Search, noise
 
-__all__ = ["armijo"]
-
 MAX_TRIALS = 60
 
 

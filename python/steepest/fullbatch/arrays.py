@@ -17,23 +17,10 @@ Array = Any  # a NumPy or CuPy array, or one of another array namespace
 
 COARSE = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # rounding units
 
-__all__ = [
-    "Array",
-    "copied",
-    "empty_like",
-    "from_host",
-    "namespace",
-    "rounding",
-    "scalar",
-    "start_point",
-    "to_host",
-    "vector",
-]
-
 
 def namespace(a: Array) -> ModuleType:
     """The array namespace of `a`, with the names of the array API standard."""
-    if type(a) is np.ndarray:  # what the question would answer
+    if type(a) is np.ndarray:  # saves array_namespace its questions
         return array_api_compat.numpy
     xp: ModuleType = array_namespace(a)
     return xp

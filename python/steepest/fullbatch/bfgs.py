@@ -17,8 +17,6 @@ from steepest.fullbatch.search import Trial
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["BFGS"]
-
 Y, HY, HG = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 
 
@@ -150,4 +148,4 @@ class BFGS(Minimizer):
         c[0, :3] = -self._scale, on_d, on_hy
         outs = [self._rows[D], self._rows[self._trial], self._hand_out()]
         combine(self._w, [HG, D, HY, self._x], [], c, outs)
-        self._launch(1.0, placed=True)
+        self._launch(placed=True)

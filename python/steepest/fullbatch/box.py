@@ -14,8 +14,6 @@ import numpy as np
 from steepest import check
 from steepest.fullbatch.arrays import Array, from_host, namespace
 
-__all__ = ["Box", "box_of"]
-
 NEAR = 1e-3  # how near to a bound counts as at it, in widths of the box
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from steepest.fullbatch.search import Trial, finite, noise
 
-__all__ = ["explain"]
-
 CLEAR = 100  # times the noise: a predicted change that rounding cannot hide
 STEEP = 10  # times the prediction: a change beyond it may be curvature
 

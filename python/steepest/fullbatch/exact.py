@@ -11,8 +11,6 @@ from collections.abc import Generator
 
 from steepest.fullbatch.search import SHRINK, UNBOUNDED, End, Search
 
-__all__ = ["exact"]
-
 GOLDEN = 0.5 * (3 - math.sqrt(5))
 GROWTH = 1 / GOLDEN - 1
 MAX_TRIALS = 100

@@ -9,8 +9,6 @@ from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array, namespace
 
-__all__ = ["solve_shifted"]
-
 FIRST_SHIFT = 1e-3  # of |h_ii|
 
 

@@ -11,8 +11,6 @@ from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer
 from steepest.fullbatch.points import G
 from steepest.fullbatch.search import Trial
 
-__all__ = ["GradientDescent"]
-
 LONGEST = 100.0  # a step over the last one
 
 
@@ -20,10 +18,10 @@ class GradientDescent(Minimizer):
     """Gradient descent on the full batch, inside out: tell it f and g at `x` until it is `done`.
 
     x ← x - αₖ g, with αₖ from `lr` or from a line search: with "exact", Cauchy's steepest descent
-    (1847), the optimal learning rate. An exact search starts from the last αₖ, Armijo's, which only
-    shortens, from its double. That for the Wolfe conditions takes what is long enough, so it starts
-    where the slope promises as much as it did of the last step (Nocedal & Wright 2006, (3.60)), but
-    not below the last αₖ.
+    (1847), the optimal learning rate. An exact search starts from the last αₖ, and Armijo's, which
+    only shortens, from twice that. The search for the Wolfe conditions takes any step that is long
+    enough, so it starts from the one that promises the same decrease as the last step (Nocedal &
+    Wright 2006, (3.60)), but not below the last αₖ.
 
     Parameters
     ----------
@@ -113,6 +111,6 @@ class GradientDescent(Minimizer):
         if self.line_search == "armijo":
             longer = 2.0
         elif self.line_search == "wolfe":
-            square = at.step * self._scale * self._square(g)
+            square = at.step * self._scale * self._free_square(g)
             longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
         self._direct(longer * at.step * self._scale)

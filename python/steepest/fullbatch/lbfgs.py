@@ -13,8 +13,6 @@ from steepest.fullbatch.points import SHARED_ROWS, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
-__all__ = ["LBFGS"]
-
 SMALL = 1 << 18  # bytes of a workspace
 CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from the vectors
 
@@ -28,10 +26,11 @@ class LBFGS(Minimizer):
     for the combination. Nocedal 1980, Math. Comp. 35, 773-782; with bounds, two-metric projection
     (Bertsekas 1982).
 
-    Of a pair, d is stored, which is in place already, and the step α to s = α d. Without bounds the
-    update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): the term s sᵀ/κ of H has
-    for κ not sᵀy, the mean of sᵀ∇²f s along the step, but its value at the new point by the cubic
-    through f and g at both ends: at least ½ sᵀy, and sᵀy where the cubic is not convex in between.
+    Of a pair, the direction d, which is in place already, and the step α are stored: s = α d.
+    Without bounds the update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): in the term
+    s sᵀ/κ of H, κ is not sᵀy, the mean of sᵀ∇²f s along the step, but its value at the new point by
+    the cubic through f and g at both ends: at least ½ sᵀy, and sᵀy where the cubic is not convex in
+    between.
 
     Parameters
     ----------
@@ -102,7 +101,7 @@ class LBFGS(Minimizer):
         self._pairs = _cpu.Pairs(m, SHARED_ROWS)
         self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
         self._free: Array | None = None  # with bounds: the variables that the products are over
-        # Compiled calls for whole iterations, where Python's part would be the longer one.
+        # Whole iterations are compiled calls where Python would take most of their time.
         self._compiled = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
 
     @property
@@ -191,18 +190,18 @@ class LBFGS(Minimizer):
     def _start(self, slope: float, magnitude: float) -> None:
         """Start along d, with the trial point in place."""
         doubtful = abs(slope) < CANCELLED * magnitude
-        self._launch(1.0, None if doubtful else slope, placed=True)
+        self._launch(None if doubtful else slope, placed=True)
 
     def _descend(self) -> None:
-        """In a closed box, the first step goes all of g where that leads no farther than x is
-        long, or 1: a corner close by is reached at once. A single bound, as x >= 0, is often far
-        from where a start belongs, and its corner a poor stationary point (Penalty I)."""
+        """In a closed box the first step is -g, projected, unless that is longer than |x| and 1: a
+        corner close by is reached at once. Where bounds are missing, as with x >= 0, a corner is
+        often far from the minimum and a poor stationary point (Penalty I)."""
         box, g = self.box, self._rows[G]
         if self.nit == 0 and box is not None and box.closed and self._square(g) > 1:
             x, d = self._rows[self._x], self._rows[self._d]
             d[...] = -box.violation(x, g)
             if self._square(d) <= max(1.0, self._square(x)):
-                return self._launch(1.0)
+                return self._launch()
         super()._descend()
 
     def _advance_in_box(self, g: Array) -> None:
@@ -235,7 +234,7 @@ class LBFGS(Minimizer):
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])
-        self._launch(1.0, free=free)
+        self._launch(free=free)
 
     def _bounds(self) -> tuple[Array, Array, Array, Array | None]:
         assert self.box is not None
@@ -244,4 +243,4 @@ class LBFGS(Minimizer):
     def _start_in_box(self, slope: float, d: int, handed: Array, free: Array) -> None:
         """Start along the direction that a compiled call has left, with its trial point."""
         self._d, self._handed, self._free = d, handed, free
-        self._launch(1.0, slope, placed=True)
+        self._launch(slope, placed=True)

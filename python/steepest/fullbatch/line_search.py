@@ -17,8 +17,6 @@ from steepest.fullbatch.wolfe import wolfe
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["line_search"]
-
 
 def line_search(
     fun: Callable[[Array], Any],
@@ -63,7 +61,7 @@ def line_search(
     -------
     OptimizeResult
         step, fun, jac (None unless it was evaluated there), nfev, njev, success, message. Without
-        success, step is the lowest trial, or 0 where none is below fun(x).
+        success, step is that of a trial below fun(x), or 0.
 
     Raises
     ------

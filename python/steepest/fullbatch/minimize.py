@@ -19,8 +19,6 @@ from steepest.fullbatch.objective import Objective
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["minimize"]
-
 Reporter = Callable[[Minimizer, Objective], bool]
 METHODS: dict[str, type[Minimizer]] = {
     "gd": GradientDescent,
@@ -124,7 +122,8 @@ def minimize(
     check.choice("method", method, METHODS)
     own = own_options(method, bounds, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
-        raise ValueError(f"hess, hessp: method {method!r} takes {needed(method)}")
+        due = "one of hess and hessp" if method == "newton" else "neither; they are for 'newton'"
+        raise ValueError(f"hess, hessp: method {method!r} takes {due}")
     for name, given in (("hess", hess), ("hessp", hessp)):
         if given is not None:
             check.function(name, given)
@@ -203,10 +202,6 @@ def own_options(
     elif bounds is not None:
         raise ValueError("bounds: method 'bfgs' has none; allowed are 'l-bfgs', 'newton', 'gd'")
     return options
-
-
-def needed(method: str) -> str:
-    return "one of hess and hessp" if method == "newton" else "neither; they are for 'newton'"
 
 
 def reporter(callback: Callable[..., Any] | None) -> Reporter | None:

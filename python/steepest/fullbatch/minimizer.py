@@ -17,16 +17,14 @@ from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, G, Points
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
-from steepest.fullbatch.state import load, restored, save, stripped
+from steepest.fullbatch.state import MADE_ANEW, load, restore, save
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-__all__ = ["Minimizer"]
-
 C1 = 1e-4
-MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts as 5
+MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 MANY = 12  # trials of one search
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
@@ -49,11 +47,11 @@ class Minimizer(Points):
         *,
         own_rows: int = 0,
         bounds: Any = None,
-        line_search: str | None = "wolfe",
-        gtol: float = 1e-5,
-        ftol: float = 0.0,
-        maxiter: int | None = None,
-        max_nfev: int | None = None,
+        line_search: str | None,
+        gtol: float,
+        ftol: float,
+        maxiter: int | None,
+        max_nfev: int | None,
     ) -> None:
         super().__init__(x0, own_rows, bounds)
         if line_search is not None:
@@ -187,10 +185,10 @@ class Minimizer(Points):
         load(self, state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return stripped(self)
+        return {name: value for name, value in vars(self).items() if name not in MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        restored(self, state)
+        restore(self, state)
 
     def __copy__(self) -> Minimizer:
         return copy.deepcopy(self)  # two runs cannot share a workspace
@@ -297,7 +295,7 @@ class Minimizer(Points):
         """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
         rounding would hide what f falls by."""
         g = self._rows[G]
-        square = self._square(g)
+        square = self._free_square(g)
         normal = 0 < square < math.inf
         scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
         hidden = self.nit == 0 and square <= noise(self.f, self._eps)
@@ -306,16 +304,12 @@ class Minimizer(Points):
     def _direct(self, scale: float) -> None:
         """Start along -scale g."""
         combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
-        self._launch(1.0)
+        self._launch()
 
     def _launch(
-        self,
-        step: float,
-        slope0: float | None = None,
-        placed: bool = False,
-        free: Array | None = None,
+        self, slope0: float | None = None, placed: bool = False, free: Array | None = None
     ) -> None:
-        """Start a search along row d.
+        """Start a search along row d with a full step.
 
         `placed`: the trial point is in place already and, with bounds, d is cut. `free`: with
         bounds, the free variables where they are known.
@@ -328,10 +322,10 @@ class Minimizer(Points):
             if self._forget():
                 return self._descend()
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
-        self._f0, self._slope0, self._step = self.f, slope0, step
+        self._f0, self._slope0, self._step = self.f, slope0, 1.0
         self._search, self._told, self._lowest = None, [], None
         if not placed:
-            self._try(step)
+            self._try(1.0)
 
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":

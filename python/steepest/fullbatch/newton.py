@@ -15,12 +15,10 @@ from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer
 from steepest.fullbatch.points import SHARED_ROWS, D, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
-from steepest.fullbatch.state import checkpoint, restored
+from steepest.fullbatch.state import checkpoint, restore
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
-
-__all__ = ["Newton"]
 
 R, P, HP = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 Hessian = Any  # an array (n, n), or a callable x -> array
@@ -37,9 +35,9 @@ class Newton(Minimizer):
     d = -(H + τD)⁻¹ g by Cholesky with D = |diag H|, τ raised from 0 until H + τD is positive
     definite (Nocedal & Wright 2006, algorithm 3.3, where D = I): the units of the variables do not
     matter. With `hessp` in the place of H, Hd = -g by conjugate gradients, stopped at
-    |r| ≤ min(½, √|g|) |g| or at a direction of negative curvature (their algorithm 7.1); there
-    they do matter: choose units in which the variables are alike. With bounds, the system of the
-    free variables (Bertsekas 1982).
+    |r| ≤ min(½, √|g|) |g| or at a direction of negative curvature (their algorithm 7.1); there the
+    units do matter: choose some in which the variables are alike. With bounds, the system is that
+    of the free variables (Bertsekas 1982).
 
     Parameters
     ----------
@@ -126,7 +124,7 @@ class Newton(Minimizer):
             if self._lowest is not before:
                 self._given_lowest = self._given
         except BaseException:
-            restored(self, kept)
+            restore(self, kept)
             raise
 
     def result(self) -> OptimizeResult:
@@ -176,7 +174,7 @@ class Newton(Minimizer):
                 self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
         except NotFinite as error:
             return self._finish(NOT_FINITE, str(error))
-        self._launch(1.0, free=free)
+        self._launch(free=free)
 
     def _solve(self, h: Array, free: Array | None) -> None:
         self.nhev += 1

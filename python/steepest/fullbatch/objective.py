@@ -11,8 +11,6 @@ from steepest import check
 from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
 from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["Objective"]
-
 DIFFERENCES = ("2-point", "3-point", "cs")
 
 

@@ -12,8 +12,6 @@ from steepest.fullbatch.arrays import Array, copied, empty_like, namespace, star
 from steepest.fullbatch.box import Box, box_of
 from steepest.fullbatch.primitives import combine, inner
 
-__all__ = ["LOWEST", "SHARED_ROWS", "D", "G", "Points"]
-
 G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the trial point
 SHARED_ROWS = 5
 
@@ -106,6 +104,12 @@ class Points:
     def _square(self, v: Array) -> float:
         """v . v."""
         return float(inner(self._w, [], [v])[0, 0])
+
+    def _free_square(self, g: Array) -> float:
+        """g . g, with bounds of the variables that are not held."""
+        if self.box is not None:
+            g = self._xp.where(self.box.free(self._rows[self._x], g), g, self.box.zero)
+        return self._square(g)
 
     def _cut(self, free: Array | None) -> None:
         """Cut d for held variables, so that a full step stays in the box."""

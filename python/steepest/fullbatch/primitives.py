@@ -11,8 +11,6 @@ import numpy as np
 from steepest import _cpu
 from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
 
-__all__ = ["combine", "inner", "rank_two", "symmetric_product"]
-
 
 def inner(
     workspace: Array, picks: list[int], vectors: list[Array], minus: Array | None = None

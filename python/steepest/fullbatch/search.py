@@ -11,8 +11,6 @@ import math
 from collections.abc import Generator
 from typing import NamedTuple
 
-__all__ = ["ROUNDING", "SHRINK", "UNBOUNDED", "End", "Search", "Trial", "finite", "noise"]
-
 
 class Trial(NamedTuple):
     """A point of the line: the step, φ and φ' there."""

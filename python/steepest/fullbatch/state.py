@@ -15,8 +15,6 @@ from steepest.fullbatch.search import Search, Trial
 if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
-__all__ = ["checkpoint", "load", "restored", "save", "stripped"]
-
 # What every method keeps beside its workspace.
 SHARED = (
     "_x",
@@ -32,7 +30,7 @@ SHARED = (
     "_step",
     "_stalled",
 )
-# What a pickle is without: it is made anew.
+# What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 
 
@@ -50,7 +48,7 @@ def save(run: Minimizer) -> dict[str, Any]:
 
 
 def load(run: Minimizer, state: dict[str, Any]) -> None:
-    """Takes the state over."""
+    """Go on from `state`; where it does not fit, the run stays as it was."""
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if not isinstance(state, Mapping):
@@ -89,14 +87,14 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         for name, value in values.items():
             setattr(run, name, value)
     except BaseException:  # the kernels may refuse what the method has learned
-        restored(run, kept)
+        restore(run, kept)
         raise
     run._told, run._lowest = told, lowest
     run._search, run._handed = search, None
 
 
 def _value(run: Minimizer, name: str, value: Any) -> Any:
-    """An entry of a state, of the kind that the run has."""
+    """An entry of a state, checked to be of the kind that the run has."""
     where, mine = f"state_dict[{name.lstrip('_')!r}]", getattr(run, name)
     if name == "_x":
         return check.integer(where, value, at_least=0, at_most=1)
@@ -119,18 +117,13 @@ def _trial(where: str, trial: Any) -> Trial:
     return Trial(*(scalar(where, number) for number in trial))
 
 
-def stripped(run: Minimizer) -> dict[str, Any]:
-    """The attributes that can be copied."""
-    return {name: value for name, value in vars(run).items() if name not in MADE_ANEW}
-
-
 def checkpoint(run: Minimizer) -> dict[str, Any]:
-    """What `restored` goes back to in the same run: copies of what a step writes to."""
+    """What `restore` brings back in the same run: copies of what a step writes to."""
     return {**vars(run), "_w": copied(run._w), "_told": list(run._told)}
 
 
-def restored(run: Minimizer, state: dict[str, Any]) -> None:
-    """Takes them over."""
+def restore(run: Minimizer, state: dict[str, Any]) -> None:
+    """Take over these attributes, and make anew those of MADE_ANEW."""
     vars(run).update(state)
     run._xp = namespace(run._w)
     run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
@@ -140,7 +133,7 @@ def restored(run: Minimizer, state: dict[str, Any]) -> None:
 
 
 def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
-    """The search under way, told again what it was told, and the step that it asks for."""
+    """A new search, told again what the one before was told, and the step that it asks for."""
     search = run._new_search(f0, slope0, told[0][0])
     step = next(search)
     for _step, f, slope in told:

@@ -25,8 +25,6 @@ from steepest.fullbatch.search import (
     noise,
 )
 
-__all__ = ["wolfe"]
-
 MAX_TRIALS = 40
 MAX_LEVEL = 3
 MAX_GROWTH = 1e20  # of the first step, which is short where x comes in small units

@@ -58,7 +58,7 @@ class CompiledSweeps:
 
     def triangle(self, b: Array, *, backward: bool = False) -> Array:
         x = np.zeros(b.shape, b.dtype)
-        # by place: a keyword takes longer than a small triangle
+        # positional: keywords take longer than a small triangle
         _cpu.sweep(self.a, b, x, self.omega, backward, None, None, True)
         return x
 

@@ -33,7 +33,7 @@ class System:
     diagonal: Array | None = None  # as the user gave it
     owns_a: bool = False  # a is our copy already, and may be overwritten
     owns_b: bool = False
-    # What NumPy does where the user's functions leave the range; where ours do, nothing.
+    # The user's np.errstate, for the user's functions; our own arithmetic raises no warnings.
     users: Any = field(default_factory=dict)
 
     @property
@@ -260,12 +260,12 @@ def diagonal_of(system: System, method: str) -> Array:
 def check_symmetric(system: System, method: str) -> None:
     """Refuse a matrix that differs from its transpose by more than rounding.
 
-    A u = Aᵀu is tried with one u: two products, where a comparison of the elements reads memory
-    against the grain and takes as long as ten. A single pair that differs shows in its row. u runs
-    through (−1, 1) without order; random numbers, whose code is seldom warm, took 5 ms more. Row i
-    is judged against √(a_ii) max √(a_jj), above its elements where A is positive definite; only
-    where that finds a gap, and A may be indefinite, also against its own |A| |u|. A small A is
-    compared with its transpose first: most are equal to it, and that takes a tenth of the calls.
+    A u = Aᵀu is tested for one u: two products, while comparing the elements, which reads across
+    the rows, takes as long as ten. A single pair that differs shows in its row. u is spread over
+    (−1, 1) without order; NumPy's random numbers took 5 ms more. Row i is judged against
+    √(a_ii) max √(a_jj), above its elements where A is positive definite; only where that finds a
+    gap, and A may be indefinite, also against its own |A| |u|. A small A is compared with its
+    transpose first: most are equal to it, and that takes a tenth of the time.
     """
     xp, a = system.xp, system.matrix(method)
     n = a.shape[0]

@@ -45,8 +45,8 @@ class Options(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     callback: Callable[..., Any] | None = None
     verbose: int = 0
-    # Our own. Without it what the result has of J may be of the point before the last step, as
-    # with MINPACK.
+    # Of curve_fit alone. Where it is False, J, gradient and optimality of the result may be those
+    # of the point before the last step, as MINPACK's.
     last_jacobian: bool = True
 
 
@@ -57,11 +57,11 @@ def start(x0: Any) -> Array:
         return x0
     x = np.atleast_1d(np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0)))
     if x.ndim > 1:
-        raise ValueError(f"x0: shape {x.shape}; wanted is at most one dimension, (n,)")
+        raise ValueError(f"x0: shape {x.shape}; allowed is at most one dimension, (n,)")
     if x.dtype.kind not in "fiub":
         raise ValueError(f"x0: {check.shown(x0)} has dtype {x.dtype}; `x0` must be real numbers")
     if x.size == 0:
-        raise ValueError("x0: no parameters; wanted is at least one")
+        raise ValueError("x0: no parameters; allowed is at least one")
     if x.dtype not in EPS:
         x = x.astype(float)
     return x
@@ -71,11 +71,11 @@ def box(bounds: Any, x0: Array) -> Bounds:
     """Lower and upper bounds as arrays like x0, or None twice where there are none."""
     if bounds is INFINITE:
         return None, None
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):  # scipy.optimize.Bounds
-        bounds = (bounds.lb, bounds.ub)
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        bounds = sides_of(bounds)
     if not hasattr(bounds, "__len__"):
         raise TypeError(
-            f"bounds: {check.shown(bounds)}; wanted is a pair (lower, upper) or "
+            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
             "scipy.optimize.Bounds"
         )
     if len(bounds) != 2:
@@ -86,7 +86,9 @@ def box(bounds: Any, x0: Array) -> Bounds:
         if side.ndim == 0:
             side = np.full(x0.shape, side)
         if side.shape != x0.shape:
-            raise ValueError(f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; wanted is one")
+            raise ValueError(
+                f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; allowed is that or a number"
+            )
         with np.errstate(over="ignore"):  # beyond float32 there is no bound
             sides.append(side.astype(x0.dtype))
     lower, upper = sides
@@ -95,7 +97,7 @@ def box(bounds: Any, x0: Array) -> Bounds:
         j = int(np.argmax(wrong))
         raise ValueError(
             f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = "
-            f"{upper[j]:g}; wanted is (lower, upper), each for all parameters, infinite for none"
+            f"{upper[j]:g}; allowed is (lower, upper), each for all parameters, infinite for none"
         )
     outside = (x0 < lower) | (x0 > upper)
     if outside.any():
@@ -105,6 +107,12 @@ def box(bounds: Any, x0: Array) -> Bounds:
         )
     if (lower == -np.inf).all() and (upper == np.inf).all():
         return None, None
+    return lower, upper
+
+
+def sides_of(bounds: Any) -> tuple[Any, Any]:
+    """Lower and upper bounds of a scipy.optimize.Bounds, which makes (1,) of one for all."""
+    lower, upper = (b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub))
     return lower, upper
 
 
@@ -126,7 +134,9 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
     if values.ndim == 0:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
-        raise ValueError(f"x_scale: shape {values.shape}, x0 {x0.shape}; wanted is one")
+        raise ValueError(
+            f"x_scale: shape {values.shape}, x0 {x0.shape}; allowed is that or a number"
+        )
     with np.errstate(over="ignore"):
         narrow = values.astype(x0.dtype)
     if not (np.isfinite(narrow).all() and (narrow > 0).all()):
@@ -210,8 +220,8 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
         )
     name = "given" if callable(loss) else loss
     nfev = limit(options.max_nfev, x0.size)
-    # In the order of options_of in C++; the solver keeps them, should it turn out to belong on a
-    # device.
+    # In the order of options_of in C++. The solver keeps them: its problem may turn out to live on
+    # a device.
     lower, upper = bounds
     # fmt: off
     checked = (method, linear_solver, damping, scales, name, f_scale, lower, upper, ftol, xtol,

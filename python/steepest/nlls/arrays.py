@@ -30,13 +30,13 @@ def device_of(value: Any) -> int | None:
     return int(cuda_view("x", value).device.id)
 
 
-def at_home(name: str, value: Any) -> tuple[Any, Array]:
+def as_array(name: str, value: Any) -> tuple[Any, Array]:
     """NumPy or CuPy, and `value` as an array of it."""
     if type(value) is np.ndarray:
         return np, value
     if hasattr(value, "tocsr") or hasattr(value, "rmatvec"):
         raise TypeError(
-            f"{name}: a {type(value).__name__}; this solver is dense: wanted is an array, as of "
+            f"{name}: a {type(value).__name__}; this solver is dense: allowed is an array, as of "
             "a sparse matrix .toarray()"
         )
     if not lives_on_cuda(value):
@@ -69,7 +69,7 @@ def numbers(name: str, value: Any) -> Array:
     try:
         return np.asarray(host(value), dtype=float)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {check.shown(value)}; wanted are numbers") from None
+        raise type(error)(f"{name}: {check.shown(value)}; allowed are numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:
@@ -99,17 +99,17 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
         return np.ascontiguousarray(value)
     if isinstance(value, tuple) and any(getattr(part, "ndim", 0) > 1 for part in value):
         raise ValueError("fun: returned a tuple with a matrix; of (f, J) say so by jac=True")
-    xp, f = at_home("fun", value)
+    xp, f = as_array("fun", value)
     if f.ndim > 1:
-        raise ValueError(f"fun: residuals of shape {f.shape}; wanted is one dimension, (m,)")
+        raise ValueError(f"fun: residuals of shape {f.shape}; allowed is one dimension, (m,)")
     return real("fun", xp.atleast_1d(f), dtype)
 
 
 def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
-    xp, J = at_home("jac", value)
+    xp, J = as_array("jac", value)
     if J.ndim > 2:
-        raise ValueError(f"jac: shape {J.shape}; wanted are two dimensions, (m, n)")
+        raise ValueError(f"jac: shape {J.shape}; allowed are two dimensions, (m, n)")
     return real("jac", xp.atleast_2d(J), dtype)
 
 
@@ -126,9 +126,9 @@ def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
 def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     """`values` as `dtype`, in one piece; only real numbers convert."""
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {values.dtype}; wanted are real numbers")
+        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
     if values.size == 0:
-        raise ValueError(f"{name}: an empty array of shape {values.shape}; wanted is at least one")
+        raise ValueError(f"{name}: an empty array of shape {values.shape}; allowed is at least one")
     xp = namespace(values)
     with out_of_range():  # float64's in float32, of a step that went too far
         order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray
@@ -138,7 +138,7 @@ def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
 
 def rounding(f: Any) -> float:
     """The rounding unit of numbers like f's: float32's where they were computed so; 0 of others."""
-    dtype = at_home("fun", f)[1].dtype
+    dtype = as_array("fun", f)[1].dtype
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
@@ -154,5 +154,5 @@ def own(value: Any) -> Any:
 
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
-    _, J = at_home("jac", value)
+    _, J = as_array("jac", value)
     return J.copy(order="K")

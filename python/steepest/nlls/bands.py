@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepest import check
 
-__all__ = ["confidence_band", "prediction_band"]
-
 
 def confidence_band(
     gradient: ArrayLike, covariance: ArrayLike, *, dof: float, level: float = 0.95

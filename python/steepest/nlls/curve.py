@@ -28,8 +28,6 @@ from steepest.nlls.curve_data import (
 )
 from steepest.nlls.loop import fit
 
-__all__ = ["curve_fit"]
-
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
 QR_KEYS = ("fjac", "ipvt", "qtf")

@@ -13,17 +13,8 @@ from scipy.optimize import Bounds
 
 from steepest import _cpu, check
 from steepest.devices import lives_on_cuda
-from steepest.nlls.arguments import INFINITE
-from steepest.nlls.arrays import Array, at_home, host, jacobian, namespace, numbers
-
-__all__ = [
-    "Whitener",
-    "clean_data",
-    "model_jacobian",
-    "model_values",
-    "start_and_bounds",
-    "whitener",
-]
+from steepest.nlls.arguments import INFINITE, sides_of
+from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
 
 FLOAT = np.dtype(float)
 Whitener = Array | Callable[[Array], Array]
@@ -38,9 +29,9 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     p0 = host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
-        bounds = (bounds.lb, bounds.ub)
+        bounds = sides_of(bounds)
     elif bounds is None:
-        raise TypeError("bounds: None; wanted is a pair (lower, upper) or scipy.optimize.Bounds")
+        raise TypeError("bounds: None; allowed is a pair (lower, upper) or scipy.optimize.Bounds")
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
     pair = [numbers("bounds", bound) for bound in bounds]
@@ -63,13 +54,13 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 
 def finite_start(p0: Any) -> Array:
     if getattr(getattr(p0, "dtype", None), "kind", "") == "c":  # NumPy would warn and go on
-        raise TypeError(f"p0: dtype {p0.dtype}; wanted are real numbers")
+        raise TypeError(f"p0: dtype {p0.dtype}; allowed are real numbers")
     start: Array = np.atleast_1d(numbers("p0", p0))
     if start.size == 0:
-        raise ValueError("p0: no parameters; wanted is at least one")
+        raise ValueError("p0: no parameters; allowed is at least one")
     if not _cpu.all_finite(start):
         j = int(np.argmin(np.isfinite(start.ravel())))
-        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; wanted is finite")
+        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; allowed is finite")
     return start
 
 
@@ -102,16 +93,16 @@ def clean_data(
     if check_finite is None:
         check_finite = nan_policy is None
     check_finite = check.truth("check_finite", check_finite)
-    xp, ydata = at_home("ydata", ydata)
+    xp, ydata = as_array("ydata", ydata)
     ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
-        raise ValueError(f"ydata: shape {ydata.shape}; wanted is one dimension, (m,)")
+        raise ValueError(f"ydata: shape {ydata.shape}; allowed is one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
-        there, xdata = at_home("xdata", xdata)
+        there, xdata = as_array("xdata", xdata)
         if there is not xp:
             raise TypeError(
-                "xdata, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "xdata, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
         xdata = floats(xp, "xdata", xdata)
@@ -122,10 +113,10 @@ def clean_data(
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
     if sigma is not None:
-        there, sigma = at_home("sigma", sigma)
+        there, sigma = as_array("sigma", sigma)
         if there is not xp and sigma.size > 1:
             raise TypeError(
-                "sigma, ydata: one lives on the host, the other on a CUDA device; wanted are both "
+                "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
         sigma = xp.asarray(host(sigma)) if there is not xp else sigma
@@ -140,17 +131,17 @@ def floats(xp: Any, name: str, values: Array) -> Array:
 
 def model_values(value: Any, ydata: Array, p: Array) -> Array:
     """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
-    _, y = at_home("f", value)
+    _, y = as_array("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
-        raise TypeError(f"f: dtype {y.dtype}; wanted are real numbers")
+        raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
-            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; wanted are both on the "
+            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; allowed are both on the "
             "host or both on one CUDA device"
         )
     if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):
         raise ValueError(
-            f"f: returned shape {y.shape}; wanted is {ydata.shape}, a number for each of ydata"
+            f"f: returned shape {y.shape}; allowed is {ydata.shape}, a number for each of ydata"
         )
     return y
 
@@ -162,7 +153,7 @@ def model_jacobian(
     as a column."""
 
     def turned(*p: Any) -> Any:
-        _, J = at_home("jac", jac(*p))
+        _, J = as_array("jac", jac(*p))
         if J.ndim == 1 and n == 1:
             return J[:, None]
         return J.T if transposed else J
@@ -178,7 +169,7 @@ def model_jacobian(
         J = value if usual else jacobian(value, float)
         if J.shape != (m, n) and m > 1:  # else of one number that goes with any m of f
             raise ValueError(
-                f"jac: shape {J.shape}; wanted is ({m}, {n}), a row a residual, a column a "
+                f"jac: shape {J.shape}; allowed is ({m}, {n}), a row a residual, a column a "
                 "parameter"
             )
         return whiten(J) if callable(whiten) else column * J
@@ -216,7 +207,7 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
     if sigma is None:
         return None
     if sigma.dtype.kind not in "fiub":
-        raise TypeError(f"sigma: dtype {sigma.dtype}; wanted are real numbers")
+        raise TypeError(f"sigma: dtype {sigma.dtype}; allowed are real numbers")
     if sigma.size == 1 or sigma.shape == (m,):
         if not sigma.all():
             raise ValueError("sigma: 0 is no standard deviation; allowed are others")

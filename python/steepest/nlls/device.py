@@ -33,7 +33,7 @@ class DeviceSolver:
         if not backend.module.libraries_loaded():
             load_libraries(backend.module, backend.cupy)
         kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
-        # The core has the device current where it allocates.
+        # The core makes the device current before it allocates.
         current = functools.partial(backend.cupy.cuda.get_current_stream, device)
         self._core = kind(device, current, backend.cupy.cuda.alloc, x0, options)
         self._dtype, self.to_device, self.point = x0.dtype, backend.copy_of, self._core.point
@@ -102,14 +102,14 @@ class DeviceSolver:
         return devices.cuda_view(name, value)
 
     def _vector(self, name: str, value: Any) -> Any:
-        """One without gaps."""
+        """A vector without gaps."""
         f = self._here(name, value)
         if f.ndim == 1 and f.dtype == self._dtype and f.size and f.flags.c_contiguous:
             return f
         return residual(f, self._dtype)
 
     def _matrix(self, name: str, value: Any) -> Any:
-        """One whose rows or columns lie without gaps."""
+        """A matrix whose rows or columns lie without gaps."""
         array = self._here(name, value)
         if array.ndim == 2 and array.dtype == self._dtype and array.size:
             down, across = array.strides
@@ -122,7 +122,7 @@ class DeviceSolver:
 
 
 def settle(solver: Any, f: Any) -> Any:
-    """The solver, on the device where the first residuals `f` live; the host's as it is."""
+    """The solver, or a new one on the device where the first residuals `f` live."""
     if type(f) is np.ndarray or isinstance(solver, DeviceSolver) or solver.nfev:
         return solver
     device = device_of(f)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from steepest.nlls import arrays
-from steepest.nlls.arrays import Array, at_home, host, namespace, numbers, residual, rounding
+from steepest.nlls.arrays import Array, as_array, host, namespace, numbers, residual, rounding
 
 Fun = Callable[[Array], Any]
 
@@ -39,9 +39,9 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
         return None
     steps = numbers("diff_step", diff_step)
     if not np.isfinite(steps).all():
-        raise ValueError(f"diff_step: {diff_step!r}; wanted are finite numbers")
+        raise ValueError(f"diff_step: {diff_step!r}; allowed are finite numbers")
     if steps.shape not in ((), (1,), (n,)):
-        raise ValueError(f"diff_step: shape {steps.shape}; wanted is a number or ({n},)")
+        raise ValueError(f"diff_step: shape {steps.shape}; allowed is a number or ({n},)")
     return np.full(n, steps)
 
 
@@ -57,7 +57,7 @@ class Differences:
         self.fun, self.scheme = fun, scheme
         self.rel_step = rel_step
         self.lower, self.upper = lower, upper
-        self.near = False
+        self.central = False
 
     def jacobian(self, solver: Any, f: Any) -> Array:
         """J at the solver's point, from fun's answer there."""
@@ -65,13 +65,13 @@ class Differences:
         eps = precision(f, x)
         if self.scheme == "2-point" and self.rel_step is None:
             error = _NOISE * eps**0.5
-            self.near = self.near or (solver.njev > 0 and solver.cosine <= error)
-            solver.set_jacobian_error(0.0 if self.near else error)
+            self.central = self.central or (solver.njev > 0 and solver.cosine <= error)
+            solver.set_jacobian_error(0.0 if self.central else error)
         return self(x, residual(f, x.dtype).copy(), eps)
 
     def __call__(self, x: Array, f: Array, eps: float) -> Array:
         """J at x, (m, n); eps: the rounding unit that f was computed with."""
-        scheme = "3-point" if self.near else self.scheme
+        scheme = "3-point" if self.central else self.scheme
         column = {"2-point": self._forward, "3-point": self._central, "cs": self._complex}
         take, xp = column[scheme], namespace(f)
         J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
@@ -146,7 +146,7 @@ class Differences:
         h = max(abs(h), float(np.finfo(x.dtype).tiny))  # of a tiny x it would be lost
         moved = x.astype(np.result_type(x.dtype, np.complex64))
         moved[j] += 1j * h
-        xp, value = at_home("fun", self.fun(moved))
+        xp, value = as_array("fun", self.fun(moved))
         value = xp.atleast_1d(value)
         if value.dtype.kind != "c":
             raise TypeError(

@@ -133,7 +133,7 @@ class LeastSquares:
             if not callable(jac):
                 f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
                 if jac.shape != (f.size, solver.n):  # before the residuals are taken
-                    raise ValueError(f"jac: shape {jac.shape}; wanted is {(f.size, solver.n)}")
+                    raise ValueError(f"jac: shape {jac.shape}; allowed is {(f.size, solver.n)}")
                 solver.set_look_ahead(False)
             if solver.phase == RESIDUAL:
                 tell_residual(solver, f, self._options)
@@ -164,12 +164,12 @@ class LeastSquares:
             )
         half = arrays.numbers("tell_normal: cost", cost)
         if half.ndim or half < 0:
-            raise ValueError(f"tell_normal: cost {cost}; wanted is ½ Σf², a number of at least 0")
+            raise ValueError(f"tell_normal: cost {cost}; allowed is ½ Σf², a number of at least 0")
         with in_use(self._device):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
-                    f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; wanted are ({n}, {n}) and ({n},)"
+                    f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; allowed are ({n}, {n}) and ({n},)"
                 )
             xp = arrays.namespace(H)
             if bool((xp.diagonal(H) < 0).any()):

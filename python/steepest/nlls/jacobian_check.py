@@ -87,17 +87,17 @@ def check_jacobian(
         raise ValueError("fun: residuals are not finite at x; choose another x")
     J = jacobian(jac(point.copy(), *args, **further), point.dtype).copy()
     if J.shape != (f.size, point.size):
-        raise ValueError(f"jac: shape {J.shape}; wanted is ({f.size}, {point.size})")
+        raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
     eps = precision(raw, point)
     differences = Differences(lambda p: fun(p, *args, **further), "3-point", None, None, None)
-    # Entries are compared on the host. By steps h, 2h and 3h.
+    # By steps h, 2h and 3h, and compared on the host.
     J, (D, D2, D3) = host(J), (host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
     largest, step = float(abs(f).max()), eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
     with np.errstate(all="ignore"):
-        # What differences are off by. The curvature of f, an entry's own: others may be far larger.
+        # Differences are off by the curvature of f: an entry's own, as others may be far larger.
         curvature = 4 * np.abs(D - D2)
-        # Noise in f, of which one entry shows little by chance: the most of a column, in a sum
-        # without curvature; 0.7 makes it as large as 4 |D - D2| is by noise.
+        # And by noise in f, of which an entry may show little by chance: the most of its column, in
+        # a sum that curvature drops out of; 0.7 makes it as large as noise makes 4 |D - D2|.
         noise = 0.7 * np.fmax.reduce(np.abs(5 * D - 8 * D2 + 3 * D3))
         off = np.fmax(curvature, np.fmax(noise, eps * largest / step))  # last: f's rounding
         apart = np.maximum(np.abs(J - D) - off, 0)

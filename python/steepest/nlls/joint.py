@@ -42,7 +42,7 @@ def is_pair(given: Any) -> bool:
     if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
         return False
     raise TypeError(
-        f"fun: returned a {type(given).__name__}; with jac=True wanted is (f, J), or a generator "
+        f"fun: returned a {type(given).__name__}; with jac=True allowed is (f, J), or a generator "
         "of such pairs for blocks of rows"
     )
 
@@ -60,7 +60,7 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
         for block in blocks:
             if not (isinstance(block, (tuple, list)) and len(block) == 2):
                 kind = type(block).__name__
-                raise TypeError(f"fun: a block of rows is a {kind}; wanted is a pair (f, J)")
+                raise TypeError(f"fun: a block of rows is a {kind}; allowed is a pair (f, J)")
             (f, J), told = block, True
             settled = settle(solver, f)
             if settled is not solver:
@@ -74,6 +74,6 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
         if close is not None:
             close()
     if not told:
-        raise ValueError("fun: gave no block of rows; wanted is at least one, from a new iterator")
+        raise ValueError("fun: gave no block of rows; allowed is at least one, from a new iterator")
     solver.end_blocks(whole)
     return solver

@@ -51,9 +51,9 @@ def least_squares(
 
     A step s solves (JᵀJ + λD²) s = -Jᵀf. λ is raised until the cost falls and lowered after
     success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
-    columns for `lm`, ones for `levenberg`. Once λ has held six steps in a row back, one more
-    evaluation a tenth of each such step ahead corrects it for curvature, while that makes a
-    difference (Transtrum and Sethna, arXiv:1201.5885).
+    columns for `lm`, ones for `levenberg`. Once λ has held back six steps in a row, one more
+    evaluation, a tenth of the step ahead, corrects each such step for curvature, as long as that
+    makes a difference (Transtrum and Sethna, arXiv:1201.5885).
 
     On arrays of CuPy, x0 or the residuals at x0, the fit runs on their CUDA device: all further
     residuals and Jacobians live there, the answer's arrays are CuPy's. x is handed out as the kind
@@ -90,9 +90,9 @@ def least_squares(
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
-        Stop when two steps in a row change the cost by no more than ftol * cost and were expected
-        to; when |Ds| <= xtol * |Dx|; when no column of J has a larger |cosine| with f than gtol,
-        nor the plane of all columns.
+        Stop when two steps in a row, or one after a change a hundred times larger, change the cost
+        by no more than ftol * cost, as expected; when |Ds| <= xtol * |Dx| and |s| <= xtol * |x|;
+        when the |cosine| between f and each column of J, and the plane of all, is at most gtol.
         None is 0. For float32 at least its rounding unit.
     max_nfev : int
         Largest number of residual evaluations, 100 n where None; differences do not count.
@@ -237,9 +237,9 @@ def check_jac(jac: Any) -> Any:
 def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
     """fun with its further arguments."""
     if not isinstance(args, Iterable):
-        raise TypeError(f"args: {check.shown(args)}; wanted is a tuple, (a,) of a single argument")
+        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
     if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs: {check.shown(kwargs)}; wanted is a dict of arguments by name")
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
     return lambda x: fun(x, *args, **kwargs)
 
 

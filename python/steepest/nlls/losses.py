@@ -7,7 +7,7 @@ from typing import Any
 
 from steepest.nlls import arrays
 from steepest.nlls.arguments import Options
-from steepest.nlls.arrays import Array, at_home, real, residual
+from steepest.nlls.arrays import Array, as_array, real, residual
 
 # phases of the solver: what it waits for
 RESIDUAL, JACOBIAN, DONE = 0, 1, 2
@@ -27,9 +27,9 @@ def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     """`loss(z)` as a (3, m) array; it must return ρ(z), ρ'(z), ρ''(z) in its rows."""
     with arrays.out_of_range():  # of a step that went too far
         z = (f / f_scale) ** 2
-    _, rho = at_home("loss", loss(z))
+    _, rho = as_array("loss", loss(z))
     if rho.shape != (3, f.size):
         raise ValueError(
-            f"loss: returned shape {rho.shape}; wanted is (3, {f.size}), rows of rho, rho', rho''"
+            f"loss: returned shape {rho.shape}; allowed is (3, {f.size}), rows of rho, rho', rho''"
         )
     return real("loss", rho, f.dtype)

@@ -9,8 +9,6 @@ from steepest import check
 from steepest.updates.groups import Rate, at_least_zero, decay_rate
 from steepest.updates.optimizer import Optimizer
 
-__all__ = ["Adagrad", "Adadelta", "RMSProp"]
-
 
 class Adagrad(Optimizer):
     """Adagrad: s ← s + g²;  θ ← θ − α/(1+(t−1)η) · g/(√s + ε).

@@ -9,8 +9,6 @@ from steepest import check
 from steepest.updates.groups import Rate, at_least_zero, decay_rates
 from steepest.updates.optimizer import Optimizer
 
-__all__ = ["Adam", "AMSGrad", "AdamW"]
-
 
 class Adam(Optimizer):
     """Adam: m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − α m̂/(√v̂ + ε).

@@ -7,8 +7,6 @@ from typing import Any
 from steepest.updates.groups import Rate, at_least_zero, decay_rates
 from steepest.updates.optimizer import Optimizer
 
-__all__ = ["AdaMax", "NAdam", "RAdam"]
-
 
 class AdaMax(Optimizer):
     """AdaMax: m as in Adam;  u ← max(β₂u, |g| + ε);  θ ← θ − α/(1−β₁ᵗ) · m/u.

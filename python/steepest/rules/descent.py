@@ -11,8 +11,6 @@ from steepest import check
 from steepest.updates.groups import MISSING, Rate, at_least_zero, decay_rates
 from steepest.updates.optimizer import Optimizer
 
-__all__ = ["SGD", "Momentum", "Nesterov", "Lion"]
-
 
 class SGD(Optimizer):
     """Stochastic gradient descent: θ ← θ − αg.

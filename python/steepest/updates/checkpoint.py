@@ -23,11 +23,10 @@ MOST_STEPS = 2**53  # counted exactly in a double
 HEADER = 10_000  # bytes of a .npy file beside its array, at most
 MOST_JSON = 2**24  # bytes; enough for the errors that say how another optimizer's file differs
 
-__all__ = ["load", "load_state_dict", "save", "state_dict"]
-
 
 def _scalar_name(opt: Parameters, i: int) -> str:
-    return RULES[opt._rules[opt._paths[i][0]]][3]
+    group, _ = opt._paths[i]
+    return RULES[opt._rules[group]].scalar
 
 
 def _arrays_of(opt: Parameters, i: int) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
             if callable(values["lr"]):
                 values["lr"] = None
             indices = list(range(first, first + len(names)))
-            last = dict(zip(RULES[rule][1], used, strict=True))
+            last = dict(zip(RULES[rule].given, used, strict=True))
             own = {"rule": rule, "last_step": last, "params": indices, "param_names": names}
             groups.append({**values, **own})
             first += len(names)
@@ -126,12 +125,12 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
 
 def _checked_last(where: str, rule: str, last: Any) -> list[float]:
     """A group's hyperparameters as its last step used them, in the engine's order."""
-    names = RULES[rule][1]
+    names = RULES[rule].given
     _entry(where, last, names)
     return [check.number(f"{where}[{name!r}]", last[name], at_least=0) for name in names]
 
 
-def _parting(given: Any, due: list[Any]) -> str:
+def _difference(given: Any, due: list[Any]) -> str:
     """What differs, from the first difference on: an error shows only some of thousands."""
     k = 0
     if isinstance(given, (list, tuple)):
@@ -162,7 +161,7 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
             have = group[key]
             if not check.same_list(have, due):
-                raise ValueError(f"{where}[{i}]: {key} {_parting(have, due)}")
+                raise ValueError(f"{where}[{i}]: {key} {_difference(have, due)}")
         first += len(names)
         new = {name: group[name] for name in values}
         if new["lr"] is None:
@@ -187,9 +186,10 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
         )
         groups = _checked_groups(opt, given["param_groups"])
         state = _checked_state(opt, given["state"], count)
+        # What the last step used is set, remembered, and then replaced by what is set now.
         changes = [
-            partial(opt._plan.set_group, k, RULES[opt._rules[k]][0], last, 0.0, False, 0.0)
-            for k, (_, last) in enumerate(groups)
+            partial(opt._plan.set_group, k, RULES[rule].number, last, 0.0, False, 0.0)
+            for k, (rule, (_, last)) in enumerate(zip(opt._rules, groups, strict=True))
         ]
         changes.append(partial(opt._plan.remember))
         for group, (values, _) in zip(opt._groups, groups, strict=True):

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-__all__ = ["Change", "commit"]
-
 Change = partial[Any]  # of a function in C
 
 
 def commit(changes: Iterable[Change]) -> Any:
-    """Make the changes, up to the first that answers what is in its way; returns that.
+    """Make the changes, up to the first that returns what is in its way; returns that.
 
-    Python looks for Ctrl-C between bytecodes, of which there are none here until all are made.
+    Python looks for Ctrl-C between bytecodes, and here none is run until all changes are made.
     """
     return next(filter(None, map(partial.__call__, changes)), None)

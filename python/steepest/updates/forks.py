@@ -12,8 +12,6 @@ import weakref
 
 from steepest import _cpu
 
-__all__ = ["watch"]
-
 _guard = threading.Lock()  # of these two; also held across a fork
 _plans: weakref.WeakSet[_cpu.Plan] = weakref.WeakSet()
 _held: list[_cpu.Plan] = []  # by the thread that is forking

@@ -14,8 +14,6 @@ from steepest import check
 from steepest.updates import tree
 from steepest.updates.commit import Change, commit
 
-__all__ = ["ParamGroup"]
-
 FIXED = ("params", "param_names")  # what a group shows beside its hyperparameters
 
 Check = Callable[[str, Any], Any]

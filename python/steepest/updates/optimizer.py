@@ -12,8 +12,6 @@ from steepest.updates import checkpoint, tree
 from steepest.updates.groups import MISSING
 from steepest.updates.parameters import Parameters
 
-__all__ = ["Optimizer"]
-
 NONFINITE = ("propagate", "skip", "raise")
 # The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
 _ENGINE = frozenset(

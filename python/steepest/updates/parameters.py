@@ -18,8 +18,6 @@ from steepest.updates.commit import Change, commit
 from steepest.updates.groups import COMMON, FIXED, Check, ParamGroup, Rate, check_rounding, largest
 from steepest.updates.rule_list import RULES, group_arguments
 
-__all__ = ["Parameters"]
-
 _KNOWN: set[str] = set()  # the hyperparameters of any rule
 
 
@@ -128,7 +126,7 @@ class Parameters:
         news = [self._read(group, root) for group, root in zip(groups, roots, strict=True)]
         names = [name for new in news for name in new.names]
         views = [view for new in news for view in new.views]
-        here = self._views[:1]  # and all others with it
+        here = self._views[:1]  # all others live where it does
         first = [self._written(i) for i in range(len(here))]
         backend = devices.backend_of(here + views, first + names)
         self._check_apart(backend, views, names)
@@ -199,7 +197,7 @@ class Parameters:
 
     def _new_state(self, new: NewGroup) -> list[tuple[dict[str, Any], Any]]:
         """The state arrays and the running mean, or None, of each array."""
-        states = RULES[self._variant(new.values)][2]
+        states = RULES[self._variant(new.values)].states
         made = placement.like(new.views, [self._fill(new.values)] * len(states))
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
@@ -250,7 +248,7 @@ class Parameters:
                 partial(self._emas.extend, [ema for _, ema in states]),
                 partial(self._paths.extend, [(i, path) for path in new.paths]),
             ]
-            scalar = 1.0 if RULES[rule][3] else 0.0
+            scalar = 1.0 if RULES[rule].scalar else 0.0
             for array, address, view, (state, ema) in zip(
                 new.given, new.addresses, new.views, states, strict=True
             ):

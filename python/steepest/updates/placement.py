@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["like"]
-
 PAGE, LINE, APART = 4096, 64, 512  # bytes
 DEVICE_LINE = 128
 
@@ -36,7 +34,7 @@ def like(params: Sequence[Any], fills: Sequence[float]) -> list[list[Any]]:
         return [[] for _ in params]
     if not isinstance(params[0], np.ndarray):
         return _like_on_device(params, fills)
-    starts, end = [], 0  # counted from a page's begin
+    starts, end = [], 0  # counted from the beginning of a page
     for param in params:
         nbytes, beside = param.nbytes, [param.ctypes.data - _down(param)]
         for _ in fills:

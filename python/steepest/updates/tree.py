@@ -8,8 +8,6 @@ from typing import Any
 
 from steepest.check import shown
 
-__all__ = ["flatten", "flatten_like", "is_branch", "rebuild"]
-
 Path = tuple[Any, ...]
 MAX_DEPTH = 100
 

@@ -15,8 +15,9 @@ from steepest.nlls.bands import confidence_band, prediction_band
 __all__ = ["save_plot"]
 
 # Okabe and Ito's palette, told apart with any colour vision; bands differ in lightness too
-DATA, CURVE, CONFIDENCE, PREDICTION = "#000000", "#0072B2", "#56B4E9", "#D5E9F5"
+DATA, CONFIDENCE, PREDICTION = "#000000", "#56B4E9", "#D5E9F5"
 CLOUD = "#999999"  # of points that hide each other
+LINE: dict[str, Any] = {"color": "#0072B2", "zorder": 4}  # seen in a cloud, too
 POINTS = 400  # of the curve
 
 
@@ -28,11 +29,11 @@ def save_plot(fitted: Fitted, path: str) -> None:
     figure = Figure(figsize=(7.5, 6.5), layout="constrained")
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    figure.suptitle(title(fitted), fontsize="medium", parse_math=False)
+    figure.suptitle(title(fitted), fontsize="medium")
     draw = draw_curve if len(fitted.model.variables) == 1 else draw_observed
     horizontal, label = draw(fitted, top)
-    response = labelled(fitted, fitted.request.formula.response)
-    top.set_ylabel(response if draw is draw_curve else f"observed {response}")
+    text = "{}" if draw is draw_curve else "observed {}"
+    top.set_ylabel(labelled(fitted, fitted.request.formula.response, text))
     top.legend(loc="best", frameon=False)  # asked for, it does not warn of its time
     draw_residuals(fitted, bottom, horizontal)
     bottom.set_xlabel(label)
@@ -59,10 +60,10 @@ def title(fitted: Fitted) -> str:
     return "\n".join(fill(text, 90) for text in (fitted.request.formula.text, ",  ".join(values)))
 
 
-def labelled(fitted: Fitted, name: str) -> str:
-    """A column's name with its unit, safe from being read as mathematics."""
-    unit = fitted.table.units[name]
-    return (f"{name} [{unit}]" if unit else name).replace("$", r"\$")
+def labelled(fitted: Fitted, column: str, text: str = "{}") -> str:
+    """A text about a column with its unit, safe from being read as mathematics."""
+    unit = fitted.table.units[column].replace("$", r"\$")
+    return text.format(column) + (f" [{unit}]" if unit else "")
 
 
 def bands(fitted: Fitted, x: NDArray[Any], noise: NDArray[Any]) -> list[tuple[str, str, Any]]:
@@ -105,7 +106,7 @@ def draw_curve(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
         for name, colour, half in bands(fitted, grid[None], noise):
             label = f"{name} band"
             axes.fill_between(grid, curve - half, curve + half, color=colour, lw=0, label=label)
-    axes.plot(grid, curve, color=CURVE, label="fit", zorder=4)
+    axes.plot(grid, curve, label="fit", **LINE)
     draw_points(fitted, axes, x, y, "data")
     return x, labelled(fitted, fitted.model.variables[0])
 
@@ -119,15 +120,15 @@ def draw_observed(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
             style = {"colors": colour, "linewidth": width, "label": f"{name} interval"}
             axes.vlines(predicted, predicted - half, predicted + half, **style)
     ends = [predicted.min(), predicted.max()]
-    axes.plot(ends, ends, color=CURVE, label="observed = fitted")
+    axes.plot(ends, ends, label="observed = fitted", **LINE)
     draw_points(fitted, axes, predicted, fitted.y, "data")
-    return predicted, f"fitted {labelled(fitted, fitted.request.formula.response)}"
+    return predicted, labelled(fitted, fitted.request.formula.response, "fitted {}")
 
 
 def draw_points(fitted: Fitted, axes: Any, x: Any, y: Any, label: str | None) -> None:
     style = {"color": DATA, "label": label, "zorder": 3}
     size = 4 if fitted.y.size <= 200 else 2
-    if fitted.y.size > 5000:  # a cloud: the curve is to be seen in it
+    if fitted.y.size > 5000:
         style["color"] = CLOUD
     if fitted.sigma is None:
         axes.plot(x, y, "o", markersize=size, **style)
@@ -136,9 +137,8 @@ def draw_points(fitted: Fitted, axes: Any, x: Any, y: Any, label: str | None) ->
 
 
 def draw_residuals(fitted: Fitted, axes: Any, x: NDArray[Any]) -> None:
-    axes.axhline(0, color=CURVE, linewidth=1)
+    axes.axhline(0, linewidth=1, **LINE)
     draw_points(fitted, axes, x, fitted.residuals, None)
-    unit = fitted.table.units[fitted.request.formula.response].replace("$", r"\$")
-    axes.set_ylabel("residual" + (f" [{unit}]" if unit else ""))
+    axes.set_ylabel(labelled(fitted, fitted.request.formula.response, "residual"))
     largest = np.abs(axes.get_ylim()).max()
     axes.set_ylim(-largest, largest)

@@ -12,7 +12,10 @@ import numpy as np
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = ["Style", "draw_background", "figure_of", "lowest", "save_gif", "save_png", "styles"]
+__all__ = [
+    "FLOOR", "Style", "coordinates", "draw_background", "draw_progress_axes", "figure_of", "grid",
+    "height", "lowest", "mark_start", "moments", "save_gif", "save_png", "styles", "title",
+]  # fmt: skip
 
 # Okabe and Ito's palette without yellow, which fades on white; told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -100,12 +103,13 @@ def draw_background(axes: Any, surface: Surface) -> None:
 
 
 def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
-    """Axes of f over gradient evaluations."""
-    top = max(float(np.max(path.values[:1] - low)) for path in paths)
+    """Axes of f over gradient evaluations, with room for heads; what diverges leaves them."""
+    top = float(paths[0].values[0]) - low  # at the common start
     axes.set_yscale("log")
-    bottom = max(FLOOR, min(float(np.min(path.values - low)) for path in paths) / 10)
+    bottom = max(FLOOR / 3, min(float(np.min(path.values - low)) for path in paths) / 10)
     axes.set_ylim(bottom, max(top, 10 * FLOOR) * 10)
-    axes.set_xlim(0, max(float(path.spent[-1]) for path in paths) or 1)
+    last = max(float(path.spent[-1]) for path in paths) or 1
+    axes.set_xlim(-0.03 * last, 1.03 * last)
     axes.set_xlabel("gradient evaluations")
     axes.set_ylabel("f − lowest f" if low else "f")
     axes.grid(color="0.9", linewidth=0.6)
@@ -147,6 +151,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     """The whole picture, its paths still empty."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     figure = Figure(figsize=(11, 6.2), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
@@ -156,7 +161,7 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     low = lowest(surface, paths)
     draw_background(main, surface)
     draw_progress_axes(side, paths, low)
-    figure.suptitle(title(surface), parse_math=False)
+    figure.suptitle(title(surface))
     artists, handles = [], []
     for path, style in zip(paths, styles(len(paths)), strict=True):
         where = coordinates(surface, path, view == "surface")
@@ -165,15 +170,12 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
         for axes, data in ((main, where), (side, over)):
             empty: list[list[float]] = [[] for _ in data]
             (line,) = axes.plot(*empty, **style.line(), zorder=5)
-            (head,) = axes.plot(*empty, **style.head(), zorder=6, clip_on=axes is main)
+            (head,) = axes.plot(*empty, **style.head(), zorder=6)
             for artist, is_head in ((line, False), (head, True)):
                 artist.set_in_layout(False)  # still empty, it would confuse the layout
                 group.append((artist, data, is_head))
         artists.append(group)
-        handle = main.plot(
-            *[[] for _ in where], **{**style.head(), **style.line()}, label=path.label
-        )
-        handles += handle
+        handles.append(Line2D([], [], **{**style.head(), **style.line()}, label=path.label))
     mark_start(main, surface)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return Drawing(figure, artists, paths)
@@ -187,21 +189,16 @@ def title(surface: Surface) -> str:
 
 
 def mark_start(axes: Any, surface: Surface) -> None:
-    """A ring at the common start."""
-    ring = {
-        "marker": "o",
-        "markersize": 11,
-        "markerfacecolor": "none",
-        "color": "black",
-        "zorder": 7,
-    }
-    at = surface.start
-    if axes.name == "3d":
-        up = height(surface)[0](surface.values(np.array(at[0]), np.array(at[1])))
-        axes.plot([at[0]], [at[1]], [float(up)], **ring)
-    else:
-        axes.plot([at[0]], [at[1]], **ring)
-        axes.annotate("start", at, (-7, 9), textcoords="offset points", ha="right", zorder=7)
+    """A ring at the common start, where the picture includes it."""
+    x, y = surface.start
+    (left, right), (bottom, top) = surface.x_limits, surface.y_limits
+    if not (left <= x <= right and bottom <= y <= top):
+        return
+    up = height(surface)[0](surface.values(np.array(x), np.array(y)))
+    at = (x, y, float(up)) if axes.name == "3d" else (x, y)
+    ring = {"marker": "o", "markersize": 11, "markerfacecolor": "none", "color": "black"}
+    axes.plot(*([v] for v in at), **ring, zorder=7)
+    axes.text(*at, "start\n", ha="center", va="bottom", zorder=7)  # a line above
 
 
 def save_png(surface: Surface, paths: list[Path], view: str, out: FilePath) -> None:
@@ -213,7 +210,7 @@ def save_png(surface: Surface, paths: list[Path], view: str, out: FilePath) -> N
 
 
 def moments(paths: list[Path], frames: int) -> Floats:
-    """When to look: every evaluation at first, then further and further apart."""
+    """When to look: often at first, then further and further apart."""
     last = max(float(path.spent[-1]) for path in paths)
     return np.unique(np.rint(last * np.linspace(0, 1, frames) ** 1.6))
 

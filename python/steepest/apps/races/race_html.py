@@ -111,7 +111,7 @@ def panel(figure: Any, axes: Any, tracks: Sequence[tuple[Floats, ...]]) -> dict[
             flat = proj3d.proj_transform(*track, axes.get_proj())[:2]
         at = axes.transData.transform(np.column_stack([np.asarray(t, float) for t in flat])) * scale
         at[:, 1] = height - at[:, 1]
-        at[np.abs(at).max(axis=1) > 1e5] = np.nan
+        at[np.abs(at).max(axis=1) > 1e8] = np.nan
         pixels.append([None if np.isnan(p).any() else [round(float(v), 1) for v in p] for p in at])
     box = axes.get_window_extent()
     clip = [box.x0 * scale, height - box.y1 * scale, box.width * scale, box.height * scale]
@@ -220,13 +220,13 @@ function paint(canvas, panel) {
   pen.setTransform(dense, 0, 0, dense, 0, 0);
   pen.clearRect(0, 0, panel.width, panel.height);
   pen.drawImage(panel.image, 0, 0, panel.width, panel.height);
+  pen.save();
+  pen.beginPath();
+  pen.rect(...panel.clip);
+  pen.clip();
   race.paths.forEach((path, i) => {
     if (hidden.has(i)) return;
     const end = place(path, race.moments[moment]), track = panel.tracks[i];
-    pen.save();
-    pen.beginPath();
-    pen.rect(...panel.clip);
-    pen.clip();
     pen.beginPath();
     let down = false;
     for (let k = 0; k <= end; k++) {
@@ -238,20 +238,17 @@ function paint(canvas, panel) {
     pen.lineWidth = 2;
     pen.setLineDash(path.dashes);
     pen.stroke();
-    pen.restore();
   });
+  pen.setLineDash([]);
   race.paths.forEach((path, i) => {  // after all lines, so that none hides a head
-    if (hidden.has(i)) return;
-    const track = panel.tracks[i], end = place(path, race.moments[moment]);
-    const head = track[end], [left, top, width, height] = panel.clip;
-    if (head && head[0] >= left - 1 && head[0] <= left + width + 1 && head[1] >= top - 1
-        && head[1] <= top + height + 1) {
-      pen.fillStyle = path.colour;
-      pen.strokeStyle = "#fff";
-      pen.lineWidth = 1.2;
-      mark(pen, path.marker, ...head, 5.5);
-    }
+    const head = panel.tracks[i][place(path, race.moments[moment])];
+    if (hidden.has(i) || !head) return;
+    pen.fillStyle = path.colour;
+    pen.strokeStyle = "#fff";
+    pen.lineWidth = 1.2;
+    mark(pen, path.marker, ...head, 5.5);
   });
+  pen.restore();
 }
 const digits = v => v === null ? "not finite" : Number(v.toPrecision(4)).toString();
 function show() {
@@ -315,8 +312,12 @@ play.onclick = () => setPlaying(!playing);
 slider.oninput = () => { setPlaying(false); moment = Number(slider.value); show(); };
 view.onchange = show;
 document.addEventListener("keydown", event => {
-  if (["SELECT", "INPUT", "BUTTON"].includes(event.target.tagName)) return;
-  if (event.code === "Space") { event.preventDefault(); setPlaying(!playing); }
+  const taken = controls => event.target.matches(controls);  // by what has the focus
+  if (event.code === "Space" && !taken("button, select, [type=checkbox]")) {
+    event.preventDefault();
+    setPlaying(!playing);
+  }
+  if (taken("select, [type=range]")) return;
   if (event.code === "ArrowRight") step(1);
   if (event.code === "ArrowLeft") step(-1);
 });
