@@ -1,4 +1,4 @@
-// How far ahead to fetch, by processor. The distances were measured: bench/RESULTS.md.
+// How far ahead to fetch, by processor. The distances were measured: bench/TRIED.md.
 #include "cpu/fetch_ahead.hpp"
 
 #ifdef __x86_64__

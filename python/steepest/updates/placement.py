@@ -6,7 +6,7 @@ Adam on 10,000 tensors of 1,000).
 
 A processor compares loads with stores under way by the low twelve bits of their addresses: where
 a rule's arrays are a few lines apart in these, each load waits for a store that it has nothing to
-do with, and a step in cache takes up to 2.6 times as long (on Zen 4: bench/RESULTS.md).
+do with, and a step in cache takes up to 2.6 times as long (on Zen 4: bench/TRIED.md).
 """
 
 from __future__ import annotations
