@@ -310,6 +310,17 @@ def test_the_ending_of_the_picture_may_be_given(here, capsys, output):
     assert "out.png\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("output", [[], ["--output", "pictures"], ["--output", "pictures/"]])
+def test_a_folder_may_be_given(here, capsys, output):
+    (here / "pictures").mkdir()
+    (here / "sub").mkdir()
+    (here / "data.csv").rename(here / "sub" / "data.v2.csv")
+    assert main(["fit", "sub/data.v2.csv", FORMULA, *START, *output]) == 0
+    (picture,) = here.rglob("*.png")
+    assert picture == here.joinpath(*output[1:], "data.v2_fit.png")
+    assert f" {picture.relative_to(here)}\n" in capsys.readouterr().out
+
+
 def test_argparse_refuses_an_unknown_loss(here, capsys):
     with pytest.raises(SystemExit, match="2"):
         fit(FORMULA, *START, "--loss", "cubic")

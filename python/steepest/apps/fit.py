@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fix", metavar="c,d", default="", help="parameters to hold at their start")
     add("--loss", choices=LOSSES, default="linear", help="robust loss (default: linear)")
     add("--json", action="store_true", help="print JSON in the place of the summary")
-    add("--output", metavar="PREFIX", help="write PREFIX.png (default: DATA_fit, here)")
+    add("--output", metavar="PREFIX", help="write PREFIX.png; in a folder, or here, DATA_fit.png")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -62,9 +62,10 @@ def main(args: argparse.Namespace) -> int:
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
     )
-    picture = args.output or Path(args.data).stem + "_fit"
-    if not picture.lower().endswith(".png"):
-        picture += ".png"
+    path = Path(args.output or "")
+    if path.is_dir():
+        path /= Path(args.data).stem + "_fit"
+    picture = str(path) if path.suffix.lower() == ".png" else f"{path}.png"
     check_writable(Path(picture))
     fitted = fit_table(table, request)
     save_plot(fitted, picture)
