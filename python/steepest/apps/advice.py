@@ -93,8 +93,9 @@ def nearest(problem: Problem) -> Case:
         return far
 
     same = [case for case in cases() if case["kind"] == problem.kind]
-    if problem.kind == "loss":
-        same = [case for case in same if case["batch"] == problem.batch]
+    if problem.kind == "loss":  # a dense problem rests on a dense case: others lack its methods
+        dense = problem.parameters <= DENSE
+        same = [c for c in same if c["batch"] == problem.batch and (c["n"] <= DENSE) == dense]
     return min(same, key=distance)
 
 
@@ -116,16 +117,10 @@ def best_of(scores: dict[str, float], order: list[str]) -> str:
 
 def full_batch(problem: Problem, case: Case) -> Answer:
     """The fewest evaluations, among the methods that the problem allows."""
-    taken = {
+    allowed = {
         name: float(one["evaluations"])
         for name, one in case["methods"].items()
-        if one["evaluations"] is not None
-    }
-    allowed = {
-        name: count
-        for name, count in taken.items()
-        if not (name == "newton" and (not problem.hessian or problem.parameters > DENSE))
-        and not (name == "bfgs" and problem.parameters > DENSE)
+        if one["evaluations"] is not None and (name != "newton" or problem.hessian)
     }
     method = best_of(allowed, LOSS_ORDER)
     if method == "bfgs" and allowed.get("l-bfgs", math.inf) <= NEAR_CHEAP * allowed["bfgs"]:
