@@ -1,6 +1,8 @@
 """`steepest demo`: its gradients, the NumPy updates beside it, and a short run of the whole."""
 
 import importlib.util
+import io
+import re
 import subprocess
 import sys
 import time
@@ -100,7 +102,7 @@ def test_too_large_a_rate_settles_late_or_never(rule):
 
 def test_path_that_runs_away_ends():
     runaway = demo_pictures.path(RULES[0], 100.0, 24)
-    assert len(runaway) < 24 and np.isfinite(runaway).all()
+    assert 2 <= len(runaway) < 24 and np.abs(runaway[:-1]).max() < 50 < np.abs(runaway[-1]).max()
 
 
 @pytest.fixture
@@ -118,7 +120,19 @@ def saved(monkeypatch):
     return figures
 
 
-def test_runs_and_writes_pictures(tmp_path, capsys, monkeypatch, saved):
+@pytest.fixture
+def bars(monkeypatch):
+    """The progress bars that are shown."""
+    from rich import progress
+
+    shown, start = [], progress.Progress.start
+    monkeypatch.setattr(progress.Progress, "start", lambda bar: shown.append(bar) or start(bar))
+    return shown
+
+
+def test_runs_and_writes_pictures(tmp_path, capsys, monkeypatch, saved, bars):
+    import matplotlib
+
     def spied(module, name):
         calls, real = [], getattr(module, name)
         monkeypatch.setattr(module, name, lambda *given: calls.append(given) or real(*given))
@@ -126,7 +140,11 @@ def test_runs_and_writes_pictures(tmp_path, capsys, monkeypatch, saved):
 
     loaded, trained = spied(demo_net, "load_digits"), spied(demo_train, "train")
     timed, folder = spied(demo_train, "time_update"), tmp_path / "new" / "folder"
+    matplotlib.use("svg")  # a user's choice, perhaps one that needs a screen
+    start = time.perf_counter()
     assert main(["demo", "--epochs", "2", "--seed", "3", "--output", str(folder)]) == 0
+    seconds = time.perf_counter() - start
+    assert matplotlib.get_backend().lower() == "agg"
     assert loaded == [(3,)] and timed == [(rule, 3) for rule in RULES]
     assert [(rule, *given[1:3]) for rule, *given in trained] == [(rule, 2, 3) for rule in RULES]
     for name, words in (("losses.png", "training loss"), ("paths.png", "a small learning rate")):
@@ -136,21 +154,32 @@ def test_runs_and_writes_pictures(tmp_path, capsys, monkeypatch, saved):
     assert "learns 1438 handwritten digits; it is tested on 359 others" in " ".join(printed.split())
     assert all(text in printed for text in (*(rule.name for rule in RULES), "accuracy", "Misra1a"))
     assert printed.count("wrote ") == 2 and "…" not in printed
+    assert int(re.search(r"(\d+) s in all", printed)[1]) <= round(seconds)
+    ((task,),) = (bar.tasks for bar in bars if bar.tasks[0].total is not None)
+    assert (task.description, task.completed, task.total) == (RULES[-1].name, 10, 10)
 
 
 def test_the_table_has_what_was_measured():
+    from rich.console import Console
+
     run = demo_train.Run(losses=[4.0, 2.0, 1.0, 0.5], accuracies=[0.5, 0.9], seconds=1.234)
-    times = {"Adam": demo_train.UpdateTimes(ours=2e-6, numpy=1e-5, torch=1e-4)}
-    columns = demo.results({"Adam": run}, times).columns
-    assert {column.header: list(column.cells) for column in columns} == {
-        "rule": ["Adam"],
-        "loss": ["0.7500"],  # the mean over the last epoch
-        "accuracy": ["90.0%"],
-        "time": ["1.23 s"],
-        "update": ["2.0 µs"],
-        "NumPy": ["10 µs (5×)"],
-        "PyTorch": ["100 µs (50×)"],
+    times = {
+        "SGD": demo_train.UpdateTimes(ours=1e-6, numpy=3e-6, torch=None),
+        "Adam": demo_train.UpdateTimes(ours=2e-6, numpy=1e-5, torch=1e-4),
     }
+    table = demo.results({"Adam": run, "SGD": run}, times)
+    assert {column.header: list(column.cells) for column in table.columns} == {
+        "rule": ["Adam", "SGD"],
+        "loss": ["0.7500", "0.7500"],  # the mean over the last epoch
+        "accuracy": ["90.0%", "90.0%"],
+        "time": ["1.23 s", "1.23 s"],
+        "update": ["2.0 µs", "1.0 µs"],
+        "NumPy": ["10 µs (5×)", "3 µs (3×)"],
+        "PyTorch": ["100 µs (50×)", "–"],
+    }
+    assert [column.justify for column in table.columns] == ["left", *6 * ["right"]]
+    Console(file=(out := io.StringIO()), width=40).print(table)
+    assert "…" not in out.getvalue()  # a narrow terminal cuts no number
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -193,7 +222,7 @@ def test_paths_are_drawn_over_the_surface(tmp_path, saved):
         for i, rule in enumerate(RULES):
             line, dots, key = drawn[3 * i : 3 * i + 3]
             points = demo_pictures.path(rule, getattr(rule, rate), steps)
-            assert len(points) == steps + 1
+            assert len(points) == steps + 1 and tuple(points[0]) == demo_pictures.START
             assert {one.get_color() for one in (line, dots, key)} == {rule.colour}
             np.testing.assert_array_equal(line.get_xydata(), points)
             np.testing.assert_array_equal(dots.get_xydata(), points)
@@ -202,8 +231,15 @@ def test_paths_are_drawn_over_the_surface(tmp_path, saved):
         (at,) = minimum.get_xydata()
         assert demo_pictures.surface(*at) == 0 and not demo_pictures.gradient(at).any()
         left, right, bottom, top = demo_pictures.WINDOW
-        hills = ax.collections[0].get_datalim(ax.transData)
-        np.testing.assert_allclose(hills.get_points(), [[left, bottom], [right, top]])
+        hills = ax.collections[0]
+        ends = hills.get_datalim(ax.transData).get_points()
+        np.testing.assert_allclose(ends, [[left, bottom], [right, top]])
+        assert (ax.get_xlim(), ax.get_ylim()) == ((left, right), (bottom, top))
+        assert (np.diff(hills.get_facecolor()[:, :3].sum(axis=1)) > 0).all()  # darkest where low
+        for x, y in np.random.default_rng(3).uniform(*ends, size=(40, 2)):
+            inside = [k for k, area in enumerate(hills.get_paths()) if area.contains_point((x, y))]
+            height = np.log(demo_pictures.surface(x, y) + 0.03)
+            assert hills.levels[min(inside)] - 0.1 < height < hills.levels[max(inside) + 1] + 0.1
     names = [text.get_text() for text in saved["paths.png"].axes[0].get_legend().get_texts()]
     assert names == [*(rule.name for rule in RULES), "start", "minimum"]
 
@@ -225,6 +261,7 @@ def test_training_learns():
 def test_bad_arguments(capsys, option, value, least):
     with pytest.raises(SystemExit):
         main(["demo", option, str(value)])
+    assert demo._at_least(least)(str(least)) == least
     due = f"argument {option}: {value} is not allowed; allowed is at least {least}"
     assert due in capsys.readouterr().err
 
