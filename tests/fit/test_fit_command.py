@@ -210,6 +210,11 @@ def test_a_curve_through_every_point_has_no_correlation(here, capsys):
     assert record["correlation"] is None and record["parameters"][0]["stderr"] == 0
 
 
+def test_one_parameter_has_no_correlation_to_show(here, capsys):
+    assert fit("y = a*x", "--start", "a=1") == 0
+    assert "Correlation" not in capsys.readouterr().out
+
+
 def test_an_indeterminate_covariance_is_said(here, capsys):
     assert fit("y = a*x + b - d", "--start", "a=1,b=1,d=1") == 0
     assert "the data leave parameters free: --fix some" in capsys.readouterr().out

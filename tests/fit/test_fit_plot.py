@@ -86,7 +86,8 @@ def test_a_curve_with_its_bands_and_residuals(drawn):
         np.testing.assert_allclose(points.get_xydata(), np.stack([X, due], axis=1), atol=1e-14)
         spans = np.array(bars.get_segments())[:, :, 1]
         np.testing.assert_allclose(spans, np.stack([due - ERROR, due + ERROR], axis=1))
-    assert top.get_xlim() == bottom.get_xlim()
+    assert top.get_shared_x_axes().joined(top, bottom)
+    assert top.get_position().height > 2 * bottom.get_position().height
     low, high = bottom.get_ylim()
     assert low == -high and list(bottom.lines[0].get_ydata()) == [0, 0]
 
@@ -135,6 +136,8 @@ def test_an_indeterminate_error_is_no_infinity_in_the_picture(drawn):
     _, figure = drawn("y = a*x + b*x", {"x": X, "y": Y})
     assert figure.get_suptitle().count("(error\N{NO-BREAK SPACE}indeterminate)") == 2
     assert list(legend(figure.axes[0])) == ["fit", "data"]
+    _, figure = drawn("y = a*x + b*x + z", {"x": X, "z": X**2, "y": Y})
+    assert list(legend(figure.axes[0])) == ["observed = fitted", "data"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,23 @@ def test_axes_are_logarithmic_where_the_data_span_decades(drawn, x, formula, sca
     axes = drawn(formula, {"x": x, "y": y})[1].axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == scales
     low, high = axes.get_ylim()
-    assert low < y.min() and y.max() < high
+    seen = [*y, *legend(axes)["fit"].get_ydata()]
+    if scales[1] == "log":  # where bands may be far wider
+        assert (low, high) == pytest.approx((min(seen) / 1.5, max(seen) * 1.5))
+    assert low < min(seen) and max(seen) < high
     steps = np.diff(axes.transScale.transform(legend(axes)["fit"].get_xydata())[:, 0])
     np.testing.assert_allclose(steps, steps[0])  # the curve is as fine everywhere
+
+
+def test_a_curve_that_is_negative_is_seen_whole(drawn):
+    axes = drawn("y = a*x + b", {"x": X, "y": np.exp(3 * X)})[1].axes[0]
+    curve = legend(axes)["fit"].get_ydata()
+    assert axes.get_yscale() == "linear" and axes.get_ylim()[0] < curve.min() < 0
+
+
+def test_a_long_title_is_broken_between_parameters(drawn):
+    formula = "y = " + " + ".join(f"p{i}*cos({i}*x)" for i in range(9))
+    lines = drawn(formula, {"x": X, "y": Y})[1].get_suptitle().splitlines()
+    assert " ".join(lines[:2]) == formula and len(lines) > 3
+    assert all(len(line) <= 90 for line in lines)
+    assert all(line.startswith("p") and line.count("p") == line.count("±") for line in lines[2:])
