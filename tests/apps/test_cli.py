@@ -12,6 +12,7 @@ import pytest
 
 from steepest import _cpu, cli, system
 from steepest.apps import info
+from steepest.errors import BackendError
 
 ASCII = {
     "stream": {"PYTHONIOENCODING": "ascii"},
@@ -70,6 +71,27 @@ def test_failures_are_a_line_and_exit_status_two(error, message, capsys, monkeyp
     assert cli.main(["info"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"steepest info: {message}") and said.count("\n") == 1
+
+
+def test_a_failed_library_is_exit_status_one(capsys, monkeypatch):
+    def fail(args):
+        raise BackendError("CUDA error 100")
+
+    monkeypatch.setattr(info, "main", fail)
+    assert cli.main(["info"]) == 1
+    assert capsys.readouterr() == ("", "steepest info: CUDA error 100\n")
+
+
+def test_the_commands_are_listed_and_one_is_required(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    listed = capsys.readouterr().out
+    for name in ("demo", "bench", "info", "fit", "race", "advise"):
+        assert f"\n    {name} " in listed
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    said = capsys.readouterr().err
+    assert said.endswith("steepest: error: the following arguments are required: COMMAND\n")
 
 
 def test_a_reader_that_has_gone_is_no_failure_to_tell():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from scipy.optimize import curve_fit
 
 import steepest as st
 from problems import nist
+from steepest.apps import fit as fit_app
 from steepest.apps.fits.formula import FUNCTIONS, compile_model, parse
 from steepest.cli import main
 
@@ -94,6 +96,50 @@ def test_intervals_are_students(here, capsys):
     np.testing.assert_allclose(row["interval"], [row["value"] - half, row["value"] + half])
 
 
+def test_known_sigma_takes_the_normal_quantile(here, capsys):
+    record = as_json(capsys, FORMULA, *START, "--sigma", "error", "--absolute-sigma")
+    row = record["parameters"][1]
+    half = 1.959963985 * row["stderr"]
+    np.testing.assert_allclose(row["interval"], [row["value"] - half, row["value"] + half])
+    assert record["residual_std"] == 1
+
+
+def test_record_and_summary_tell_of_one_fit(here, capsys):
+    formula, z = "y = a*exp(-b*x) + c + d*z", np.cos(9 * X)
+    start = ("--start", "a=1,b=9,c=0.4,d=0", "--fix", "c", "--sigma", "error", "--loss", "huber")
+    record = as_json(capsys, formula, *start)
+
+    def jacobian(p):
+        slopes = np.exp(-p[1] * X), -p[0] * X * np.exp(-p[1] * X), z
+        return np.stack(slopes, axis=1) / ERROR[:, None]
+
+    due = st.least_squares(
+        lambda p: (p[0] * np.exp(-p[1] * X) + 0.4 + p[2] * z - Y) / ERROR,
+        [1.0, 9.0, 0.0],
+        jacobian,
+        loss="huber",
+    )
+    assert due.nfev > due.njev and due.nit not in (due.nfev, due.njev)
+    assert {"formula": formula, "data": "data.csv", "loss": "huber"}.items() <= record.items()
+    assert record["free"] == ["a", "b", "d"] and record["dof"] == 37
+    for name in ("status", "message", "nfev", "njev", "nit"):
+        assert record[name] == due[name]
+    deviation = np.sqrt(2 * due.cost / 37)
+    assert record["sum_of_squares"] == pytest.approx(2 * due.cost)
+    assert record["residual_std"] == pytest.approx(deviation)
+    matrix = due.covariance() / np.outer(due.stderr(), due.stderr())
+    np.testing.assert_allclose(record["correlation"], matrix, rtol=1e-6)
+
+    assert fit(formula, *start) == 0
+    out = capsys.readouterr().out
+    assert f"sum of squares: {record['sum_of_squares']:.10g}\n" in out
+    assert f"residual std:   {record['residual_std']:.6g} sigma\n" in out
+    assert f"evaluations:    residuals {due.nfev}, Jacobian {due.njev}\n" in out
+    rows = [line.replace("│", " ").split() for line in out.split("Correlation")[1].splitlines()]
+    for i, name in enumerate("abd"):
+        assert [name, *(f"{value:+.3f}" for value in matrix[i, : i + 1])] in rows
+
+
 @pytest.mark.parametrize("name", nist.NAMES)
 def test_nist_from_the_command_line(here, capsys, name):
     problem = nist.load(name)
@@ -126,6 +172,8 @@ def test_the_summary_says_what_a_reader_asks(here, capsys):
         "plot:           data_fit.png",
     ):
         assert text in out, text
+    assert [line for line in out.splitlines() if "at its bound" in line][0].startswith("│ a ")
+    assert out.count("at its bound") == 1
 
 
 def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):
@@ -134,6 +182,8 @@ def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):
     assert (rows["c"]["value"], rows["c"]["fixed"], rows["c"]["stderr"]) == (0.4, True, 0)
     assert (rows["a"]["value"], rows["a"]["at_bound"]) == (2.0, True)
     assert not rows["b"]["at_bound"] and not rows["b"]["fixed"]
+    at_start = as_json(capsys, FORMULA, *START, "--bounds", "a=1:9,b=0:1")  # is allowed
+    assert at_start["parameters"][0]["value"] > 1
 
 
 def test_a_robust_loss_resists_outliers(here, capsys):
@@ -217,10 +267,19 @@ def test_one_parameter_has_no_correlation_to_show(here, capsys):
 
 def test_an_indeterminate_covariance_is_said(here, capsys):
     assert fit("y = a*x + b - d", "--start", "a=1,b=1,d=1") == 0
-    assert "the data leave parameters free: --fix some" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "the data leave parameters free: --fix some" in out
+    assert out.count("indeterminate") == 7 and "inf" not in out
     (here / "two.csv").write_text("x,y\n1,2\n2,3\n")
     assert main(["fit", "two.csv", "y = a*x + b*x**3"]) == 0
     assert "as many parameters as rows" in capsys.readouterr().out
+    assert main(["fit", "two.csv", "y = a*x + b*x**3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["residual_std"] is None
+    (here / "two.csv").write_text("x,y,s\n1,2,0.1\n2,3,0.1\n")
+    known = ["--sigma", "s", "--absolute-sigma", "--json"]  # errors need no residuals then
+    assert main(["fit", "two.csv", "y = a*x + b*x**3", *known]) == 0
+    errors = estimates(json.loads(capsys.readouterr().out))[1]
+    np.testing.assert_allclose(errors, 0.1 * np.linalg.norm([[8, 1], [2, 1]], axis=1) / 6)
     record = as_json(capsys, "y = a*x + b - d", "--start", "a=1,b=1,d=1")
     assert record["parameters"][0]["stderr"] is None and record["correlation"] is None
 
@@ -254,10 +313,16 @@ ERRORS = [
     ([FORMULA, *START, "--bounds", "d=0:1"], "--bounds: no parameter 'd'; there are a, b, c"),
     ([FORMULA, *START, "--bounds", "a=3"], "--bounds: a=3 is not of the form low:high"),
     ([FORMULA, *START, "--bounds", "a=3:2"], "--bounds: a=3:2: the lower is not below the upper"),
+    ([FORMULA, *START, "--bounds", "a=1:1"], "--bounds: a=1:1: the lower is not below the upper"),
+    ([FORMULA, *START, "--bounds", "a=low:2"], "--bounds: a='low' is not a number"),
     ([FORMULA, *START, "--bounds", "a=2:3"], "--start: a=1 is outside 2:3"),
     ([FORMULA, *START, "--sigma", ""], "data.csv, line 1: no column ''; the header has x, y, erro"),
     ([FORMULA, *START, "--sigma", "w"], "data.csv, line 1: no column 'w'"),
-    ([FORMULA, *START, "--sigma", "z"], "column 'z': -"),
+    ([FORMULA, *START, "--sigma", "z"], "data.csv, line 4: column 'z': -"),
+    (
+        [FORMULA, *START, "--sigma", "x"],
+        "data.csv, line 2: column 'x': 0 is not a standard deviation; allowed is above 0",
+    ),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
     (
         ["y = exp(a*x)", "--start", "a=1e6"],
@@ -294,6 +359,18 @@ def test_fewer_rows_than_parameters(here, capsys):
     (here / "data.csv").write_text("x,y\n1,2\n2,3\n")
     assert fit(FORMULA, *START) == 2
     assert "2 rows for 3 free parameters; give more, or --fix some" in capsys.readouterr().err
+    assert fit(FORMULA, *START, "--fix", "c") == 0
+
+
+def test_a_parameter_fixed_twice_is_one(here, capsys):
+    rows = as_json(capsys, FORMULA, *START, "--fix", "c,c,a")["parameters"]
+    assert [row["fixed"] for row in rows] == [True, False, True]
+
+
+def test_what_starts_and_bounds_mean():
+    assert dict(fit_app.parse_start(" a = 1, b=-2e3 ")) == {"a": 1, "b": -2000}
+    bounds = dict(fit_app.parse_bounds("a=:5, b = -1 : ,c=0:10"))
+    assert bounds == {"a": (-np.inf, 5), "b": (-1, np.inf), "c": (0, 10)}
 
 
 def test_one_row_is_a_row(here, capsys):
@@ -308,11 +385,13 @@ def test_a_column_whose_name_no_formula_can_have_is_named(here, capsys):
     assert "(rename 'time ms': names are letters, digits and _); give" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("output", ["out", "out.png"])
-def test_the_ending_of_the_picture_may_be_given(here, capsys, output):
+@pytest.mark.parametrize(
+    ("output", "name"), [("out", "out.png"), ("out.png", "out.png"), ("out.PNG", "out.PNG")]
+)
+def test_the_ending_of_the_picture_may_be_given(here, capsys, output, name):
     assert fit(FORMULA, *START, "--output", output) == 0
-    assert [path.name for path in here.glob("*.png*")] == ["out.png"]
-    assert "out.png\n" in capsys.readouterr().out
+    assert [path.name for path in here.glob("out*")] == [name]
+    assert f" {name}\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("output", [[], ["--output", "pictures"], ["--output", "pictures/"]])
@@ -339,8 +418,16 @@ def test_a_slow_machine_is_not_warned_of_its_legend(here, capsys, monkeypatch):
     assert fit(FORMULA, *START) == 0  # where a warning is an error
 
 
-def test_a_missing_package_is_named(here, capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "sympy", None)
+def test_a_picture_that_cannot_be_is_said_before_the_work(here, capsys, monkeypatch):
+    monkeypatch.setattr(st, "least_squares", lambda *_, **__: pytest.fail("fitted"))
+    assert fit(FORMULA, *START, "--output", "no/such/folder") == 2
+    assert "steepest fit: no/such/folder.png: No such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["sympy", "matplotlib"])
+def test_a_missing_package_is_named_before_the_work(here, capsys, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(st, "least_squares", lambda *_, **__: pytest.fail("fitted"))
     assert fit(FORMULA, *START) == 2
     assert "pip install 'steepest[demo]'" in capsys.readouterr().err
 

@@ -79,7 +79,7 @@ class Fitted:
 
     @property
     def has_bands(self) -> bool:
-        return self.dof > 0 and bool(np.isfinite(self.covariance).all())
+        return bool(np.isfinite(self.covariance).all())
 
 
 def fit_table(table: Table, request: Request) -> Fitted:
@@ -154,7 +154,7 @@ def check_names(table: Table, request: Request) -> list[str]:
             raise FitError(f"--start: {name}={start[name]:g} is outside {lower:g}:{upper:g}")
     if not start:
         raise FitError("nothing to fit: every name of the formula is a column")
-    if len(request.fixed) == len(start):
+    if set(request.fixed) == set(start):
         raise FitError("nothing to fit: every parameter is fixed")
     return [name for name in names if name in columns]
 
