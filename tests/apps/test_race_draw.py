@@ -64,6 +64,7 @@ def test_words_axes_and_legend(view):
     assert (main.get_xlabel(), main.get_ylabel()) == ("x", "y")
     if view == "surface":
         assert main.get_zlabel() == "log₁₀(1 + f − min f)"
+        assert 2 < main.get_zlim()[1] < 4 and not main.computed_zorder  # paths stay on top
     wider = 0.2 if view == "surface" else 0
     np.testing.assert_allclose([main.get_xlim(), main.get_ylim()], np.transpose(RANGES), wider)
     assert (side.get_xlabel(), side.get_ylabel()) == ("gradient evaluations", "f − lowest f")

@@ -120,7 +120,7 @@ def parse_start(text: str) -> Iterator[tuple[str, float]]:
 
 def parse_bounds(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
     for name, value in assignments("--bounds", text):
-        low, colon, high = (piece.strip() for piece in value.partition(":"))
+        low, colon, high = value.partition(":")
         if not colon:
             raise ValueError(f"--bounds: {name}={value} is not of the form low:high")
         lower = real("--bounds", name, low) if low else -math.inf
