@@ -41,6 +41,29 @@ def from_numbers(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: {kind}: {type(error).__name__}: {error}") from error
 
 
+def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> Array:
+    """A NumPy array of real numbers that come in any way: float32 as it is, others as float64."""
+    array = from_numbers(path, value)
+    if array.dtype.kind == "O":  # of fractions, or of integers of any size
+        try:
+            array = np.array([_as_float(x) for x in array.flat]).reshape(array.shape)
+        except Exception:  # converting runs the code of whatever was given
+            pass  # it is refused as what it is
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        raise error(f"{path}: dtype {array.dtype}; allowed are real numbers")
+    single = kind == "f" and array.itemsize == 4
+    with np.errstate(over="ignore"):  # a long double may be infinite in float64
+        return array.astype(np.float32 if single else np.float64, copy=False)
+
+
+def _as_float(value: Any) -> float:
+    """A number of an array of objects; NumPy would read text and drop imaginary parts."""
+    if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
+        raise TypeError
+    return float(value)
+
+
 def view(path: str, value: Any) -> Array:
     """A NumPy or CuPy array over the memory of ``value``; never a copy."""
     value = plain(path, value)

@@ -398,7 +398,7 @@ ERRORS = [
     ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
     ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
-    ({"p0": ["a", 1, 1]}, ValueError, r"p0: \['a', 1, 1\]; allowed are numbers"),
+    ({"p0": ["a", 1, 1]}, TypeError, r"p0: dtype <U\d+; allowed are real numbers"),
     ({"method": ["lm"]}, ValueError, r"method: \['lm'\] is not allowed; allowed is one of"),
     ({"bounds": "ab"}, ValueError, "bounds: 'a'; allowed are numbers"),
     ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; allowed are numbers"),

@@ -23,7 +23,7 @@ def test_complex_residuals_and_jacobians():
         st.least_squares(lambda x: x + 1j, [1.0], lambda x: np.eye(1))
     with pytest.raises(TypeError, match="jac: dtype complex128; allowed are real numbers"):
         st.least_squares(lambda x: x, [1.0], lambda x: 1j * np.eye(1))
-    with pytest.raises(ValueError, match="`x0` must be real"):
+    with pytest.raises(ValueError, match="x0: dtype complex128; allowed are real numbers"):
         st.least_squares(identity, [1j])
     with pytest.raises(TypeError, match="jac 'cs': fun returned real residuals"):
         st.least_squares(lambda x: np.abs(x) - 1, [3.0], "cs")

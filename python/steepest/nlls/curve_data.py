@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import Bounds
 
 from steepest import _cpu, check
+from steepest.arrays import real_numbers
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE, sides_of
 from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
@@ -53,9 +54,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 
 
 def finite_start(p0: Any) -> Array:
-    if getattr(getattr(p0, "dtype", None), "kind", "") == "c":  # NumPy would warn and go on
-        raise TypeError(f"p0: dtype {p0.dtype}; allowed are real numbers")
-    start: Array = np.atleast_1d(numbers("p0", p0))
+    start: Array = np.atleast_1d(real_numbers("p0", host(p0))).astype(float, copy=False)
     if start.size == 0:
         raise ValueError("p0: no parameters; allowed is at least one")
     if not _cpu.all_finite(start):
