@@ -76,8 +76,7 @@ def test_a_start_of_float32_stays_one_in_either_byte_order(solve, order):
     ids=lambda start: str(start)[:20],
 )
 def test_what_is_no_real_number_is_refused(solve, start):
-    least_squares = solve in (SOLVERS["least_squares"], SOLVERS["LeastSquares"])
-    with pytest.raises(
-        ValueError if least_squares else TypeError, match="^(x0|p0|x): dtype .*; allowed are real numbers$"
-    ):
+    scipys = solve in (SOLVERS["least_squares"], SOLVERS["LeastSquares"])
+    error = ValueError if scipys else TypeError
+    with pytest.raises(error, match="^(x0|p0|x): dtype .*; allowed are real numbers$"):
         solve(start)
