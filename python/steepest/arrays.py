@@ -71,16 +71,16 @@ def view(path: str, value: Any) -> Array:
         return value
     if isinstance(value, np.generic):
         raise TypeError(
-            f"{path}: a {type(value).__name__} where an array is due; NumPy gives a scalar for an "
+            f"{path}: {check.kind(value)}; allowed is an array; NumPy gives a scalar for an "
             "expression of 0-d arrays, of which np.asarray makes an array"
         )
     if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
         fix = "" if isinstance(value, (str, bytes, dict)) else "; make one by np.array(..., float)"
-        raise TypeError(f"{path}: a {type(value).__name__} where an array is due{fix}")
+        raise TypeError(f"{path}: {check.kind(value)}; allowed is an array{fix}")
     if isinstance(value, Iterator):
-        raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
+        raise TypeError(f"{path}: {check.kind(value)}, which is read only once; pass a list")
     if isinstance(value, type):
-        raise TypeError(f"{path}: the class {value.__name__} where an array is due")
+        raise TypeError(f"{path}: the class {value.__name__}; allowed is an array")
     kind = type(value).__name__
     value = _answer(path, f"this {kind} does not export its memory", _alias, value)
     if _answer(path, f"is_neg of this {kind}", _is_negated, value):
@@ -106,7 +106,7 @@ def view(path: str, value: Any) -> Array:
     elif _is_buffer(value):  # of ctypes, say
         fix = "; pass np.asarray(...) of it, which shares its memory"
     raise TypeError(
-        f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
+        f"{path}: {check.kind(value)}; allowed is an array: one of NumPy, or what exports "
         f"DLPack or __array_interface__{fix}"
     )
 

@@ -19,6 +19,12 @@ def shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
+def kind(value: Any) -> str:
+    """The name of a value's class, with its article."""
+    name = type(value).__name__
+    return f"an {name}" if name.startswith((*"aeioAEIO", "nd")) else f"a {name}"
+
+
 def counted(n: int, noun: str) -> str:
     """So many of them: "1 row", "2,000 rows"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
@@ -30,9 +36,9 @@ def _is_real_scalar(value: Any) -> bool:
         return True
     try:
         dtype = getattr(value, "dtype", None)
-        kind = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
+        letter = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
         scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
-        return kind in "fiu" and scalar and not isinstance(value, bool)
+        return letter in "fiu" and scalar and not isinstance(value, bool)
     except Exception:  # asking runs the code of whatever was given
         return False
 
@@ -60,7 +66,7 @@ def number(
         return "allowed is a number, " + ", ".join(text for text in limits if text)
 
     if not _is_real_scalar(value):
-        raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; {allowed()}")
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}")
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
@@ -96,8 +102,7 @@ def integer(
     except Exception:  # it runs the code of whatever was given
         if type(value) is int:
             raise  # as in `number`
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {shown(value)} is a {kind}; {allowed()}") from None
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
         raise ValueError(f"{name}: {shown(n)} is not allowed; {allowed()}")
     return n
@@ -132,7 +137,7 @@ def flag(name: str, value: Any) -> bool:
         return bool(value)
     if type(value).__name__ in ("bool_", "bool"):  # NumPy's
         return bool(value)
-    raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is True or False")
+    raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is True or False")
 
 
 def truth(name: str, value: Any) -> bool:
@@ -140,8 +145,8 @@ def truth(name: str, value: Any) -> bool:
     try:
         return bool(value)
     except Exception:  # it runs the code of whatever was given
-        kind = type(value).__name__
-        raise ValueError(f"{name}: {shown(value)} is a {kind}; allowed is True or False") from None
+        what = f"{shown(value)} is {kind(value)}"
+        raise ValueError(f"{name}: {what}; allowed is True or False") from None
 
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> str:
@@ -163,8 +168,7 @@ def same_list(given: Any, due: list[Any]) -> bool:
 def function(name: str, value: Any) -> Any:
     """What can be called."""
     if not callable(value):
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {shown(value)} is a {kind}; allowed is a callable")
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is a callable")
     return value
 
 

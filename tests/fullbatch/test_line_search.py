@@ -378,7 +378,7 @@ def test_c2_is_no_matter_of_armijo():
     ("args", "options", "error", "message"),
     [
         ((None, g, X, D), {}, TypeError, "fun: None is a NoneType; allowed is a callable"),
-        ((f, 3, X, D), {}, TypeError, "jac: 3 is a int; allowed is a callable, None"),
+        ((f, 3, X, D), {}, TypeError, "jac: 3 is an int; allowed is a callable, None"),
         ((f, g, X * 1j, D), {}, TypeError, "x: dtype complex128; allowed are real numbers"),
         ((f, g, X, np.ones(3)), {}, ValueError, r"direction: shape \(3,\); allowed is \(2,\)"),
         ((f, g, X, D), {"rule": "goldstein"}, ValueError, "rule: 'goldstein' is not allowed"),

@@ -90,8 +90,8 @@ def scalar(name: str, value: Any) -> float:
             return float(value)
         raise TypeError
     except (TypeError, ValueError):
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None
+        kind = check.kind(value)
+        raise TypeError(f"{name}: {value!r} is {kind}; allowed is a real number") from None
     except OverflowError as error:  # an integer of hundreds of digits
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
@@ -111,8 +111,8 @@ def vector(name: str, value: Array, like: Array) -> Array:
         if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
             return value
     elif not isinstance(value, type(like)):
-        kind, allowed = type(value).__name__, type(like).__name__
-        raise TypeError(f"{name}: a {kind}; allowed is the array type of x0, {allowed}")
+        kind, allowed = check.kind(value), type(like).__name__
+        raise TypeError(f"{name}: {kind}; allowed is the array type of x0, {allowed}")
     xp = namespace(like)
     if not xp.isdtype(value.dtype, ("real floating", "integral")):
         raise TypeError(f"{name}: dtype {value.dtype}; allowed are real numbers")

@@ -135,7 +135,7 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
         raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
-            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; allowed are both on the "
+            f"f: {check.kind(value)}, ydata {check.kind(ydata)}; allowed are both on the "
             "host or both on one CUDA device"
         )
     if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):
