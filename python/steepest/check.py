@@ -9,6 +9,8 @@ import operator
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 
 def shown(value: Any) -> str:
     """A value as an error shows it: at most a line or two, whatever it is."""
@@ -124,6 +126,8 @@ def pair(
             raise TypeError  # has no order, or more than numbers
         first, second = value
     except Exception:  # walking runs the code of whatever was given
+        if type(value) in (tuple, list) and len(value) == 2:
+            raise  # as in `number`
         raise TypeError(f"{name}: {shown(value)} is not a pair of numbers") from None
     return (
         number(f"{name}[0]", first, at_least=at_least, below=below),
@@ -158,11 +162,11 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
 
 
 def same_list(given: Any, due: list[Any]) -> bool:
-    """Whether a list or tuple holds what is due."""
-    try:
-        return isinstance(given, (list, tuple)) and bool(list(given) == due)
-    except Exception:  # comparing runs the code of whatever was given
+    """Whether a list or tuple holds what is due, words or whole numbers."""
+    if not isinstance(given, (list, tuple)):
         return False
+    # No other is compared, which would run its code.
+    return all(isinstance(x, (str, int, np.integer)) for x in given) and list(given) == due
 
 
 def function(name: str, value: Any) -> Any:
