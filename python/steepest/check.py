@@ -128,7 +128,7 @@ def pair(
     except Exception:  # walking runs the code of whatever was given
         if type(value) in (tuple, list) and len(value) == 2:
             raise  # as in `number`
-        raise TypeError(f"{name}: {shown(value)} is not a pair of numbers") from None
+        raise TypeError(f"{name}: {shown(value)}; allowed is a pair of numbers") from None
     return (
         number(f"{name}[0]", first, at_least=at_least, below=below),
         number(f"{name}[1]", second, at_least=at_least, below=below),

@@ -96,7 +96,7 @@ def test_value_whose_members_raise(setup):
     opt, _, unchanged = setup
     for name in opt._checks:
         if name == "betas":
-            message = "betas: what was given is not a pair of numbers"
+            message = "betas: what was given; allowed is a pair of numbers"
         else:
             message = f"{name}: what was given is a Raises; allowed is"
         with says(TypeError, message):
@@ -145,13 +145,13 @@ BAD_BETAS = [
     ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),
     ((-0.1, 0.9), ValueError, "betas[0]: -0.1 is not allowed"),
     ((0.9, np.nan), ValueError, "betas[1]: nan is not allowed"),
-    (0.9, TypeError, "betas: 0.9 is not a pair of numbers"),
-    ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
-    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
+    (0.9, TypeError, "betas: 0.9; allowed is a pair of numbers"),
+    ((0.9,), TypeError, "betas: (0.9,); allowed is a pair of numbers"),
+    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9); allowed is a pair of numbers"),
     ({0.9, 0.999}, TypeError, "betas: {"),
-    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2} is not a pair of numbers"),
+    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2}; allowed is a pair of numbers"),
     ("ab", TypeError, "betas[0]: 'a' is a str"),
-    (None, TypeError, "betas: None is not a pair of numbers"),
+    (None, TypeError, "betas: None; allowed is a pair of numbers"),
 ]
 
 

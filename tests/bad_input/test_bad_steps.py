@@ -190,7 +190,7 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
         (
             lambda f, p: f.adam(p, p.copy(), p.copy(), exp_avg=p.copy(), step=1),
             TypeError,
-            "adam: 1 state arrays given and, by name, exp_avg; allowed are 2: exp_avg, exp_avg_sq",
+            "adam: 1 state array given and, by name, exp_avg; allowed are 2: exp_avg, exp_avg_sq",
         ),
         (
             lambda f, p: f.sgd(p, p.copy(), velocity=p.copy(), step=1, lr=0.1),

@@ -473,6 +473,19 @@ def test_a_complex_start_is_refused(bounds):
             st.curve_fit(model, X, Y, p0, bounds=bounds)
 
 
+@pytest.mark.parametrize("name", ["xdata", "ydata"])
+def test_complex_data_are_refused(name):
+    data = {"xdata": X, "ydata": Y}
+    with pytest.raises(TypeError, match=f"^{name}: dtype complex128; allowed are real numbers$"):
+        st.curve_fit(model, **data | {name: data[name] + 1j})
+
+
+def test_data_of_objects_are_as_numbers():
+    got = st.curve_fit(model, *(a.astype(object) for a in (X, Y)), sigma=SIGMA.astype(object))
+    for one, other in zip(got, st.curve_fit(model, X, Y, sigma=SIGMA), strict=True):
+        assert one.tobytes() == other.tobytes()
+
+
 @pytest.mark.parametrize(("options", "kind", "message"), ERRORS)
 def test_unfit_arguments(options, kind, message):
     arguments = {"f": model, "xdata": X, "ydata": Y} | options

@@ -118,6 +118,8 @@ def clean_data(
                 "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
+        if there is np:
+            sigma = real_numbers("sigma", sigma)
         sigma = xp.asarray(host(sigma)) if there is not xp else sigma
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
@@ -125,6 +127,8 @@ def clean_data(
 
 
 def floats(xp: Any, name: str, values: Array) -> Array:
+    if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
     return numbers(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 

@@ -145,8 +145,9 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
     where = "state_dict['param_groups']"
     is_list = isinstance(groups, (list, tuple))
     if not is_list or len(groups) != len(opt._groups):
-        seen = f"{len(groups)} groups" if is_list else check.kind(groups)
-        raise ValueError(f"{where}: {seen}; allowed is a list of {len(opt._groups)} groups")
+        seen = check.counted(len(groups), "group") if is_list else check.kind(groups)
+        allowed = check.counted(len(opt._groups), "group")
+        raise ValueError(f"{where}: {seen}; allowed is a list of {allowed}")
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
