@@ -147,7 +147,11 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda f, p: f.adam(p, p.copy(), p.copy(), step=1), TypeError, "adam: 1 state arrays giv"),
+        (
+            lambda f, p: f.adam(p, p.copy(), p.copy(), step=1),
+            TypeError,
+            "adam: 1 state array given",
+        ),
         (lambda f, p: f.sgd(p, p.copy(), step=1), TypeError, "sgd: lr is missing"),
         (lambda f, p: f.sgd(p, p.copy(), step=1, lr=None), TypeError, "lr: None is a NoneType; al"),
         (lambda f, p: f.sgd(p, p.copy(), step=0, lr=0.1), ValueError, "step: 0 is not allowed"),

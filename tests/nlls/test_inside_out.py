@@ -338,3 +338,13 @@ def test_normal_equations_stay_with_cholesky(method):
             points[solver].append(s.x)
     np.testing.assert_array_equal(points["auto"], points["cholesky"])
     np.testing.assert_allclose(s.x, 1, atol=1e-8)
+
+
+@pytest.mark.parametrize("blocks", [None, 3])
+def test_what_is_no_blocks_of_rows_is_named(blocks):
+    solver = st.LeastSquares([5.0])
+    with pytest.raises(TypeError, match=r"^blocks: an? .*; allowed are pairs \(f, J\), as of"):
+        solver.tell_blocks(blocks)
+    while not solver.done:
+        solver.tell_blocks([(solver.x - 1, np.eye(1))])
+    assert solver.x == 1

@@ -47,7 +47,7 @@ def line_search(
     jac : callable or None
         jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
     x, direction : array, shape (n,)
-        Float32 or float64, NumPy or CuPy.
+        NumPy or CuPy; with x of float32 in float32, all else in float64.
     rule : {"wolfe", "armijo", "exact"}
         What to look for.
     f0, g0 : float and array, optional

@@ -50,18 +50,18 @@ class Options(NamedTuple):
     last_jacobian: bool = True
 
 
-def start(x0: Any) -> Array:
+def start(x0: Any, name: str = "x0") -> Array:
     """The starting point: a 1-D array of float32 (only if x0 is) or float64, on the host. It may be
     x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
     if x0 is None:
-        raise ValueError("x0: None; allowed are real numbers")
-    x = np.atleast_1d(real_numbers("x0", arrays.host(x0), ValueError))  # as SciPy's
+        raise ValueError(f"{name}: None; allowed are real numbers")
+    x = np.atleast_1d(real_numbers(name, arrays.host(x0), ValueError))  # as SciPy's
     if x.ndim > 1:
-        raise ValueError(f"x0: shape {x.shape}; allowed is at most one dimension, (n,)")
+        raise ValueError(f"{name}: shape {x.shape}; allowed is at most one dimension, (n,)")
     if x.size == 0:
-        raise ValueError("x0: no parameters; allowed is at least one")
+        raise ValueError(f"{name}: no parameters; allowed is at least one")
     return x
 
 

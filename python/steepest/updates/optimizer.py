@@ -136,6 +136,11 @@ class Optimizer(Parameters):
         ----------
         grads : structure of arrays
             As ``params``; ``None`` in the place of an array leaves it alone.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For gradients that are not allowed; those bound before stay.
         """
         self._check_memory(grads)
         flat = self._flat(grads)
@@ -309,6 +314,11 @@ class Optimizer(Parameters):
         """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle.
 
         The file is called ``path`` as it stands; no ending is added.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            For what is no name of a file, and where it cannot be written; an older file stays.
         """
         checkpoint.save(self, path)
 

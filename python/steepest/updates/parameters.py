@@ -115,6 +115,11 @@ class Parameters:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
 
         From then on gradients are given as a list with an entry for each group.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arrays or hyperparameters that are not allowed; no group is added then.
         """
         if not isinstance(group, Mapping) or "params" not in group:
             given = check.shown(group)
