@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import steepest as st
+from steepest import check
 
 T = np.arange(5.0)
 
@@ -43,6 +44,13 @@ STARTS = {
     "object": np.array([1.0, 1], object),
     "fractions": [Fraction(1), Decimal(1)],
 }
+
+
+def error_of(solve):
+    """As SciPy's least_squares, and else of a wrong dtype."""
+    return ValueError if solve in [*SOLVERS.values()][:2] else TypeError
+
+
 solvers = pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
 
 
@@ -71,12 +79,19 @@ def test_a_start_of_float32_stays_one_in_either_byte_order(solve, order):
         [1.0, None],
         [10**400, 1],
         np.ones(2, "m8[s]"),
-        {1.0, 2.0},
     ],
     ids=lambda start: str(start)[:20],
 )
 def test_what_is_no_real_number_is_refused(solve, start):
-    scipys = solve in (SOLVERS["least_squares"], SOLVERS["LeastSquares"])
-    error = ValueError if scipys else TypeError
-    with pytest.raises(error, match="^(x0|p0|x): dtype .*; allowed are real numbers$"):
+    with pytest.raises(error_of(solve), match="^(x0|p0|x): dtype .*; allowed are real numbers$"):
+        solve(start)
+
+
+@solvers
+@pytest.mark.parametrize(
+    "start", [{1.0, 2.0}, {"a": 1.0}, iter([1.0, 2.0]), object()], ids=lambda x: type(x).__name__
+)
+def test_what_is_no_array_is_named(solve, start):
+    words = f"{check.kind(start)}; allowed are real numbers"
+    with pytest.raises(error_of(solve), match=f"^(x0|p0|x): {words}$"):
         solve(start)

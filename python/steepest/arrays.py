@@ -49,9 +49,13 @@ def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> A
             array = np.array([_as_float(x) for x in array.flat]).reshape(array.shape)
         except Exception:  # converting runs the code of whatever was given
             pass  # it is refused as what it is
+    if array.dtype in _DTYPES:
+        return array
     kind = array.dtype.kind
     if kind not in "fiub":
-        raise error(f"{path}: dtype {array.dtype}; allowed are real numbers")
+        lone = kind == "O" and array.ndim == 0  # a generator or a set, say
+        what = check.kind(value) if lone else f"dtype {array.dtype}"
+        raise error(f"{path}: {what}; allowed are real numbers")
     single = kind == "f" and array.itemsize == 4
     with np.errstate(over="ignore"):  # a long double may be infinite in float64
         return array.astype(np.float32 if single else np.float64, copy=False)
