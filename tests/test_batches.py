@@ -86,7 +86,7 @@ def test_is_a_value_with_a_repr():
         ((10, 4), dict(seed=-1), ValueError, "seed: -1 is not allowed"),
         ((10, 4), dict(seed=None), TypeError, "seed: None is a NoneType"),
         ((10, 4), dict(seed=0, epoch=-1), ValueError, "epoch: -1 is not allowed"),
-        ((10, 4), dict(seed=0, drop_last=1), TypeError, "drop_last: 1 is a int; allowed is True"),
+        ((10, 4), dict(seed=0, drop_last=1), TypeError, "drop_last: 1 is an int; allowed is True"),
         ((10, 4), dict(), TypeError, "seed"),
     ],
 )

@@ -300,7 +300,7 @@ def test_a_tensor_that_requires_grad_says_how():
 def test_memory_that_numpy_shares_is_updated_in_place():
     """What an error advises for a buffer."""
     buffer = (ctypes.c_double * 3)(1.0, 1.0, 1.0)
-    with says(TypeError, "params: a c_double_Array_3 where an array is due: "):
+    with says(TypeError, "params: a c_double_Array_3; allowed is an array: "):
         st.SGD(buffer, lr=1.0)
     st.SGD(np.asarray(buffer), lr=1.0).step(np.ones(3))
     assert list(buffer) == [0.0, 0.0, 0.0]

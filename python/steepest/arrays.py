@@ -41,6 +41,33 @@ def from_numbers(path: str, value: Any) -> Array:
         raise TypeError(f"{path}: {kind}: {type(error).__name__}: {error}") from error
 
 
+def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> Array:
+    """A NumPy array of real numbers that come in any way: float32 as it is, others as float64."""
+    array = from_numbers(path, value)
+    if array.dtype.kind == "O":  # of fractions, or of integers of any size
+        try:
+            array = np.array([_as_float(x) for x in array.flat]).reshape(array.shape)
+        except Exception:  # converting runs the code of whatever was given
+            pass  # it is refused as what it is
+    if array.dtype in _DTYPES:
+        return array
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        lone = kind == "O" and array.ndim == 0  # a generator or a set, say
+        what = check.kind(value) if lone else f"dtype {array.dtype}"
+        raise error(f"{path}: {what}; allowed are real numbers")
+    single = kind == "f" and array.itemsize == 4
+    with np.errstate(over="ignore"):  # a long double may be infinite in float64
+        return array.astype(np.float32 if single else np.float64, copy=False)
+
+
+def _as_float(value: Any) -> float:
+    """A number of an array of objects; NumPy would read text and drop imaginary parts."""
+    if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
+        raise TypeError
+    return float(value)
+
+
 def view(path: str, value: Any) -> Array:
     """A NumPy or CuPy array over the memory of ``value``; never a copy."""
     value = plain(path, value)
@@ -48,16 +75,16 @@ def view(path: str, value: Any) -> Array:
         return value
     if isinstance(value, np.generic):
         raise TypeError(
-            f"{path}: a {type(value).__name__} where an array is due; NumPy gives a scalar for an "
+            f"{path}: {check.kind(value)}; allowed is an array; NumPy gives a scalar for an "
             "expression of 0-d arrays, of which np.asarray makes an array"
         )
     if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
         fix = "" if isinstance(value, (str, bytes, dict)) else "; make one by np.array(..., float)"
-        raise TypeError(f"{path}: a {type(value).__name__} where an array is due{fix}")
+        raise TypeError(f"{path}: {check.kind(value)}; allowed is an array{fix}")
     if isinstance(value, Iterator):
-        raise TypeError(f"{path}: a {type(value).__name__}, which is read only once; pass a list")
+        raise TypeError(f"{path}: {check.kind(value)}, which is read only once; pass a list")
     if isinstance(value, type):
-        raise TypeError(f"{path}: the class {value.__name__} where an array is due")
+        raise TypeError(f"{path}: the class {value.__name__}; allowed is an array")
     kind = type(value).__name__
     value = _answer(path, f"this {kind} does not export its memory", _alias, value)
     if _answer(path, f"is_neg of this {kind}", _is_negated, value):
@@ -83,7 +110,7 @@ def view(path: str, value: Any) -> Array:
     elif _is_buffer(value):  # of ctypes, say
         fix = "; pass np.asarray(...) of it, which shares its memory"
     raise TypeError(
-        f"{path}: a {kind} where an array is due: one of NumPy, or what exports "
+        f"{path}: {check.kind(value)}; allowed is an array: one of NumPy, or what exports "
         f"DLPack or __array_interface__{fix}"
     )
 

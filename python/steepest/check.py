@@ -9,6 +9,8 @@ import operator
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
+
 
 def shown(value: Any) -> str:
     """A value as an error shows it: at most a line or two, whatever it is."""
@@ -17,6 +19,12 @@ def shown(value: Any) -> str:
     except Exception:  # of an integer of thousands of digits, say
         return "what was given"
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def kind(value: Any) -> str:
+    """The name of a value's class, with its article."""
+    name = type(value).__name__
+    return f"an {name}" if name.startswith((*"aeioAEIO", "nd")) else f"a {name}"
 
 
 def counted(n: int, noun: str) -> str:
@@ -30,9 +38,9 @@ def _is_real_scalar(value: Any) -> bool:
         return True
     try:
         dtype = getattr(value, "dtype", None)
-        kind = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
+        letter = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
         scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
-        return kind in "fiu" and scalar and not isinstance(value, bool)
+        return letter in "fiu" and scalar and not isinstance(value, bool)
     except Exception:  # asking runs the code of whatever was given
         return False
 
@@ -60,7 +68,7 @@ def number(
         return "allowed is a number, " + ", ".join(text for text in limits if text)
 
     if not _is_real_scalar(value):
-        raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; {allowed()}")
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}")
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
@@ -96,8 +104,7 @@ def integer(
     except Exception:  # it runs the code of whatever was given
         if type(value) is int:
             raise  # as in `number`
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {shown(value)} is a {kind}; {allowed()}") from None
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
         raise ValueError(f"{name}: {shown(n)} is not allowed; {allowed()}")
     return n
@@ -119,7 +126,9 @@ def pair(
             raise TypeError  # has no order, or more than numbers
         first, second = value
     except Exception:  # walking runs the code of whatever was given
-        raise TypeError(f"{name}: {shown(value)} is not a pair of numbers") from None
+        if type(value) in (tuple, list) and len(value) == 2:
+            raise  # as in `number`
+        raise TypeError(f"{name}: {shown(value)}; allowed is a pair of numbers") from None
     return (
         number(f"{name}[0]", first, at_least=at_least, below=below),
         number(f"{name}[1]", second, at_least=at_least, below=below),
@@ -132,7 +141,7 @@ def flag(name: str, value: Any) -> bool:
         return bool(value)
     if type(value).__name__ in ("bool_", "bool"):  # NumPy's
         return bool(value)
-    raise TypeError(f"{name}: {shown(value)} is a {type(value).__name__}; allowed is True or False")
+    raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is True or False")
 
 
 def truth(name: str, value: Any) -> bool:
@@ -140,8 +149,8 @@ def truth(name: str, value: Any) -> bool:
     try:
         return bool(value)
     except Exception:  # it runs the code of whatever was given
-        kind = type(value).__name__
-        raise ValueError(f"{name}: {shown(value)} is a {kind}; allowed is True or False") from None
+        what = f"{shown(value)} is {kind(value)}"
+        raise ValueError(f"{name}: {what}; allowed is True or False") from None
 
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> str:
@@ -153,18 +162,17 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
 
 
 def same_list(given: Any, due: list[Any]) -> bool:
-    """Whether a list or tuple holds what is due."""
-    try:
-        return isinstance(given, (list, tuple)) and bool(list(given) == due)
-    except Exception:  # comparing runs the code of whatever was given
+    """Whether a list or tuple holds what is due, words or whole numbers."""
+    if not isinstance(given, (list, tuple)):
         return False
+    # No other is compared, which would run its code.
+    return all(isinstance(x, (str, int, np.integer)) for x in given) and list(given) == due
 
 
 def function(name: str, value: Any) -> Any:
     """What can be called."""
     if not callable(value):
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {shown(value)} is a {kind}; allowed is a callable")
+        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is a callable")
     return value
 
 

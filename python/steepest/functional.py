@@ -64,15 +64,19 @@ def _by_name(
     """All state arrays, of which some or all were given by name."""
     rest = due[len(states) :]
     if named.keys() != set(rest):
-        given = f"{len(states)} state arrays given and, by name, {', '.join(sorted(named))}"
-        raise TypeError(f"{name}: {given}; due are {len(due)}: {', '.join(due) or 'none'}")
+        given = check.counted(len(states), "state array")
+        given = f"{given} given and, by name, {', '.join(sorted(named))}"
+        raise TypeError(f"{name}: {given}; allowed are {len(due)}: {', '.join(due) or 'none'}")
     return (*states, *(named[state] for state in rest))
 
 
 def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[Any]:
     if len(states) != len(due):
         listed = ", ".join(due) or "none"
-        raise TypeError(f"{name}: {len(states)} state arrays given; due are {len(due)}: {listed}")
+        raise TypeError(
+            f"{name}: {check.counted(len(states), 'state array')} given; allowed are {len(due)}: "
+            f"{listed}"
+        )
     views = []
     for state_name, state in zip(due, states, strict=True):
         if not (arrays.laid_out_like(state, p) and state.flags.writeable):

@@ -16,6 +16,7 @@ import pytest
 import steepest as st
 from refusals import G, grads_of, says
 from runs import make, snapshot
+from steepest import check
 from table import CLASSES
 
 # --- parameters ---
@@ -78,29 +79,29 @@ def test_gradient_of_the_other_float(setup):
 
 
 NO_ARRAY = [
-    (1.0, "a float where an array is due; make one by np.array(..., float)"),
-    (3, "a int where an array is due"),
-    ("text", "a str where an array is due"),
-    (b"text", "a bytes where an array is due"),
-    (True, "a bool where an array is due"),
-    (1j, "a complex where an array is due"),
-    (np.float64(1), "a float64 where an array is due; NumPy gives a scalar for an expression of 0"),
-    (object(), "a object where an array is due: one of NumPy, or what exports DLPack or"),
+    (1.0, "a float; allowed is an array; make one by np.array(..., float)"),
+    (3, "an int; allowed is an array"),
+    ("text", "a str; allowed is an array"),
+    (b"text", "a bytes; allowed is an array"),
+    (True, "a bool; allowed is an array"),
+    (1j, "a complex; allowed is an array"),
+    (np.float64(1), "a float64; allowed is an array; NumPy gives a scalar for an expression of 0"),
+    (object(), "an object; allowed is an array: one of NumPy, or what exports DLPack or"),
     (
         {"w": np.ones(2)}.values(),
-        "a dict_values where an array is due: one of NumPy, or what exports DLPack or "
+        "a dict_values; allowed is an array: one of NumPy, or what exports DLPack or "
         "__array_interface__; of several arrays pass a list",
     ),
-    (np.ndarray, "the class ndarray where an array is due"),
+    (np.ndarray, "the class ndarray; allowed is an array"),
     (
         type("Series", (), {"to_numpy": lambda self: np.ones(2)})(),
-        "a Series where an array is due: one of NumPy, or what exports DLPack or "
+        "a Series; allowed is an array: one of NumPy, or what exports DLPack or "
         "__array_interface__; pass its .to_numpy(copy=True)",
     ),
     *(
         (
             value,
-            f"a {type(value).__name__} where an array is due: one of NumPy, or what exports DLPack "
+            f"{check.kind(value)}; allowed is an array: one of NumPy, or what exports DLPack "
             "or __array_interface__; pass np.asarray(...) of it, which shares its memory",
         )
         for value in (memoryview(np.ones(5)), (ctypes.c_double * 5)(), array.array("d", [1.0] * 5))
@@ -124,13 +125,13 @@ def test_what_is_no_array(setup, value, message):
 
 
 def test_none_is_no_parameter():
-    with says(TypeError, "params[0]: a NoneType where an array is due"):
+    with says(TypeError, "params[0]: a NoneType; allowed is an array"):
         st.SGD([None], lr=0.1)
 
 
 @pytest.mark.parametrize("params", [[], (), {}, [[], {}], [{"params": []}]], ids=str)
 def test_no_array_at_all(params):
-    with says(ValueError, "params: no array in it; at least one is due"):
+    with says(ValueError, "params: no array in it; allowed is at least one"):
         st.SGD(params, lr=0.1)
 
 
@@ -350,14 +351,34 @@ W = 'grads["layer2"]'
 BAD_STRUCTURE = [
     (lambda g: g.pop("layer2"), ValueError, "grads: keys ['layer2'] are missing"),
     (lambda g: g.update(x=1), ValueError, "grads: keys ['x'] are not in the parameters"),
-    (lambda g: g.update(layer2=np.ones(5)), TypeError, W + ": a ndarray where a dict with keys"),
-    (lambda g: g.update(layer2=[np.ones(5)]), TypeError, W + ": a list where a dict with keys"),
-    (lambda g: g.update(layer2={"w": [np.ones(5)]}), TypeError, W + '["w"]: a list where an array'),
+    (
+        lambda g: g.update(layer2=np.ones(5)),
+        TypeError,
+        W + ": an ndarray; allowed is a dict with keys",
+    ),
+    (
+        lambda g: g.update(layer2=[np.ones(5)]),
+        TypeError,
+        W + ": a list; allowed is a dict with keys",
+    ),
+    (
+        lambda g: g.update(layer2={"w": [np.ones(5)]}),
+        TypeError,
+        W + '["w"]: a list; allowed is an array',
+    ),
     (lambda g: g.update(layer2={}), ValueError, W + ": keys ['w'] are missing"),
-    (lambda g: g.update(layer2=None), TypeError, W + ": a NoneType where a dict"),
+    (lambda g: g.update(layer2=None), TypeError, W + ": a NoneType; allowed is a dict"),
     (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: 1 entries where the parameters'),
-    (lambda g: g.update(layer1=np.ones((2, 3))), TypeError, 'grads["layer1"]: a ndarray where a l'),
-    (lambda g: g.update(layer1={0: 1, 1: 2}), TypeError, 'grads["layer1"]: a dict where a list'),
+    (
+        lambda g: g.update(layer1=np.ones((2, 3))),
+        TypeError,
+        'grads["layer1"]: an ndarray; allowed is a l',
+    ),
+    (
+        lambda g: g.update(layer1={0: 1, 1: 2}),
+        TypeError,
+        'grads["layer1"]: a dict; allowed is a list',
+    ),
 ]
 
 
@@ -377,7 +398,7 @@ def test_messages_stay_short_where_there_are_thousands_of_arrays():
     renamed = st.SGD({"w0": np.ones(1), **{i: np.ones(1) for i in range(2999)}}, lr=1.0)
     calls = [
         (lambda: opt.step({}), "grads: keys ['w0', 'w1', "),
-        (lambda: opt.step([]), "grads: a list where a dict with keys ['w0', "),
+        (lambda: opt.step([]), "grads: a list; allowed is a dict with keys ['w0', "),
         (lambda: fewer.step(arrays), "grads: keys ['w1', 'w2', "),
         (lambda: opt.load_state_dict(fewer.state_dict()), f"{G}[0]: params from 1 on: [] differ"),
         (lambda: opt.load_state_dict(renamed.state_dict()), f"{G}[0]: param_names from 1 on: ['0"),
@@ -393,15 +414,15 @@ def test_lists_in_and_out_of_step():
     opt = st.SGD(params, lr=1.0)
     opt.step([[np.ones(2)], [np.ones(3)]])
     assert (params[0][0] == 0).all()
-    with says(TypeError, "grads[0]: a ndarray where a list of 1 is due"):
+    with says(TypeError, "grads[0]: an ndarray; allowed is a list of 1"):
         opt.step([np.ones(2), np.ones(3)])
     flat = st.SGD([np.ones(2), np.ones(3)], lr=1.0)
-    with says(TypeError, "grads[0]: a list where an array is due; make one by np.array("):
+    with says(TypeError, "grads[0]: a list; allowed is an array; make one by np.array("):
         flat.step([[np.ones(2)], [np.ones(3)]])
     deep = st.SGD({"a": [{"b": np.ones(1)}]}, lr=1.0)
-    with says(TypeError, 'grads["a"][0]: a list where a dict with keys'):
+    with says(TypeError, 'grads["a"][0]: a list; allowed is a dict with keys'):
         deep.step({"a": [[np.ones(1)]]})
-    with says(TypeError, "grads: a ndarray where a list of 2 is due"):
+    with says(TypeError, "grads: an ndarray; allowed is a list of 2"):
         flat.step(np.ones((2, 3)))
     with says(ValueError, "grads: 3 entries where the parameters have 2"):
         flat.step([np.ones(2)] * 3)
@@ -476,11 +497,11 @@ def test_parameter_that_shrinks_in_its_place(bound):
 
 def test_groups_mismatch():
     opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
-    with says(TypeError, "grads: a ndarray where a list with an entry for each group is due"):
+    with says(TypeError, "grads: an ndarray; allowed is a list with an entry for each group"):
         opt.step(np.ones(2))
     with says(ValueError, "grads: 1 entries where there are 2 groups"):
         opt.step([np.ones(2)])
-    with says(TypeError, "grads[1]: a ndarray where a list of 1 is due"):
+    with says(TypeError, "grads[1]: an ndarray; allowed is a list of 1"):
         opt.step([np.ones(2), np.ones(3)])
     with says(ValueError, "grads[1][0]: shape (2,) differs from the parameter's (3,)"):
         opt.step([np.ones(2), [np.ones(2)]])

@@ -13,6 +13,7 @@ import pytest
 import steepest as st
 from refusals import G, says
 from runs import make, snapshot
+from steepest import check
 from table import CLASSES
 
 F4 = np.float32
@@ -27,8 +28,8 @@ BAD_NUMBER = [
     (np.True_, TypeError, f"{np.True_!r} is a {type(np.True_).__name__}; allowed is a number"),
     (np.complex128(1), TypeError, f"{np.complex128(1)!r} is a complex128; allowed is a number"),
     (1 + 0j, TypeError, "(1+0j) is a complex; allowed is a number"),
-    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is a ndarray; allowed is a number"),
-    (np.ones(1), TypeError, "array([1.]) is a ndarray; allowed is a number"),
+    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is an ndarray; allowed is a number"),
+    (np.ones(1), TypeError, "array([1.]) is an ndarray; allowed is a number"),
     ([0.1], TypeError, "[0.1] is a list; allowed is a number"),
     (b"1", TypeError, "b'1' is a bytes; allowed is a number"),
     (10**400, TypeError, "1000000000000000"),
@@ -95,7 +96,7 @@ def test_value_whose_members_raise(setup):
     opt, _, unchanged = setup
     for name in opt._checks:
         if name == "betas":
-            message = "betas: what was given is not a pair of numbers"
+            message = "betas: what was given; allowed is a pair of numbers"
         else:
             message = f"{name}: what was given is a Raises; allowed is"
         with says(TypeError, message):
@@ -144,13 +145,13 @@ BAD_BETAS = [
     ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),
     ((-0.1, 0.9), ValueError, "betas[0]: -0.1 is not allowed"),
     ((0.9, np.nan), ValueError, "betas[1]: nan is not allowed"),
-    (0.9, TypeError, "betas: 0.9 is not a pair of numbers"),
-    ((0.9,), TypeError, "betas: (0.9,) is not a pair of numbers"),
-    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9) is not a pair of numbers"),
+    (0.9, TypeError, "betas: 0.9; allowed is a pair of numbers"),
+    ((0.9,), TypeError, "betas: (0.9,); allowed is a pair of numbers"),
+    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9); allowed is a pair of numbers"),
     ({0.9, 0.999}, TypeError, "betas: {"),
-    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2} is not a pair of numbers"),
+    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2}; allowed is a pair of numbers"),
     ("ab", TypeError, "betas[0]: 'a' is a str"),
-    (None, TypeError, "betas: None is not a pair of numbers"),
+    (None, TypeError, "betas: None; allowed is a pair of numbers"),
 ]
 
 
@@ -264,7 +265,8 @@ def test_unknown_hyperparameters():
     with says(TypeError, "params[1]: 'LR' is not one of"):
         opt.add_param_group({"params": np.ones(1), "LR": 0.1})
     for bad in ({}, {"lr": 0.1}, [np.ones(1)], np.ones(1), None):
-        with says(TypeError, "param_group: a dict with the key 'params' is due"):
+        allowed = "allowed is a dict with the key 'params'"
+        with says(TypeError, f"param_group: {check.shown(bad)}; {allowed}"):
             opt.add_param_group(bad)
     with says(ValueError, "params: the arrays of a group stay as they are"):
         opt.param_groups[0]["params"] = np.ones(2)
@@ -315,7 +317,7 @@ def test_update_of_a_group_is_all_or_none():
 
 
 def test_dict_without_params_among_groups():
-    with says(TypeError, 'params[1]["lr"]: a float where an array is due'):
+    with says(TypeError, 'params[1]["lr"]: a float; allowed is an array'):
         st.SGD([{"params": np.ones(1)}, {"lr": 0.1}], lr=0.1)
 
 
@@ -352,6 +354,6 @@ def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
 @pytest.mark.parametrize("name", ["maximize", "bias_correction", "amsgrad"])
 @pytest.mark.parametrize("value", [1, 0, None, "yes", np.ones(1)], ids=str)
 def test_flag_that_is_none(name, value):
-    message = f"{name}: {value!r} is a {type(value).__name__}; allowed is True or False"
+    message = f"{name}: {value!r} is {check.kind(value)}; allowed is True or False"
     with says(TypeError, message):
         st.Adam(np.ones(1), **{name: value})

@@ -11,6 +11,7 @@ import pytest
 import steepest as st
 from refusals import G, S, says
 from runs import make, snapshot
+from steepest import check
 from table import CLASSES
 
 
@@ -31,19 +32,23 @@ def put(path, value):
 
 BIG = 2**60
 BAD_STATES = [
-    (put(["state"], KeyError), ValueError, "state_dict: ['state'] missing; due are ['state', 'p"),
+    (
+        put(["state"], KeyError),
+        ValueError,
+        "state_dict: ['state'] missing; allowed are ['state', 'p",
+    ),
     (put(["extra"], 1), ValueError, "state_dict: ['extra'] not known"),
-    (put(["state"], []), TypeError, f"{S}: a list where a dict is due"),
-    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; due are 0 to 2"),
-    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; due are 0 to 2"),
+    (put(["state"], []), TypeError, f"{S}: a list; allowed is a dict"),
+    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; allowed are 0 to 2"),
+    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; allowed are 0 to 2"),
     (
         put(["state"], {"0": {}, "1": {}, "2": {}}),
         ValueError,
-        f"{S}: entries ['0', '1', '2']; due are 0 to 2 as whole numbers, of which JSON makes text",
+        f"{S}: entries ['0', '1', '2']; allowed are 0 to 2 as whole numbers, of which",
     ),
     (put(["state", 1, "exp_avg"], KeyError), ValueError, f"{S}[1]: ['exp_avg'] missing"),
     (put(["state", 1, "momentum"], 1), ValueError, f"{S}[1]: ['momentum'] not known"),
-    (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType where a dict with"),
+    (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType; allowed is a dict with"),
     (
         put(["state", 2, "exp_avg"], np.ones(4)),
         ValueError,
@@ -63,9 +68,9 @@ BAD_STATES = [
     (put(["step_count"], 10**30), ValueError, "state_dict['step_count']: 10000000000000"),
     (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
     (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
-    (put(["param_groups"], []), ValueError, f"{G}: 0 groups where a list of 1 groups is due"),
-    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a dict where a list of 1 groups is due"),
-    (put(["param_groups"], [3]), TypeError, f"{G}[0]: a int where a dict with"),
+    (put(["param_groups"], []), ValueError, f"{G}: 0 groups; allowed is a list of 1 group"),
+    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a dict; allowed is a list of 1 group"),
+    (put(["param_groups"], [3]), TypeError, f"{G}[0]: an int; allowed is a dict with"),
     (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
     (put(["param_groups", 0, "lr"], -1), ValueError, f"{G}[0]['lr']: -1.0 is not allowed"),
@@ -90,7 +95,11 @@ BAD_STATES = [
         ValueError,
         f"{G}[0]['last_step']['beta1']: -0.5 is not allowed",
     ),
-    (put(["param_groups", 0, "last_step"], 1), TypeError, f"{G}[0]['last_step']: a int where a"),
+    (
+        put(["param_groups", 0, "last_step"], 1),
+        TypeError,
+        f"{G}[0]['last_step']: an int; allowed is a",
+    ),
     (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),
     (
         put(["param_groups", 0, "param_names"], ["a", "b", "c"]),
@@ -126,7 +135,7 @@ def test_wrong_state_dict(setup, change, error, message):
 @pytest.mark.parametrize("given", [None, [], "state", np.ones(1)], ids=str)
 def test_what_is_no_state_dict(setup, given):
     opt, _, unchanged = setup
-    with says(TypeError, f"state_dict: a {type(given).__name__} where a dict with"):
+    with says(TypeError, f"state_dict: {check.kind(given)}; allowed is a dict with"):
         opt.load_state_dict(given)
     unchanged()
 
@@ -134,7 +143,7 @@ def test_what_is_no_state_dict(setup, given):
 def test_state_that_is_no_array(setup):
     opt, _, unchanged = setup
     for value, message in (
-        (None, "a NoneType where an array is due"),
+        (None, "a NoneType; allowed is an array"),
         (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
         ([[1.0], [1.0, 2.0]], "not an array: "),
     ):

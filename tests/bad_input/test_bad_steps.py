@@ -34,7 +34,7 @@ F4 = np.float32
             "nonfinite: 'Skip' is not allowed; allowed is one of 'propagate', 'skip', 'raise'",
         ),
         (dict(nonfinite=None), ValueError, "nonfinite: None is not allowed"),
-        (dict(zero_grad=1), TypeError, "zero_grad: 1 is a int; allowed is True or False"),
+        (dict(zero_grad=1), TypeError, "zero_grad: 1 is an int; allowed is True or False"),
     ],
     ids=str,
 )
@@ -147,7 +147,11 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
 @pytest.mark.parametrize(
     "call, error, message",
     [
-        (lambda f, p: f.adam(p, p.copy(), p.copy(), step=1), TypeError, "adam: 1 state arrays giv"),
+        (
+            lambda f, p: f.adam(p, p.copy(), p.copy(), step=1),
+            TypeError,
+            "adam: 1 state array given",
+        ),
         (lambda f, p: f.sgd(p, p.copy(), step=1), TypeError, "sgd: lr is missing"),
         (lambda f, p: f.sgd(p, p.copy(), step=1, lr=None), TypeError, "lr: None is a NoneType; al"),
         (lambda f, p: f.sgd(p, p.copy(), step=0, lr=0.1), ValueError, "step: 0 is not allowed"),
@@ -185,24 +189,28 @@ def test_schedule_that_is_replaced_whenever_it_is_asked():
             ValueError,
             "lr: 1e+39 is infinite in float32",
         ),
-        (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list where an array is due"),
+        (lambda f, p: f.sgd([p], p, step=1, lr=0.1), TypeError, "p: a list; allowed is an array"),
         (lambda f, p: f.sgd(p=p, step=1, lr=0.1), TypeError, "sgd() missing 1 required positional"),
         (
             lambda f, p: f.adam(p, p.copy(), p.copy(), exp_avg=p.copy(), step=1),
             TypeError,
-            "adam: 1 state arrays given and, by name, exp_avg; due are 2: exp_avg, exp_avg_sq",
+            "adam: 1 state array given and, by name, exp_avg; allowed are 2: exp_avg, exp_avg_sq",
         ),
         (
             lambda f, p: f.sgd(p, p.copy(), velocity=p.copy(), step=1, lr=0.1),
             TypeError,
-            "sgd: 0 state arrays given and, by name, velocity; due are 0: none",
+            "sgd: 0 state arrays given and, by name, velocity; allowed are 0: none",
         ),
         (
             lambda f, p: f.momentum(p, p.copy(), velocity=p[:2].copy(), step=1, lr=0.1),
             ValueError,
             "velocity: shape (2,) differs",
         ),
-        (lambda f, p: f.sgd(p, None, step=1, lr=0.1), TypeError, "g: a NoneType where an array"),
+        (
+            lambda f, p: f.sgd(p, None, step=1, lr=0.1),
+            TypeError,
+            "g: a NoneType; allowed is an array",
+        ),
         (
             lambda f, p: f.sgd(p, p.copy(), step=1, lr=0.1, eps=1),
             TypeError,

@@ -390,9 +390,9 @@ def test_summary_and_check_jacobian(capsys):
 
 def test_host_and_device_do_not_mix():
     fun, jac, x0 = decay()
-    with pytest.raises(TypeError, match="fun: a ndarray on the host, while the problem lives on"):
+    with pytest.raises(TypeError, match="fun: an ndarray on the host, while the problem lives on"):
         st.least_squares(fun_of_device(fun), up(x0), there(jac))
-    with pytest.raises(TypeError, match="jac: a ndarray on the host, while the problem lives on"):
+    with pytest.raises(TypeError, match="jac: an ndarray on the host, while the problem lives on"):
         st.least_squares(there(fun), up(x0), fun_of_device(jac))
     with pytest.raises(TypeError, match="jac: lives on a CUDA device, the residuals at x0 on the"):
         st.least_squares(fun, x0, there(jac))

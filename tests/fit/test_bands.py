@@ -67,3 +67,12 @@ def test_unfit_arguments():
         prediction_band(LINE, COVARIANCE, [1.0, 2.0], dof=4)
     with pytest.raises(ValueError, match=r"noise: shape \(\), smallest -1; .*at least 0"):
         prediction_band(LINE, COVARIANCE, -1.0, dof=4)
+
+
+@pytest.mark.parametrize("name", ["gradient", "covariance", "noise"])
+@pytest.mark.parametrize("wrong", [1j, "1"])
+def test_what_is_no_real_number_is_named(name, wrong):
+    arguments = {"gradient": np.ones((6, 2)), "covariance": np.eye(2), "noise": np.ones(6)}
+    arguments[name] = np.full_like(arguments[name], wrong, dtype=type(wrong))
+    with pytest.raises(TypeError, match=f"^{name}: dtype .*; allowed are real numbers$"):
+        prediction_band(**arguments, dof=4)

@@ -398,7 +398,7 @@ ERRORS = [
     ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
     ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
     ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
-    ({"p0": ["a", 1, 1]}, ValueError, r"p0: \['a', 1, 1\]; allowed are numbers"),
+    ({"p0": ["a", 1, 1]}, TypeError, r"p0: dtype <U\d+; allowed are real numbers"),
     ({"method": ["lm"]}, ValueError, r"method: \['lm'\] is not allowed; allowed is one of"),
     ({"bounds": "ab"}, ValueError, "bounds: 'a'; allowed are numbers"),
     ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; allowed are numbers"),
@@ -471,6 +471,19 @@ def test_a_complex_start_is_refused(bounds):
     for p0 in (np.array([1 + 2j, 1, 1]), [1 + 2j, 1, 1]):
         with pytest.raises(TypeError, match="^p0: .*; allowed are"):
             st.curve_fit(model, X, Y, p0, bounds=bounds)
+
+
+@pytest.mark.parametrize("name", ["xdata", "ydata"])
+def test_complex_data_are_refused(name):
+    data = {"xdata": X, "ydata": Y}
+    with pytest.raises(TypeError, match=f"^{name}: dtype complex128; allowed are real numbers$"):
+        st.curve_fit(model, **data | {name: data[name] + 1j})
+
+
+def test_data_of_objects_are_as_numbers():
+    got = st.curve_fit(model, *(a.astype(object) for a in (X, Y)), sigma=SIGMA.astype(object))
+    for one, other in zip(got, st.curve_fit(model, X, Y, sigma=SIGMA), strict=True):
+        assert one.tobytes() == other.tobytes()
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), ERRORS)

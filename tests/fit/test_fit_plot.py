@@ -51,9 +51,9 @@ def legend(axes):
 
 
 def test_a_curve_with_its_bands_and_residuals(drawn):
-    columns = {"x [s]": X, "y [m$V$]": Y, "error": ERROR}
+    columns = {"x [s]": X, "y [m$V$]": Y, "e$rr$": ERROR}
     start = {"a": 1.0, "b": 1.0, "c": 0.4}
-    fitted, figure = drawn("y = a*exp(-b*x) + c", columns, start, sigma="error", fixed=("c",))
+    fitted, figure = drawn("y = a*exp(-b*x) + c", columns, start, sigma="e$rr$", fixed=("c",))
     (a, b, c), (error_a, error_b, _) = fitted.parameters, fitted.stderr
     title = f"a = {a:.5g} ± {error_a:.2g},  b = {b:.5g} ± {error_b:.2g},  c = 0.4 (fixed)"
     told = figure.get_suptitle()
@@ -61,7 +61,7 @@ def test_a_curve_with_its_bands_and_residuals(drawn):
     assert told.count("\N{NO-BREAK SPACE}") == 4 + 4 + 3  # none in the formula, between parameters
     top, bottom = figure.axes
     labels = top.get_ylabel(), bottom.get_xlabel(), bottom.get_ylabel()
-    assert labels == (r"y [m\$V\$]", "x [s]", r"residual [m\$V\$]")
+    assert labels == (r"y [m\$V\$]", "x [s]", r"residual / e\$rr\$")
     (wide, narrow, curve, data) = legend(top).values()
     assert list(legend(top)) == ["95% prediction band", "95% confidence band", "fit", "data"]
 
@@ -82,10 +82,12 @@ def test_a_curve_with_its_bands_and_residuals(drawn):
     assert narrow.get_facecolor().sum() < wide.get_facecolor().sum()  # the darker
 
     rest = Y - a * np.exp(-b * X) - c
-    for (points, _, (bars,)), due in ((data, Y), (bottom.containers[0], rest)):
-        np.testing.assert_allclose(points.get_xydata(), np.stack([X, due], axis=1), atol=1e-14)
-        spans = np.array(bars.get_segments())[:, :, 1]
-        np.testing.assert_allclose(spans, np.stack([due - ERROR, due + ERROR], axis=1))
+    points, _, (bars,) = data
+    np.testing.assert_allclose(points.get_xydata(), np.stack([X, Y], axis=1), atol=1e-14)
+    spans = np.array(bars.get_segments())[:, :, 1]
+    np.testing.assert_allclose(spans, np.stack([Y - ERROR, Y + ERROR], axis=1))
+    points = np.stack([X, rest / ERROR], axis=1)  # as the fit weighs them
+    np.testing.assert_allclose(bottom.lines[1].get_xydata(), points, atol=1e-12)
     assert top.get_shared_x_axes().joined(top, bottom)
     assert top.get_position().height > 2 * bottom.get_position().height
     low, high = bottom.get_ylim()

@@ -378,8 +378,8 @@ def test_c2_is_no_matter_of_armijo():
     ("args", "options", "error", "message"),
     [
         ((None, g, X, D), {}, TypeError, "fun: None is a NoneType; allowed is a callable"),
-        ((f, 3, X, D), {}, TypeError, "jac: 3 is a int; allowed is a callable, None"),
-        ((f, g, X * 1j, D), {}, TypeError, "x: dtype complex128; allowed is float32, float64"),
+        ((f, 3, X, D), {}, TypeError, "jac: 3 is an int; allowed is a callable, None"),
+        ((f, g, X * 1j, D), {}, TypeError, "x: dtype complex128; allowed are real numbers"),
         ((f, g, X, np.ones(3)), {}, ValueError, r"direction: shape \(3,\); allowed is \(2,\)"),
         ((f, g, X, D), {"rule": "goldstein"}, ValueError, "rule: 'goldstein' is not allowed"),
         ((f, g, X, D), {"step": 0.0}, ValueError, "step: 0.0 is not allowed; allowed is a number"),

@@ -16,8 +16,8 @@ def no(x):
 @pytest.mark.parametrize(
     ("x0", "options", "error", "message"),
     [
-        (START * 1j, {}, TypeError, "x0: dtype complex128; allowed is float32, float64 or integ"),
-        (START.astype("f2"), {}, TypeError, "x0: dtype float16; allowed is float32, float64"),
+        (START * 1j, {}, TypeError, "x0: dtype complex128; allowed are real numbers"),
+        (["1", "2"], {}, TypeError, "x0: dtype <U1; allowed are real numbers"),
         (np.ones((2, 2)), {}, ValueError, r"x0: shape \(2, 2\); allowed is one dimension"),
         (np.ones(0), {}, ValueError, r"x0: shape \(0,\); allowed is at least one element"),
         (np.array([1, np.nan]), {}, ValueError, "x0: an element is not finite"),
@@ -45,7 +45,7 @@ def no(x):
         (START, {"maxiter": np.nan}, TypeError, "maxiter: nan is a float; allowed is"),
         (START, {"max_nfev": 0}, ValueError, "max_nfev: 0 is not allowed; .* at least 1"),
         (START, {"verbose": -1}, ValueError, "verbose: -1 is not allowed; .* at least 0"),
-        (START, {"callback": 3}, TypeError, "callback: 3 is a int; allowed is a callable"),
+        (START, {"callback": 3}, TypeError, "callback: 3 is an int; allowed is a callable"),
         (START, {"constraints": [{}]}, ValueError, "constraints: not supported; allowed are bound"),
         (START, {"bounds": [(0, 1)]}, ValueError, "bounds: 1 entries; allowed is a scipy.optimize"),
         (START, {"bounds": [(1, 0)] * 4}, ValueError, r"bounds\[0\]: lower 1 and upper 0; allowed"),
@@ -95,7 +95,7 @@ def no(x):
             START,
             {"method": "newton", "hessp": START},
             TypeError,
-            "hessp: array.* is a ndarray; all",
+            "hessp: array.* is an ndarray; all",
         ),
     ],
 )
@@ -123,7 +123,7 @@ def test_answers_are_checked(answer, jac, error, message):
 
 
 def test_the_gradient_comes_in_the_library_of_x0():
-    with pytest.raises(TypeError, match=r"jac\(x\): a ndarray; allowed is the array type of x0"):
+    with pytest.raises(TypeError, match=r"jac\(x\): an ndarray; allowed is the array type of x0"):
         st.minimize(lambda x: 1.0, strict.ones(3), jac=lambda x: np.ones(3))
 
 

@@ -23,7 +23,7 @@ def test_complex_residuals_and_jacobians():
         st.least_squares(lambda x: x + 1j, [1.0], lambda x: np.eye(1))
     with pytest.raises(TypeError, match="jac: dtype complex128; allowed are real numbers"):
         st.least_squares(lambda x: x, [1.0], lambda x: 1j * np.eye(1))
-    with pytest.raises(ValueError, match="`x0` must be real"):
+    with pytest.raises(ValueError, match="x0: dtype complex128; allowed are real numbers"):
         st.least_squares(identity, [1j])
     with pytest.raises(TypeError, match="jac 'cs': fun returned real residuals"):
         st.least_squares(lambda x: np.abs(x) - 1, [3.0], "cs")
@@ -103,12 +103,12 @@ def test_wrong_shapes():
         (
             dict(f_scale=np.ones(2)),
             TypeError,
-            r"f_scale: array.* is a ndarray; allowed is a number",
+            r"f_scale: array.* is an ndarray; allowed is a number",
         ),
         (
             dict(damping=np.ones(2)),
             TypeError,
-            r"damping: array.* is a ndarray; allowed is a number",
+            r"damping: array.* is an ndarray; allowed is a number",
         ),
         (dict(diff_step=np.nan), ValueError, "diff_step: nan; allowed are finite numbers"),
         (
@@ -164,7 +164,7 @@ def test_a_warning_is_of_the_users_line(call):
 
 
 def test_check_jacobian_takes_functions():
-    with pytest.raises(TypeError, match="jac: 3 is a int; allowed is a callable"):
+    with pytest.raises(TypeError, match="jac: 3 is an int; allowed is a callable"):
         st.check_jacobian(identity, 3, [1.0])
-    with pytest.raises(TypeError, match="fun: 3 is a int; allowed is a callable"):
+    with pytest.raises(TypeError, match="fun: 3 is an int; allowed is a callable"):
         st.check_jacobian(3, identity, [1.0])

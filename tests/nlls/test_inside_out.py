@@ -163,7 +163,7 @@ def test_misuse_is_named():
         TypeError, match=r"fun: returned a tuple; with jac=True allowed is \(f, J\)"
     ):
         st.least_squares(lambda x: (x, np.eye(1), 0), [1.0], True)
-    with pytest.raises(TypeError, match=r"fun: returned a int; with jac=True allowed is \(f, J\)"):
+    with pytest.raises(TypeError, match=r"fun: returned an int; with jac=True allowed is \(f, J\)"):
         st.least_squares(lambda x: 3, [1.0], True)
     with pytest.raises(ValueError, match="a callable needs all residuals at once"):
         st.least_squares(lambda x: iter([]), [1.0], True, loss=lambda z: z)
@@ -182,7 +182,7 @@ def test_rows_that_are_none_or_other_than_before_are_named():
             s.tell_blocks(none)
         with pytest.raises(ValueError, match="fun: 3 residuals, 2 at x0"):
             s.tell_blocks([(np.zeros(3), np.zeros((3, 2)))])
-        with pytest.raises(TypeError, match=r"a block of rows is a ndarray; allowed is a pair"):
+        with pytest.raises(TypeError, match=r"a block of rows is an ndarray; allowed is a pair"):
             s.tell_blocks(rows)
         assert s.nit == 0
         s.tell_blocks([(np.zeros(2), np.eye(2))])
@@ -338,3 +338,13 @@ def test_normal_equations_stay_with_cholesky(method):
             points[solver].append(s.x)
     np.testing.assert_array_equal(points["auto"], points["cholesky"])
     np.testing.assert_allclose(s.x, 1, atol=1e-8)
+
+
+@pytest.mark.parametrize("blocks", [None, 3])
+def test_what_is_no_blocks_of_rows_is_named(blocks):
+    solver = st.LeastSquares([5.0])
+    with pytest.raises(TypeError, match=r"^blocks: an? .*; allowed are pairs \(f, J\), as of"):
+        solver.tell_blocks(blocks)
+    while not solver.done:
+        solver.tell_blocks([(solver.x - 1, np.eye(1))])
+    assert solver.x == 1

@@ -88,3 +88,6 @@ def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
         st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
     with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
         st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])
+    for x, why in ((["a"], "dtype <U1"), (None, "None"), ([[1.0]], "shape"), ([], "no parameters")):
+        with pytest.raises(ValueError, match=f"^x: {why}"):
+            st.check_jacobian(lambda x: x, lambda x: np.eye(1), x)

@@ -439,7 +439,7 @@ class NoArray:
         (lambda x: [1, [2, 3]], [1.0], {}, ValueError, r"fun: \[1, \[2, 3\]\] is no array"),
         (lambda x: NoArray(), [1.0], {}, TypeError, "fun: this NoArray makes no array: Zero.*: no"),
         (identity, NoArray(), {}, TypeError, "x0: this NoArray makes no array: ZeroDivisionError"),
-        (identity, None, {}, ValueError, "x0: None has dtype object; `x0` must be real numbers"),
+        (identity, None, {}, ValueError, "x0: None; allowed are real numbers"),
         (identity, [1.0], dict(args=3), TypeError, "args: 3; allowed is a tuple"),
         (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; allowed is a dict"),
         (identity, [1.0, 1.0], dict(bounds=[(0, 9)] * 2), ValueError, "each for all parameters"),

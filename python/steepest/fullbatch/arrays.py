@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace, device
 
 from steepest import check
-from steepest.arrays import from_numbers, plain
+from steepest.arrays import plain, real_numbers
 
 Array = Any  # a NumPy or CuPy array, or one of another array namespace
 
@@ -41,21 +41,16 @@ def from_host(values: np.ndarray, like: Array) -> Array:
 
 
 def start_point(name: str, x0: Array) -> Array:
-    """A private copy of a start, one-dimensional, float32 or float64.
-
-    Integers become float64, as SciPy has it.
-    """
-    x0 = plain(name, x0)
+    """A private copy of a start, one-dimensional, float32 if it is, else float64."""
     try:
         xp = namespace(x0)
     except TypeError:
-        x0 = from_numbers(name, x0)
-        xp = namespace(x0)
-    if isinstance(x0, np.ndarray):
-        x0 = x0.astype(x0.dtype.newbyteorder("="), copy=False)
-    if x0.dtype not in (xp.float32, xp.float64):
-        if not xp.isdtype(x0.dtype, "integral"):
-            raise TypeError(f"{name}: dtype {x0.dtype}; allowed is float32, float64 or integers")
+        xp = array_api_compat.numpy
+    if xp is array_api_compat.numpy:
+        x0 = real_numbers(name, x0)
+    elif x0.dtype not in (xp.float32, xp.float64):
+        if not xp.isdtype(x0.dtype, ("bool", "integral", "real floating")):
+            raise TypeError(f"{name}: dtype {x0.dtype}; allowed are real numbers")
         x0 = xp.astype(x0, xp.float64)
     if x0.ndim == 0:
         x0 = xp.reshape(x0, (1,))
@@ -95,8 +90,8 @@ def scalar(name: str, value: Any) -> float:
             return float(value)
         raise TypeError
     except (TypeError, ValueError):
-        kind = type(value).__name__
-        raise TypeError(f"{name}: {value!r} is a {kind}; allowed is a real number") from None
+        kind = check.kind(value)
+        raise TypeError(f"{name}: {value!r} is {kind}; allowed is a real number") from None
     except OverflowError as error:  # an integer of hundreds of digits
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
@@ -111,13 +106,13 @@ def rounding(value: Any) -> float:
 def vector(name: str, value: Array, like: Array) -> Array:
     """`value` as an array with the library, shape and dtype of `like`; a view where it is one."""
     if isinstance(like, np.ndarray):
-        if type(value) is not np.ndarray:
-            value = from_numbers(name, value)
+        if type(value) is not np.ndarray or value.dtype != like.dtype:
+            value = real_numbers(name, value)
         if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
             return value
     elif not isinstance(value, type(like)):
-        kind, allowed = type(value).__name__, type(like).__name__
-        raise TypeError(f"{name}: a {kind}; allowed is the array type of x0, {allowed}")
+        kind, allowed = check.kind(value), type(like).__name__
+        raise TypeError(f"{name}: {kind}; allowed is the array type of x0, {allowed}")
     xp = namespace(like)
     if not xp.isdtype(value.dtype, ("real floating", "integral")):
         raise TypeError(f"{name}: dtype {value.dtype}; allowed are real numbers")

@@ -35,7 +35,7 @@ class LBFGS(Minimizer):
     Parameters
     ----------
     x0 : array, shape (n,)
-        The start, float32 or float64 (integers become float64); NumPy or CuPy.
+        The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
     history : int
         The number m of pairs.
     bounds : scipy.optimize.Bounds or n pairs (low, high), optional

@@ -47,7 +47,7 @@ def line_search(
     jac : callable or None
         jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
     x, direction : array, shape (n,)
-        Float32 or float64, NumPy or CuPy.
+        NumPy or CuPy; with x of float32 in float32, all else in float64.
     rule : {"wolfe", "armijo", "exact"}
         What to look for.
     f0, g0 : float and array, optional
@@ -112,7 +112,7 @@ class Line:
     def __init__(self, fun: Any, jac: Any, x: Array, direction: Array) -> None:
         check.function("fun", fun)
         if jac is not None and not callable(jac):
-            raise TypeError(f"jac: {jac!r} is a {type(jac).__name__}; allowed is a callable, None")
+            raise TypeError(f"jac: {jac!r} is {check.kind(jac)}; allowed is a callable, None")
         self._fun, self._jac = fun, jac
         self._x = start_point("x", x)
         self._d = vector("direction", direction, self._x)

@@ -62,7 +62,7 @@ def minimize(
         fun(x, *args) -> f, or (f, g) with jac=True. x is a copy, the function's own; inf or NaN
         says that x is outside the domain, -inf that f is unbounded below.
     x0 : array, shape (n,)
-        The start, NumPy or CuPy, float32 or float64 (integers become float64).
+        The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
     args : tuple
         Further arguments of fun, jac, hess and hessp.
     method : {"gd", "newton", "bfgs", "l-bfgs"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from array_api_compat import device
 
+from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
 from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer
@@ -135,9 +136,8 @@ class Newton(Minimizer):
     def _checked(self, hess: Array) -> Array:
         """A copy of the Hessian, or what is wrong with it."""
         if hasattr(hess, "toarray"):
-            kind = type(hess).__name__
             raise TypeError(
-                f"hess: a {kind}, sparse; allowed is a dense array, toarray(), or hessp"
+                f"hess: {check.kind(hess)}, sparse; allowed is a dense array, toarray(), or hessp"
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]

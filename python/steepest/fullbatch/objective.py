@@ -131,6 +131,6 @@ def pair(answer: Any) -> tuple[Any, Any]:
     try:
         f, g = answer
     except (TypeError, ValueError):
-        kind = type(answer).__name__
-        raise TypeError(f"fun(x): a {kind}; with jac=True allowed is a pair (f, g)") from None
+        kind = check.kind(answer)
+        raise TypeError(f"fun(x): {kind}; with jac=True allowed is a pair (f, g)") from None
     return f, g

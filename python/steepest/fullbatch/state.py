@@ -52,7 +52,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if not isinstance(state, Mapping):
-        raise TypeError(f"state_dict: a {type(state).__name__} where a dict is due")
+        raise TypeError(f"state_dict: {check.kind(state)}; allowed is a dict")
     if set(state) != names and state.get("method") in (run.method, None):
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
@@ -63,14 +63,14 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
             )
     w = state["workspace"]
     if not hasattr(w, "dtype"):
-        raise TypeError(f"state_dict['workspace']: a {type(w).__name__}; allowed is an array")
+        raise TypeError(f"state_dict['workspace']: {check.kind(w)}; allowed is an array")
     if w.dtype != run._w.dtype:
         raise ValueError(f"state_dict: dtype {w.dtype}; allowed is {run._w.dtype}, as x0 here")
     w = vector("state_dict['workspace']", w, run._w)
     values = {name: _value(run, name, state[name.lstrip("_")]) for name in SHARED + run._saved}
     told = state["told"]
     if not isinstance(told, (list, tuple)):
-        raise TypeError(f"state_dict['told']: a {type(told).__name__}; allowed is a list")
+        raise TypeError(f"state_dict['told']: {check.kind(told)}; allowed is a list")
     told = [_trial(f"state_dict['told'][{i}]", trial) for i, trial in enumerate(told)]
     lowest = state["lowest"]
     lowest = None if lowest is None else _trial("state_dict['lowest']", lowest)
@@ -107,7 +107,7 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     if isinstance(mine, float):
         return scalar(where, value)
     if isinstance(mine, str) and not isinstance(value, str):
-        raise TypeError(f"{where}: a {type(value).__name__}; allowed is a str")
+        raise TypeError(f"{where}: {check.kind(value)}; allowed is a str")
     return copy.deepcopy(value)
 
 

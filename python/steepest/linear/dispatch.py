@@ -68,10 +68,10 @@ def solve(
     Parameters
     ----------
     A : array, shape (n, n), or callable
-        NumPy or CuPy, dense, float32 or float64 (integers become float64). For "jacobi", "cg" and
-        "pcg" also a function that maps a vector, shape (n,), to A times it, or an object with such
-        a ``matvec``. "qr" takes (m, n) with m ≥ n and minimises ‖A x − b‖₂. Symmetry is checked,
-        to rounding, where the method needs it; of a function it cannot be.
+        NumPy or CuPy, dense, float32 or float64 (integers and bool become float64). For "jacobi",
+        "cg" and "pcg" also a function that maps a vector, shape (n,), to A times it, or an object
+        with such a ``matvec``. "qr" takes (m, n) with m ≥ n and minimises ‖A x − b‖₂. Symmetry is
+        checked, to rounding, where the method needs it; of a function it cannot be.
     b : array, shape (n,) or (n, k)
         One right-hand side, or k in columns.
     method : str

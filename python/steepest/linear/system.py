@@ -11,7 +11,7 @@ import array_api_compat
 import array_api_compat.numpy
 import numpy as np
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.arrays import from_numbers, plain
 
 Array = Any
@@ -78,14 +78,14 @@ class System:
 
     def _checked(self, y: Array, shape: tuple[int, ...], name: str) -> Array:
         if not hasattr(y, "shape"):
-            kind = type(y).__name__
-            raise TypeError(f"{name}: returned a {kind}; allowed is an array of shape {shape}")
+            kind = check.kind(y)
+            raise TypeError(f"{name}: returned {kind}; allowed is an array of shape {shape}")
         if tuple(y.shape) != shape:
             raise ValueError(f"{name}: returned {tuple(y.shape)} for a vector of shape {shape}")
         y = plain(f"the answer of {name}", y)
         if not isinstance(y, type(self.b)):
-            kind, allowed = type(y).__name__, type(self.b).__name__
-            raise TypeError(f"{name}: returned a {kind}; allowed is {allowed}, as b is")
+            kind, allowed = check.kind(y), type(self.b).__name__
+            raise TypeError(f"{name}: returned {kind}; allowed is {allowed}, as b is")
         if not self.xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
             raise TypeError(f"{name}: returned {y.dtype}; allowed is a real dtype")
         return self.xp.astype(y, self.dtype)

@@ -10,7 +10,7 @@ from warnings import warn
 import numpy as np
 
 from steepest import _cpu, check
-from steepest.arrays import from_numbers
+from steepest.arrays import real_numbers
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
@@ -50,20 +50,18 @@ class Options(NamedTuple):
     last_jacobian: bool = True
 
 
-def start(x0: Any) -> Array:
+def start(x0: Any, name: str = "x0") -> Array:
     """The starting point: a 1-D array of float32 (only if x0 is) or float64, on the host. It may be
     x0 itself."""
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
-    x = np.atleast_1d(np.array(None) if x0 is None else from_numbers("x0", arrays.host(x0)))
+    if x0 is None:
+        raise ValueError(f"{name}: None; allowed are real numbers")
+    x = np.atleast_1d(real_numbers(name, arrays.host(x0), ValueError))  # as SciPy's
     if x.ndim > 1:
-        raise ValueError(f"x0: shape {x.shape}; allowed is at most one dimension, (n,)")
-    if x.dtype.kind not in "fiub":
-        raise ValueError(f"x0: {check.shown(x0)} has dtype {x.dtype}; `x0` must be real numbers")
+        raise ValueError(f"{name}: shape {x.shape}; allowed is at most one dimension, (n,)")
     if x.size == 0:
-        raise ValueError("x0: no parameters; allowed is at least one")
-    if x.dtype not in EPS:
-        x = x.astype(float)
+        raise ValueError(f"{name}: no parameters; allowed is at least one")
     return x
 
 

@@ -36,7 +36,7 @@ def as_array(name: str, value: Any) -> tuple[Any, Array]:
         return np, value
     if hasattr(value, "tocsr") or hasattr(value, "rmatvec"):
         raise TypeError(
-            f"{name}: a {type(value).__name__}; this solver is dense: allowed is an array, as of "
+            f"{name}: {check.kind(value)}; this solver is dense: allowed is an array, as of "
             "a sparse matrix .toarray()"
         )
     if not lives_on_cuda(value):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from steepest import check
+from steepest.arrays import real_numbers
 
 
 def confidence_band(
@@ -38,6 +39,8 @@ def confidence_band(
 
     Raises
     ------
+    TypeError
+        For what is no real number.
     ValueError
         If shapes do not fit, or `dof` or `level` is out of range.
 
@@ -80,7 +83,7 @@ def prediction_band(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As `confidence_band`, and if `noise` is negative or has another shape.
 
     Examples
@@ -95,7 +98,7 @@ def prediction_band(
     array([0.76 , 0.685, 0.658, 0.685, 0.76 ])
     """
     variance = curve_variance(gradient, covariance)
-    s = np.asarray(noise, dtype=float)
+    s = real_numbers("noise", noise).astype(float)
     if s.shape not in ((), variance.shape) or not (s >= 0).all():
         raise ValueError(
             f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
@@ -106,7 +109,8 @@ def prediction_band(
 
 def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:
     """gᵀCg at each of m points."""
-    g, c = np.asarray(gradient, dtype=float), np.asarray(covariance, dtype=float)
+    g = real_numbers("gradient", gradient).astype(float)
+    c = real_numbers("covariance", covariance).astype(float)
     if g.ndim != 2 or c.shape != (g.shape[1],) * 2:
         raise ValueError(
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.optimize import Bounds
 
 from steepest import _cpu, check
+from steepest.arrays import real_numbers
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE, sides_of
 from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
@@ -53,9 +54,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 
 
 def finite_start(p0: Any) -> Array:
-    if getattr(getattr(p0, "dtype", None), "kind", "") == "c":  # NumPy would warn and go on
-        raise TypeError(f"p0: dtype {p0.dtype}; allowed are real numbers")
-    start: Array = np.atleast_1d(numbers("p0", p0))
+    start: Array = np.atleast_1d(real_numbers("p0", host(p0))).astype(float, copy=False)
     if start.size == 0:
         raise ValueError("p0: no parameters; allowed is at least one")
     if not _cpu.all_finite(start):
@@ -119,6 +118,8 @@ def clean_data(
                 "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
                 "in one place"
             )
+        if there is np:
+            sigma = real_numbers("sigma", sigma)
         sigma = xp.asarray(host(sigma)) if there is not xp else sigma
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
@@ -126,6 +127,8 @@ def clean_data(
 
 
 def floats(xp: Any, name: str, values: Array) -> Array:
+    if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
     return numbers(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 
@@ -136,7 +139,7 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
         raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
-            f"f: a {type(value).__name__}, ydata a {type(ydata).__name__}; allowed are both on the "
+            f"f: {check.kind(value)}, ydata {check.kind(ydata)}; allowed are both on the "
             "host or both on one CUDA device"
         )
     if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest import devices
+from steepest import check, devices
 from steepest.nlls.arrays import Array, device_of, jacobian, residual
 
 ON_HOST = contextlib.nullcontext()
@@ -92,7 +92,7 @@ class DeviceSolver:
         device = device_of(value)
         if device is None:
             raise TypeError(
-                f"{name}: a {type(value).__name__} on the host, while the problem lives on CUDA "
+                f"{name}: {check.kind(value)} on the host, while the problem lives on CUDA "
                 f"device {self.device}; return an array of CuPy"
             )
         if device != self.device:

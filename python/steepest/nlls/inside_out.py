@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from steepest import check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, start
 from steepest.nlls.arrays import Array
@@ -179,12 +180,27 @@ class LeastSquares:
             solver.tell_normal(float(half), xp.ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
-        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each."""
+        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what are no such pairs, and as `tell`; the point stays to be told.
+        """
+        if not isinstance(blocks, Iterable):
+            kind = check.kind(blocks)
+            raise TypeError(f"blocks: {kind}; allowed are pairs (f, J), as of a generator")
         with in_use(self._device):
             self._solver = tell_blocks(self._solver, blocks, self._options)
 
     def result(self) -> LeastSquaresResult:
-        """What was found; before `done` the last accepted point, with success False."""
+        """What was found; before `done` the last accepted point, with success False.
+
+        Raises
+        ------
+        ValueError
+            Before a point and its Jacobian were told.
+        """
         if not self._accepted:
             raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
         with in_use(self._device):

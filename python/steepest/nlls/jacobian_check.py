@@ -77,7 +77,7 @@ def check_jacobian(
     """
     function("fun", fun)
     function("jac", jac)
-    point, further, device = start(x), kwargs or {}, device_of(x)
+    point, further, device = start(x, "x"), kwargs or {}, device_of(x)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device)
     raw = fun(point.copy(), *args, **further)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.nlls.arguments import Options
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import settle
@@ -42,7 +42,7 @@ def is_pair(given: Any) -> bool:
     if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
         return False
     raise TypeError(
-        f"fun: returned a {type(given).__name__}; with jac=True allowed is (f, J), or a generator "
+        f"fun: returned {check.kind(given)}; with jac=True allowed is (f, J), or a generator "
         "of such pairs for blocks of rows"
     )
 
@@ -59,8 +59,8 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
     try:
         for block in blocks:
             if not (isinstance(block, (tuple, list)) and len(block) == 2):
-                kind = type(block).__name__
-                raise TypeError(f"fun: a block of rows is a {kind}; allowed is a pair (f, J)")
+                kind = check.kind(block)
+                raise TypeError(f"fun: a block of rows is {kind}; allowed is a pair (f, J)")
             (f, J), told = block, True
             settled = settle(solver, f)
             if settled is not solver:

@@ -63,12 +63,12 @@ def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
 
 def _entry(where: str, mapping: Any, keys: list[str]) -> None:
     if not isinstance(mapping, Mapping):
-        raise TypeError(f"{where}: a {type(mapping).__name__} where a dict with {keys} is due")
+        raise TypeError(f"{where}: {check.kind(mapping)}; allowed is a dict with {keys}")
     missing, extra = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or extra:
         parts = [f"{missing} missing"] * bool(missing)
         parts += [f"{check.shown(extra)} not known"] * bool(extra)
-        raise ValueError(f"{where}: {', '.join(parts)}; due are {keys}")
+        raise ValueError(f"{where}: {', '.join(parts)}; allowed are {keys}")
 
 
 def _as_array(where: str, given: Any, kind: type) -> Any:
@@ -80,7 +80,7 @@ def _as_array(where: str, given: Any, kind: type) -> Any:
     except Exception as error:  # converting runs the code of whatever was given
         raise TypeError(f"{where}: not an array: {error}") from error
     if array.dtype == object:
-        raise TypeError(f"{where}: a {type(given).__name__} where an array is due")
+        raise TypeError(f"{where}: {check.kind(given)}; allowed is an array")
     return array
 
 
@@ -88,13 +88,13 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     """The entries of all tensors, checked against the optimizer's arrays."""
     where = "state_dict['state']"
     if not isinstance(state, Mapping):
-        raise TypeError(f"{where}: a {type(state).__name__} where a dict is due")
+        raise TypeError(f"{where}: {check.kind(state)}; allowed is a dict")
     if set(state) != set(range(len(opt._views))):
         entries, last = check.shown(list(state)), len(opt._views) - 1
         text = " as whole numbers, of which JSON makes text" * any(
             isinstance(k, str) for k in state
         )
-        raise ValueError(f"{where}: entries {entries}; due are 0 to {last}{text}")
+        raise ValueError(f"{where}: entries {entries}; allowed are 0 to {last}{text}")
     shown = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}  # by opt.ema
     checked = []
     for i in range(len(opt._views)):
@@ -145,8 +145,9 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
     where = "state_dict['param_groups']"
     is_list = isinstance(groups, (list, tuple))
     if not is_list or len(groups) != len(opt._groups):
-        seen = f"{len(groups)} groups" if is_list else f"a {type(groups).__name__}"
-        raise ValueError(f"{where}: {seen} where a list of {len(opt._groups)} groups is due")
+        seen = check.counted(len(groups), "group") if is_list else check.kind(groups)
+        allowed = check.counted(len(opt._groups), "group")
+        raise ValueError(f"{where}: {seen}; allowed is a list of {allowed}")
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
@@ -206,7 +207,7 @@ def _file(path: Any) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
-        raise TypeError(f"path: a {type(path).__name__} where the name of a file is due") from None
+        raise TypeError(f"path: {check.kind(path)}; allowed is the name of a file") from None
 
 
 def save(opt: Parameters, path: str | os.PathLike[str]) -> None:

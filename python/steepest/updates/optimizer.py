@@ -57,7 +57,7 @@ class Optimizer(Parameters):
         groups = params if grouped else [{"params": params}]
         roots = [f'params[{i}]["params"]' if grouped else "params" for i in range(len(groups))]
         if next(tree.flatten([group["params"] for group in groups]), None) is None:
-            raise ValueError("params: no array in it; at least one is due")
+            raise ValueError("params: no array in it; allowed is at least one")
         self._add(groups, roots)
 
     # Gradients --------------------------------------------------------------------------------
@@ -70,8 +70,8 @@ class Optimizer(Parameters):
                     return tuple(grads)  # the engine finds what is no array
             return tuple(tree.flatten_like(self._groups[0].params, grads, "grads"))
         if not isinstance(grads, (list, tuple)):
-            kind = type(grads).__name__
-            raise TypeError(f"grads: a {kind} where a list with an entry for each group is due")
+            kind = check.kind(grads)
+            raise TypeError(f"grads: {kind}; allowed is a list with an entry for each group")
         if len(grads) != len(self._groups):
             raise ValueError(
                 f"grads: {len(grads)} entries where there are {len(self._groups)} groups"
@@ -136,6 +136,11 @@ class Optimizer(Parameters):
         ----------
         grads : structure of arrays
             As ``params``; ``None`` in the place of an array leaves it alone.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For gradients that are not allowed; those bound before stay.
         """
         self._check_memory(grads)
         flat = self._flat(grads)
@@ -309,6 +314,11 @@ class Optimizer(Parameters):
         """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle.
 
         The file is called ``path`` as it stands; no ending is added.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            For what is no name of a file, and where it cannot be written; an older file stays.
         """
         checkpoint.save(self, path)
 

@@ -115,9 +115,15 @@ class Parameters:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
 
         From then on gradients are given as a list with an entry for each group.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For arrays or hyperparameters that are not allowed; no group is added then.
         """
         if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError("param_group: a dict with the key 'params' is due")
+            given = check.shown(group)
+            raise TypeError(f"param_group: {given}; allowed is a dict with the key 'params'")
         with self._lock:
             self._add([group], [f'params[{len(self._groups)}]["params"]'])
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from steepest.check import shown
+from steepest.check import kind, shown
 
 Path = tuple[Any, ...]
 MAX_DEPTH = 100
@@ -52,15 +52,14 @@ def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
     if isinstance(like, dict):
         if not isinstance(node, (dict, Mapping)):
             keys = f"a dict with keys {shown(list(like))}"
-            raise TypeError(f"{written(root, path)}: a {_kind(node)} where {keys} is due")
+            raise TypeError(f"{written(root, path)}: {kind(node)}; allowed is {keys}")
         missing, extra = [k for k in like if k not in node], [k for k in node if k not in like]
         if missing or extra:
             parts = [f"keys {shown(missing)} are missing"] * bool(missing)
             parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
             raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
     elif not isinstance(node, (list, tuple)):
-        kind = _kind(node)
-        raise TypeError(f"{written(root, path)}: a {kind} where a list of {len(like)} is due")
+        raise TypeError(f"{written(root, path)}: {kind(node)}; allowed is a list of {len(like)}")
     elif len(node) != len(like):
         n = f"{len(node)} entries where the parameters have {len(like)}"
         raise ValueError(f"{written(root, path)}: {n}")
@@ -71,10 +70,6 @@ def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
         else:
             leaves.append(node[key])
     return leaves
-
-
-def _kind(node: Any) -> str:
-    return type(node).__name__
 
 
 def rebuild(like: Any, leaf: Callable[[], Any]) -> Any:

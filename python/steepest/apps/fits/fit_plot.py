@@ -107,7 +107,7 @@ def draw_curve(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
             label = f"{name} band"
             axes.fill_between(grid, curve - half, curve + half, color=colour, lw=0, label=label)
     axes.plot(grid, curve, label="fit", **LINE)
-    draw_points(fitted, axes, x, y, "data")
+    draw_points(axes, x, y, fitted.sigma, "data")
     return x, labelled(fitted, fitted.model.variables[0])
 
 
@@ -121,24 +121,29 @@ def draw_observed(fitted: Fitted, axes: Any) -> tuple[NDArray[Any], str]:
             axes.vlines(predicted, predicted - half, predicted + half, **style)
     ends = [predicted.min(), predicted.max()]
     axes.plot(ends, ends, label="observed = fitted", **LINE)
-    draw_points(fitted, axes, predicted, fitted.y, "data")
+    draw_points(axes, predicted, fitted.y, fitted.sigma, "data")
     return predicted, labelled(fitted, fitted.request.formula.response, "fitted {}")
 
 
-def draw_points(fitted: Fitted, axes: Any, x: Any, y: Any, label: str | None) -> None:
+def draw_points(axes: Any, x: Any, y: Any, sigma: Any, label: str | None) -> None:
     style = {"color": DATA, "label": label, "zorder": 3}
-    size = 4 if fitted.y.size <= 200 else 2
-    if fitted.y.size > 5000:
+    size = 4 if y.size <= 200 else 2
+    if y.size > 5000:
         style["color"] = CLOUD
-    if fitted.sigma is None:
+    if sigma is None:
         axes.plot(x, y, "o", markersize=size, **style)
     else:
-        axes.errorbar(x, y, fitted.sigma, fmt="o", markersize=size, elinewidth=0.8, **style)
+        axes.errorbar(x, y, sigma, fmt="o", markersize=size, elinewidth=0.8, **style)
 
 
 def draw_residuals(fitted: Fitted, axes: Any, x: NDArray[Any]) -> None:
+    """As the fit weighs them: in units of sigma, where it is given, all count alike."""
+    rest, label = fitted.residuals, labelled(fitted, fitted.request.formula.response, "residual")
+    if fitted.sigma is not None:
+        rest = rest / fitted.sigma
+        label = f"residual / {fitted.request.sigma}".replace("$", r"\$")
     axes.axhline(0, linewidth=1, **LINE)
-    draw_points(fitted, axes, x, fitted.residuals, None)
-    axes.set_ylabel(labelled(fitted, fitted.request.formula.response, "residual"))
+    draw_points(axes, x, rest, None, None)
+    axes.set_ylabel(label)
     largest = np.abs(axes.get_ylim()).max()
     axes.set_ylim(-largest, largest)

@@ -1,0 +1,51 @@
+"""What the checks of plain arguments say, and let through."""
+
+import sys
+
+import numpy as np
+import pytest
+from interrupts import Interrupt
+
+from steepest import check
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1, "an int"),
+        (1.0, "a float"),
+        (np.ones(1), "an ndarray"),
+        ([], "a list"),
+        (None, "a NoneType"),
+    ]
+    + [(np.uint8(1), "a uint8"), (object(), "an object")],
+)
+def test_the_name_of_a_class_has_its_article(value, words):
+    assert check.kind(value) == words
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: check.pair("betas", (0.9, 0.99), below=1),
+        lambda: check.pair("betas", [0.9, 0.99], below=1),
+        lambda: check.same_list(["w", "b"], ["w", "b"]),
+        lambda: check.same_list([0, np.int64(1)], [0, 1]),
+        lambda: check.number("lr", 0.1),
+        lambda: check.integer("n", 3),
+    ],
+)
+def test_what_a_signals_handler_raises_in_a_check_of_plain_values_comes_through(ask):
+    wanted, n, before = ask(), 0, sys.gettrace()
+    while n < 1000:
+        sys.settrace(Interrupt(n, check.__file__, TimeoutError))
+        try:
+            got = ask()
+        except TimeoutError:
+            n += 1
+            continue
+        finally:
+            sys.settrace(before)
+        assert got == wanted and n > 5
+        return
+    raise AssertionError("it has no end")
