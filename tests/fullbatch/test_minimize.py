@@ -272,6 +272,59 @@ def test_difference_steps_stay_inside_the_bounds():
         np.testing.assert_allclose(r.x, [1, 0.5, 0, 0.2], atol=1e-5)
 
 
+@pytest.mark.parametrize(("scheme", "calls"), [("2-point", 4), ("3-point", 8)])
+@pytest.mark.parametrize("joint", [False, True])
+def test_hessians_by_differences_of_gradients(scheme, calls, joint):
+    g = np.empty(4)  # one buffer for every answer
+
+    def gradient(x):
+        g[:] = rosen_der(x)
+        x[:] = np.nan  # x is the function's own
+        return g
+
+    start = np.array([-1.2, 1, -0.5, 2])
+    newton = {"method": "newton", "gtol": 1e-8}
+    exact = st.minimize(rosen, start, jac=rosen_der, hess=rosen_hess, **newton)
+    if joint:
+        r = st.minimize(lambda x: (rosen(x), gradient(x)), start, jac=True, hess=scheme, **newton)
+    else:
+        r = st.minimize(rosen, start, jac=gradient, hess=scheme, **newton)
+    assert r.success and (r.nit, r.nhev) == (exact.nit, exact.nhev)
+    np.testing.assert_allclose(r.x, exact.x, rtol=1e-9)
+    assert r.njev == exact.njev + calls * exact.nhev
+    assert r.nfev == (r.njev if joint else exact.nfev)
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_difference_steps_of_gradients_stay_inside_the_bounds(scheme):
+    a, b = np.diag([1.0, 2.0, 3.0, 4.0]) + 1, np.array([2.0, 1.0, -3.0, 1.2])
+
+    def jac(x):
+        assert (x >= 0).all() and (x <= 1).all()
+        return a @ x - b
+
+    bounds = [(0, 1), (0, 1), (0, 1), (0.2, 0.2)]
+    by, exact = (
+        st.minimize(lambda x: x @ a @ x / 2 - b @ x, np.array([1.0, 1.0, 0.0, 0.2]), jac=jac,
+                    hess=hess, method="newton", bounds=bounds)
+        for hess in (scheme, lambda x: a)
+    )  # fmt: skip
+    assert by.success and by.nit == exact.nit
+    np.testing.assert_allclose(by.x, exact.x, atol=1e-7)
+
+
+def test_differences_of_gradients_of_less_precision():
+    def jac(x):
+        return rosen_der(x).astype(np.float32)  # float64's steps would not show
+
+    start = np.array([-1.2, 1, -0.5, 2])
+    by, exact = (
+        st.minimize(rosen, start, jac=jac, hess=hess, method="newton", gtol=1e-3)
+        for hess in ("2-point", rosen_hess)
+    )
+    assert by.success and by.nit == exact.nit
+
+
 BOUNDED = [{"method": "l-bfgs"}, {"method": "l-bfgs", "line_search": "armijo"}, NEWTON,
            {"method": "newton", "hessp": rosen_hess_prod}, {"method": "gd"}]  # fmt: skip
 

@@ -87,10 +87,17 @@ def no(x):
         ),
         (
             START,
-            {"method": "newton", "hess": "2-point"},
-            TypeError,
-            "hess: '2-point' is a str; allo",
+            {"method": "newton", "hess": "cs"},
+            ValueError,
+            "hess: 'cs' is not allowed; allowed is one of '2-point', '3-point'",
         ),
+        (
+            START,
+            {"method": "newton", "hess": "2-point", "jac": None},
+            ValueError,
+            "hess: '2-point' is by differences of jac; allowed where jac is given",
+        ),
+        (START, {"method": "newton", "hess": 3}, TypeError, "hess: 3 is an int; allowed is a call"),
         (
             START,
             {"method": "newton", "hessp": START},

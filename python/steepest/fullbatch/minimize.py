@@ -14,7 +14,7 @@ from steepest.fullbatch.gradient_descent import GradientDescent
 from steepest.fullbatch.lbfgs import LBFGS
 from steepest.fullbatch.minimizer import CALLED_OFF, STUCK, Minimizer
 from steepest.fullbatch.newton import Newton
-from steepest.fullbatch.objective import Objective
+from steepest.fullbatch.objective import OF_GRADIENTS, Objective
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -35,7 +35,7 @@ def minimize(
     *,
     method: str = "l-bfgs",
     jac: Any = None,
-    hess: Callable[..., Any] | None = None,
+    hess: Callable[..., Any] | str | None = None,
     hessp: Callable[..., Any] | None = None,
     bounds: Any = None,
     line_search: str | None = "wolfe",
@@ -71,8 +71,9 @@ def minimize(
         jac(x, *args) -> g; None is "2-point": forward differences, and from where they no longer
         show a way down, central ones.
     hess, hessp : callable
-        For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,).
-        The units of the variables matter with hessp, not with hess (see `Newton`).
+        For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). hess may
+        be "2-point" or "3-point": n or 2 n gradients an iteration, where jac is given. The units
+        of the variables matter with hessp, not with hess (see `Newton`).
     bounds : scipy.optimize.Bounds or n pairs (low, high)
         Not with "bfgs". A start outside is moved to the nearest point inside.
     line_search : {"wolfe", "armijo", "exact"} or None
@@ -100,7 +101,7 @@ def minimize(
     -------
     OptimizeResult
         x, fun, jac (where equal bounds leave no room, NaN by differences and 0 for inf and NaN),
-        nfev (differences included), njev, nit, success, message, status: 0 converged,
+        nfev and njev (differences included), nit, success, message, status: 0 converged,
         1 a limit reached, 2 no lower point found, 3 not finite, 4 unbounded below, 99 called off;
         for "newton" nhev, for "bfgs" hess_inv.
 
@@ -122,11 +123,16 @@ def minimize(
     check.choice("method", method, METHODS)
     own = own_options(method, bounds, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
-        due = "one of hess and hessp" if method == "newton" else "neither; they are for 'newton'"
+        due = "neither; they are for 'newton'"
+        if method == "newton":
+            due = "one of hess and hessp; hess='2-point' is by differences of jac"
         raise ValueError(f"hess, hessp: method {method!r} takes {due}")
-    for name, given in (("hess", hess), ("hessp", hessp)):
-        if given is not None:
-            check.function(name, given)
+    if isinstance(hess, str):
+        check.choice("hess", hess, OF_GRADIENTS)
+    elif hess is not None:
+        check.function("hess", hess)
+    if hessp is not None:
+        check.function("hessp", hessp)
     if tol is not None:
         tol = check.number("tol", tol, at_least=0)
         gtol = tol if isinstance(gtol, float) and gtol == 1e-5 else gtol
@@ -138,7 +144,11 @@ def minimize(
     )
     objective = Objective(fun, jac, args, solver)
     further: dict[str, Any] = {}
-    if hess is not None:
+    if isinstance(hess, str):
+        if objective.by_differences:
+            raise ValueError(f"hess: {hess!r} is by differences of jac; allowed where jac is given")
+        further["hess"] = lambda x: objective.hessian(x, solver.g, hess)
+    elif hess is not None:
         further["hess"] = lambda x: hess(x, *objective.args)
     if hessp is not None:
         further["hessp"] = lambda x, p: hessp(x, p, *objective.args)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
 from steepest import check
 from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
 from steepest.fullbatch.minimizer import Minimizer
 
 DIFFERENCES = ("2-point", "3-point", "cs")
+OF_GRADIENTS = ("2-point", "3-point")
 
 
 class Objective:
@@ -33,7 +36,8 @@ class Objective:
         self._like, self._box = solver._like, solver.box
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
-        self._rounding = 0.0  # of the value that fun gave last, where coarser than float64's
+        # of the value and the gradient that came last, where coarser than float64's
+        self._rounding = self._rounding_of_g = 0.0
 
     @property
     def by_differences(self) -> bool:
@@ -60,57 +64,92 @@ class Objective:
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """f(x) and its gradient; x is the functions' own."""
-        self.njev += 1
         if self._jac is True:
             self.nfev += 1
             f, g = pair(self._fun(x, *self.args))
-            return scalar("fun(x)[0]", f), vector("fun(x)[1]", g, self._like)
+            return scalar("fun(x)[0]", f), self._told("fun(x)[1]", g)
         f = self.value(copied(x))
         if callable(self._jac):
-            return f, vector("jac(x)", self._jac(x, *self.args), self._like)
+            return f, self._told("jac(x)", self._jac(x, *self.args))
+        self.njev += 1
         return f, self._by_differences(x, f)
 
+    def _told(self, name: str, g: Any) -> Array:
+        self.njev += 1
+        self._rounding_of_g = rounding(g)
+        return vector(name, g, self._like)
+
+    def hessian(self, x: Array, g: Array, scheme: str) -> Array:
+        """The Hessian at x by differences of the gradient, which is g there."""
+
+        def gradient(y: Array) -> Array:
+            if self._jac is True:
+                return copied(self.value_and_gradient(y)[1])  # it may come in a buffer
+            return copied(self._told("jac(x)", self._jac(y, *self.args)))
+
+        h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
+        self._differentiate(gradient, x, g, scheme, self._rounding_of_g, h)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (h + h.T) / 2
+
     def _by_differences(self, x: Array, f: float) -> Array:
-        """Forward, central or complex-step differences, with steps inside the bounds.
+        xp = namespace(x)
+        if not math.isfinite(f):
+            return xp.full_like(x, math.nan)
+        g = xp.zeros_like(x)
+        self._differentiate(self.value, x, f, self._jac, self._rounding, g)
+        return g
+
+    def _differentiate(
+        self,
+        fun: Callable[[Array], Any],
+        x: Array,
+        f: Any,
+        scheme: str,
+        roundoff: float,
+        out: Array,
+    ) -> None:
+        """out[i] ← ∂fun/∂xᵢ by forward, central or complex-step differences inside the bounds.
 
         The step is a power of the unit roundoff times max(1, |xᵢ|), as SciPy's minimizers have it:
         1/2 for 2-point and the complex step, 1/3 for 3-point. The roundoff is that of x or of f,
         whichever is the coarser: what a float32 f answers to float64's steps is noise, or 0.
         """
-        xp = namespace(x)
-        if not math.isfinite(f):
-            return xp.full_like(x, math.nan)
-        g = xp.zeros_like(x)
-        coarser = max(float(xp.finfo(x.dtype).eps), self._rounding)
-        unit = coarser ** (1 / 3 if self._jac == "3-point" else 1 / 2)
+        coarser = max(float(namespace(x).finfo(x.dtype).eps), roundoff)
+        unit = coarser ** (1 / 3 if scheme == "3-point" else 1 / 2)
         for i in range(x.shape[0]):
             at = float(x[i])
             h = unit * max(1.0, abs(at))
-            g[i] = self._derivative(x, f, i, at, h)
-        return g
+            if scheme == "cs":
+                out[i] = self._complex_step(x, i, h)
+            else:
+                out[i] = self._quotient(fun, x, f, i, h, central=scheme == "3-point")
 
-    def _derivative(self, x: Array, f: float, i: int, at: float, h: float) -> float:
-        def moved(by: float) -> tuple[float, float]:
-            """f with xᵢ moved, and the step as it was rounded."""
+    def _quotient(
+        self, fun: Callable[[Array], Any], x: Array, f: Any, i: int, h: float, central: bool
+    ) -> Any:
+        at = float(x[i])
+
+        def moved(by: float) -> tuple[Any, float]:
+            """fun with xᵢ moved, and the step as it was rounded."""
             y = copied(x)
             y[i] = at + by
             step = float(y[i]) - at  # before y is the function's
-            return self.value(y), step
+            return fun(y), step
 
-        if self._jac == "cs":
-            return self._complex_step(x, i, h)
         below, above = -math.inf, math.inf
         if self._box is not None:
             below, above = float(self._box.lower[i]) - at, float(self._box.upper[i]) - at
-        if self._jac == "3-point" and below <= -h and h <= above:
-            (high, up), (low, down) = moved(h), moved(-h)
-            return (high - low) / (up - down)
-        if above < h:  # no room above: step down, or as far as there is room
+        low, down = f, 0.0
+        if central and below <= -h and h <= above:
+            low, down = moved(-h)
+        elif above < h:  # no room above: step down, or as far as there is room
             h = -h if below <= -h else max(below, above, key=abs)
         if h == 0:
             return 0.0  # a fixed variable
-        value, step = moved(h)
-        return (value - f) / step
+        high, up = moved(h)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return (high - low) / (up - down)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
