@@ -121,9 +121,9 @@ class Objective:
             at = float(x[i])
             h = unit * max(1.0, abs(at))
             if scheme == "cs":
-                out[i] = self._complex_step(x, i, h)
+                out[i, ...] = self._complex_step(x, i, h)
             else:
-                out[i] = self._quotient(fun, x, f, i, h, central=scheme == "3-point")
+                out[i, ...] = self._quotient(fun, x, f, i, h, central=scheme == "3-point")
 
     def _quotient(
         self, fun: Callable[[Array], Any], x: Array, f: Any, i: int, h: float, central: bool
