@@ -1,7 +1,9 @@
 // Residuals of the accepted point and of the one on trial, their costs, and the weights of a
 // robust loss.
 #pragma once
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "nlls/loss_terms.hpp"
@@ -42,12 +44,17 @@ class Residuals {
     std::swap(f_given_, given_);
   }
 
-  // Weights of the trial's rows.
-  void weigh_trial(Space& space) {
+  // Weights of the trial's rows; of the start's, which may come in blocks, also Σρ' and Σρ'f².
+  void weigh_trial(Space& space, bool start) {
     space.resize(jac_weight_, size());
     space.resize(res_weight_, size());
     space.each(size(),
                WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
+    if (!start) return;
+    const linalg::Sums sums = space.sum(
+        size(), FirstDerivatives<T>{jac_weight_.data(), res_weight_.data(), trial_.data()});
+    first_ += sums.first;
+    first_squares_ += sums.second;
   }
 
   // About how much the loss leaves of JᵀJ: the mean of the rows' w², weighted by w². It is near 1
@@ -55,6 +62,13 @@ class Residuals {
   double curvature_left(Space& space) const {
     const linalg::Sums sums = space.sum(size(), WeightPowers<T>{jac_weight_.data()});
     return sums.second / sums.first;  // a weight is at least √ε
+  }
+
+  // About |Dp|, with D the norms of J's columns, of a step from the start to where the m residuals
+  // are zero, by those that the loss gives weight: √(mΣρ'f²/Σρ'). Infinite without such.
+  double distance_to_zero(int64_t m) const {
+    const double square = static_cast<double>(m) * (first_squares_ / first_);
+    return square > 0 ? std::sqrt(square) : std::numeric_limits<double>::infinity();
   }
 
   bool robust() const { return loss_ != Loss::linear; }
@@ -70,7 +84,7 @@ class Residuals {
   }
 
   Loss loss_;
-  double f_scale_;
+  double f_scale_, first_ = 0, first_squares_ = 0;
   Vector f_, trial_, f_given_, given_, jac_weight_, res_weight_;
 };
 

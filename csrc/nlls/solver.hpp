@@ -82,7 +82,7 @@ class Solver {
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(phase_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space());
+      residuals_.weigh_trial(backend_.space(), !have_point_);
       if (!have_point_ && !gauss_newton()) {
         finder_.scale_first(residuals_.curvature_left(backend_.space()));
       }
@@ -126,7 +126,7 @@ class Solver {
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space());
+      residuals_.weigh_trial(backend_.space(), !have_point_);
       weighted.jac_weight = residuals_.jac_weight();
       weighted.res_weight = residuals_.res_weight();
     }
@@ -358,9 +358,6 @@ class Solver {
     error_ = told_error_;
     again_ = false;
     scale();
-    // A robust loss flattens rows with large residuals. The model is then of the other rows, and
-    // says little about points far away.
-    if (!have_point_ && residuals_.robust()) radius_.set(own_size());
     have_point_ = true;
     trials_ = finite_trials_ = 0;
     return true;
@@ -368,8 +365,13 @@ class Solver {
 
   void scale() {
     const double largest = scaling_.take_columns(backend_.norms2());
-    if (!have_point_ && options_.method == Method::levenberg && largest > 0) {
-      finder_.set_unit(largest * largest);
+    if (have_point_) return;
+    if (options_.method == Method::levenberg && largest > 0) finder_.set_unit(largest * largest);
+    // A robust loss flattens rows with large residuals. The model is then of the other rows, and
+    // says little about points far away.
+    if (residuals_.robust()) {
+      const double size = own_size();
+      radius_.set(std::isfinite(size) ? size : residuals_.distance_to_zero(m_) / largest);
     }
   }
 

@@ -6,10 +6,14 @@ import inspect
 import math
 import numbers
 import operator
-from collections.abc import Collection
+import sys
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
+
+if sys.version_info >= (3, 14):
+    import annotationlib
 
 
 def shown(value: Any) -> str:
@@ -176,10 +180,18 @@ def function(name: str, value: Any) -> Any:
     return value
 
 
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """By name; annotations stay text, as they may name what is imported for type checkers alone."""
+    if sys.version_info >= (3, 14):  # which evaluates them when asked
+        text = annotationlib.Format.STRING
+        return inspect.signature(function, annotation_format=text).parameters
+    return inspect.signature(function).parameters
+
+
 def names_intermediate_result(callback: Any) -> bool:
     """SciPy's rule: whether `intermediate_result` is the callback's one parameter, else it is x."""
     function("callback", callback)
     try:
-        return set(inspect.signature(callback).parameters) == {"intermediate_result"}
+        return set(parameters_of(callback)) == {"intermediate_result"}
     except (TypeError, ValueError):  # built-in functions may have no signature
         return False

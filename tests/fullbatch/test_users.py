@@ -1,5 +1,7 @@
 """Users' functions, callbacks and limits, and SciPy's conventions."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -79,6 +81,17 @@ def test_callbacks_are_scipys():
     r = st.minimize(rosen, START, jac=rosen_der, callback=points.append)
     assert len(points) == r.nit
     np.testing.assert_array_equal(points[-1], r.x)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are text, or run at once")
+def test_annotations_may_name_what_only_type_checkers_import():
+    annotated = {}
+    exec("def watch(intermediate_result: Unknown) -> Unknown: ...", annotated)
+    exec("class Line:\n def __call__(self, x: Unknown, a: float, b): return a * x + b", annotated)
+    watch, line, t = annotated["watch"], annotated["Line"](), np.arange(5.0)
+    assert st.minimize(rosen, START, jac=rosen_der, callback=watch).success
+    assert st.least_squares(lambda x: x - 1, [0.0], callback=watch).success
+    np.testing.assert_allclose(st.curve_fit(line, t, 2 * t + 1)[0], [2, 1])
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "bfgs"}, {"method": "gd", "maxiter": 9}])

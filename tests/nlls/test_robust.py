@@ -479,3 +479,21 @@ def test_a_fit_is_told_in_one_form(first, then):
     while not s.done:
         first(s, J @ s.x - 1, J)
     np.testing.assert_allclose(s.x, np.linalg.lstsq(J, np.ones(8), rcond=None)[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize(("loss", "f_scale"), [("huber", 0.1), ("cauchy", 0.1), ("tukey", 3)])
+def test_a_first_step_from_zero_is_no_longer_than_the_residuals_ask(loss, f_scale, method, blocks):
+    """Where the loss has flattened all rows, JᵀJ and the size of x tell no length."""
+    t = np.linspace(-1, 1, 12)
+    y, tried = 2.0 + np.exp(0.1 * t), []
+
+    def fun(x):
+        tried.append(np.abs(x).max())
+        f, J = x[0] + np.exp(x[1] * t) - y, np.stack([t**0, t * np.exp(x[1] * t)], axis=1)
+        return iter([(f[:5], J[:5]), (f[5:], J[5:])]) if blocks else (f, J)
+
+    fit = st.least_squares(fun, [0.0, 0.0], True, loss=loss, f_scale=f_scale, method=method)
+    np.testing.assert_allclose(fit.x, [2.0, 0.1], rtol=1e-4)
+    assert max(tried) < 10 and fit.nfev < 20

@@ -68,7 +68,7 @@ def parameter_count(f: Callable[..., Any]) -> int:
     if type(f) is types.FunctionType and not hasattr(f, "__wrapped__"):
         count = f.__code__.co_argcount  # a tenth of the time of inspect.signature
     else:
-        kinds = [p.kind for p in inspect.signature(f).parameters.values()]
+        kinds = [p.kind for p in check.parameters_of(f).values()]
         count = kinds.count(inspect.Parameter.POSITIONAL_ONLY)
         count += kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if count < 2:
