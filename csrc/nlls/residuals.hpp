@@ -44,13 +44,16 @@ class Residuals {
     std::swap(f_given_, given_);
   }
 
-  // Weights of the trial's rows; of the start's, which may come in blocks, also Σρ' and Σρ'f².
-  void weigh_trial(Space& space, bool start) {
+  // Weights of the trial's rows.
+  void weigh_trial(Space& space) {
     space.resize(jac_weight_, size());
     space.resize(res_weight_, size());
     space.each(size(),
                WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
-    if (!start) return;
+  }
+
+  // For distance_to_zero: Σρ' and Σρ'f² of the start's rows, which may come in blocks.
+  void add_start(Space& space) {
     const linalg::Sums sums = space.sum(
         size(), FirstDerivatives<T>{jac_weight_.data(), res_weight_.data(), trial_.data()});
     first_ += sums.first;

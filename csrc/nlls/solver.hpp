@@ -82,7 +82,8 @@ class Solver {
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(phase_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space(), !have_point_);
+      residuals_.weigh_trial(backend_.space());
+      if (at_zero()) residuals_.add_start(backend_.space());
       if (!have_point_ && !gauss_newton()) {
         finder_.scale_first(residuals_.curvature_left(backend_.space()));
       }
@@ -126,7 +127,8 @@ class Solver {
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space(), !have_point_);
+      residuals_.weigh_trial(backend_.space());
+      if (at_zero()) residuals_.add_start(backend_.space());
       weighted.jac_weight = residuals_.jac_weight();
       weighted.res_weight = residuals_.res_weight();
     }
@@ -240,6 +242,13 @@ class Solver {
   bool too_far_at_first() const {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > own_size() &&
            trial_.judged.actual < 0.75 * trial_.judged.predicted && nfev_ < options_.max_nfev;
+  }
+
+  // Whether the point is a start whose size tells no length.
+  bool at_zero() const {
+    const std::vector<T>& x = trial_.point;
+    return !have_point_ && !gauss_newton() &&
+           std::all_of(x.begin(), x.end(), [](T x_j) { return x_j == 0; });
   }
 
   // |Dx|; no limit at x = 0.
@@ -370,8 +379,7 @@ class Solver {
     // A robust loss flattens rows with large residuals. The model is then of the other rows, and
     // says little about points far away.
     if (residuals_.robust()) {
-      const double size = own_size();
-      radius_.set(std::isfinite(size) ? size : residuals_.distance_to_zero(m_) / largest);
+      radius_.set(at_zero() ? residuals_.distance_to_zero(m_) / largest : own_size());
     }
   }
 

@@ -227,14 +227,16 @@ void costs() {
   Residuals<Stub> r(Loss::cauchy, 1);
   const double f[] = {0, 0, 1e4, 1e4, 1e4};
   r.costs(space, f, 5, nullptr, false);
-  r.weigh_trial(space, false);
+  r.weigh_trial(space);
   must(std::fabs(r.curvature_left(space) - 1) < 1e-6, "1 while some rows are near");
   r.costs(space, f + 2, 3, nullptr, false);
-  r.weigh_trial(space, true);
+  r.weigh_trial(space);
+  r.add_start(space);
   must(near(r.curvature_left(space), std::numeric_limits<double>::epsilon()), "else very little");
   must(near(r.distance_to_zero(3), 1e4 * std::sqrt(3)), "|f| where all weigh as much");
   r.costs(space, f, 2, nullptr, false);
-  r.weigh_trial(space, true);  // a second block
+  r.weigh_trial(space);
+  r.add_start(space);  // a second block
   must(std::fabs(r.distance_to_zero(5) - std::sqrt(7.5)) < 1e-6, "those near weigh more");
 }
 
