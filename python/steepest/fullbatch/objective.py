@@ -88,7 +88,12 @@ class Objective:
             return copied(self._told("jac(x)", self._jac(y, *self.args)))
 
         h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        self._differentiate(gradient, x, g, scheme, self._rounding_of_g, h)
+        unit = step_unit(x, scheme, self._rounding_of_g)
+        for i in range(x.shape[0]):
+            high, low, step = self._ends(gradient, x, g, i, scheme, unit)
+            if step:
+                with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                    h[i, ...] = (high - low) / step
         with np.errstate(over="ignore", invalid="ignore"):
             return (h + h.T) / 2
 
@@ -97,59 +102,39 @@ class Objective:
         if not math.isfinite(f):
             return xp.full_like(x, math.nan)
         g = xp.zeros_like(x)
-        self._differentiate(self.value, x, f, self._jac, self._rounding, g)
+        unit = step_unit(x, self._jac, self._rounding)
+        for i in range(x.shape[0]):
+            if self._jac == "cs":
+                g[i] = self._complex_step(x, i, unit * max(1.0, abs(float(x[i]))))
+                continue
+            high, low, step = self._ends(self.value, x, f, i, self._jac, unit)
+            if step:
+                g[i] = (high - low) / step
         return g
 
-    def _differentiate(
-        self,
-        fun: Callable[[Array], Any],
-        x: Array,
-        f: Any,
-        scheme: str,
-        roundoff: float,
-        out: Array,
-    ) -> None:
-        """out[i] ← ∂fun/∂xᵢ by forward, central or complex-step differences inside the bounds.
+    def _ends(
+        self, fun: Callable[[Array], Any], x: Array, f: Any, i: int, scheme: str, unit: float
+    ) -> tuple[Any, Any, float]:
+        """fun at both ends of a step along xᵢ inside the bounds, and the step; 0 if xᵢ is fixed.
 
-        The step is a power of the unit roundoff times max(1, |xᵢ|), as SciPy's minimizers have it:
-        1/2 for 2-point and the complex step, 1/3 for 3-point. The roundoff is that of x or of f,
-        whichever is the coarser: what a float32 f answers to float64's steps is noise, or 0.
+        Where there is no room for a central one, it starts at x, where fun is f.
         """
-        coarser = max(float(namespace(x).finfo(x.dtype).eps), roundoff)
-        unit = coarser ** (1 / 3 if scheme == "3-point" else 1 / 2)
-        for i in range(x.shape[0]):
-            at = float(x[i])
-            h = unit * max(1.0, abs(at))
-            if scheme == "cs":
-                out[i, ...] = self._complex_step(x, i, h)
-            else:
-                out[i, ...] = self._quotient(fun, x, f, i, h, central=scheme == "3-point")
-
-    def _quotient(
-        self, fun: Callable[[Array], Any], x: Array, f: Any, i: int, h: float, central: bool
-    ) -> Any:
         at = float(x[i])
-
-        def moved(by: float) -> tuple[Any, float]:
-            """fun with xᵢ moved, and the step as it was rounded."""
-            y = copied(x)
-            y[i] = at + by
-            step = float(y[i]) - at  # before y is the function's
-            return fun(y), step
-
+        h = unit * max(1.0, abs(at))
         below, above = -math.inf, math.inf
         if self._box is not None:
             below, above = float(self._box.lower[i]) - at, float(self._box.upper[i]) - at
-        low, down = f, 0.0
-        if central and below <= -h and h <= above:
-            low, down = moved(-h)
-        elif above < h:  # no room above: step down, or as far as there is room
+        central = scheme == "3-point" and below <= -h and h <= above
+        if not central and above < h:  # no room above: step down, or as far as there is room
             h = -h if below <= -h else max(below, above, key=abs)
         if h == 0:
-            return 0.0  # a fixed variable
-        high, up = moved(h)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return (high - low) / (up - down)
+            return f, f, 0.0
+        y, up = moved(x, i, at, h)
+        high, low, down = fun(y), f, 0.0
+        if central:
+            y, down = moved(x, i, at, -h)
+            low = fun(y)
+        return high, low, up - down
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
@@ -163,6 +148,24 @@ class Objective:
                 "lost; use '2-point' or '3-point'"
             )
         return float(complex(f).imag) / h
+
+
+def step_unit(x: Array, scheme: str, roundoff: float) -> float:
+    """The length of difference steps over max(1, |xᵢ|), as SciPy's minimizers have it.
+
+    A power of the unit roundoff: 1/2 for 2-point and the complex step, 1/3 for 3-point. The
+    roundoff is that of x or of the values, whichever is the coarser: what a float32 f answers to
+    float64's steps is noise, or 0.
+    """
+    coarser = max(float(namespace(x).finfo(x.dtype).eps), roundoff)
+    return float(coarser ** (1 / 3 if scheme == "3-point" else 1 / 2))
+
+
+def moved(x: Array, i: int, at: float, by: float) -> tuple[Array, float]:
+    """A copy of x with xᵢ moved, and the step as it was rounded."""
+    y = copied(x)
+    y[i] = at + by
+    return y, float(y[i]) - at
 
 
 def pair(answer: Any) -> tuple[Any, Any]:
