@@ -53,6 +53,7 @@ class Residuals {
   }
 
   // For distance_to_zero: Σρ' and Σρ'f² of the start's rows, which may come in blocks.
+  void begin_start() { first_ = first_squares_ = 0; }
   void add_start(Space& space) {
     const linalg::Sums sums = space.sum(
         size(), FirstDerivatives<T>{jac_weight_.data(), res_weight_.data(), trial_.data()});

@@ -118,6 +118,7 @@ class Solver {
     backend_.begin();
     block_cost_ = 0;
     block_rows_ = 0;
+    residuals_.begin_start();
   }
 
   // False: the cost is already above the accepted point's, the rest need not be told.

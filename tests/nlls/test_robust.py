@@ -497,3 +497,20 @@ def test_a_first_step_from_zero_is_no_longer_than_the_residuals_ask(loss, f_scal
     fit = st.least_squares(fun, [0.0, 0.0], True, loss=loss, f_scale=f_scale, method=method)
     np.testing.assert_allclose(fit.x, [2.0, 0.1], rtol=1e-4)
     assert max(tried) < 10 and fit.nfev < 20
+
+
+def test_blocks_that_broke_off_at_a_start_at_zero_leave_nothing():
+    J, y = np.vander([0.0, 1.0, 2.0, 3.0], 2), np.array([90.0, 1.0, 2.0, 30.0])
+    found = []
+    for breaks in (False, True):
+        s = st.LeastSquares([0.0, 0.0], loss="huber", f_scale=0.1)
+        if breaks:
+            with pytest.raises(TypeError, match="a block of rows is an int"):
+                s.tell_blocks([(-y[:2], J[:2]), 3])
+        points = []
+        while not s.done:
+            points.append(s.x)
+            f = J @ s.x - y
+            s.tell_blocks([(f[:2], J[:2]), (f[2:], J[2:])])
+        found.append(np.array(points).tobytes())
+    assert found[0] == found[1]
