@@ -62,3 +62,17 @@ def test_curve_fit_leaves_out_what_is_missing():
         st.curve_fit(curve, up(x), up(y))
     with pytest.raises(TypeError, match="xdata, ydata: one lives on the host, the other on a CUDA"):
         st.curve_fit(curve, up(x), y)
+
+
+def test_bands():
+    x, y = curve_data()
+    popt, pcov = st.curve_fit(host_curve, x, y)
+    g = np.stack([np.exp(-popt[1] * x), -popt[0] * x * np.exp(-popt[1] * x)], axis=1)
+    for given in (pcov, up(pcov)):
+        got = st.confidence_band(up(g), given, dof=28)
+        np.testing.assert_array_equal(down(got), st.confidence_band(g, pcov, dof=28))
+    noise = np.full(30, 0.02)
+    got = st.prediction_band(up(g), up(pcov), up(noise), dof=28)
+    np.testing.assert_array_equal(down(got), st.prediction_band(g, pcov, noise, dof=28))
+    assert isinstance(got, fake_cupy.ndarray)
+    assert isinstance(st.confidence_band(g, up(pcov), dof=28), np.ndarray)

@@ -56,6 +56,20 @@ def test_nan_stays():
     assert np.isnan(confidence_band([[np.nan, 1.0]], COVARIANCE, dof=4)).all()
 
 
+def test_a_covariance_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"^covariance: gives a variance of -0\.0\d+; allowed are"):
+        confidence_band(LINE, -COVARIANCE, dof=4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_variance_of_zero_but_for_rounding_is_zero(dtype):
+    g = np.random.default_rng(1).standard_normal((50, 12))
+    g -= g.mean(axis=1, keepdims=True)
+    got = confidence_band(g.astype(dtype), np.ones((12, 12), dtype), dof=4)
+    assert (got == 0).any()  # g ⟂ the one direction that varies: the other half is rounded up
+    np.testing.assert_allclose(got, 0, atol=np.sqrt(np.finfo(dtype).eps) * 100)
+
+
 def test_unfit_arguments():
     with pytest.raises(ValueError, match=r"gradient: shape \(6, 2\), with covariance of shape"):
         confidence_band(LINE, np.eye(3), dof=4)

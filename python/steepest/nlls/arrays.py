@@ -74,11 +74,11 @@ def numbers(name: str, value: Any) -> Array:
 
 def in_kind(values: Array, like: Any) -> Array:
     """NumPy's `values` as the kind of array that `like` is, on its device."""
-    if isinstance(like, np.ndarray):
+    if type(like) is np.ndarray or not lives_on_cuda(like):
         return values
     import cupy
 
-    with like.device:
+    with cuda_view("x", like).device:
         there: Array = cupy.asarray(values)
     return there
 

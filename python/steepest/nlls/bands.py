@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepest import check
 from steepest.arrays import real_numbers
+from steepest.nlls.arrays import host, in_kind
 
 
 def confidence_band(
@@ -24,7 +25,8 @@ def confidence_band(
     ----------
     gradient : array_like, (m, n)
         Derivatives of the model by its n parameters at m points, at the estimate: what the
-        model's ``jac(x, *popt)`` returns, in units of y over those of the parameter.
+        model's ``jac(x, *popt)`` returns, in units of y over those of the parameter. NumPy or
+        CuPy.
     covariance : array_like, (n, n)
         Covariance of the estimate: ``result.covariance()``, or `curve_fit`'s ``pcov``.
     dof : float
@@ -35,14 +37,15 @@ def confidence_band(
     Returns
     -------
     ndarray, (m,)
-        t · √(gᵀCg), in units of y: the band is the curve ± this.
+        t · √(gᵀCg), in units of y: the band is the curve ± this. CuPy's where `gradient` is.
 
     Raises
     ------
     TypeError
         For what is no real number.
     ValueError
-        If shapes do not fit, or `dof` or `level` is out of range.
+        If shapes do not fit, if a variance is negative by more than rounding, or `dof` or `level`
+        is out of range.
 
     Examples
     --------
@@ -55,7 +58,7 @@ def confidence_band(
     array([0.466, 0.329, 0.269, 0.329, 0.466])
     """
     variance = curve_variance(gradient, covariance)
-    return quantile(dof, level) * np.sqrt(variance)
+    return in_kind(quantile(dof, level) * np.sqrt(variance), gradient)
 
 
 def prediction_band(
@@ -98,26 +101,32 @@ def prediction_band(
     array([0.76 , 0.685, 0.658, 0.685, 0.76 ])
     """
     variance = curve_variance(gradient, covariance)
-    s = real_numbers("noise", noise).astype(float)
+    s = real_numbers("noise", host(noise)).astype(float)
     if s.shape not in ((), variance.shape) or not (s >= 0).all():
         raise ValueError(
             f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
             f"allowed is one number or {variance.shape}, at least 0"
         )
-    return quantile(dof, level) * np.sqrt(s**2 + variance)
+    return in_kind(quantile(dof, level) * np.sqrt(s**2 + variance), gradient)
 
 
 def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:
     """gᵀCg at each of m points."""
-    g = real_numbers("gradient", gradient).astype(float)
-    c = real_numbers("covariance", covariance).astype(float)
+    g = real_numbers("gradient", host(gradient)).astype(float)
+    c = real_numbers("covariance", host(covariance)).astype(float)
     if g.ndim != 2 or c.shape != (g.shape[1],) * 2:
         raise ValueError(
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "
             "allowed are (m, n) and (n, n)"
         )
     variance: NDArray[np.float64] = np.einsum("ij,jk,ik->i", g, c, g)
-    variance[variance < 0] = 0.0  # rounding may leave -1e-20; a NaN stays
+    size = np.einsum("ij,jk,ik->i", abs(g), abs(c), abs(g))
+    if (variance < -1e-6 * len(c) * size).any():  # of float32 rounding leaves less
+        raise ValueError(
+            f"covariance: gives a variance of {np.nanmin(variance):g}; allowed are positive "
+            "semidefinite matrices"
+        )
+    variance[variance < 0] = 0.0  # a NaN stays
     return variance
 
 
