@@ -96,8 +96,8 @@ class Solver {
   py::object fun() const {  // None after blocks of rows
     return core_.fun() ? py::object(array_of(core_.fun(), core_.m())) : py::none();
   }
-  py::tuple state(bool with_fun) const {
-    const T* weight = core_.jac_weight();
+  py::tuple state(bool with_fun) {
+    const T* weight = with_fun ? core_.jac_weight() : nullptr;
     return state_of(core_, with_fun ? fun() : py::none(),
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }

@@ -114,10 +114,14 @@ class CudaSolver {
   }
 
   // Into arrays of m.
-  void read_fun(const py::object& out) { read(out, core_->fun()); }
-  void read_weight(const py::object& out) { read(out, core_->jac_weight()); }
+  void read_fun(const py::object& out) {
+    read(out, [this] { return core_->fun(); });
+  }
+  void read_weight(const py::object& out) {
+    read(out, [this] { return core_->jac_weight(); });
+  }
   bool has_fun() const { return core_->fun() != nullptr; }
-  bool weighted() const { return core_->jac_weight() != nullptr; }
+  bool weighted() const { return core_->weighted(); }
   py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
   py::tuple gram() {
     std::vector<T> matrix;
@@ -184,9 +188,10 @@ class CudaSolver {
     return held;
   }
 
-  void read(const py::object& out, const T* from) {
+  template <class F>
+  void read(const py::object& out, const F& from) {
     T* to = DeviceMatrix<T>::pointer_to(out);
-    ask([&] { return space().copy_to(to, from, core_->m()), core_->phase(); });
+    ask([&] { return space().copy_to(to, from(), core_->m()), core_->phase(); });
   }
 
   int device_;

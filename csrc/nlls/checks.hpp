@@ -45,6 +45,13 @@ inline void check_start(double cost) {
               "start where they are, or scale them");
 }
 
+inline void check_start_jacobian(bool finite) {
+  if (finite) return;
+  throw Error(ErrorKind::value,
+              "jac: not finite at x0, or its columns' squared norms are not; a start with a finite "
+              "Jacobian is needed, or a scale");
+}
+
 inline std::string singular_text(int64_t iteration) {
   return "method 'gn': JᵀJ is singular at x (iteration " + std::to_string(iteration) +
          "); use method 'lm', which damps it";

@@ -47,17 +47,19 @@ STEEPEST_HD Rho rho(Loss loss, double z) {
 }
 
 // What a row and its residual are multiplied by. Where ρ' + 2ρ''z is not positive the model would
-// have no minimum: it is raised to the rounding unit, as in SciPy.
+// have no minimum: it is raised to `least` of ρ', and to the rounding unit, as in SciPy. With 1 for
+// `least` this is iteratively reweighted least squares (Holland and Welsch 1977), whose model lies
+// above the cost of these losses everywhere.
 template <class T>
 struct RowWeights {
   T jacobian, residual;
 };
 
 template <class T>
-STEEPEST_HD RowWeights<T> row_weights(double first, double second, double z) {
-  const double curvature =
-      std::fmax(first + 2 * second * z, static_cast<double>(std::numeric_limits<T>::epsilon()));
-  const double root = std::sqrt(curvature);
+STEEPEST_HD RowWeights<T> row_weights(double first, double second, double z, double least) {
+  const double curvature = std::fmax(first + 2 * second * z, least * first);
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  const double root = std::sqrt(std::fmax(curvature, eps));
   return {static_cast<T>(root), static_cast<T>(first / root)};
 }
 

@@ -55,12 +55,13 @@ struct RobustCosts {
 
 template <class T>
 struct WeighRows {
-  Scaled<T> trial;
+  Scaled<T> at;
+  double least;  // as of row_weights
   T *jacobian, *residual;
 
   STEEPEST_HD void operator()(int64_t i) const {
-    const Rho r = trial.rho_at(i);
-    const RowWeights<T> w = row_weights<T>(r.first, r.second, trial.z(i));
+    const Rho r = at.rho_at(i);
+    const RowWeights<T> w = row_weights<T>(r.first, r.second, at.z(i), least);
     jacobian[i] = w.jacobian;
     residual[i] = w.residual;
   }

@@ -44,12 +44,18 @@ class Residuals {
     std::swap(f_given_, given_);
   }
 
-  // Weights of the trial's rows.
-  void weigh_trial(Space& space) {
-    space.resize(jac_weight_, size());
-    space.resize(res_weight_, size());
-    space.each(size(),
-               WeighRows<T>{scaled(trial_, given_), jac_weight_.data(), res_weight_.data()});
+  // Weights of the trial's rows. Exact: with the curvature that the cost has, ρ' + 2ρ''z. That of
+  // large residuals is little or none, which is so near by alone; else it is half of ρ' at least.
+  void weigh_trial(Space& space, bool exact) {
+    exact_ = exact;
+    weigh(space, scaled(trial_, given_), exact ? 0 : 0.5);
+  }
+  bool weighed_exactly() const { return exact_; }
+
+  // The accepted point's, exact; until the trial's are asked for again.
+  const T* accepted_weight(Space& space) {
+    weigh(space, scaled(f_, f_given_), 0);
+    return jac_weight_.data();
   }
 
   // For distance_to_zero: Σρ' and Σρ'f² of the start's rows, which may come in blocks.
@@ -84,11 +90,18 @@ class Residuals {
 
  private:
   Scaled<T> scaled(const Vector& f, const Vector& given) const {
-    return {loss_, f_scale_, f.data(), given.data(), size()};
+    return {loss_, f_scale_, f.data(), given.data(), static_cast<int64_t>(f.size())};
+  }
+
+  void weigh(Space& space, const Scaled<T>& at, double least) {
+    space.resize(jac_weight_, at.m);
+    space.resize(res_weight_, at.m);
+    space.each(at.m, WeighRows<T>{at, least, jac_weight_.data(), res_weight_.data()});
   }
 
   Loss loss_;
   double f_scale_, first_ = 0, first_squares_ = 0;
+  bool exact_ = true;
   Vector f_, trial_, f_given_, given_, jac_weight_, res_weight_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "nlls/norm.hpp"
@@ -41,6 +42,12 @@ class Scaling {
       largest = std::max(largest, static_cast<double>(norm / D_[j]));
     }
     return largest;
+  }
+
+  // |Dx|, as the length of a step; no limit at x = 0.
+  double own_size(const std::vector<T>& x) const {
+    const double size = norm(x, D());
+    return size > 0 ? size : std::numeric_limits<double>::infinity();
   }
 
   // The norms of a vector and of a vector of ones, in units of x_scale where that is given, else of

@@ -82,8 +82,7 @@ class Solver {
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(phase_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space());
-      if (at_zero()) residuals_.add_start(backend_.space());
+      weigh(last_point() || near_by());
       if (!have_point_ && !gauss_newton()) {
         finder_.scale_first(residuals_.curvature_left(backend_.space()));
       }
@@ -128,8 +127,7 @@ class Solver {
     if (have_point_ && !(block_cost_ <= cost_)) return false;
     Rows weighted = rows;
     if (residuals_.robust()) {
-      residuals_.weigh_trial(backend_.space());
-      if (at_zero()) residuals_.add_start(backend_.space());
+      weigh(true);  // the result's covariance may be by these rows
       weighted.jac_weight = residuals_.jac_weight();
       weighted.res_weight = residuals_.res_weight();
     }
@@ -159,7 +157,6 @@ class Solver {
   const T* fun() const { return residuals_.accepted(); }
   const T* trial_fun() const { return residuals_.trial(); }
   const T* gradient() const { return backend_.gradient(); }
-  const T* jac_weight() const { return backend_.jac_weight(); }
   int64_t n() const { return n_; }
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
@@ -176,10 +173,26 @@ class Solver {
   int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
   Backend& backend() { return backend_; }
 
+  // Of the accepted point, exact; null without a loss, or where J came in blocks.
+  const T* jac_weight() {
+    return weighted() ? residuals_.accepted_weight(backend_.space()) : nullptr;
+  }
+  bool weighted() const { return backend_.jac_weight() != nullptr; }
+
  private:
   void take_form(Form form) {
     if (have_point_) check_form(form, form_);
     form_ = form;
+  }
+
+  void weigh(bool exact) {
+    residuals_.weigh_trial(backend_.space(), exact);
+    if (at_zero()) residuals_.add_start(backend_.space());
+  }
+
+  // A full step has done as predicted.
+  bool near_by() const {
+    return in_noise_ || (have_point_ && !finder_.held_back() && trial_.judged.as_predicted());
   }
 
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
@@ -222,8 +235,7 @@ class Solver {
     const bool free = gauss_newton() || trials_in_all_ > 1;
     const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
-    const bool longer =
-        finder_.held_back() && trial_.judged.actual >= 0.75 * trial_.judged.predicted;
+    const bool longer = finder_.held_back() && trial_.judged.as_predicted();
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
     // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
@@ -241,22 +253,12 @@ class Solver {
   // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
   // another valley, so it is taken only where it gained what the model had predicted.
   bool too_far_at_first() const {
-    return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > own_size() &&
-           trial_.judged.actual < 0.75 * trial_.judged.predicted && nfev_ < options_.max_nfev;
+    return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
+           !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
   }
 
   // Whether the point is a start whose size tells no length.
-  bool at_zero() const {
-    const std::vector<T>& x = trial_.point;
-    return !have_point_ && !gauss_newton() &&
-           std::all_of(x.begin(), x.end(), [](T x_j) { return x_j == 0; });
-  }
-
-  // |Dx|; no limit at x = 0.
-  double own_size() const {
-    const double size = norm(x_, scaling_.D());
-    return size > 0 ? size : std::numeric_limits<double>::infinity();
-  }
+  bool at_zero() const { return !have_point_ && !gauss_newton() && trial_.at_zero(); }
 
   Phase accept_last() {
     residuals_.accept();
@@ -279,16 +281,17 @@ class Solver {
       return try_step();
     }
     const double tried = finder_.length(), slope = trial_.slope;
-    if (trials_in_all_ == 1 && (in_noise_ || tried < 1e-4 * own_size())) {
+    if (trials_in_all_ == 1 && (in_noise_ || tried < 1e-4 * scaling_.own_size(x_))) {
       // λ₀ made the step too short to tell anything, unless the step without it is about as short.
-      radius_.set(own_size());
+      radius_.set(scaling_.own_size(x_));
       propose();
       if (in_noise_ || finder_.length() > 2 * tried) return phase_;
       radius_.set(tried);
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (trials_in_all_ == 1) {
-      const double size = std::max(own_size(), 1e-3 * tried);  // an x near 0 tells no size
+      const double size =
+          std::max(scaling_.own_size(x_), 1e-3 * tried);  // an x near 0 tells no size
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
@@ -348,12 +351,8 @@ class Solver {
       return false;
     }
     refused_ = false;
-    if (!finite) {
-      if (have_point_) return false;
-      throw Error(ErrorKind::value,
-                  "jac: not finite at x0, or its columns' squared norms are not; a start with a "
-                  "finite Jacobian is needed, or a scale");
-    }
+    if (!finite && have_point_) return false;
+    check_start_jacobian(finite);
     if (!have_point_) check_underflow(backend_);
     backend_.commit();
     accept_residuals();
@@ -380,14 +379,17 @@ class Solver {
     // A robust loss flattens rows with large residuals. The model is then of the other rows, and
     // says little about points far away.
     if (residuals_.robust()) {
-      radius_.set(at_zero() ? residuals_.distance_to_zero(m_) / largest : own_size());
+      radius_.set(at_zero() ? residuals_.distance_to_zero(m_) / largest : scaling_.own_size(x_));
     }
   }
 
   // Stops, or the next point.
   Phase next() {
     stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
-    const bool gtol = stopping_.gtol(stationarity_.cosine), doubt = in_doubt() && !gtol;
+    // Weights that are not exact are larger, and the cosine smaller.
+    const bool gtol = stopping_.gtol(stationarity_.cosine) &&
+                      (residuals_.weighed_exactly() || stationarity_.optimality == 0);
+    const bool doubt = in_doubt() && !gtol;
     const std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);
     if ((by_step && !doubt) || nfev_ >= options_.max_nfev) {
@@ -412,7 +414,7 @@ class Solver {
       // A radius of |Dx| is met exactly: a start that is wrong by its own size then arrives at
       // zero. Other radii are met within a tenth: exactly, they took 8 % more evaluations on Moré,
       // Garbow and Hillstrom's problems at 1e-15.
-      const bool by_size = radius_.value() == own_size();
+      const bool by_size = radius_.value() == scaling_.own_size(x_);
       finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
@@ -483,8 +485,7 @@ class Solver {
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   Phase phase_ = Phase::residual;
   Form form_ = Form::whole;
-  bool have_point_ = false, in_noise_ = false;
-  bool refused_ = false;
+  bool have_point_ = false, in_noise_ = false, refused_ = false;
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt

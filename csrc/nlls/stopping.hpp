@@ -24,6 +24,8 @@ struct Tolerances {
 // and x's in units of J's columns, which is about |Jx|.
 struct Step {
   double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm, Jx_norm;
+
+  bool as_predicted() const { return actual >= 0.75 * predicted; }
 };
 
 // Whether rounding hides what a step did to the cost: near a minimum that is flat to rounding long

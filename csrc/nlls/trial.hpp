@@ -1,5 +1,6 @@
 // The point on trial, x + a share of a step s, and what the model predicts of it.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -51,6 +52,10 @@ class Trial {
     // Does not cancel: for a step of the damped system |Js|² <= -gᵀs.
     judged.predicted = -share * slope - 0.5 * share * share * curvature_;
     return moved;
+  }
+
+  bool at_zero() const {
+    return std::all_of(point.begin(), point.end(), [](T x_j) { return x_j == 0; });
   }
 
   std::vector<T> point;

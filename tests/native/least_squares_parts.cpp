@@ -227,15 +227,15 @@ void costs() {
   Residuals<Stub> r(Loss::cauchy, 1);
   const double f[] = {0, 0, 1e4, 1e4, 1e4};
   r.costs(space, f, 5, nullptr, false);
-  r.weigh_trial(space);
+  r.weigh_trial(space, true);
   must(std::fabs(r.curvature_left(space) - 1) < 1e-6, "1 while some rows are near");
   r.costs(space, f + 2, 3, nullptr, false);
-  r.weigh_trial(space);
+  r.weigh_trial(space, true);
   r.add_start(space);
   must(near(r.curvature_left(space), std::numeric_limits<double>::epsilon()), "else very little");
   must(near(r.distance_to_zero(3), 1e4 * std::sqrt(3)), "|f| where all weigh as much");
   r.costs(space, f, 2, nullptr, false);
-  r.weigh_trial(space);
+  r.weigh_trial(space, true);
   r.add_start(space);  // a second block
   must(std::fabs(r.distance_to_zero(5) - std::sqrt(7.5)) < 1e-6, "those near weigh more");
 }
@@ -365,14 +365,14 @@ void losses() {
       const Rho at = rho(loss, z), up = rho(loss, z + h), low = rho(loss, z - h);
       must(std::fabs((up.value - low.value) / (2 * h) - at.first) < 1e-8, "rho' of rho");
       must(std::fabs((up.first - low.first) / (2 * h) - at.second) < 1e-8, "rho'' of rho'");
-      const RowWeights<double> w = row_weights<double>(at.first, at.second, z);
+      const RowWeights<double> w = row_weights<double>(at.first, at.second, z, 0);
       must(near(w.jacobian * w.residual + 1, at.first + 1), "Jᵀf is the gradient of the cost");
       const double curved = at.first + 2 * at.second * z;
       const double least = std::numeric_limits<double>::epsilon();
       must(near(w.jacobian * w.jacobian, curved > least ? curved : least), "JᵀJ is its curvature");
     }
   }
-  must(row_weights<float>(0, -1, 1).jacobian == std::sqrt(std::numeric_limits<float>::epsilon()),
+  must(row_weights<float>(0, -1, 1, 0).jacobian == std::sqrt(std::numeric_limits<float>::epsilon()),
        "the least curvature is of the type");
   must(near(rho(Loss::tukey, 1).value, 1.0 / 3) && near(rho(Loss::tukey, 9).value, 1.0 / 3),
        "Tukey's is flat from 1 on");

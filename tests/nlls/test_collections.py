@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares
@@ -122,3 +124,24 @@ def test_common_curves_take_no_more_evaluations_than_minpack():
     assert solved[0] >= solved[1]
     assert evaluations[0] <= 1.05 * evaluations[1]
     assert jacobians[0] <= jacobians[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_common_curves_with_outliers_take_fewer_evaluations_than_trf(method):
+    """By ρ'' in every step they would take more."""
+    best = np.zeros(2, dtype=int)
+    evaluations, jacobians = np.zeros(2, dtype=int), np.zeros(2, dtype=int)
+    for p, loss in itertools.product(curves.problems(seeds=1), ["soft_l1", "huber", "cauchy"]):
+        p = p.with_outliers(seed=0)
+        options = dict(loss=loss, f_scale=p.noise())
+        ours = st.least_squares(p.residual, p.start, p.jacobian, method=method, **options)
+        trf = least_squares(p.residual, p.start, p.jacobian, x_scale="jac", **options)
+        good = np.array([ours.cost, trf.cost]) <= (1 + 1e-4) * min(ours.cost, trf.cost)
+        best += good
+        if good.all():
+            evaluations += ours.nfev, trf.nfev
+            jacobians += ours.njev, trf.njev
+    assert best[0] >= best[1]
+    assert evaluations[0] <= 0.95 * evaluations[1]
+    assert jacobians[0] <= 0.75 * jacobians[1]

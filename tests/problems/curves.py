@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,6 +48,18 @@ class Problem:
         """Exact to rounding, by complex steps."""
         steps = 1e-30j * np.eye(x.size)
         return np.stack([CURVES[self.curve][0](*(x + s)).imag / 1e-30 for s in steps], axis=1)
+
+    def with_outliers(self, seed: int) -> Problem:
+        """The same with 15 % of the data off by twenty times the noise."""
+        rng = np.random.default_rng(seed)
+        off = (
+            20 * self.noise() * rng.standard_normal(self.y.size) * (rng.random(self.y.size) < 0.15)
+        )
+        return replace(self, y=self.y + off)
+
+    def noise(self) -> float:
+        """About its standard deviation."""
+        return 0.02 * float(np.std(CURVES[self.curve][0](*self.true)))
 
     def solved(self, x: np.ndarray) -> bool:
         """No worse than the parameters that the data were made of."""
