@@ -109,6 +109,7 @@ class DeviceSpace {
   // Σ term(i) of both, with one wait. The blocks write theirs to the shared memory.
   template <class Term>
   Sums sum(int64_t m, const Term& term) {
+    if (m == 0) return {0, 0};
     const int64_t blocks = std::min(sum_blocks, (m + cuda::threads - 1) / cuda::threads);
     auto* partial = static_cast<Sums*>(shared());
     launch_sum(term, m, partial, blocks, stream_);
