@@ -262,8 +262,9 @@ def test_two_loop_leaves_out_pairs_without_curvature():
     c, scale, slope, _ = pairs.direction(products, 0.5)
     assert scale == 0.5 and slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
-    with pytest.raises(ValueError, match="products: allowed is an array"):
-        pairs.direction(products[:4], 0.5)
+    for few in (products[:4], products[:, :0]):
+        with pytest.raises(ValueError, match="products: allowed is an array"):
+            pairs.direction(few, 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
         pairs.append(products[:3], 1.0, 1.0, 4)
     with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):
