@@ -142,10 +142,9 @@ class DeviceSpace {
     }
   }
   // y = op(A) x + beta y, A m x n
-  void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, int64_t incx,
-            T beta, T* y) {
+  void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, T beta, T* y) {
     const T one = 1;
-    check_cublas(blas().gemv(cublas(), trans, m, n, &one, A, lda, x, incx, &beta, y, 1),
+    check_cublas(blas().gemv(cublas(), trans, m, n, &one, A, lda, x, 1, &beta, y, 1),
                  "cublas gemv");
   }
   void symv(int64_t n, const T* A, const T* x, T* y) {
