@@ -25,8 +25,11 @@ LEVEL_SOURCES = [ROOT / name for name in re.findall(r"^steepest_levels\(\w+ (\S+
 ENGINE_LEVEL = ROOT / "csrc/cpu/level.cpp"
 NATIVE = ROOT / "tests" / "native"
 ENGINE = [
-    ROOT / "csrc/cpu" / f"{name}.cpp"
-    for name in ("fetch_ahead", "float_mode", "level_table", "plan", "teams", "threads")
+    ROOT / "csrc/core/float_mode.cpp",
+    *(
+        ROOT / "csrc/cpu" / f"{name}.cpp"
+        for name in ("fetch_ahead", "level_table", "plan", "teams", "threads")
+    ),
 ]
 # A device that is not there, but for its kernels of least squares: first what compiles longest.
 SIMULATED = [

@@ -92,7 +92,6 @@ class Solver {
                [&](const py::object& f) { return function.jacobian(f); });
   }
 
-  Array point() const { return array_of(core_.point().data(), core_.n()); }
   py::object fun() const {  // None after blocks of rows
     return core_.fun() ? py::object(array_of(core_.fun(), core_.m())) : py::none();
   }

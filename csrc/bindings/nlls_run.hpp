@@ -8,6 +8,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,16 +25,27 @@ inline pybind11::object answer(PyObject* value) {
   return pybind11::reinterpret_steal<pybind11::object>(value);
 }
 
+// Whether the array's memory is its own. To have no base does not tell: extensions give arrays of
+// NumPy over memory of theirs without one, and CuPy gives such arrays over that of other libraries.
+inline bool owns_memory(const pybind11::object& value) {
+  namespace py = pybind11;
+  using py::detail::npy_api;
+  if (Py_TYPE(value.ptr()) == npy_api::get().PyArray_Type_) {
+    return py::detail::array_proxy(value.ptr())->flags & npy_api::NPY_ARRAY_OWNDATA_;
+  }
+  if (!py::hasattr(py::type::of(value), "__cuda_array_interface__") ||
+      !py::getattr(value, "base", py::int_(0)).is_none()) {
+    return false;
+  }
+  const py::object memory = value.attr("data").attr("mem");
+  return py::type::of(memory).attr("__name__").cast<std::string_view>() == "PooledMemory";
+}
+
 // True where nobody else can write to the array: it owns its memory, and this is the only
 // reference to it. A free-threaded CPython does not count all references of local variables.
 inline bool sole(const pybind11::object& value) {
+  if (!owns_memory(value)) return false;
   PyObject* a = value.ptr();
-  if (Py_TYPE(a) == pybind11::detail::npy_api::get().PyArray_Type_) {
-    if (pybind11::detail::array_proxy(a)->base) return false;
-  } else if (!pybind11::hasattr(pybind11::type::of(value), "__cuda_array_interface__") ||
-             !pybind11::getattr(value, "base", pybind11::int_(0)).is_none()) {
-    return false;
-  }
 #if !defined(Py_GIL_DISABLED)
   return Py_REFCNT(a) == 1;
 #elif PY_VERSION_HEX >= 0x030e0000

@@ -25,7 +25,7 @@ using linalg::Products;
 
 // Column `at` of an array with at least `least` rows.
 Products column(const py::array& products, int64_t at, int64_t least) {
-  if (products.ndim() != 2 || products.shape(1) <= at || products.shape(0) < least)
+  if (products.ndim() != 2 || at < 0 || products.shape(1) <= at || products.shape(0) < least)
     throw refuse("products", "an array (2 count + 1, ...)");
   return {doubles(products, "products") + at, products.shape(1)};
 }

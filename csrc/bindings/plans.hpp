@@ -37,11 +37,11 @@ class Hold {
 using Trouble = std::optional<std::pair<const char*, int64_t>>;
 
 // Python has counted them, but another thread may have added a group since.
-inline void check_count(const pybind11::tuple& grads, int64_t due) {
+inline void check_count(const pybind11::tuple& grads, int64_t tensors) {
   const auto n = static_cast<int64_t>(grads.size());
-  if (n != due)
-    throw Error(ErrorKind::value,
-                "grads: " + std::to_string(n) + " where " + std::to_string(due) + " are due");
+  if (n != tensors)
+    throw Error(ErrorKind::value, "grads: " + std::to_string(n) + " given; allowed are " +
+                                      std::to_string(tensors) + ", one for each parameter");
 }
 
 inline StepOptions step_options(double grad_scale, std::optional<double> max_norm, int nonfinite,

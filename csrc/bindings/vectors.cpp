@@ -62,7 +62,7 @@ void symmetric_product(const py::array& a, const py::list& vectors, const py::li
   const int64_t bytes = w.n * w.n * size_of(w.dtype) / 2;
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::symmetric_product(pass, SymmetricMatrix{w.data, w.n, w.n}, w.view(columns), w.view(into));
+  linalg::symmetric_product(pass, SymmetricMatrix{w.data, w.n}, w.view(columns), w.view(into));
 }
 
 void rank_two(const py::array& a, const py::array& u, const py::array& v) {
@@ -73,7 +73,7 @@ void rank_two(const py::array& a, const py::array& u, const py::array& v) {
   const int64_t bytes = w.n * w.n * size_of(w.dtype);
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::rank_two(pass, SymmetricMatrix{w.data, w.n, w.n}, up, vp);
+  linalg::rank_two(pass, SymmetricMatrix{w.data, w.n}, up, vp);
 }
 
 }  // namespace

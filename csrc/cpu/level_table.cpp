@@ -48,10 +48,10 @@ const Named& find(const char* name) {
   std::string allowed;
   for (const Named& one : levels()) {
     if (std::strcmp(one.name, name) == 0) return one;
-    allowed += allowed.empty() ? one.name : std::string(", ") + one.name;
+    allowed += std::string(allowed.empty() ? "'" : ", '") + one.name + "'";
   }
-  throw Error(ErrorKind::value, std::string("STEEPEST_SIMD: level '") + name +
-                                    "' is not one of this machine's: " + allowed);
+  throw Error(ErrorKind::value, std::string("STEEPEST_SIMD: '") + name +
+                                    "' is not allowed; allowed is one of " + allowed);
 }
 
 const Named& current() {

@@ -9,7 +9,7 @@
 #include <omp.h>
 #endif
 
-#include "cpu/float_mode.hpp"
+#include "core/float_mode.hpp"
 
 namespace steepest {
 

@@ -102,7 +102,7 @@ int cgroup_quota(const std::string& root) {
       }
     }
   }
-  return least > 0 ? std::max(1, static_cast<int>(least)) : 0;
+  return least > 0 ? static_cast<int>(std::clamp<double>(least, 1, max_threads)) : 0;
 }
 
 ThreadLimits thread_limits(const std::string& root) {

@@ -136,7 +136,7 @@ class Solver {
   }
 
   Phase end_blocks(bool whole) {
-    if (whole && have_point_) check_size(block_rows_, m_);
+    if (whole) check_size(block_rows_, m_);
     if (!have_point_) m_ = block_rows_;
     const Phase next = judge_whole(block_cost_);
     ++njev_;
@@ -182,6 +182,7 @@ class Solver {
  private:
   void take_form(Form form) {
     if (have_point_) check_form(form, form_);
+    if (!have_point_) m_ = 0;  // a start that was refused had its own
     form_ = form;
   }
 

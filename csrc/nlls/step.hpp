@@ -87,8 +87,9 @@ class StepFinder {
   const std::vector<T>& step() const { return step_; }
   double length() const { return length_; }
   double lambda() const { return lambda_; }
-  bool held_back() const {
-    return lambda_ > 2 * unit_ * static_cast<double>(std::numeric_limits<T>::epsilon());
+  bool held_back() const {  // the unit may be beyond what λ can be
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    return lambda_ > 2 * eps * std::min(unit_, largest_damping);
   }
 
  private:

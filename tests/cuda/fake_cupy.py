@@ -156,8 +156,20 @@ linalg = SimpleNamespace(
 )
 
 
+class PooledMemory:
+    pass
+
+
+class UnownedMemory:  # of another library
+    pass
+
+
 class _Pointer:
     def __init__(self, array):
+        held = array.held
+        while isinstance(held.base, np.ndarray):
+            held = held.base
+        self.mem = PooledMemory() if held.base is None else UnownedMemory()
         self._array, self.device_id = array, array.device.id
         self.ptr = array.held.__array_interface__["data"][0] if array.size else 0
 

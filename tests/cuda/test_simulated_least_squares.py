@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from types import SimpleNamespace
 
 import fake_cupy
 import numpy as np
@@ -519,8 +520,13 @@ class Reusing:
         self.f[...] = np.nan
         return self.J
 
+    def shared(self, x):
+        """The same Jacobian as another library's array, of which CuPy makes one without a base."""
+        interface = self.jacobian(x).__cuda_array_interface__
+        return fake_cupy.asarray(SimpleNamespace(__cuda_array_interface__=interface))
 
-@pytest.mark.parametrize("how", ("exact", "cg", "2-point", "3-point", "loss", "joint"))
+
+@pytest.mark.parametrize("how", ("exact", "shared", "cg", "2-point", "3-point", "loss", "joint"))
 def test_functions_that_write_into_the_same_arrays(how):
     reusing = Reusing()
     fun, jac = reusing.host
@@ -537,11 +543,22 @@ def test_functions_that_write_into_the_same_arrays(how):
         got = st.least_squares(lambda x: (up(fun(down(x))), reusing.jacobian(x)), up(x0), True)
     else:
         options.update({"loss": loss} if how == "loss" else {})
-        got = st.least_squares(reusing.residual, up(x0), reusing.jacobian, **options)
+        J = reusing.shared if how == "shared" else reusing.jacobian
+        got = st.least_squares(reusing.residual, up(x0), J, **options)
     same(got, st.least_squares(fun, x0, jac))
     reusing.f[...], reusing.J[...] = np.nan, np.nan
     assert np.isfinite(down(got.fun)).all() and np.isfinite(down(got.jac)).all()
     assert st.check_jacobian(reusing.residual, reusing.jacobian, up(x0)).error < 1e-6
+
+
+@pytest.mark.parametrize("form", ["blocks", "normal"])
+def test_a_jacobian_of_zeros_whose_rows_are_not_kept(form):
+    s = st.LeastSquares(up(np.ones(2)))
+    if form == "blocks":
+        s.tell_blocks([(up(np.ones(3)), up(np.zeros((3, 2))))])
+    else:
+        s.tell_normal(1.5, up(np.zeros((2, 2))), up(np.zeros(2)))
+    assert s.done and s.cost == 1.5 and s.result().status == 1
 
 
 def test_one_row_has_two_dimensions_in_the_result():

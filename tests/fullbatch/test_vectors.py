@@ -1,6 +1,8 @@
 """The four vector kernels, compiled and generic, against float64 NumPy."""
 
+import ctypes
 import os
+import platform
 import subprocess
 import sys
 
@@ -174,6 +176,44 @@ def test_bits_do_not_depend_on_threads_or_simd_level():
         assert bits(STEEPEST_SIMD=level) == want
 
 
+def of_denormals():
+    """What every kernel makes of denormals times large numbers."""
+    tiny, large, n = 1e-310, 1e300, 8 * 16384
+    rows, out = np.full((1, n), tiny), np.empty(n)
+    a, x, y = np.full((800, 800), tiny), np.full(800, large), np.empty(800)
+    system, solution = np.full((128, 128), tiny) + np.eye(128), np.zeros((1, 128))
+    solution[0, -1] = large
+    products = _cpu.inner(rows, [0], [np.full(n, large)])
+    _cpu.combine(rows, [0], [], np.full((1, 1), large), [out])
+    _cpu.symmetric_product(a, [x], [y])
+    _cpu.rank_two(a, a[0].copy(), x)
+    _cpu.sweep(system, np.zeros((1, 128)), solution)
+    return [made.tobytes() for made in (products, out, y, a, solution)]
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc", reason="of its fenv_t"
+)
+def test_threads_flush_denormals_where_the_caller_does(settings_stay):
+    """As torch.set_flush_denormal(True) makes it, of the calling thread alone."""
+    _cpu.set_bytes_per_thread(1)
+    _cpu.set_num_threads(4)
+    kept = of_denormals()  # and starts the threads
+    libm, before = ctypes.CDLL("libm.so.6"), (ctypes.c_uint32 * 8)()
+    libm.fegetenv(before)
+    flushing = (ctypes.c_uint32 * 8)(*before)
+    flushing[7] |= 0x8040  # MXCSR
+    libm.fesetenv(flushing)
+    try:
+        seen = [of_denormals() for _ in range(10)]
+        _cpu.set_num_threads(1)
+        alone = of_denormals()
+    finally:
+        libm.fesetenv(before)
+    assert all(a != b for a, b in zip(alone, kept, strict=True))
+    assert seen == [alone] * 10
+
+
 W = np.ones((2, 3))
 FROZEN = np.ones(3)
 FROZEN.flags.writeable = False
@@ -262,8 +302,9 @@ def test_two_loop_leaves_out_pairs_without_curvature():
     c, scale, slope, _ = pairs.direction(products, 0.5)
     assert scale == 0.5 and slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
-    with pytest.raises(ValueError, match="products: allowed is an array"):
-        pairs.direction(products[:4], 0.5)
+    for few in (products[:4], products[:, :0]):
+        with pytest.raises(ValueError, match="products: allowed is an array"):
+            pairs.direction(few, 0.5)
     with pytest.raises(ValueError, match="products: allowed is an array"):
         pairs.append(products[:3], 1.0, 1.0, 4)
     with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):

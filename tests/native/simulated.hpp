@@ -96,6 +96,7 @@ struct Team {
 // f(team, shared) for each block of the grid, as they are to run; shared memory is garbage.
 template <class Shared, class F>
 void each_block(int blocks, const F& f) {
+  if (blocks == 0) throw std::logic_error("a grid without blocks, which CUDA refuses");
   const std::vector<int> order = shuffled(blocks);
   for (int block : order) {
     const auto& only = settings.only_blocks;

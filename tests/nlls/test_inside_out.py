@@ -191,6 +191,29 @@ def test_rows_that_are_none_or_other_than_before_are_named():
         st.least_squares(lambda x: spent, ROSENBROCK.start, True)
 
 
+def test_a_start_without_rows_is_no_minimum():
+    none = (np.empty(0), np.empty((5, 2))[:0])  # what slices past the last row give
+    s = st.LeastSquares([1.0, 2.0])
+    with pytest.raises(ValueError, match="fun: no residuals; allowed is at least one"):
+        s.tell_blocks([none, none])
+    s.tell_blocks([(np.zeros(2), np.eye(2)), none])
+    assert s.done and s.result().success
+
+
+@pytest.mark.parametrize("form", ["whole", "normal"])
+def test_a_start_that_was_refused_leaves_no_number_of_residuals(form):
+    s = st.LeastSquares([1.0, 2.0])
+    with pytest.raises(ValueError, match="not finite in the initial point"):
+        s.tell_blocks([(np.full(3, np.nan), np.ones((3, 2)))])
+    if form == "whole":
+        s.tell(np.zeros(2), np.eye(2))
+    else:
+        s.tell_normal(0.0, np.eye(2), np.zeros(2))
+        with pytest.raises(ValueError, match="do not tell the number of residuals"):
+            s.result().covariance()
+    assert s.done
+
+
 def test_normal_equations_that_are_none_are_named():
     s = st.LeastSquares(ROSENBROCK.start)
     with pytest.raises(ValueError, match="tell_normal: cost -1.0; allowed is"):

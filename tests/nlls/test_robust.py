@@ -368,6 +368,18 @@ def test_scales_whose_squares_leave_the_range(method, dtype, x_scale):
     np.testing.assert_allclose(fit.x, [2.5, 1.3], rtol=0.01)
 
 
+@pytest.mark.parametrize(("dtype", "x_scale"), [(np.float64, 1e-200), (np.float32, 1e-25)])
+def test_a_scale_whose_damping_only_zero_resolves(dtype, x_scale):
+    """Its first step moves no variable but the one at zero, and the cost not at all."""
+    t = np.linspace(0, 1, 9)
+    fit = st.least_squares(
+        lambda p: (p[0] * np.exp(p[1] * t) - 2 * np.exp(-t)).astype(dtype),
+        np.array([1, 0], dtype),
+        x_scale=x_scale,
+    )
+    np.testing.assert_allclose(fit.x, [2, -1], rtol=1e-3)
+
+
 @pytest.mark.parametrize("linear_solver", ["auto", "cholesky", "qr"])
 def test_a_column_of_zeros_whose_damping_underflows(linear_solver):
     one, x_scale = np.ones(2, np.float32), [1e19, 1e-19]

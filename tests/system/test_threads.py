@@ -227,6 +227,7 @@ V1 = "5:memory:/a/b\n3:cpu,cpuacct:/a/b\n1:name=systemd:/\n"
         ("", {"cpu.max": "300000 100000\n"}, 0),
         ("0::/\n", {"cpu.max": "250000 100000\n"}, 2),  # rounded down
         ("0::/\n", {"cpu.max": "5000 100000\n"}, 1),  # but at least one
+        ("0::/\n", {"cpu.max": "10000000000000 1000\n"}, _cpu.max_threads),  # as good as none
         ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n"}, 4),
         ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "200000 100000\n"}, 2),
         ("0::/a/b\n", {"a/b/cpu.max": "200000 100000\n", "a/cpu.max": "800000 100000\n"}, 2),

@@ -46,11 +46,10 @@ class DeviceOperator : public KeptRows<T, DeviceSpace<T>> {
     space.resize(small_, 2 * rows_.n);
     space.upload(small_.data(), v, rows_.n);
     if (rows_.row_major) {
-      space.gemv(transposed, rows_.n, rows_.m, rows_.data, rows_.ld, small_.data(), 1, T(0),
+      space.gemv(transposed, rows_.n, rows_.m, rows_.data, rows_.ld, small_.data(), T(0),
                  Jv_.data());
     } else {
-      space.gemv(as_it_is, rows_.m, rows_.n, rows_.data, rows_.ld, small_.data(), 1, T(0),
-                 Jv_.data());
+      space.gemv(as_it_is, rows_.m, rows_.n, rows_.data, rows_.ld, small_.data(), T(0), Jv_.data());
     }
   }
   void transpose(const T* v, T* out, Space& space) { add_product(space, rows_, v, false, out); }

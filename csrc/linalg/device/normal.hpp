@@ -57,7 +57,7 @@ void sum_rows(DeviceSpace<T>& space, const Rows<T>& rows, Term term, const T* we
 template <class T>
 void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool add, T* out) {
   if (rows.row_major) return sum_rows(space, rows, Term::element, f, add, out);
-  space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, 1, T(add ? 1 : 0), out);
+  space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, T(add ? 1 : 0), out);
 }
 
 // Which variables a system has, on the device: no list where they are all.

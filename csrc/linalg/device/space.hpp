@@ -109,6 +109,7 @@ class DeviceSpace {
   // Σ term(i) of both, with one wait. The blocks write theirs to the shared memory.
   template <class Term>
   Sums sum(int64_t m, const Term& term) {
+    if (m == 0) return {0, 0};
     const int64_t blocks = std::min(sum_blocks, (m + cuda::threads - 1) / cuda::threads);
     auto* partial = static_cast<Sums*>(shared());
     launch_sum(term, m, partial, blocks, stream_);
@@ -141,10 +142,9 @@ class DeviceSpace {
     }
   }
   // y = op(A) x + beta y, A m x n
-  void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, int64_t incx,
-            T beta, T* y) {
+  void gemv(int trans, int64_t m, int64_t n, const T* A, int64_t lda, const T* x, T beta, T* y) {
     const T one = 1;
-    check_cublas(blas().gemv(cublas(), trans, m, n, &one, A, lda, x, incx, &beta, y, 1),
+    check_cublas(blas().gemv(cublas(), trans, m, n, &one, A, lda, x, 1, &beta, y, 1),
                  "cublas gemv");
   }
   void symv(int64_t n, const T* A, const T* x, T* y) {

@@ -65,7 +65,7 @@ class DeviceTriangle {
     space.each(height * (columns + 1),
                StackDamping<T>{R_.data(), n, free_, root, D, D + n, scale_.data(), W_.data()});
     if (std::any_of(s, s + n, [](T v) { return v != 0; })) {
-      space.gemv(as_it_is, n, n, R_.data(), n, D + n, 1, T(1), W_.data() + columns * height);
+      space.gemv(as_it_is, n, n, R_.data(), n, D + n, T(1), W_.data() + columns * height);
     }
     space.geqrf(height, columns + 1, W_.data());
     space.trsv(upper_triangle, as_it_is, columns, W_.data(), height, W_.data() + columns * height);
@@ -127,8 +127,8 @@ class DeviceTriangle {
   // Of the vector at the start of down_, RᵀR times it behind it.
   void multiply(Space& space) {
     T *v = down_.data(), *Rv = v + 2 * n;
-    space.gemv(as_it_is, n, n, R_.data(), n, v, 1, T(0), Rv);
-    space.gemv(transposed, n, n, R_.data(), n, Rv, 1, T(0), v + n);
+    space.gemv(as_it_is, n, n, R_.data(), n, v, T(0), Rv);
+    space.gemv(transposed, n, n, R_.data(), n, Rv, T(0), v + n);
   }
 
   DeviceVector<T> R_;       // n x (n + 1) by columns, zero below the diagonal; the last is Qᵀf

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/float_mode.hpp"
+
 namespace steepest::linalg {
 
 namespace base {
@@ -56,8 +58,12 @@ void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threa
   auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
   // a team of one costs more than a small sweep
   if (team <= 1) return visit(task, kernel, r.data(), transposed.data(), steps.data());
+  const uint64_t mode = FloatMode::of_this_thread();
 #pragma omp parallel num_threads(team)
-  visit(task, kernel, r.data(), transposed.data(), steps.data());
+  {
+    const FloatMode same(mode);
+    visit(task, kernel, r.data(), transposed.data(), steps.data());
+  }
 }
 
 }  // namespace steepest::linalg

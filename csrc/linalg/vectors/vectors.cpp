@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/float_mode.hpp"
 
 namespace steepest::linalg {
 
@@ -62,6 +63,18 @@ class Block {
   std::vector<void*> at_;
 };
 
+// f(i) for each i below n; the threads compute in the mode of the calling one.
+template <class F>
+void share_out(const Pass& pass, int64_t n, const F& f) {
+  const uint64_t mode = FloatMode::of_this_thread();
+#pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
+  {
+    const FloatMode same(mode);
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < n; ++i) f(i);
+  }
+}
+
 // The sums of `inner` over one block after another, with room for a block of the difference.
 class BlockSums {
  public:
@@ -104,8 +117,10 @@ void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_
   if (blocks == 1) return BlockSums(pass, rows, columns, n, formed).over(0, products);
   const auto size = static_cast<size_t>(rows.count * columns.count);
   std::vector<double> sums(static_cast<size_t>(blocks) * size);
+  const uint64_t mode = FloatMode::of_this_thread();
 #pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
   {
+    const FloatMode same(mode);
     BlockSums own(pass, rows, columns, n, formed);
 #pragma omp for schedule(dynamic)
     for (int64_t b = 0; b < blocks; ++b) own.over(b, sums.data() + static_cast<size_t>(b) * size);
@@ -124,10 +139,10 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
   const int64_t blocks = (n + vector_block - 1) / vector_block;
   const bool streamed = (rows.count + outs.count) * n * size_of(pass.dtype) > streamed_above;
   if (blocks == 1) return pass.kernel.combine(coefficients, rows, outs, 0, n, streamed);
-#pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
-  for (int64_t b = 0; b < blocks; ++b)
+  share_out(pass, blocks, [&](int64_t b) {
     pass.kernel.combine(coefficients, rows, outs, b * vector_block,
                         std::min((b + 1) * vector_block, n), streamed);
+  });
 }
 
 void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors& columns,
@@ -139,12 +154,11 @@ void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors
   std::vector<char> room(static_cast<size_t>(n_ranges * columns.count * bytes));
   std::vector<void*> parts;  // (n_ranges, columns)
   for (int64_t i = 0; i < n_ranges * columns.count; ++i) parts.push_back(room.data() + i * bytes);
-#pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
-  for (int64_t k = 0; k < n_ranges; ++k) {
+  share_out(pass, n_ranges, [&](int64_t k) {
     const auto range = static_cast<size_t>(k);
     const Vectors part{parts.data() + k * columns.count, columns.count};
     pass.kernel.symmetric_product(a, starts[range], starts[range + 1], columns, part);
-  }
+  });
   for (int64_t j = 0; j < outs.count; ++j) {
     std::fill_n(static_cast<char*>(outs.at[j]), bytes, char{0});
     for (int64_t k = 0; k < n_ranges; ++k)
@@ -156,10 +170,10 @@ void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors
 void rank_two(const Pass& pass, const SymmetricMatrix& a, const void* u, const void* v) {
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
-#pragma omp parallel for num_threads(pass.threads) schedule(dynamic) if (pass.threads > 1)
-  for (int64_t k = 0; k < n_ranges; ++k)
-    pass.kernel.rank_two(a, starts[static_cast<size_t>(k)], starts[static_cast<size_t>(k) + 1], u,
-                         v);
+  share_out(pass, n_ranges, [&](int64_t k) {
+    const auto range = static_cast<size_t>(k);
+    pass.kernel.rank_two(a, starts[range], starts[range + 1], u, v);
+  });
 }
 
 }  // namespace steepest::linalg

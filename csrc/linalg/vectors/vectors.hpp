@@ -17,11 +17,10 @@ struct Vectors {
   int64_t count;
 };
 
-// Of a symmetric (n, n) matrix the lower triangle, rows ld elements apart.
+// Of a symmetric (n, n) matrix, by rows, the lower triangle.
 struct SymmetricMatrix {
   void* a;
   int64_t n;
-  int64_t ld;
 };
 
 // What one thread does, compiled once per SIMD level.

@@ -261,7 +261,7 @@ void symmetric_product(const SymmetricMatrix& a, int64_t first, int64_t last,
   for (int64_t i = first; i < last; i += 4) {
     const int64_t count = i + 4 < last ? 4 : last - i;
     const T* rows[4];
-    for (int64_t r = 0; r < 4; ++r) rows[r] = top + (i + (r < count ? r : count - 1)) * a.ld;
+    for (int64_t r = 0; r < 4; ++r) rows[r] = top + (i + (r < count ? r : count - 1)) * a.n;
     for (int64_t k = 0; k < columns.count; ++k) {
       const T* x = static_cast<const T*>(columns.at[k]);
       T* y = static_cast<T*>(outs.at[k]);
@@ -284,7 +284,7 @@ void rank_two(const SymmetricMatrix& a, int64_t first, int64_t last, const void*
   const T* __restrict__ ut = static_cast<const T*>(u);
   const T* __restrict__ vt = static_cast<const T*>(v);
   for (int64_t i = first; i < last; ++i) {
-    T* __restrict__ row = static_cast<T*>(a.a) + i * a.ld;
+    T* __restrict__ row = static_cast<T*>(a.a) + i * a.n;
     const T ui = ut[i], vi = vt[i];
     for (int64_t j = 0; j <= i; ++j) row[j] += ui * vt[j] + vi * ut[j];
   }

@@ -9,11 +9,14 @@ namespace steepest {
 void set_flush_denormals(bool on);
 bool flush_denormals();
 
-// Sets the floating-point mode for as long as it lives: IEEE rounding, no traps, denormals kept or
-// flushed as set, whatever the thread had before, so that all threads compute the same.
+// Sets the floating-point mode for as long as it lives, so that all threads compute the same.
 class FloatMode {
  public:
+  // IEEE rounding, no traps, denormals kept or flushed as set, whatever the thread had before.
   FloatMode();
+  // That of another thread.
+  explicit FloatMode(uint64_t mode);
+  static uint64_t of_this_thread();
   ~FloatMode();
   FloatMode(const FloatMode&) = delete;
   FloatMode& operator=(const FloatMode&) = delete;

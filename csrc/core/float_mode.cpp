@@ -1,4 +1,4 @@
-#include "cpu/float_mode.hpp"
+#include "core/float_mode.hpp"
 
 #include <atomic>
 
@@ -46,9 +46,11 @@ void set_flush_denormals(bool on) {
 
 bool flush_denormals() { return flush.load(std::memory_order_relaxed); }
 
-FloatMode::FloatMode() : before_(read_mode()) {
-  const uint64_t wanted = wanted_mode();
-  if ((before_ & ~sticky) != wanted) write_mode(wanted);
+uint64_t FloatMode::of_this_thread() { return read_mode() & ~sticky; }
+
+FloatMode::FloatMode() : FloatMode(wanted_mode()) {}
+FloatMode::FloatMode(uint64_t mode) : before_(read_mode()) {
+  if ((before_ & ~sticky) != mode) write_mode(mode);
 }
 
 // Writes only if the mode differs, exception flags included: those raised in the region are
