@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import subprocess
@@ -94,6 +95,14 @@ def test_the_commands_are_listed_and_one_is_required(capsys):
     assert said.endswith("steepest: error: the following arguments are required: COMMAND\n")
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_says_what_a_command_does(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    assert f"\n{importlib.import_module(cli.COMMANDS[name]).HELP}\n" in capsys.readouterr().out
+
+
 def test_a_reader_that_has_gone_is_no_failure_to_tell():
     reads, writes = os.pipe()
     os.close(reads)
@@ -109,6 +118,12 @@ def test_a_reader_that_has_gone_is_no_failure_to_tell():
 def test_any_output_will_do(stdout, monkeypatch):
     monkeypatch.setattr(sys, "stdout", stdout)
     assert cli.main(["info"]) == 0
+
+
+def test_a_character_that_the_output_lacks_is_a_question_mark(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw := io.BytesIO(), encoding="ascii"))
+    monkeypatch.setattr(info, "main", lambda args: print("2 \N{MICRO SIGN}s", end="") or 0)
+    assert (cli.main(["info"]), raw.getvalue()) == (0, b"2 ?s")  # written, too
 
 
 def test_an_interrupt_is_told(capsys, monkeypatch):

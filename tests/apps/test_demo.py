@@ -1,12 +1,15 @@
 """`steepest demo`: its gradients, the NumPy updates beside it, and a short run of the whole."""
 
+import dataclasses
 import importlib.util
 import io
 import re
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
+import steepest as st
 from steepest.apps import bench_peers, demo, demo_net, demo_pictures, demo_train
 from steepest.apps.demo_rules import RULES
 from steepest.cli import main
@@ -62,9 +66,21 @@ def test_large_scores_do_not_overflow():
     assert 9e3 < loss < 2e4 and all(np.isfinite(g).all() for g in demo_train.flat(grads))
 
 
+def test_weights_start_as_glorot_and_bengio_have_them():
+    net, other = (demo_net.make_net((64, 128, 10), seed) for seed in (1, 2))
+    for layer, shape in zip(net, ((64, 128), (128, 10)), strict=True):
+        weights, bias = layer["weights"], layer["bias"]
+        assert weights.shape == shape and bias.shape == shape[1:] and not bias.any()
+        assert weights.dtype == bias.dtype == np.float32
+        ends = [weights.max(), -weights.min()]
+        np.testing.assert_allclose(ends, np.sqrt(6 / sum(shape)), rtol=0.02)
+    assert (net[0]["weights"] != other[0]["weights"]).all()
+
+
 def test_digits_are_split_without_overlap():
     digits = demo_net.load_digits(seed=0)
     assert digits.train_x.shape == (1438, 64) and digits.test_x.shape == (359, 64)
+    assert digits.train_x.dtype == digits.test_x.dtype == np.float32
     assert digits.train_x.min() == 0 and digits.train_x.max() == 1
     assert set(digits.train_y) == set(range(10))
     assert not np.array_equal(digits.test_y, demo_net.load_digits(seed=1).test_y)
@@ -83,9 +99,10 @@ def test_gradient_of_the_surface_against_the_complex_step():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_peers_are_of_the_same_rule(rule):
     """Of the bench's, which are tested against ours: the form with lr outside is PyTorch's."""
-    assert rule.numpy == rule.name.lower()
+    assert rule.ours is getattr(st, rule.name) and rule.numpy == rule.name.lower()
     assert rule.torch.removesuffix("_unscaled") == rule.numpy
     assert rule.numpy in bench_peers.EXPRESSIONS and rule.torch in bench_peers.TORCH
+    assert [other.colour for other in RULES].count(rule.colour) == 1
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -244,17 +261,75 @@ def test_paths_are_drawn_over_the_surface(tmp_path, saved):
     assert names == [*(rule.name for rule in RULES), "start", "minimum"]
 
 
-def test_training_learns():
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_training_learns(rule):
     digits = demo_net.load_digits(seed=0)
     ticks = []
-    adam = RULES[-1]
     start = time.perf_counter()
-    run = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: ticks.append(1))
+    run = demo_train.train(rule, digits, epochs=3, seed=0, advance=lambda: ticks.append(1))
     assert 0 < run.seconds <= time.perf_counter() - start
     assert len(ticks) == len(run.accuracies) == 3 and len(run.losses) == 3 * 45
     assert run.accuracies[-1] > 0.9 and run.final_loss < run.losses[0] / 4
-    again = demo_train.train(adam, digits, epochs=3, seed=0, advance=lambda: None)
+    again = demo_train.train(rule, digits, epochs=3, seed=0, advance=lambda: None)
     assert again.losses == run.losses
+
+
+def test_training_follows_the_minibatches_and_the_schedule():
+    rates, steps = [], []
+
+    def still(net, lr):  # the network stays as it began
+        rates.append(lr)
+        return SimpleNamespace(bind_grads=lambda grads: None, step=lambda: steps.append(1))
+
+    digits, rule = demo_net.load_digits(seed=0), dataclasses.replace(RULES[0], ours=still)
+    run = demo_train.train(rule, digits, epochs=2, seed=3, advance=lambda: None)
+    assert len(steps) == 90
+    assert rates == [st.schedules.linear_warmup(st.schedules.cosine(rule.lr, 86), steps=4)]
+    net = demo_net.make_net(demo_train.SIZES, 3)
+    batches = [b for i in range(2) for b in st.minibatches(1438, 32, seed=3, epoch=i)]
+    x, y, unused = digits.train_x, digits.train_y, demo_train.zeros_of(net)
+    due = [demo_net.loss_and_gradient(net, x[b], y[b], unused) for b in batches]
+    np.testing.assert_allclose(run.losses, due, rtol=1e-5)
+    assert run.accuracies == [demo_net.accuracy(net, digits.test_x, digits.test_y)] * 2
+
+
+def test_an_update_is_timed_beside_its_peers(monkeypatch):
+    given, rates, threads = [], [], [7]
+
+    def ours(params, lr):
+        given.append(params)
+        rates.append(lr)
+        return RULES[1].ours(params, lr=lr)
+
+    def numpy(rule, xp, params, grads, states):
+        assert rule == RULES[1].numpy
+        given.append(params)
+        assert [len(s) for s in states] == [1] * len(params)  # the velocity
+        assert not any(array.any() for s in states for array in s)
+        return lambda: None
+
+    def torch(rule, params, grads):
+        assert rule == RULES[1].torch
+        given.append(params)
+        return {"fused": lambda: None, "foreach": lambda: None}
+
+    def in_turns(sides, **_):
+        assert threads == [7, 1]
+        for side, seconds in zip(sides, (1.0, 2.0, 3.0, 4.0), strict=True):
+            side.seconds.append(seconds)
+
+    counts = SimpleNamespace(get_num_threads=lambda: 7, set_num_threads=threads.append)
+    monkeypatch.setattr(bench_peers, "expression_step", numpy)
+    monkeypatch.setattr(bench_peers, "torch_steps", torch)
+    monkeypatch.setattr(bench_peers, "torch_for", lambda arrays: counts)
+    monkeypatch.setattr(demo_train, "in_turns", in_turns)
+    times = demo_train.time_update(dataclasses.replace(RULES[1], ours=ours), seed=0)
+    assert times == demo_train.UpdateTimes(ours=1.0, numpy=2.0, torch=3.0)
+    assert threads == [7, 1, 7] and rates == [bench_peers.LR]
+    shapes = (64, 128), (128,), (128, 64), (64,), (64, 10), (10,)
+    assert [tuple(a.shape for a in params) for params in given] == [shapes] * 3
+    for one, other in combinations(given, 2):
+        assert not any(map(np.shares_memory, one, other))
 
 
 @pytest.mark.parametrize(("option", "value", "least"), [("--epochs", 0, 1), ("--seed", -1, 0)])

@@ -184,6 +184,10 @@ def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):
     assert not rows["b"]["at_bound"] and not rows["b"]["fixed"]
     at_start = as_json(capsys, FORMULA, *START, "--bounds", "a=1:9,b=0:1")  # is allowed
     assert at_start["parameters"][0]["value"] > 1
+    # the bounds of a fixed one mean nothing
+    options = ("--start", "a=2.5,b=1,c=0", "--fix", "a", "--bounds", "a=3:9,b=:1")
+    first, second, _ = as_json(capsys, FORMULA, *options)["parameters"]
+    assert (first["value"], second["value"], second["at_bound"]) == (2.5, 1.0, True)
 
 
 def test_a_robust_loss_resists_outliers(here, capsys):
@@ -282,6 +286,7 @@ def test_an_indeterminate_covariance_is_said(here, capsys):
     np.testing.assert_allclose(errors, 0.1 * np.linalg.norm([[8, 1], [2, 1]], axis=1) / 6)
     record = as_json(capsys, "y = a*x + b - d", "--start", "a=1,b=1,d=1")
     assert record["parameters"][0]["stderr"] is None and record["correlation"] is None
+    assert record["covariance"] == [[None] * 3] * 3
 
 
 def test_no_minimum_is_exit_status_one(here, capsys, monkeypatch):
@@ -329,6 +334,7 @@ ERRORS = [
         "line 3: the formula is inf at x = 0.102564, a = 1e+06;",
     ),
     (["y = a*log(x)"], "data.csv, line 2: the formula is -inf at x = 0, a = 1; leave the line out"),
+    (["y = a*log(z*x)"], "line 2: the formula is -inf at z = 1, x = 0, a = 1; leave the line out"),
     (["y = x"], "nothing to fit: every name of the formula is a column"),
     ([FORMULA, *START, "--output", "no/such/folder"], "no/such/folder.png: No such file or dir"),
 ]
@@ -375,12 +381,12 @@ def test_what_starts_and_bounds_mean():
 
 def test_one_row_is_a_row(here, capsys):
     (here / "data.csv").write_text("x,y\n1,2\n")
-    assert fit(FORMULA, *START) == 2
-    assert "1 row for 3 free parameters" in capsys.readouterr().err
+    assert fit(FORMULA, *START, "--fix", "c") == 2
+    assert "1 row for 2 free parameters" in capsys.readouterr().err
 
 
 def test_a_column_whose_name_no_formula_can_have_is_named(here, capsys):
-    (here / "data.csv").write_text("time ms,y\n1,2\n2,3\n")
+    (here / "data.csv").write_text("time ms,y,U in V\n1,2,3\n2,3,4\n")
     assert fit("y = a*time") == 2
     assert "(rename 'time ms': names are letters, digits and _); give" in capsys.readouterr().err
 

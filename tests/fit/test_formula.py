@@ -51,7 +51,9 @@ CASES = {
 
 @pytest.mark.parametrize("text", CASES)
 def test_value_is_numpys(text):
-    np.testing.assert_allclose(values(text)[0], CASES[text](*X, *P), rtol=1e-14)
+    got = values(text)[0]
+    np.testing.assert_allclose(got, CASES[text](*X, *P), rtol=1e-14)
+    assert got.shape == X[0].shape
 
 
 @pytest.mark.parametrize("text", CASES)
@@ -84,9 +86,9 @@ def test_a_slope_whose_formula_is_0_times_infinity_is_its_limit(text):
     np.testing.assert_array_equal(got[1], model.jacobian(x[:, 1:2], P)[0])  # exact beside it
 
 
-@pytest.mark.parametrize("zero", [0.0, 1e6])
+@pytest.mark.parametrize("zero", [0.0, 0.3, 1e6])
 def test_a_slope_whose_formula_is_0_by_0_is_its_limit(zero):
-    model = compile_model(parse(f"y = (a - {zero})**x"), ["x"], ["a"])
+    model = compile_model(parse(f"y = 1 + (a - {zero})**x"), ["x"], ["a"])
     np.testing.assert_allclose(model.jacobian(np.ones((1, 1)), np.full(1, zero)), 1.0, rtol=1e-9)
 
 
@@ -129,6 +131,9 @@ ERRORS = [
     (" = x", 2, "'' left of \"=\" is not the name of a column"),
     ("y = a*(x", 7, "'(' was never closed"),
     ("y = ", 4, "ends too early"),
+    ("ñ = foo(x)", 5, "no function 'foo'"),  # characters, not bytes
+    ("ñ = 2x", 6, "after '2' an operator is due"),
+    ("y = a\n\nx", 8, "no operator between 'a' and 'x'"),
     ("y == x", 4, "invalid syntax"),
     ("y = x if", 7, "'if' is a word of Python's, no name here; take another"),
     ("y = a*exp(-lambda*x)", 12, "'lambda' is a word of Python's, no name here"),
@@ -165,15 +170,22 @@ ERRORS = [
     ('y = f"{x}"', 5, "JoinedStr is not allowed"),
     ("y = (x := 2)", 6, "NamedExpr is not allowed"),
     ("y = " + "-" * 5000 + "x", 4, "nested too deeply"),
+    ("y = " + "-" * 9990 + "x", 4, "nested too deeply"),  # a MemoryError of Python's parser
     ("y = " + "+".join(["x"] * 4000), 4, "nested too deeply"),
     ("y = " + "a/(1 + " * 60 + "x" + ")" * 60, 4, "nested too deeply"),  # of SymPy's walk
-    ("y = x + " + "1" * 20000, 10001, "too long; allowed are 10000 characters"),
+    ("y = x + 1e400" + " " * 9987, 9, "a number too large for a float"),
+    ("y = x + 1e400" + " " * 9988, 10001, "too long; allowed are 10000 characters"),
     ("y = α*c + x", 7, "'c' is neither a column nor a parameter"),
     ("y = a + 9**9**9*x", 9, "numerical result out of range"),
     ("y = 1/0", 5, "division by zero"),
     ("y = x/(1-1)", 8, "division by zero"),
     ("y = 1e400*x", 5, "a number too large for a float"),
     ("y = x + 1" + "0" * 400, 9, "a number too large for a float"),
+    ("y = x*exp(exp(exp(100)))", 11, "a number too large for a float"),
+    ("y = x*pi**1e300", 7, "a number too large for a float"),
+    ("y = x*acos(pi)", 7, "has no real value"),
+    ("y = a + sqrt(-x*x)", 9, "has no real value"),
+    ("y = x + sqrt(-b*b)", 9, "has no real value"),
     ("y = sqrt(-1)*x", 5, "has no real value"),
     ("y = log(0)*x", 5, "has no real value"),
     ("y = (-8)**0.5*x", 5, "has no real value"),
@@ -191,11 +203,13 @@ def test_an_error_names_the_character(text, column, problem):
     assert caught.value.column == column
 
 
-def test_the_caret_stands_below_the_character():
-    text = "y = " + "a + " * 60 + "foo(x)"
+@pytest.mark.parametrize(("terms", "before"), [(1, 8), (60, 79)])
+def test_the_caret_stands_below_the_character(terms, before):
+    text = "y = " + "a + " * terms + "foo(x)"
     with pytest.raises(FormulaError) as caught:
         parse(text)
     _, shown, mark = str(caught.value).split("\n")
+    assert mark.index("^") == before + 2
     assert shown[mark.index("^") :].startswith("foo(x)")
 
 

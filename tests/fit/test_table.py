@@ -50,13 +50,39 @@ def test_a_numbers_line_is_named_after_comments(tmp_path):
         table.column("y")
 
 
+HEADERS = {  # and the units read from it
+    "T,t,2": {"T": "", "t": "", "2": ""},
+    "k (1/(s M)),U (rms) [V],b],f)": {"k": "1/(s M)", "U (rms)": "V", "b]": "", "f)": ""},
+    "t [h;m]\tU": {"t": "h;m", "U": ""},
+    "t [a,b];U": {"t": "a,b", "U": ""},
+    '"two\nlines",y': {"two\nlines": "", "y": ""},
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_names_and_units_of_a_header(tmp_path, header):
+    n, mark = len(HEADERS[header]), next(mark for mark in "\t;," if mark in header)
+    table = read_table(written(tmp_path, f"{header}\n{mark.join('12345'[:n])}\n"))
+    assert table.units == HEADERS[header]
+    assert table.column(list(table.units)[-1]) == n
+
+
+@pytest.mark.parametrize("mark", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_a_line_ends_where_an_editor_ends_it(tmp_path, mark):
+    table = read_table(written(tmp_path, f"# a{mark}b\rnote,x\r\na{mark};b,1\nc;,oops\n"))
+    assert table.rows == [[f"a{mark};b", "1"], ["c;", "oops"]]
+    assert table.lines == [3, 4]
+
+
 ERRORS = [
     ("", 1, "no header; the first line names the columns"),
     ("\n# only a comment\n", 1, "no header; the first line names the columns"),
     ("x,y\n", 1, "no rows after the header"),
+    ("# note\n\nx,y\n", 3, "no rows after the header"),
     ("x,y\n1,2\n3\n", 3, "1 field, where the header has 2"),
     ("x,y\n1,2,3\n", 2, "3 fields, where the header has 2"),
     ("x,,y\n1,2,3\n", 1, "column 2 has no name; write one (in pandas to_csv(index=False))"),
+    ("\n,y\n2,3\n", 2, "column 1 has no name; write one (in pandas to_csv(index=False))"),
     ("1,2.5\n2,3\n", 1, "numbers; the first line names the columns"),
     ("x y\n1 2\n", 2, "one field; fields are separated by commas, semicolons or tabs"),
     ("x,x\n1,2\n", 1, "two columns are named 'x'"),
@@ -79,11 +105,15 @@ FIELDS = [
     ("  ", "an empty field is not a number"),
     ('"1,5"', r"'1,5' \(a decimal has a point\) is not a number"),
     ('"1,5,5"', "'1,5,5' is not a number"),
+    ('" "', "an empty field is not a number"),
+    ('"a,5"', "'a,5' is not a number"),
+    ("one ", "'one' is not a number"),
     ("1 000", "'1 000' is not a number"),
     ("1_000", "'1_000' is not a number"),
     ("1_", "'1_' is not a number"),
     ("nan", "nan is not finite"),
     ("-inf", "-inf is not finite"),
+    ("1e999 ", "1e999 is not finite"),
 ]
 
 
@@ -96,8 +126,8 @@ def test_a_field_that_is_no_number_names_line_and_column(tmp_path, field, proble
 
 
 def test_a_missing_column_lists_those_there_are(tmp_path):
-    table = read_table(written(tmp_path, "x,y\n1,2\n"))
-    with pytest.raises(TableError, match=r"line 1: no column 'z'; the header has x, y$"):
+    table = read_table(written(tmp_path, "# note\nx,y\n1,2\n"))
+    with pytest.raises(TableError, match=r"line 2: no column 'z'; the header has x, y$"):
         table.column("z")
 
 

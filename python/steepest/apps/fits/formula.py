@@ -168,10 +168,11 @@ def unreadable(text: str, start: int, right: str, error: SyntaxError) -> Formula
 def check(formula: Formula, node: ast.expr) -> None:
     """Raise unless the tree has numbers, names, + - * / ** and known functions only."""
     match node:
-        case ast.Constant(value=bool() | None) | ast.Constant(value=str() | bytes() | complex()):
-            raise formula.error(node, f"{node.value!r} is not a real number")
-        case ast.Constant(value=int() | float()) | ast.Name():
+        case ast.Name():
             return
+        case ast.Constant(value=value):
+            if type(value) not in (int, float):
+                raise formula.error(node, f"{value!r} is not a real number")
         case ast.UnaryOp(op=ast.UAdd() | ast.USub()):
             check(formula, node.operand)
         case ast.BinOp(op=ast.BitXor()):
@@ -247,7 +248,7 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
 
     def central_difference(x: NDArray[Any], p: NDArray[Any], j: int) -> NDArray[Any]:
         h = np.zeros_like(p)
-        h[j] = np.cbrt(np.finfo(float).eps) * (abs(p[j]) or 1.0)
+        h[j] = np.cbrt(np.finfo(float).eps) * (p[j] or 1.0)
         with np.errstate(invalid="ignore"):  # inf - inf, where there is no derivative
             slope: NDArray[Any] = (evaluate(x, p + h) - evaluate(x, p - h)) / (2 * h[j])
         return slope
@@ -301,8 +302,11 @@ def to_sympy(formula: Formula, node: ast.expr, symbols: dict[str, Any]) -> Any:
             result = function(inner, 10) if name == "log10" else function(inner)
         case _:
             raise AssertionError(f"unchecked node {type(node).__name__}")
-    if result.has(sympy.I, sympy.zoo, sympy.oo, -sympy.oo, sympy.nan):
+    value = result.evalf() if result.is_number else result
+    if value.has(sympy.I, sympy.zoo):
         raise formula.error(node, "has no real value")
+    if value.is_number:
+        number(formula, node, value)
     return result
 
 

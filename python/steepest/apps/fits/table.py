@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Table:
     units: dict[str, str]  # every column's name -> its unit, or ""
     rows: list[list[str]]
     lines: list[int]
-    header_line: int = field(default=1)
+    header_line: int
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One column as floats, (m,); raises `TableError` at a field that is not finite."""
@@ -53,7 +54,7 @@ class Table:
             value = float(text)
         except ValueError:
             seen = repr(text.strip()) if text.strip() else "an empty field"
-            if text.count(",") == 1 and is_number(text.replace(",", ".")):
+            if "," in text and is_number(text.replace(",", ".")):
                 seen += " (a decimal has a point)"
             problem = f"column {name!r}: {seen} is not a number"
             raise TableError(self.path, line, problem) from None
@@ -71,7 +72,7 @@ def read_table(path: str) -> Table:
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
-            lines = file.read().splitlines(keepends=True)
+            lines = list(io.StringIO(file.read(), newline=""))  # splitlines has more ends
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
             raise TableError(path, line, "not text in UTF-8; save it so") from None
@@ -117,8 +118,7 @@ def read_records(
         for record in reader:
             yield content[reader.line_num - 1][0], record
     except csv.Error as error:
-        line = content[min(reader.line_num, len(content)) - 1][0]
-        raise TableError(path, line, str(error)) from None
+        raise TableError(path, content[reader.line_num - 1][0], str(error)) from None
 
 
 def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[str, str]]:
