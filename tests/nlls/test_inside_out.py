@@ -313,7 +313,8 @@ def test_linear_solvers_take_the_same_steps(method, loss, bounds):
     start = np.array([-1.2, 1.0])
     want = points(ROSENBROCK, start, 8, linear_solver="cholesky", **options)
     got = points(ROSENBROCK, start, 8, linear_solver="qr", **options)
-    np.testing.assert_allclose(got, want, rtol=1e-9)
+    error = np.abs(got - want).max(axis=1)
+    np.testing.assert_array_less(error, 1e-9 * np.abs(want).max(axis=1))  # one passes by zero
     first = points(ROSENBROCK, start, 1, linear_solver="cg", **options)[0]
     np.testing.assert_allclose(first - start, want[0] - start, rtol=1e-2, atol=1e-3)
 
