@@ -38,23 +38,35 @@ class Differences {
     for (int64_t i = 0; i < m; ++i) largest = std::max(largest, std::abs(f[i]));
     const T noise = static_cast<T>(noise_units * eps * static_cast<double>(largest));
     const T unit = static_cast<T>(central_ ? std::cbrt(eps) : std::sqrt(eps));
+    reach_.resize(x.size()), slope_.resize(x.size());
     for (size_t j = 0; j < x.size(); ++j) {
       T* out = J + static_cast<int64_t>(j) * m;
-      const T change = column(x[j], j, step(x[j], j, unit), f, m, evaluate, out);
+      reach_[j] = std::max(reach_[j], x[j] == 0 ? T(1) : std::abs(x[j]));
+      T change = column(x[j], j, step(x[j], j, unit), f, m, evaluate, out);
       if (rel_step_.empty() && std::abs(x[j]) < 1 && change <= noise) {
-        column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
+        change = column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
       }
+      slope_[j] = change / std::abs(taken_);
     }
+    largest_ = std::max(largest_, largest);
   }
 
  private:
   // A difference below so many rounding units of the residuals is noise.
   static constexpr double noise_units = 64;
+  // Of the largest residual: a parameter that changes none by this much is near zero by chance.
+  static constexpr T noticed = T(1e-2);
 
   // The step in x_j, away from zero.
   T step(T x, size_t j, T unit) const {
     const T sign = x >= 0 ? T(1) : T(-1), size = std::abs(x);
-    if (rel_step_.empty()) return sign * (size == 0 ? unit : unit * size);
+    if (rel_step_.empty()) {
+      if (size == 0) return unit;
+      T scale = reach_[j];
+      if (slope_[j] > 0) scale = std::min(scale, noticed * largest_ / slope_[j]);
+      const T h = unit * std::max(size, scale);
+      return sign * (central_ ? std::min(h, size / 2) : h);  // x - h may be out of the domain
+    }
     const T h = rel_step_[j] * sign * size;
     return (x + h) - x == 0 ? sign * unit * std::max(T(1), size) : h;
   }
@@ -78,7 +90,7 @@ class Differences {
     h = std::copysign(std::min(std::abs(h), std::abs(roomy) / 2), roomy);
     std::copy_n(evaluate(j, x + h), m, out);
     const T* second = evaluate(j, x + 2 * h);
-    const T one = (x + h) - x, two = (x + 2 * h) - x;
+    const T one = (x + h) - x, two = taken_ = (x + 2 * h) - x;
     T change = 0;
     for (int64_t i = 0; i < m; ++i) {
       const T near = out[i] - f[i], far = second[i] - f[i];
@@ -90,7 +102,8 @@ class Differences {
 
   // out <- (ahead - behind) / taken, where out may be ahead. Returns the largest |ahead - behind|,
   // found in four lanes so that the loop vectorises. A maximum would lose a NaN: `finite` keeps it.
-  static T quotient(const T* ahead, const T* behind, T taken, int64_t m, T* out) {
+  T quotient(const T* ahead, const T* behind, T taken, int64_t m, T* out) {
+    taken_ = taken;
     T change[4] = {}, finite[4] = {};  // finite: NaN where a difference is not
     int64_t i = 0;
     for (; i + 4 <= m; i += 4) {
@@ -120,6 +133,8 @@ class Differences {
 
   bool central_;
   std::vector<T> rel_step_, lower_, upper_;
+  T largest_ = 0, taken_ = 0;     // of all residuals so far; the step of the last column
+  std::vector<T> reach_, slope_;  // of each x_j: how large it was; its last column's largest
 };
 
 }  // namespace steepest::nlls

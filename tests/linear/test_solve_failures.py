@@ -94,17 +94,23 @@ CASES = [
         np.ones(2),
         {"method": "cg"},
         LinAlgError,
-        "A is not positive definite: pᵀAp = 0 in iteration 1",
+        "A is not positive definite: pᵀAp = 0 in iteration 1; of a matvec, use scipy.*minres",
     ),
     (
         EYE,
         ONES,
         {"method": "pcg", "preconditioner": lambda r: 0 * r},
         LinAlgError,
-        "the preconditioner is not positive definite: rᵀM⁻¹r = 0 in iteration 1",
+        "the preconditioner is not positive definite: rᵀM⁻¹r = 0 in iteration 1; give another",
     ),
     (-EYE, ONES, {}, LinAlgError, "not positive definite: its leading minor of order 1"),
-    (-EYE, ONES, {"method": "cg"}, LinAlgError, r"A is not positive definite: pᵀAp = -3 in iter"),
+    (
+        -EYE,
+        ONES,
+        {"method": "cg"},
+        LinAlgError,
+        r"definite: pᵀAp = -3 in iteration 1; use method='lu'",
+    ),
     (
         np.diag([1.0, -1]),
         np.eye(2),
@@ -141,6 +147,16 @@ CASES = [
     (lambda v: v, ONES, {"method": "gauss-seidel"}, TypeError, "A: a matvec"),
     (lambda v: v, ONES, {"method": "jacobi"}, TypeError, "diagonal: missing; method='jacobi' with"),
     (lambda v: v[:2], ONES, {"method": "cg"}, ValueError, r"A: returned \(2,\) for a vector of"),
+    *(
+        (
+            lambda v: v,
+            ONES,
+            {"method": method, "diagonal": d},
+            LinAlgError,
+            rf"{d[1]:g}.*; of a mat",
+        )
+        for method, d in (("jacobi", EYE[0]), ("pcg", EYE[0]), ("pcg", 1 - 2 * EYE[1]))
+    ),
     (lambda v: v * 1j, ONES, {"method": "cg"}, TypeError, "A: returned complex128"),
     (list, ONES, {"method": "cg"}, TypeError, r"A: returned a list; allowed is an array of shape"),
     (

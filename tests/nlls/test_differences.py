@@ -184,6 +184,29 @@ def test_the_loop_in_python_goes_the_same_way(fun, x0, diff_step):
     assert (len(asked) > fit.nfev + len(x0) * fit.njev) == (diff_step is None)
 
 
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, 0 * z + 1, 0 * z])])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_parameter_near_zero_by_chance_has_a_column_all_the_same(seed, loss):
+    """The centre of a circle close to (0, 0): the columns were off by up to a third, and the fit
+    ended with success off the minimum, its cost by up to 1e-4 too large."""
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0, 10, 60)
+    size, noise = 2.7, 1e-6 * rng.normal(size=60)
+
+    def circle(p):
+        return np.hypot(size * np.cos(t) - p[0], size * np.sin(t) - p[1]) - p[2] - noise
+
+    def jac(p):
+        x, y = size * np.cos(t) - p[0], size * np.sin(t) - p[1]
+        return -np.c_[x / np.hypot(x, y), y / np.hypot(x, y), np.ones(60)]
+
+    fit = st.least_squares(circle, [0.3, -0.3, 2.4], loss=loss)
+    best = st.least_squares(circle, fit.x, jac, ftol=1e-15, xtol=1e-15, gtol=1e-15)
+    assert fit.success and np.abs(fit.x[:2]).max() < 1e-6
+    np.testing.assert_allclose(fit.jac, jac(fit.x), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(fit.cost, best.cost, rtol=1e-8)
+
+
 @pytest.mark.parametrize("diff_step", [[1e-6, 1e-6], [[1e-6]]])
 def test_wrong_number_of_steps(diff_step):
     with pytest.raises(ValueError, match="diff_step: shape"):

@@ -28,7 +28,7 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
         return (
             f"no lower point: over a step of {shortest.step:.3g} f changes by {change:.3g} where "
             f"the gradient predicts {predicted:.3g}: check the gradient, for example with "
-            "scipy.optimize.check_grad"
+            "scipy.optimize.check_grad, unless f is not smooth there"
         )
     return (
         f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "

@@ -15,6 +15,7 @@ from steepest.fullbatch.lbfgs import LBFGS
 from steepest.fullbatch.minimizer import CALLED_OFF, STUCK, Minimizer
 from steepest.fullbatch.newton import Newton
 from steepest.fullbatch.objective import OF_GRADIENTS, Objective
+from steepest.fullbatch.search import noise
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -169,9 +170,9 @@ def run(
     verbose: int,
 ) -> None:
     """Tell the solver what it asks for until it is done."""
-    shown = ""
+    shown, hidden = "", 0  # hidden: iterations in a row that changed f by no more than rounding
     while not solver.done:
-        nit = solver.nit
+        f, nit = solver.f, solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
         if solver.nit > nit:
             if verbose > 1:
@@ -181,8 +182,10 @@ def run(
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
-        if objective.forward and solver._goes_back():  # misled by their error
-            solver._stop(STUCK, "the search goes back")
+        if objective.forward and solver.nit > nit:
+            hidden = hidden + 1 if abs(f - solver.f) <= noise(f, solver._eps) else 0
+        if objective.forward and (hidden == 2 or solver._goes_back()):  # misled by their error
+            solver._stop(STUCK, "forward differences no longer show a way down")
         if objective.forward and solver.status == STUCK:
             objective.sharpen()
             solver._resume()

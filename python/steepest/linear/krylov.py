@@ -126,7 +126,8 @@ def _refuse(
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
         if value == math.inf or _underflows(progress, u, v, k):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
-        raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; use method='lu'")
+        remedy = system.remedy if who == "A" else "give another"
+        raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; {remedy}")
 
 
 def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:

@@ -30,7 +30,7 @@ def _positive_diagonal(system: System) -> Array:
     at = int(xp.argmin(d)) if d.shape[0] else 0
     if d.shape[0] and float(d[at]) < 0:
         raise np.linalg.LinAlgError(
-            f"A is not positive definite: A[{at}, {at}] = {float(d[at]):.3g}; use method='lu'"
+            f"A is not positive definite: A[{at}, {at}] = {float(d[at]):.3g}; {system.remedy}"
         )
     return d
 

@@ -44,6 +44,13 @@ class System:
     def eps(self) -> float:
         return _eps(self.xp, self.dtype)
 
+    @property
+    def remedy(self) -> str:
+        """What solves a system that is not positive definite."""
+        if self.a is None:
+            return "of a matvec, use scipy.sparse.linalg.minres or gmres"
+        return "use method='lu'"
+
     def matrix(self, method: str) -> Array:
         """A itself, for methods that need its elements."""
         if self.a is None:
@@ -252,7 +259,7 @@ def diagonal_of(system: System, method: str) -> Array:
     if bool(xp.any(zero)):
         at = int(xp.argmax(xp.astype(zero, xp.int64)))
         raise np.linalg.LinAlgError(
-            f"A[{at}, {at}] is 0: {method} divides by the diagonal; use method='lu'"
+            f"A[{at}, {at}] is 0: {method} divides by the diagonal; {system.remedy}"
         )
     return d
 

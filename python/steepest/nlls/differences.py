@@ -2,8 +2,9 @@
 
 A step is √ε·|x| (2-point), ε^(1/3)·|x| (3-point): in proportion to the parameter, however small.
 √ε·max(1, |x|), a common choice, is blind to parameters far below 1 (NIST Hahn1 has 1e-7). Where
-such a step drowns in the rounding of the residuals (x is near zero by chance, not by its unit),
-the column is taken again with max(1, |x|).
+x is near zero by chance, not by its unit, rounding would rule the column. So |x| counts for no
+less than it has been before, up to what changes a residual by a hundredth of the largest so far;
+and where a step drowns in the residuals' rounding, the column is taken again with max(1, |x|).
 
 A forward difference is wrong by √ε and more: the residuals' rounding counts beside the parameter's
 share in them, which may be small. Once the gradient has come down to that, "2-point" goes
@@ -26,6 +27,8 @@ Fun = Callable[[Array], Any]
 
 # A difference below so many rounding units of the residuals is noise.
 _NOISE = 64
+# Of the largest residual: a parameter that changes none by this much is near zero by chance.
+_NOTICED = 1e-2
 
 
 def precision(f: Any, x: Array) -> float:
@@ -58,6 +61,10 @@ class Differences:
         self.rel_step = rel_step
         self.lower, self.upper = lower, upper
         self.central = False
+        # Of each parameter how large it was and its last column's largest element; of all residuals
+        # so far the largest; the step of the last column.
+        self.reach, self.slope = np.zeros(0), np.zeros(0)
+        self.largest = self.taken = 0.0
 
     def jacobian(self, solver: Any, f: Any) -> Array:
         """J at the solver's point, from fun's answer there."""
@@ -76,24 +83,36 @@ class Differences:
         take, xp = column[scheme], namespace(f)
         J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
         power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
-        steps = self._steps(x, eps**power)
+        steps, taken = self._steps(x, eps**power, central=scheme == "3-point"), np.ones(x.size)
         changes = [abs(f).max()]
         for j in range(x.size):
             J[:, j], change = take(x, f, j, float(steps[j]))
             changes.append(change)
+            taken[j] = self.taken
         if self.rel_step is None and scheme != "cs":
             largest, *changes = map(float, host(xp.stack(changes)))  # one transfer
             for j, change in enumerate(changes):
                 if change <= _NOISE * eps * largest and abs(x[j]) < 1:
-                    J[:, j], _ = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
+                    J[:, j], again = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
+                    changes[j], taken[j] = float(again), self.taken
+            self.slope = np.array(changes) / np.abs(taken)
+            self.largest = max(self.largest, largest)
         return J
 
-    def _steps(self, x: Array, default: float) -> Array:
+    def _steps(self, x: Array, default: float, central: bool) -> Array:
         """Signed steps, away from zero; SciPy's meaning of `diff_step`."""
         size, sign = np.abs(x), np.where(x >= 0, 1.0, -1.0)
         with arrays.out_of_range():
             if self.rel_step is None:
-                return np.asarray(sign * np.where(size == 0, default, default * size))
+                if not self.reach.size:
+                    self.reach, self.slope = np.zeros(x.size), np.zeros(x.size)
+                self.reach = np.maximum(self.reach, np.where(size == 0, 1.0, size))
+                noticed, known = _NOTICED * self.largest, self.slope > 0
+                scale = np.divide(noticed, self.slope, out=self.reach.copy(), where=known)
+                h = default * np.maximum(size, np.minimum(self.reach, scale))
+                if central:  # x - h may be out of the domain
+                    h = np.minimum(h, size / 2)
+                return np.asarray(sign * np.where(size == 0, default, h))
             steps = (self.rel_step * sign * size).astype(x.dtype)
         lost = (x + steps) - x == 0
         return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
@@ -122,9 +141,9 @@ class Differences:
         down, up = self._room(x, j)
         if not down <= h <= up:
             h = -h if down <= -h <= up else (up if up >= -down else down)
-        ahead, taken = self._at(x, j, h)
+        ahead, self.taken = self._at(x, j, h)
         difference = self._same(ahead, f) - f
-        return difference / taken, abs(difference).max()
+        return difference / self.taken, abs(difference).max()
 
     def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
         down, up = self._room(x, j)
@@ -132,12 +151,14 @@ class Differences:
             ahead, right = self._first(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
-            return difference / (right - left), abs(difference).max()
+            self.taken = right - left
+            return difference / self.taken, abs(difference).max()
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
         near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
+        self.taken = two
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)
         return slope, abs(far).max()
