@@ -49,6 +49,10 @@ def test_surfaces_have_their_minima_and_right_derivatives(name):
     assert_right_derivatives(surface, np.array([0.7, -0.4]))
 
 
+def test_a_surface_may_be_named_as_its_title_is():
+    assert find_surface("Rosenbrock").title == find_surface("rosenbrock").title == "Rosenbrock"
+
+
 @pytest.mark.parametrize("name", [*FIRST_ORDER, *SECOND_ORDER])
 def test_every_optimizer_descends_the_bowl(name):
     surface = find_surface("bowl")

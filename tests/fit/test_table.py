@@ -37,6 +37,13 @@ def test_comments_blank_lines_quotes_byte_order_mark_and_crlf(tmp_path):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_spreadsheets_word_for_its_separator_is_no_header(tmp_path, separator):
+    text = f"sep={separator}\r\nx{separator}y\r\n1{separator}2\r\n"
+    table = read_table(written(tmp_path, text))
+    assert table.units == {"x": "", "y": ""} and table.header_line == 2 and table.lines == [3]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_a_space_may_stand_before_a_quote(tmp_path, separator):
     lines = ['"x"', '"y, long [m]"'], ['"1"', '"2"'], ["3", "4"]
     table = read_table(written(tmp_path, "\n".join(f"{separator} ".join(row) for row in lines)))

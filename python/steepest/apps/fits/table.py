@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,8 @@ def read_table(path: str) -> Table:
     """Read a CSV file: a header, then rows of as many fields.
 
     Fields are separated by tabs, semicolons or commas, whichever of these, in this order, the
-    header has. Empty lines and lines that begin with "#" are skipped. Raises `TableError`, or
-    `OSError` where the file cannot be opened.
+    header has. Empty lines, those that begin with "#" and a spreadsheet's "sep=;" are skipped.
+    Raises `TableError`, or `OSError` where the file cannot be opened.
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
@@ -105,7 +106,7 @@ def is_number(text: str) -> bool:
 
 
 def is_content(line: str) -> bool:
-    return bool(line.strip()) and not line.lstrip().startswith("#")
+    return not re.fullmatch(r"\s*(#.*|sep=.)?\s*", line, re.DOTALL)
 
 
 def read_records(
