@@ -65,7 +65,7 @@ class Block {
 
 // f(i) for each i below n; the threads compute in the mode of the calling one.
 template <class F>
-void share_out(const Pass& pass, int64_t n, const F& f) {
+void share_out([[maybe_unused]] const Pass& pass, int64_t n, const F& f) {
   const uint64_t mode = FloatMode::of_this_thread();
 #pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
   {
