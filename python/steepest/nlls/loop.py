@@ -68,9 +68,9 @@ def least_squares(
         1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose units of x.
         Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
-        Finite differences (steps in proportion to |x|; 2-point ends with central ones), a complex
-        step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or yields
-        such pairs for blocks of rows; memory is then n² and one block.
+        Finite differences (steps in proportion to |x|, near 0 to what it has been; 2-point ends
+        with central ones), a complex step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun
+        returns ``(f, J)``, or yields such pairs for blocks of rows; memory is then n² and a block.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
         cost falls.
