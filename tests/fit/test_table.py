@@ -57,6 +57,26 @@ def test_a_numbers_line_is_named_after_comments(tmp_path):
         table.column("y")
 
 
+@pytest.mark.parametrize("header", ["t  U[mV]", "  t U[mV] ", '"t" "U [mV]"'])
+def test_blanks_separate_where_nothing_else_does(tmp_path, header):
+    table = read_table(written(tmp_path, f"{header}\n 1 2\n3\t  4 \n\n# 5 6\n7 8"))
+    assert table.units["t"] == "" and table.units["U"] == "mV" and len(table.units) == 2
+    np.testing.assert_array_equal(table.column("t"), [1, 3, 7])
+    np.testing.assert_array_equal(table.column("U"), [2, 4, 8])
+    assert table.lines == [2, 3, 6]
+
+
+@pytest.mark.parametrize("separator", [" ", ",", ";", "\t"])
+def test_what_savetxt_writes_is_read(tmp_path, separator):
+    path = tmp_path / "data.txt"
+    numbers = np.random.default_rng(0).standard_normal((3, 2))
+    header = separator.join(["t", "U"])
+    np.savetxt(path, numbers, delimiter=separator, header=f"made by hand\n{header}")
+    table = read_table(str(path))
+    assert table.units == {"t": "", "U": ""} and table.header_line == 2
+    np.testing.assert_array_equal(np.stack([table.column("t"), table.column("U")], 1), numbers)
+
+
 HEADERS = {  # and the units read from it
     "T,t,2": {"T": "", "t": "", "2": ""},
     "k (1/(s M)),U (rms) [V],b],f)": {"k": "1/(s M)", "U (rms)": "V", "b]": "", "f)": ""},
@@ -91,7 +111,12 @@ ERRORS = [
     ("x,,y\n1,2,3\n", 1, "column 2 has no name; write one (in pandas to_csv(index=False))"),
     ("\n,y\n2,3\n", 2, "column 1 has no name; write one (in pandas to_csv(index=False))"),
     ("1,2.5\n2,3\n", 1, "numbers; the first line names the columns"),
-    ("x y\n1 2\n", 2, "one field; fields are separated by commas, semicolons or tabs"),
+    ("# a note on these\n1,2\n", 2, "numbers; the first line names the columns"),
+    ("# x,y\n\n1,2\n", 3, "numbers; the first line names the columns"),
+    ("# 1,2\n3,4\n", 1, "numbers; the first line names the columns"),
+    ("x y\n1 2 3\n", 2, "3 fields, where the header has 2"),
+    ("time ms\n1\n", 2, "1 field, where the header has 2"),
+    ("# x y\n1 2\n3\n", 3, "1 field, where the header has 2"),
     ("x,x\n1,2\n", 1, "two columns are named 'x'"),
     ("x,x [m]\n1,2\n", 1, "two columns are named 'x'"),
     ('x,y\n1,"2\n', 2, "unexpected end of data"),

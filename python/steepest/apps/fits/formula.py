@@ -158,7 +158,7 @@ def unreadable(text: str, start: int, right: str, error: SyntaxError) -> Formula
         problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces"
         return FormulaError(text, start + row.start(2) + 1, problem)
     if product := re.search(NUMBER_BEFORE_A_NAME, right):
-        problem = f'after {product.group()!r} an operator is due, as in "2*x"'
+        problem = f'after {product.group()!r} an operator is missing, as in "2*x"'
         return FormulaError(text, start + product.end() + 1, problem)
     if not error.offset:  # Python's sign for the end
         return FormulaError(text, len(text.rstrip()) + 1, "ends too early")

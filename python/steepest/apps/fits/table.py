@@ -68,8 +68,9 @@ def read_table(path: str) -> Table:
     """Read a CSV file: a header, then rows of as many fields.
 
     Fields are separated by tabs, semicolons or commas, whichever of these, in this order, the
-    header has. Empty lines, those that begin with "#" and a spreadsheet's "sep=;" are skipped.
-    Raises `TableError`, or `OSError` where the file cannot be opened.
+    header has, or else by blanks. Empty lines, those that begin with "#" and a spreadsheet's
+    "sep=;" are skipped; the header may be the comment above the numbers, as `numpy.savetxt`
+    writes it. Raises `TableError`, or `OSError` where the file cannot be opened.
     """
     with open(path, encoding="utf-8-sig", newline="") as file:
         try:
@@ -80,16 +81,16 @@ def read_table(path: str) -> Table:
     content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
     if not content:
         raise TableError(path, 1, "no header; the first line names the columns")
-    separator = next((mark for mark in "\t;" if mark in content[0][1]), ",")
+    _, whole_header = next(read_records(path, content, "\x1f", strict=False))
+    separator = next((mark for mark in "\t;," if mark in whole_header[0]), " ")
     records = list(read_records(path, content, separator))
+    if all(map(is_number, records[0][1])):
+        records[:0] = commented_header(path, lines, records[0], separator)
     header_line, header = records[0]
     units = dict(parse_header(path, header_line, header))
     if len(records) == 1:
         raise TableError(path, header_line, "no rows after the header")
     for line, row in records[1:]:
-        if len(header) == 1 and len(row[0].split()) > 1:
-            problem = "one field; fields are separated by commas, semicolons or tabs"
-            raise TableError(path, line, problem)
         if len(row) != len(header):
             problem = f"{check.counted(len(row), 'field')}, where the header has {len(header)}"
             raise TableError(path, line, problem)
@@ -110,16 +111,28 @@ def is_content(line: str) -> bool:
 
 
 def read_records(
-    path: str, content: list[tuple[int, str]], separator: str
+    path: str, content: list[tuple[int, str]], separator: str, strict: bool = True
 ) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line of the file on which it ends."""
-    text = (line for _, line in content)
-    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=True)
+    text = (" ".join(line.split()) + "\n" if separator == " " else line for _, line in content)
+    reader = csv.reader(text, delimiter=separator, skipinitialspace=True, strict=strict)
     try:
         for record in reader:
             yield content[reader.line_num - 1][0], record
     except csv.Error as error:
         raise TableError(path, content[reader.line_num - 1][0], str(error)) from None
+
+
+def commented_header(
+    path: str, lines: list[str], first: tuple[int, list[str]], separator: str
+) -> list[tuple[int, list[str]]]:
+    """The record of the comment right above the first one, where it has as many fields."""
+    number, fields = first[0] - 1, first[1]
+    comment = lines[number - 1].lstrip() if number else ""
+    if not comment.startswith("#"):
+        return []
+    records = list(read_records(path, [(number, comment.lstrip("#"))], separator))
+    return [record for record in records if len(record[1]) == len(fields)]
 
 
 def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[str, str]]:
