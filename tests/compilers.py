@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 STANDARD = ["-std=c++17", "-fPIC", f"-I{ROOT / 'csrc'}"]
 ALIKE = re.search(r"add_compile_options\(([^)]*)\)", CMAKE)[1].split()
+LINKED_ALIKE = re.search(r"add_link_options\(([^)]*)\)", CMAKE)[1].split()
 LEVELS = {
     level: flags.split()
     for level, flags in re.findall(r'set\(STEEPEST_FLAGS_(\w+) "?([^)"]*)', CMAKE)

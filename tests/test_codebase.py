@@ -304,6 +304,15 @@ def test_import_loads_nothing_heavy(code):
     assert done.stdout.split("\n")[0] == "[]", done.stdout + done.stderr
 
 
+def test_the_oldest_versions_are_those_that_are_allowed():
+    oldest = dict(re.findall(r"^(\S+)==(\S+)", (ROOT / "tests/oldest.txt").read_text(), re.M))
+    project = (ROOT / "pyproject.toml").read_text().split("[project]")[1].split("cuda13 =")[0]
+    allowed = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', project))
+    tools = {"clang-format", "hypothesis", "mypy", "pybind11", "ruff"}  # none runs in the package
+    assert oldest.keys() == allowed.keys() - tools
+    assert all(f"{oldest[name]}.".startswith(f"{allowed[name]}.") for name in oldest)
+
+
 def test_nothing_names_the_machine_it_was_written_on():
     paths = [
         *CPP,

@@ -66,10 +66,12 @@ foreach(folder IN LISTS CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES)
                -isystem ${folder})
 endforeach()
 target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${host_options}>")
-# As on the host: no fused multiply-add, in device code and in the host's pass over it.
+# As on the host, and whatever CUDAFLAGS says: no fused multiply-add, no fast-math, in device code
+# and in the host's pass over it.
 target_compile_options(_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:${generate_code}
-  -fmad=false --expt-relaxed-constexpr --compress-mode=size --threads=0
-  -Xcompiler=-ffp-contract=off -Xcompiler=-Wall,-Wextra>)
+  -fmad=false -ftz=false -prec-div=true -prec-sqrt=true
+  --expt-relaxed-constexpr --compress-mode=size --threads=0
+  -Xcompiler=-fno-fast-math,-ffp-contract=off -Xcompiler=-Wall,-Wextra>)
 if(STEEPEST_WERROR)
   target_compile_options(_cuda PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Werror>)

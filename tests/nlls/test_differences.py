@@ -88,7 +88,8 @@ def test_a_jacobian_of_its_own_is_not_copied():
 
 def borrowing(whole):
     """An array over memory of another, without a base, as extensions in C and Fortran make them."""
-    table = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
+    core = "numpy._core" if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else "numpy.core"
+    table = importlib.import_module(f"{core}._multiarray_umath")._ARRAY_API
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     address = ctypes.cast(pointer(table, None), ctypes.POINTER(ctypes.c_void_p))[93]

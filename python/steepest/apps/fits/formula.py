@@ -220,9 +220,9 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
     """
     import sympy
 
-    # neutral names: a column may be called as a function or keyword of NumPy
-    columns = sympy.symbols(f"x:{len(variables)}", real=True)
-    coefficients = sympy.symbols(f"p:{len(parameters)}", real=True)
+    # neutral names: a column may be called as a function or keyword of NumPy, or as one of cse's x0
+    columns = sympy.symbols(f"column:{len(variables)}", real=True)
+    coefficients = sympy.symbols(f"parameter:{len(parameters)}", real=True)
     symbols = dict(zip((*variables, *parameters), (*columns, *coefficients), strict=True))
     symbols.setdefault("pi", sympy.pi)
     arguments, modules = [columns, coefficients], ["scipy", "numpy"]
