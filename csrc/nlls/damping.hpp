@@ -22,6 +22,9 @@ class Radius {
 
   void limit(double length) { value_ = std::min(value_, length); }
 
+  // A step of this length was too short to tell a gain ratio. An x near 0 tells no size.
+  void told_nothing(double length, double x_norm) { value_ = std::max(x_norm, 1e3 * length); }
+
   // A step of this length had this gain ratio. first: it is the first that was tried, the radius
   // has been a guess until now, and |Dx| remains as good a guess as before.
   void accepted(double ratio, double length, double x_norm, bool undamped, bool first) {

@@ -87,14 +87,7 @@ class Solver {
         finder_.scale_first(residuals_.curvature_left(backend_.space()));
       }
     }
-    const Rows rows{J,
-                    residuals_.size(),
-                    n_,
-                    ld,
-                    row_major,
-                    residuals_.trial(),
-                    residuals_.jac_weight(),
-                    residuals_.res_weight()};
+    const Rows rows = with_weights({J, residuals_.size(), n_, ld, row_major, residuals_.trial()});
     backend_.begin();
     backend_.keep(rows);
     last_point() ? backend_.add_gradient_only(rows) : backend_.add(rows);
@@ -125,13 +118,8 @@ class Solver {
     block_cost_ += residuals_.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (have_point_ && !(block_cost_ <= cost_)) return false;
-    Rows weighted = rows;
-    if (residuals_.robust()) {
-      weigh(true);  // the result's covariance may be by these rows
-      weighted.jac_weight = residuals_.jac_weight();
-      weighted.res_weight = residuals_.res_weight();
-    }
-    backend_.add(weighted);
+    if (residuals_.robust()) weigh(true);  // the result's covariance may be by these rows
+    backend_.add(with_weights(rows));
     return true;
   }
 
@@ -191,6 +179,12 @@ class Solver {
     if (at_zero()) residuals_.add_start(backend_.space());
   }
 
+  Rows with_weights(Rows rows) {
+    rows.jac_weight = residuals_.jac_weight();
+    rows.res_weight = residuals_.res_weight();
+    return rows;
+  }
+
   // A full step has done as predicted.
   bool near_by() const {
     return in_noise_ || (have_point_ && !finder_.held_back() && trial_.judged.as_predicted());
@@ -227,16 +221,17 @@ class Solver {
     if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     trial_.judged.actual = actual;
     look_ahead_.judged(actual, trial_.judged.predicted);
+    hidden_so_far_ = hidden_so_far_ && within_rounding<T>(trial_.judged);
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
     doubted_ = 0;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
     // The first step is as short as λ₀ makes it, however far the minimum.
-    const bool free = gauss_newton() || trials_in_all_ > 1;
+    const bool free = gauss_newton() || (trials_in_all_ > 1 && !untold());
     const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
-    const bool longer = finder_.held_back() && trial_.judged.as_predicted();
+    const bool longer = untold() || (finder_.held_back() && trial_.judged.as_predicted());
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
     // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
@@ -257,6 +252,9 @@ class Solver {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
            !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
   }
+
+  // Rounding has hidden what each step did to the cost, and λ holds them back.
+  bool untold() const { return hidden_so_far_ && finder_.held_back() && !gauss_newton(); }
 
   // Whether the point is a start whose size tells no length.
   bool at_zero() const { return !have_point_ && !gauss_newton() && trial_.at_zero(); }
@@ -282,17 +280,16 @@ class Solver {
       return try_step();
     }
     const double tried = finder_.length(), slope = trial_.slope;
-    if (trials_in_all_ == 1 && (in_noise_ || tried < 1e-4 * scaling_.own_size(x_))) {
-      // λ₀ made the step too short to tell anything, unless the step without it is about as short.
-      radius_.set(scaling_.own_size(x_));
+    if (untold() || (trials_in_all_ == 1 && tried < 1e-4 * scaling_.own_size(x_))) {
+      // λ made the step too short to tell anything, unless the step without it is about as short.
+      radius_.told_nothing(tried, scaling_.own_size(x_));
       propose();
-      if (in_noise_ || finder_.length() > 2 * tried) return phase_;
+      if (finder_.length() > 2 * tried) return phase_;
       radius_.set(tried);
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (trials_in_all_ == 1) {
-      const double size =
-          std::max(scaling_.own_size(x_), 1e-3 * tried);  // an x near 0 tells no size
+      const double size = std::max(scaling_.own_size(x_), 1e-3 * tried);  // x near 0 tells none
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
@@ -360,8 +357,10 @@ class Solver {
     if (have_point_ && !again_) {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
-      radius_.accepted(trial_.judged.actual / trial_.judged.predicted, finder_.length(),
-                       norm(x_, scaling_.D()), !finder_.held_back(), trials_in_all_ == 1);
+      const double ratio = trial_.judged.actual / trial_.judged.predicted;
+      untold() ? radius_.told_nothing(finder_.length(), scaling_.own_size(x_))
+               : radius_.accepted(ratio, finder_.length(), norm(x_, scaling_.D()),
+                                  !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_.point;
     cost_ = trial_cost_;
@@ -487,13 +486,13 @@ class Solver {
   Phase phase_ = Phase::residual;
   Form form_ = Form::whole;
   bool have_point_ = false, in_noise_ = false, refused_ = false;
+  bool hidden_so_far_ = true;          // rounding has hidden what each step did to the cost
   bool again_ = false;                 // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
   bool ahead_ = false;                 // the point asked for is a look ahead, no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
-  int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
-  int64_t trials_in_all_ = 0;
+  int64_t trials_ = 0, finite_trials_ = 0, trials_in_all_ = 0;  // two since the point was accepted
 };
 
 }  // namespace steepest::nlls

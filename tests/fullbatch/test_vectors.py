@@ -39,8 +39,8 @@ def test_inner_products_in_one_pass(kind, dtype, n):
     make, _ = kind
     w, g = workspace(5, n, dtype), workspace(3, n, dtype, seed=1)
     got = primitives.inner(make(w), [3, 0, 3], [make(v) for v in g])
-    rows = np.concatenate([w[[3, 0, 3]], g]).astype(float)
-    want = rows @ g.T.astype(float)
+    rows = np.concatenate([w[[3, 0, 3]], g]).astype(np.longdouble)  # by no BLAS
+    want = rows @ g.T.astype(np.longdouble)
     assert got.shape == (6, 3) and got.dtype == np.float64
     np.testing.assert_allclose(got, want, rtol=0, atol=2 * tolerance(dtype, n) * n**0.5)
 
