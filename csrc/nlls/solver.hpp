@@ -221,17 +221,17 @@ class Solver {
     if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     trial_.judged.actual = actual;
     look_ahead_.judged(actual, trial_.judged.predicted);
-    hidden_so_far_ = hidden_so_far_ && within_rounding<T>(trial_.judged);
+    untold_ = untold_ && finder_.held_back() && within_rounding<T>(trial_.judged);
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
     doubted_ = 0;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
     // The first step is as short as λ₀ makes it, however far the minimum.
-    const bool free = gauss_newton() || (trials_in_all_ > 1 && !untold());
+    const bool free = gauss_newton() || (trials_in_all_ > 1 && !untold_);
     const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
-    const bool longer = untold() || (finder_.held_back() && trial_.judged.as_predicted());
+    const bool longer = untold_ || (finder_.held_back() && trial_.judged.as_predicted());
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
     // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
@@ -252,9 +252,6 @@ class Solver {
     return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
            !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
   }
-
-  // Rounding has hidden what each step did to the cost, and λ holds them back.
-  bool untold() const { return hidden_so_far_ && finder_.held_back() && !gauss_newton(); }
 
   // Whether the point is a start whose size tells no length.
   bool at_zero() const { return !have_point_ && !gauss_newton() && trial_.at_zero(); }
@@ -280,12 +277,13 @@ class Solver {
       return try_step();
     }
     const double tried = finder_.length(), slope = trial_.slope;
-    if (untold() || (trials_in_all_ == 1 && tried < 1e-4 * scaling_.own_size(x_))) {
+    if (untold_ || (trials_in_all_ == 1 && tried < 1e-4 * scaling_.own_size(x_))) {
       // λ made the step too short to tell anything, unless the step without it is about as short.
       radius_.told_nothing(tried, scaling_.own_size(x_));
       propose();
       if (finder_.length() > 2 * tried) return phase_;
       radius_.set(tried);
+      untold_ = false;
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (trials_in_all_ == 1) {
@@ -358,9 +356,9 @@ class Solver {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
-      untold() ? radius_.told_nothing(finder_.length(), scaling_.own_size(x_))
-               : radius_.accepted(ratio, finder_.length(), norm(x_, scaling_.D()),
-                                  !finder_.held_back(), trials_in_all_ == 1);
+      untold_ ? radius_.told_nothing(finder_.length(), scaling_.own_size(x_))
+              : radius_.accepted(ratio, finder_.length(), norm(x_, scaling_.D()),
+                                 !finder_.held_back(), trials_in_all_ == 1);
     }
     x_ = trial_.point;
     cost_ = trial_cost_;
@@ -486,8 +484,8 @@ class Solver {
   Phase phase_ = Phase::residual;
   Form form_ = Form::whole;
   bool have_point_ = false, in_noise_ = false, refused_ = false;
-  bool hidden_so_far_ = true;          // rounding has hidden what each step did to the cost
-  bool again_ = false;                 // the Jacobian asked for is of the point accepted before
+  bool untold_ = true;  // λ held back each step, rounding hid what it did to the cost
+  bool again_ = false;  // the Jacobian asked for is of the point accepted before
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
   bool ahead_ = false;                 // the point asked for is a look ahead, no trial
