@@ -234,8 +234,9 @@ class Solver {
     const bool longer = untold_ || (finder_.held_back() && trial_.judged.as_predicted());
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
-    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
-    in_noise_ = !(actual > 0) && within_rounding<T>(trial_.judged);
+    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192): else rounding may go on as "gains".
+    in_noise_ = within_rounding<T>(trial_.judged) &&
+                (!(actual > 0) || trial_.judged.predicted <= epsilon * cost_);
     const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
     if (ftol || xtol) {
@@ -463,6 +464,7 @@ class Solver {
     return phase_ = Phase::done;
   }
 
+  static constexpr double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
   static constexpr T fraction = static_cast<T>(LookAhead::fraction);
 
   Options<T> options_;

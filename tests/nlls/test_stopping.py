@@ -76,3 +76,27 @@ def test_a_wrong_scale_that_holds_a_variable_fast_does_not_end_a_fit(method, lin
         )
         assert fit.success
         np.testing.assert_allclose(fit.x, [2.5, 1.3, 0.5], rtol=0.02)
+
+
+@pytest.mark.parametrize("x_scale", ["jac", 1.0, [1e6, 1.0]], ids=["jac", "1", "given"])
+@pytest.mark.parametrize("options", [{}, dict.fromkeys(("ftol", "xtol", "gtol"), 1e-15)])
+@pytest.mark.parametrize("difference", [0, 1e-3, 1e-5, 1e-7])
+def test_a_start_at_the_minimum_ends_soon(difference, options, x_scale):
+    """Rounding makes gains there, again and again, and of nearly dependent columns long steps."""
+    t = np.linspace(-1, 1, 21)
+    columns = np.c_[1 + difference * t, 1 - difference * t]
+    for seed in range(15):
+        order = np.random.default_rng(seed).permutation(t.size)
+        A, bend = columns[order], (t**2 - np.mean(t**2))[order]
+        for size in (1, 1e3, 1e6):
+            y = A @ [3.0, 2.0] + size * bend
+            for away in (0, 1e-9, 1e-4, 1e-2):
+                start = [3 + away, 2 - away]
+                fit = st.least_squares(
+                    lambda x: A @ x - y,  # noqa: B023
+                    start,
+                    lambda x: A.copy(),  # noqa: B023
+                    x_scale=x_scale,
+                    **options,
+                )
+                assert fit.success and fit.nfev <= 40
