@@ -234,9 +234,8 @@ class Solver {
     const bool longer = untold_ || (finder_.held_back() && trial_.judged.as_predicted());
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
-    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192): else rounding may go on as "gains".
-    in_noise_ = within_rounding<T>(trial_.judged) &&
-                (!(actual > 0) || trial_.judged.predicted <= epsilon * cost_);
+    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+    in_noise_ = by_chance<T>(trial_.judged);
     const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
     if (ftol || xtol) {
@@ -288,7 +287,8 @@ class Solver {
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (trials_in_all_ == 1) {
-      const double size = std::max(scaling_.own_size(x_), 1e-3 * tried);  // x near 0 tells none
+      const double size =
+          std::max(scaling_.own_size(x_), 1e-3 * tried);  // an x near 0 tells no size
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
@@ -464,7 +464,6 @@ class Solver {
     return phase_ = Phase::done;
   }
 
-  static constexpr double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
   static constexpr T fraction = static_cast<T>(LookAhead::fraction);
 
   Options<T> options_;
@@ -492,7 +491,8 @@ class Solver {
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
   bool ahead_ = false;                 // the point asked for is a look ahead, no trial
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
-  int64_t trials_ = 0, finite_trials_ = 0, trials_in_all_ = 0;  // two since the point was accepted
+  int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
+  int64_t trials_in_all_ = 0;
 };
 
 }  // namespace steepest::nlls

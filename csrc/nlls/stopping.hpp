@@ -38,6 +38,14 @@ bool within_rounding(const Step& step) {
          std::fabs(step.actual) <= std::max(std::cbrt(eps * eps) * step.cost, rounding);
 }
 
+// Whether such a step's effect is chance: no gain, or one where less than eps of the cost was
+// promised. Taken for gains, these can go on for ever.
+template <class T>
+bool by_chance(const Step& step) {
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  return within_rounding<T>(step) && (!(step.actual > 0) || step.predicted <= eps * step.cost);
+}
+
 class StoppingRule {
  public:
   explicit StoppingRule(Tolerances tolerances) : tolerance_(tolerances) {}

@@ -83,6 +83,12 @@ def test_a_wrong_scale_that_holds_a_variable_fast_does_not_end_a_fit(method, lin
 @pytest.mark.parametrize("difference", [0, 1e-3, 1e-5, 1e-7])
 def test_a_start_at_the_minimum_ends_soon(difference, options, x_scale):
     """Rounding makes gains there, again and again, and of nearly dependent columns long steps."""
+
+    def fit(A, y, start):
+        return st.least_squares(
+            lambda x: A @ x - y, start, lambda x: A.copy(), x_scale=x_scale, **options
+        )
+
     t = np.linspace(-1, 1, 21)
     columns = np.c_[1 + difference * t, 1 - difference * t]
     for seed in range(15):
@@ -91,12 +97,5 @@ def test_a_start_at_the_minimum_ends_soon(difference, options, x_scale):
         for size in (1, 1e3, 1e6):
             y = A @ [3.0, 2.0] + size * bend
             for away in (0, 1e-9, 1e-4, 1e-2):
-                start = [3 + away, 2 - away]
-                fit = st.least_squares(
-                    lambda x: A @ x - y,  # noqa: B023
-                    start,
-                    lambda x: A.copy(),  # noqa: B023
-                    x_scale=x_scale,
-                    **options,
-                )
-                assert fit.success and fit.nfev <= 40
+                result = fit(A, y, [3 + away, 2 - away])
+                assert result.success and result.nfev <= 40
