@@ -113,11 +113,13 @@ class Solver {
     residuals_.begin_start();
   }
 
-  // False: the cost is already above the accepted point's, the rest need not be told.
+  // False: the cost is already above the accepted point's, by more than rounding, which `judge`
+  // might forgive; the rest need not be told.
   bool add_block(const Rows& rows) {
     block_cost_ += residuals_.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
-    if (have_point_ && !(block_cost_ <= cost_)) return false;
+    trial_.judged.actual = cost_ - block_cost_;
+    if (have_point_ && !(block_cost_ <= cost_) && !by_chance<T>(trial_.judged)) return false;
     if (residuals_.robust()) weigh(true);  // the result's covariance may be by these rows
     backend_.add(with_weights(rows));
     return true;

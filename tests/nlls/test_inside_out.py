@@ -121,6 +121,19 @@ def test_conjugate_gradients_need_all_rows():
         st.least_squares(lambda x: iter([(x, np.eye(1))]), [1.0], True, linear_solver="cg")
 
 
+def test_blocks_go_on_where_rounding_alone_makes_the_first_cost_more():
+    """The gradient decides about such a point: it would be that of the first block."""
+    s = st.LeastSquares([1e-10], gtol=None, damping=1e-9)
+    first = np.ones(1), np.zeros((1, 1))
+    s.tell_blocks([first, (s.x, np.ones((1, 1)))])
+    while not s.done:
+        told = iter([(first[0] + 2**-52, first[1]), (s.x, np.ones((1, 1)))])
+        s.tell_blocks(told)
+        assert next(told, None) is None
+    np.testing.assert_allclose(s.result().covariance(absolute_sigma=True), [[1]])
+    assert abs(s.x[0]) < 1e-15
+
+
 def test_blocks_end_early_once_the_point_is_refused():
     taken, closed = [], []
 
