@@ -40,11 +40,9 @@ class Solver {
   int tell_jacobian(const py::object& J) {
     const Busy busy(busy_);
     const Array held = matrix(J, core_.m());
-    previous_ = std::exchange(kept_, held);
     nlls::Phase next{};
     without_gil(core_.m(), [&] { next = core_.tell_jacobian(held.data(), ld(held), rows(held)); });
-    if (core_.refused()) kept_ = previous_;  // the solver goes on with that one
-    previous_ = py::object();
+    if (!core_.refused()) kept_ = held;  // else the solver goes on with the last one
     return phase(next);
   }
 
@@ -162,7 +160,7 @@ class Solver {
 
   py::tuple given_;
   Core core_;
-  py::object kept_, previous_;
+  py::object kept_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
 };
 

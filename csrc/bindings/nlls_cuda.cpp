@@ -83,10 +83,8 @@ class CudaSolver {
   int tell_jacobian(const py::object& J) {
     const DeviceMatrix<T> held = matrix(J, core_->m());
     const Busy busy(busy_);
-    previous_ = std::exchange(kept_, J);
     const int next = run([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
-    if (core_->refused()) kept_ = previous_;  // the solver goes on with that one
-    previous_ = py::object();
+    if (!core_->refused()) kept_ = J;  // else the solver goes on with the last one
     return next;
   }
 
@@ -195,7 +193,7 @@ class CudaSolver {
   }
 
   int device_;
-  py::object kept_, previous_;
+  py::object kept_;
   std::unique_ptr<Core> core_;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   bool failed_ = false;

@@ -11,12 +11,13 @@ namespace steepest::nlls {
 enum class Phase { residual, jacobian, done };
 
 // call: the function that was called; wanted: the phase that it belongs to.
-inline void expect(Phase phase, Phase wanted, const char* call) {
-  if (phase == wanted) return;
+inline void expect(Phase phase, bool failed, Phase wanted, const char* call) {
+  if (phase == wanted && !failed) return;
   static const char* const wants[] = {"the residual at x", "the Jacobian at x",
-                                      "nothing: it is done"};
-  throw Error(ErrorKind::value,
-              std::string(call) + ": the solver waits for " + wants[static_cast<int>(phase)]);
+                                      "nothing: it is done",
+                                      "nothing: it found no step from x; make a new one"};
+  throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
+                                    wants[failed ? 3 : static_cast<int>(phase)]);
 }
 
 // The form in which a point is told. A fit keeps to that of its start.

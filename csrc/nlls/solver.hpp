@@ -63,13 +63,11 @@ class Solver {
   const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_.point; }
 
   Phase tell_residual(const T* f, int64_t m, const T* given_rho = nullptr) {
-    expect(phase_, Phase::residual, "tell_residual");
+    expect(phase_, failed_, Phase::residual, "tell_residual");
     take_form(Form::whole);
     check_size(m, m_);
-    if (ahead_) {
-      return correct(residuals_.costs(backend_.space(), f, m, given_rho, true).decrease);
-    }
     const auto costs = residuals_.costs(backend_.space(), f, m, given_rho, have_point_);
+    if (ahead_) return correct(costs.decrease);
     trial_cost_ = costs.trial;
     if (have_point_) return judge(costs.decrease);
     check_start(trial_cost_);
@@ -80,7 +78,7 @@ class Solver {
 
   // J of the accepted point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
-    expect(phase_, Phase::jacobian, "tell_jacobian");
+    expect(phase_, failed_, Phase::jacobian, "tell_jacobian");
     if (residuals_.robust()) {
       weigh(last_point() || near_by());
       if (!have_point_ && !gauss_newton()) {
@@ -97,7 +95,7 @@ class Solver {
 
   // Cost ½Σf², JᵀJ (row-major) and Jᵀf at the point, summed elsewhere.
   Phase tell_normal(double cost, const T* JtJ, const T* Jtf) {
-    expect(phase_, Phase::residual, "tell_normal");
+    expect(phase_, failed_, Phase::residual, "tell_normal");
     take_form(Form::normal);
     backend_.set_normal(JtJ, Jtf);
     return judge_whole(cost);
@@ -105,7 +103,7 @@ class Solver {
 
   // Blocks of rows at the point: begin_blocks, add_block for each, end_blocks.
   void begin_blocks() {
-    expect(phase_, Phase::residual, "begin_blocks");
+    expect(phase_, failed_, Phase::residual, "begin_blocks");
     take_form(Form::blocks);
     backend_.begin();
     block_cost_ = 0;
@@ -113,8 +111,7 @@ class Solver {
     residuals_.begin_start();
   }
 
-  // False: the cost is already above the accepted point's, by more than rounding, which `judge`
-  // might forgive; the rest need not be told.
+  // False: the cost is above the accepted point's, beyond rounding; the rest need not be told.
   bool add_block(const Rows& rows) {
     block_cost_ += residuals_.costs(backend_.space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
@@ -411,6 +408,7 @@ class Solver {
   // --- the next point
 
   Phase propose() {
+    failed_ = true;  // and remains so where this throws, for the point has been taken
     if (!gauss_newton()) {
       // A radius of |Dx| is met exactly: a start that is wrong by its own size then arrives at
       // zero. Other radii are met within a tenth: exactly, they took 8 % more evaluations on Moré,
@@ -421,6 +419,7 @@ class Solver {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     trial_.take(backend_, finder_.step());
+    failed_ = false;
     return worth_looking_ahead() ? ask_ahead() : try_step();
   }
 
@@ -492,6 +491,7 @@ class Solver {
   double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
   double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
   bool ahead_ = false;                 // the point asked for is a look ahead, no trial
+  bool failed_ = false;                // there is no step from the accepted point
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
   int64_t trials_in_all_ = 0;

@@ -377,6 +377,34 @@ def test_normal_equations_stay_with_cholesky(method):
     np.testing.assert_allclose(s.x, 1, atol=1e-8)
 
 
+def tell(s, f, J):
+    s.tell(f, J)
+
+
+def tell_normal(s, f, J):
+    s.tell_normal(0.5 * f @ f, J.T @ J, J.T @ f)
+
+
+def tell_blocks(s, f, J):
+    s.tell_blocks([(f, J)])
+
+
+@pytest.mark.parametrize("form", [tell, tell_normal, tell_blocks])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_solver_that_found_no_step_is_told_nothing_more(form, steps):
+    """It took what was told for another accepted point, and was done where it stood."""
+    s = st.LeastSquares([3.0, 5.0], method="gn")
+    for _ in range(steps):
+        form(s, s.x**2 - 2, np.diag(2 * s.x))
+    x = s.x
+    with pytest.raises(np.linalg.LinAlgError, match=f"singular at x .iteration {steps}.; use"):
+        form(s, x**2 - 2, np.ones((2, 2)))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="nothing: it found no step from x; make a new one$"):
+            form(s, x**2 - 2, np.diag(2 * x))
+    assert not s.done and (s.x == x).all()
+
+
 @pytest.mark.parametrize("blocks", [None, 3])
 def test_what_is_no_blocks_of_rows_is_named(blocks):
     solver = st.LeastSquares([5.0])

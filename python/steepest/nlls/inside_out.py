@@ -124,6 +124,8 @@ class LeastSquares:
             Once it is `done`. For residuals or a Jacobian of another kind or shape, or not finite
             at the start; the point stays to be told. Where a callable fails, or J is not finite at
             the start, ``f`` has been taken and that of the next call is not read.
+        numpy.linalg.LinAlgError
+            JᵀJ is singular with method "gn": there is no next point, only a new solver goes on.
         """
         if callable(self._options.loss):  # it runs before they are read
             f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
