@@ -70,18 +70,15 @@ void run_sweep(const py::array& a, const py::array& b, py::array x, double omega
   linalg::sweep(dtype, task, kernels, threads);
 }
 
-template <class T>
-bool symmetric(const py::array& a) {
-  const auto item = static_cast<int64_t>(sizeof(T));
-  return linalg::safely_symmetric(static_cast<const T*>(a.data()), a.shape(0), a.strides(0) / item,
-                                  a.strides(1) / item);
-}
-
 // A of any strides.
 bool safely_symmetric(const py::array& a) {
   const DType dtype = dtype_of(a, "a");
   if (a.ndim() != 2 || a.shape(0) != a.shape(1)) throw refuse("a", "a square matrix");
-  return dtype == DType::float32 ? symmetric<float>(a) : symmetric<double>(a);
+  return visit(dtype, [&](auto kind) {
+    const int64_t item = sizeof kind, row = a.strides(0) / item, column = a.strides(1) / item;
+    return linalg::safely_symmetric(static_cast<const decltype(kind)*>(a.data()), a.shape(0), row,
+                                    column);
+  });
 }
 
 // `a` with rows (c_style) or columns (f_style) contiguous, to be written to: a copy, or itself

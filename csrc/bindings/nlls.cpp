@@ -99,10 +99,7 @@ class Solver {
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
   py::tuple gram() { return gram_of(core_, core_.backend().matrix()); }
-  void set_look_ahead(bool on) { core_.set_look_ahead(on); }
-  void set_jacobian_error(double error) { core_.set_jacobian_error(error); }
-  void stop() { core_.stop(); }
-  const Core& core() const { return core_; }
+  Core& core() { return core_; }
 
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
   static Array array(const py::object& value, const char* what) {

@@ -126,10 +126,7 @@ class CudaSolver {
     ask([&] { return matrix = core_->backend().matrix(), core_->phase(); });
     return gram_of(*core_, matrix);
   }
-  void set_look_ahead(bool on) { core_->set_look_ahead(on); }
-  void set_jacobian_error(double error) { core_->set_jacobian_error(error); }
-  void stop() { core_->stop(); }
-  const Core& core() const { return *core_; }
+  Core& core() { return *core_; }
 
  private:
   Space& space() { return core_->backend().space(); }

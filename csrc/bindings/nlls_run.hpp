@@ -249,13 +249,13 @@ class DifferencedFunction {
 
   // J at the solver's point; f is what fun gave there, the core has it as its trial.
   pybind11::object jacobian(const pybind11::object& f) {
-    const auto& core = solver_.core();
+    auto& core = solver_.core();
     const std::vector<T> x = core.point();
     std::vector<T> moved = x;
     const double eps =
         std::max(fun_.rounding(f), static_cast<double>(std::numeric_limits<T>::epsilon()));
     if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
-    solver_.set_jacobian_error(differences_.error(eps));
+    core.set_jacobian_error(differences_.error(eps));
     Array J = room(core.m(), core.n()), ahead;
     differences_.jacobian(
         x, core.trial_fun(), core.m(), eps,

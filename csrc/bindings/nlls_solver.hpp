@@ -182,11 +182,11 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("end_blocks", &S::end_blocks);
   c.def("state", &S::state);
   c.def("gram", &S::gram);
-  c.def("set_look_ahead", &S::set_look_ahead);
-  c.def("set_jacobian_error", &S::set_jacobian_error);
-  c.def("stop", &S::stop);
+  c.def("set_look_ahead", [](S& s, bool on) { s.core().set_look_ahead(on); });
+  c.def("set_jacobian_error", [](S& s, double error) { s.core().set_jacobian_error(error); });
+  c.def("stop", [](S& s) { s.core().stop(); });
   const auto number = [&c](const char* field, auto member) {
-    c.def_property_readonly(field, [member](const S& s) { return (s.core().*member)(); });
+    c.def_property_readonly(field, [member](S& s) { return (s.core().*member)(); });
   };
   using Core = typename S::Core;
   number("n", &Core::n);
@@ -201,9 +201,9 @@ void bind_shared(pybind11::class_<S>& c) {
   number("nfev", &Core::nfev);
   number("njev", &Core::njev);
   number("nit", &Core::nit);
-  c.def("point", [](const S& s) { return array_of(s.core().point().data(), s.core().n()); });
-  c.def("x", [](const S& s) { return array_of(s.core().x().data(), s.core().n()); });
-  c.def_property_readonly("phase", [](const S& s) { return static_cast<int>(s.core().phase()); });
+  c.def("point", [](S& s) { return array_of(s.core().point().data(), s.core().n()); });
+  c.def("x", [](S& s) { return array_of(s.core().x().data(), s.core().n()); });
+  c.def_property_readonly("phase", [](S& s) { return static_cast<int>(s.core().phase()); });
 }
 
 }  // namespace steepest

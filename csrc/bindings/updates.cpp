@@ -267,11 +267,7 @@ void bind_updates(py::module_& m) {
     return py::make_tuple(pair(before.alone), pair(before.staged), pair(before.norm), before.above);
   });
   m.def("set_simd_level", [](const std::string& name) { set_level(name.c_str()); });
-  m.def("simd_levels", [] {
-    std::vector<std::string> names;
-    for (int i = 0; i < n_levels(); ++i) names.emplace_back(level_name(i));
-    return names;
-  });
+  m.def("simd_levels", &level_names);
   bind_plan(m);
 }
 

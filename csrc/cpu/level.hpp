@@ -1,6 +1,7 @@
 // The kernels of one SIMD level, as a table of functions; a level is level.cpp compiled again.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "core/chunk.hpp"
 #include "core/dtype.hpp"
@@ -31,7 +32,6 @@ const Level& level();
 void set_level(const char* name);
 const char* level_in_use();
 // The names of the levels that this build and processor have, worst first.
-int n_levels();
-const char* level_name(int i);
+std::vector<const char*> level_names();
 
 }  // namespace steepest

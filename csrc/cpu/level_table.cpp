@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "cpu/level.hpp"
 
@@ -68,7 +67,10 @@ const Named& current() {
 const Level& level() { return *current().level; }
 void set_level(const char* name) { in_use.store(&find(name), std::memory_order_release); }
 const char* level_in_use() { return current().name; }
-int n_levels() { return static_cast<int>(levels().size()); }
-const char* level_name(int i) { return levels()[static_cast<size_t>(i)].name; }
+std::vector<const char*> level_names() {
+  std::vector<const char*> names;
+  for (const Named& one : levels()) names.push_back(one.name);
+  return names;
+}
 
 }  // namespace steepest
