@@ -25,8 +25,8 @@ class StepFinder {
   // λ counts in units of this: 1, or the largest diagonal entry of D⁻¹JᵀJD⁻¹ at x0.
   void set_unit(double unit) { unit_ = unit; }
 
-  // λ₀ is meant for a JᵀJ that no loss has made smaller.
-  void scale_first(double factor) { initial_ *= factor; }
+  // λ₀ is meant for a JᵀJ that no loss has made smaller: by so much.
+  void scale_first(double factor) { by_loss_ = factor; }
 
   // Gauss-Newton's step; false where JᵀJ is singular. QR takes it for singular where Cholesky
   // would (16 times its own limit), since without damping such a step is far too long.
@@ -41,7 +41,7 @@ class StepFinder {
               bool exact) {
     const auto smallest = [&] { return smallest_damping(backend, box, D); };
     const bool first = std::exchange(first_, false);
-    double start = first ? std::min(std::max(initial_ * unit_, smallest()), largest_damping) : 0;
+    double start = first ? std::clamp(initial_ * by_loss_ * unit_, smallest(), largest_damping) : 0;
     first_is_last_ = first;
     const double guess = std::exchange(lambda_, start);
     length_ = solve(backend, box, x, D, start);
@@ -133,7 +133,7 @@ class StepFinder {
 
   static constexpr double largest_damping = static_cast<double>(std::numeric_limits<T>::max()) / 64;
 
-  double initial_, unit_ = 1, lambda_ = 0, length_ = 0;
+  double initial_, by_loss_ = 1, unit_ = 1, lambda_ = 0, length_ = 0;
   bool first_ = true, first_is_last_ = false;
   std::vector<T> step_;
 };

@@ -493,6 +493,20 @@ def test_a_fit_is_told_in_one_form(first, then):
     np.testing.assert_allclose(s.x, np.linalg.lstsq(J, np.ones(8), rcond=None)[0], rtol=1e-6)
 
 
+def test_a_refused_jacobian_of_the_start_leaves_its_damping():
+    """What the loss leaves of JᵀJ scaled it again with each."""
+    points = []
+    for refused in (0, 2):
+        s = st.LeastSquares([1.0, 1.0], loss="cauchy")
+        f = np.array([s.x[0] - 5, s.x[1] - 50, s.x[0] * s.x[1]])
+        for _ in range(refused):
+            with pytest.raises(ValueError, match="jac: not finite at x0"):
+                s.tell(f, np.full((3, 2), np.nan))
+        s.tell(f, np.array([[1.0, 0], [0, 1], [1, 1]]))
+        points.append(s.x)
+    np.testing.assert_array_equal(*points)
+
+
 @pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("method", ["lm", "levenberg"])
 @pytest.mark.parametrize(("loss", "f_scale"), [("huber", 0.1), ("cauchy", 0.1), ("tukey", 3)])
