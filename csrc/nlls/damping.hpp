@@ -50,15 +50,17 @@ class Radius {
 
 // The search for the λ whose step is as long as the radius, within a tenth. 1/|Ds| is almost
 // linear in λ (Hebden 1973, Moré section 5), so the secant through two λ is a good next one.
+// Units of powers of two keep products in the range and change no bits.
 class RadiusEquation {
  public:
   // At the smallest λ allowed the step has length `length` (infinite: it could not be computed);
   // `upper` is a λ whose step is certainly short enough.
   RadiusEquation(double radius, double smallest, double length, double upper)
       : radius_(radius),
+        unit_(unit_of(radius)),
         low_(smallest),
         high_(std::max(upper, 2 * smallest)),
-        last_{smallest, 1 / length} {}
+        last_{smallest, unit_ / length} {}
 
   double first(double guess) const { return guess > low_ && guess < high_ ? guess : middle(); }
 
@@ -67,8 +69,8 @@ class RadiusEquation {
   // The next λ, after the step at `lambda` had this length.
   double next(double lambda, double length) {
     (length > radius_ ? low_ : high_) = lambda;
-    const Point here{lambda, 1 / length};
-    const double wanted = 1 / radius_;
+    const Point here{lambda, unit_ / length};
+    const double wanted = unit_ / radius_;
     // From the nearer point: from a λ many decades away the answer would be rounding.
     const bool from_here = std::fabs(wanted - here.inverse) <= std::fabs(wanted - last_.inverse);
     const Point& near = from_here ? here : last_;
@@ -83,9 +85,14 @@ class RadiusEquation {
     double lambda, inverse;
   };
 
-  double middle() const { return std::max(1e-3 * high_, std::sqrt(low_ * high_)); }
+  static double unit_of(double x) { return std::ldexp(1.0, std::ilogb(x)); }
 
-  double radius_, low_, high_;
+  double middle() const {
+    const double unit = unit_of(high_);
+    return std::max(1e-3 * high_, unit * std::sqrt(low_ / unit * (high_ / unit)));
+  }
+
+  double radius_, unit_, low_, high_;
   Point last_;
 };
 

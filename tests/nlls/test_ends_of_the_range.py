@@ -85,3 +85,22 @@ def test_the_complex_step_of_a_tiny_parameter_is_no_zero(dtype, x, unit):
     fit = st.least_squares(lambda p: unit * (p * (p / x) - 4 * x), start, "cs")
     np.testing.assert_allclose(fit.x, 2 * x, rtol=1e-6)
     np.testing.assert_allclose(fit.jac, [[4 * unit]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("linear_solver", ["cholesky", "qr"])
+@pytest.mark.parametrize("sizes", [(1e120, 1), (1, 1e140)])
+def test_dampings_whose_products_leave_the_range(sizes, linear_solver):
+    """JᵀJ is singular, so that the search for λ has a lower end. These ended by xtol on the way."""
+    of_f, of_x = sizes
+
+    def fun(x):
+        a, b, c = x / of_x
+        return of_f * np.array([10 * (b + c - a * a), 1 - a])
+
+    def jac(x):
+        return of_f / of_x * np.array([[-20 * x[0] / of_x, 10, 10], [-1, 0, 0]])
+
+    x0 = of_x * np.array([-1.2, 0.5, 0.5])
+    options = dict(method="levenberg", linear_solver=linear_solver, x_scale=of_x)
+    fit = st.least_squares(fun, x0, jac, **options)
+    np.testing.assert_allclose([fit.x[0], fit.x[1] + fit.x[2]], of_x, rtol=1e-6)
