@@ -403,6 +403,8 @@ def test_a_solver_that_found_no_step_is_told_nothing_more(form, steps):
         with pytest.raises(ValueError, match="nothing: it found no step from x; make a new one$"):
             form(s, x**2 - 2, np.diag(2 * x))
     assert not s.done and (s.x == x).all()
+    if form is tell and steps:
+        assert (s.result().jac == 1).all()
 
 
 @pytest.mark.parametrize("blocks", [None, 3])

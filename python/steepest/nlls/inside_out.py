@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from steepest import check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, start
@@ -143,7 +145,11 @@ class LeastSquares:
             if solver.phase != JACOBIAN:
                 return
             told = arrays.copied(jac(self.x) if callable(jac) else jac)
-            solver.tell_jacobian(told)
+            try:
+                solver.tell_jacobian(told)
+            except np.linalg.LinAlgError:  # of the step from there: the point was taken
+                self._J = self._J if solver.refused else told
+                raise
         self._J = self._J if solver.refused else told
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
