@@ -48,7 +48,8 @@ struct RobustCosts {
   Scaled<T> accepted;
 
   STEEPEST_HD linalg::Sums operator()(int64_t i) const {
-    const double value = trial.rho_at(i).value;
+    // NaN where f is not finite: arctan's and Tukey's losses are.
+    const double value = trial.rho_at(i).value + 0 * static_cast<double>(trial.f[i]);
     return {value, before ? accepted.rho_at(i).value - value : 0};
   }
 };

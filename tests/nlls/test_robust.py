@@ -107,8 +107,9 @@ def test_squares_beyond_the_range():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_not_finite_at_the_start(value):
-    with pytest.raises(ValueError, match="^Residuals are not finite in the initial point"):
-        st.least_squares(lambda x: x * value, [1.0])
+    for loss in ("linear", "huber", "arctan", "tukey"):
+        with pytest.raises(ValueError, match="^Residuals are not finite in the initial point"):
+            st.least_squares(lambda x: x * value, [1.0], loss=loss)
     with pytest.raises(ValueError, match="jac: not finite at x0"):
         st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[value]]))
     with pytest.raises(ValueError, match=r"x0: x0\[1\] is"):
