@@ -123,7 +123,7 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
             )
         return None
     try:
-        values = np.asarray(arrays.host(x_scale), dtype=float)
+        values = arrays.numbers("x_scale", x_scale)
         valid = bool(np.isfinite(values).all() and (values > 0).all())
     except (TypeError, ValueError):
         valid = False

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import from_numbers
+from steepest.arrays import from_numbers, plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -65,11 +65,15 @@ def host(value: Any) -> Any:
 
 
 def numbers(name: str, value: Any) -> Array:
-    """`value` as float64, on the host."""
+    """`value` as float64, on the host; text is read, as SciPy does."""
+    values = plain(name, host(value))
     try:
-        return np.asarray(host(value), dtype=float)
+        values = np.asarray(values)
+        if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+            raise TypeError
+        return values.astype(float, copy=False)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {check.shown(value)}; allowed are numbers") from None
+        raise type(error)(f"{name}: {check.shown(value)}; allowed are real numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:
