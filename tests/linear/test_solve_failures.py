@@ -22,7 +22,7 @@ CASES = [
     (EYE, ONES, {"rtol": -1.0}, ValueError, "rtol: -1.0 is not allowed"),
     (EYE, ONES, {"atol": -1.0}, ValueError, "atol: -1.0 is not allowed"),
     (EYE, ONES, {"method": "cg", "maxiter": 0}, ValueError, "maxiter: 0 is not allowed"),
-    (EYE, ONES, {"method": "cg", "maxiter": -1.5}, TypeError, "maxiter: -1.5 is a float"),
+    (EYE, ONES, {"method": "cg", "maxiter": -1.5}, ValueError, "maxiter: -1.5 is not allowed"),
     (EYE, ONES, {"method": "gauss-seidel", "sweep": "up"}, ValueError, "sweep: 'up'"),
     (EYE, ONES, {"method": "gauss-seidel", "omega": 2}, ValueError, "omega: 2.0 is not allowed"),
     (EYE, ONES, {"method": "pcg", "preconditioner": "ilu"}, ValueError, "preconditioner: 'ilu'"),

@@ -173,18 +173,6 @@ def users_level() -> int:
     return level
 
 
-def limit(max_nfev: Any, n: int) -> int:
-    """The largest number of residual evaluations; SciPy's 100 a parameter where None."""
-    if max_nfev is None:
-        return 100 * n
-    try:
-        if max_nfev > 0:
-            return int(min(max_nfev, 2**62))  # inf, too
-    except (TypeError, ValueError):  # the latter of an array, which is not one truth
-        raise TypeError(f"max_nfev: {max_nfev!r}; allowed is None or a positive integer") from None
-    raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
-
-
 def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:
     """The solver in C++, for x0's dtype; every option is checked before it is made."""
     method, linear_solver, damping = options.method, options.linear_solver, options.damping
@@ -217,7 +205,9 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
             f"be higher than the machine epsilon ({eps:.2e})"
         )
     name = "given" if callable(loss) else loss
-    nfev = limit(options.max_nfev, x0.size)
+    nfev = 100 * x0.size  # as SciPy
+    if options.max_nfev is not None:
+        nfev = check.limit("max_nfev", options.max_nfev, at_least=1)
     # In the order of options_of in C++. The solver keeps them: its problem may turn out to live on
     # a device.
     lower, upper = bounds
