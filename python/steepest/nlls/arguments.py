@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from warnings import warn
 
@@ -171,6 +171,18 @@ def users_level() -> int:
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
         frame, level = frame.f_back, level + 1
     return level
+
+
+def bind(
+    fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None
+) -> Callable[[Array], Any]:
+    """fun with its further arguments."""
+    if not isinstance(args, Iterable):
+        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
+    kwargs = {} if kwargs is None else kwargs
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
+    return lambda x: fun(x, *args, **kwargs)
 
 
 def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:
