@@ -330,12 +330,15 @@ def test_a_product_that_turns_nan_is_told():
     a, b = definite(20), right_hand_side(20, None)
     d = np.diag(a).copy()
 
-    def decaying():
+    def decaying(good=3):
         calls = iter(range(100))
-        return lambda v: a @ v if next(calls) < 3 else v * np.nan
+        return lambda v: a @ v if next(calls) < good else v * np.nan
 
-    with pytest.raises(LinAlgError, match="A is not positive definite: pᵀAp = nan"):
+    with pytest.raises(LinAlgError, match="^A gives NaN: pᵀAp = nan in iteration 4$"):
         st.solve(decaying(), b, method="cg")
+    _, info = st.solve(a, b, method="cg", return_info=True)
+    with pytest.raises(LinAlgError, match="^A gives NaN: rᵀr = nan"):  # when the answer is verified
+        st.solve(decaying(info.nit), b, method="cg")
     with pytest.raises(st.ConvergenceError, match="the residual is no longer finite"):
         st.solve(decaying(), b, method="jacobi", diagonal=d)
 

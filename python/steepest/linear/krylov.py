@@ -97,8 +97,8 @@ def _descend_generic(
 
 
 def _between(precondition: Product | None) -> tuple[str, str]:
-    """The operator between r and z, and their product."""
-    return ("the preconditioner", "rᵀM⁻¹r") if precondition else ("I", "rᵀr")
+    """What is wrong where the product of r and z is not positive, and that product."""
+    return ("the preconditioner", "rᵀM⁻¹r") if precondition else ("A", "rᵀr")
 
 
 def _positive(
@@ -126,6 +126,8 @@ def _refuse(
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
         if value == math.inf or _underflows(progress, u, v, k):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
+        if math.isnan(value):
+            raise np.linalg.LinAlgError(f"{who} gives NaN: {seen}")
         remedy = system.remedy if who == "A" else "give another"
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; {remedy}")
 
