@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.errors import BackendError
 
 _CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
@@ -148,7 +148,7 @@ def dlpack_device(value: Any) -> int | None:
 
 def lives_on_cuda(value: Any) -> bool:
     """Whether an exporter's memory is a CUDA device's."""
-    return is_cuda(dlpack_device(value), value)
+    return type(value) is not np.ndarray and is_cuda(dlpack_device(value), value)
 
 
 def is_cuda(device: int | None, value: Any) -> bool:
@@ -226,4 +226,4 @@ def cuda_status() -> str:
         n = module.device_count()
     except BackendError as error:
         return f"{built}; not usable: {error}"
-    return f"{built}; {n} device{'s' if n != 1 else ''}"
+    return f"{built}; {check.counted(n, 'device')}"

@@ -25,7 +25,7 @@ def out_of_range() -> np.errstate:
 
 def device_of(value: Any) -> int | None:
     """The CUDA device that `value` lives on; None on the host."""
-    if type(value) is np.ndarray or not lives_on_cuda(value):
+    if not lives_on_cuda(value):
         return None
     return int(cuda_view("x", value).device.id)
 
@@ -57,7 +57,7 @@ def namespace(array: Any) -> Any:
 
 def host(value: Any) -> Any:
     """`value`, copied to the host where it lives on a device."""
-    if type(value) is np.ndarray or not lives_on_cuda(value):
+    if not lives_on_cuda(value):
         return value
     import cupy
 
@@ -78,7 +78,7 @@ def numbers(name: str, value: Any) -> Array:
 
 def in_kind(values: Array, like: Any) -> Array:
     """NumPy's `values` as the kind of array that `like` is, on its device."""
-    if type(like) is np.ndarray or not lives_on_cuda(like):
+    if not lives_on_cuda(like):
         return values
     import cupy
 

@@ -82,8 +82,7 @@ class LeastSquares:
 
     def __repr__(self) -> str:
         solver = self._solver
-        n, phase = solver.n, solver.phase
-        parameters = f"{n} parameter{'s' * (n > 1)}"
+        parameters, phase = check.counted(solver.n, "parameter"), solver.phase
         state = "done" if phase == DONE else f"waits for the {WANTED[phase]} at x"
         so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if self._accepted else ""
         return f"LeastSquares({parameters}, {state}{so_far})"
