@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-__all__ = ["Answer", "Problem", "advise"]
-
 DENSE = 5000  # parameters up to which an n × n matrix is no burden
 HELD = 50_000  # and up to which memory holds one: 20 GB
 NEAR = 1.1  # a simpler method within this factor of the best is preferred

@@ -8,8 +8,6 @@ from typing import Any
 
 import steepest as st
 
-__all__ = ["RULES", "DemoRule"]
-
 
 @dataclass(frozen=True)
 class DemoRule:

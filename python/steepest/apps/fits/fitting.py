@@ -13,8 +13,6 @@ from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.result import full_rank
 
-__all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
-
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of intervals and bands
 

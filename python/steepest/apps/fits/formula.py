@@ -20,19 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "FUNCTIONS",
-    "Formula",
-    "FormulaError",
-    "Model",
-    "compile_model",
-    "derivative",
-    "not_too_deep",
-    "parse",
-    "spelled",
-    "to_sympy",
-]
-
 # name in a formula -> SymPy's name of the function
 FUNCTIONS = {
     "abs": "Abs",

@@ -12,8 +12,6 @@ import numpy as np
 import steepest as st
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = ["FIRST_ORDER", "SECOND_ORDER", "Entry", "Path", "parse_entry", "run"]
-
 # name -> class, and what the learning rate is where none is given: for the first three a share of
 # 1/curvature, for the others, whose steps have the length of the rate, of the width shown
 FIRST_ORDER: dict[str, tuple[str, float]] = {
