@@ -259,10 +259,11 @@ def test_an_error_leaves_the_solver_as_it_was():
 
 def test_its_repr_says_how_far_it_is():
     s = st.LeastSquares([3.0])
-    seen = [repr(s)]
+    seen, costs = [repr(s)], [s.cost]
 
     def jac(x):
         seen.append(repr(s))
+        costs.append(s.cost)
         return [[1.0]]
 
     while not s.done:
@@ -271,6 +272,7 @@ def test_its_repr_says_how_far_it_is():
     assert seen[1] == "LeastSquares(1 parameter, waits for the Jacobian at x)"
     assert seen[2].endswith("waits for the Jacobian at x, iteration 0, cost 2)")
     assert repr(s) == f"LeastSquares(1 parameter, done, iteration {s.nit}, cost {s.cost:.6g})"
+    assert np.isnan(costs[:2]).all() and costs[2] == 2
 
 
 @pytest.mark.parametrize("attempt", [pickle.dumps, copy.copy, copy.deepcopy])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,8 +106,8 @@ class LeastSquares:
 
     @property
     def cost(self) -> float:
-        """The cost of the last accepted point."""
-        return float(self._solver.cost)
+        """The cost of the last accepted point; NaN where there is none yet."""
+        return float(self._solver.cost) if self._accepted else math.nan
 
     @property
     def nit(self) -> int:
