@@ -23,8 +23,9 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
     if over:
         return x
     verified = np.inf
+    descend = _descend_compiled if type(r) is np.ndarray and r.ndim == 1 else _descend_generic
     while True:
-        x = _descend(system, progress, precondition, x, r)
+        x = descend(system, progress, precondition, x, r)
         r = system.b - system.times(x)
         progress.history[-1] = progress.norms(r)
         if progress.converged or progress.stopped:
@@ -35,19 +36,11 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
         verified = progress.excess
 
 
-def _descend(
-    system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
-) -> Array:
-    """Iterate from x with residual r until the recursion's residual says that it is over."""
-    if type(r) is np.ndarray and r.ndim == 1:
-        return _descend_compiled(system, progress, precondition, x, r)
-    return _descend_generic(system, progress, precondition, x, r)
-
-
 def _descend_compiled(
     system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
 ) -> Array:
-    """The same for one right-hand side in NumPy.
+    """Iterate from x with residual r until the recursion's residual says that it is over; for one
+    right-hand side in NumPy.
 
     Beside its products an iteration is one call, two with a preconditioner: a product with a large
     A empties the caches, and after it a call or a line of Python takes ten times as long as else.
