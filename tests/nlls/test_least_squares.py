@@ -208,6 +208,16 @@ def test_callbacks_are_called_once_an_iteration_whatever_the_jacobian(jac, loss,
     assert (stopped.nit, stopped.status) == (1, -2)
 
 
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_the_damping_of_a_result_can_be_given_to_the_next(method):
+    fit = st.least_squares(fun, X0, jac, method=method)
+    assert fit.damping == 0 < fit.nit  # the last steps were Gauss-Newton's
+    again = st.least_squares(fun, fit.x, jac, method=method, damping=fit.damping)
+    assert again.success and again.nit <= 1
+    none, least = (st.least_squares(fun, X0, jac, method=method, damping=d) for d in (0, 1e-300))
+    np.testing.assert_array_equal(none.x, least.x)
+
+
 def test_verbose_prints_the_iterations(capsys):
     fit = st.least_squares(fun, X0, jac, verbose=2)
     printed = capsys.readouterr().out

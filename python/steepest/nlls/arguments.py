@@ -196,7 +196,7 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
         if linear_solver == "cg" and method == "gn":
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
     if type(damping) is not float or damping != 1e-3:
-        damping = check.number("damping", damping, above=0)
+        damping = check.number("damping", damping, at_least=0)
         if method == "gn" and damping != 1e-3:
             raise ValueError(
                 f"damping: {damping} with method 'gn', which has none; allowed with 'lm' and "
