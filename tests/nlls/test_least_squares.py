@@ -449,6 +449,16 @@ def test_summary_names_what_a_reader_asks_for(capsys):
         fit.summary(["a"])
 
 
+def test_summary_is_short_where_a_parameter_is_zero_but_for_rounding(capsys):
+    t = np.linspace(-1, 1, 21)
+    A = np.stack([np.ones(21), t], axis=1)
+    fit = st.least_squares(lambda p: A @ p - 2 * t - np.sin(20 * t), [1e-17, 1.0], lambda p: A)
+    fit.x[0] = 1e-17  # or 0, by other processors' rounding
+    fit.summary()
+    offset, slope = (row for row in capsys.readouterr().out.splitlines() if " ± " in row)
+    assert offset.endswith("e+18%)") and slope.endswith("%)") and len(slope) < 40
+
+
 def test_summary_of_many_parameters_shows_the_strong_correlations(capsys):
     A = np.eye(5)[[0, 1, 2, 3, 4, 0, 1]]
     A[5, 1], A[6, 2] = 9, 0.1  # x[0] and x[1] are determined together

@@ -156,7 +156,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     lines.append("")
     for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
         bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
-        relative = f" ({abs(error / x):.2%})" if x != 0 else ""
+        relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
         known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
         lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
     if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
