@@ -123,7 +123,7 @@ def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
     ValueError
         If they live on different devices; it names two.
     """
-    homes = [_device_of(array) for array in arrays]
+    homes = [None if isinstance(a, np.ndarray) else int(a.device.id) for a in arrays]
     for name, home in zip(names, homes, strict=True):
         if home != homes[0]:
             raise ValueError(
@@ -131,10 +131,6 @@ def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
                 "optimizer's arrays live on one device, so make one optimizer for each"
             )
     return HOST if homes[0] is None else Cuda(homes[0])
-
-
-def _device_of(array: Any) -> int | None:
-    return None if isinstance(array, np.ndarray) else int(array.device.id)
 
 
 def _written(device: int | None) -> str:
