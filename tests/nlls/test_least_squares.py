@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
 
 import numpy as np
@@ -229,6 +230,17 @@ def test_verbose_prints_the_iterations(capsys):
     assert capsys.readouterr().out == printed[printed.index(fit.message) :]
     st.least_squares(fun, X0, jac)
     assert capsys.readouterr().out == ""
+
+
+def test_verbose_prints_the_steps_that_were_taken(capsys):
+    points = [X0]
+    fit = st.least_squares(fun, X0, jac, callback=lambda x: points.append(x), verbose=2)
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[2 : fit.nit + 2]]
+    costs = [0.5 * fun(x) @ fun(x) for x in points]
+    steps = [np.linalg.norm(b - a) for a, b in itertools.pairwise(points)]
+    falls, atol = -np.diff(costs), 1e-12 * costs[0]
+    np.testing.assert_allclose([float(row[3]) for row in rows], falls, rtol=6e-3, atol=atol)
+    np.testing.assert_allclose([float(row[4]) for row in rows], steps, rtol=6e-3)
 
 
 @pytest.mark.parametrize("joint", [False, True])

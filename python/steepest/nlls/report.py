@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from steepest import check
+from steepest.nlls.arrays import host
 from steepest.nlls.result import LeastSquaresResult
 
 HEAD = "   nit    nfev          cost   reduction        step  optimality  damping"
@@ -20,6 +22,7 @@ class Watcher:
         self.solver, self.verbose = solver, verbose
         self.callback = None if callback is None else by_signature(callback)
         self.first_cost: float | None = None
+        self.x = np.zeros(0)  # of the line before
 
     def __call__(self) -> None:
         s = self.solver
@@ -28,7 +31,8 @@ class Watcher:
             if self.verbose == 2:
                 print(HEAD)
         if self.verbose == 2:
-            moved = f"{s.reduction:12.2e}{s.step_norm:12.2e}" if s.nit else " " * 24
+            before, self.x = self.x, host(s.x())
+            moved = f"{s.reduction:12.2e}{math.dist(self.x, before):12.2e}" if s.nit else " " * 24
             print(f"{s.nit:6}{s.nfev:8}{s.cost:14.6e}{moved}{s.optimality:12.2e}{s.damping:9.1e}")
         if self.callback is None or s.nit == 0:
             return
