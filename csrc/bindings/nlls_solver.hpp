@@ -196,7 +196,6 @@ void bind_shared(pybind11::class_<S>& c) {
   number("cosine", &Core::cosine);
   number("optimality", &Core::optimality);
   number("damping", &Core::lambda);
-  number("step_norm", &Core::step_norm);
   number("reduction", &Core::actual);
   number("nfev", &Core::nfev);
   number("njev", &Core::njev);

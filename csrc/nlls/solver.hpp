@@ -151,7 +151,6 @@ class Solver {
   double cosine() const { return stationarity_.cosine; }
   double optimality() const { return stationarity_.optimality; }
   double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
-  double step_norm() const { return trial_.judged.length; }
   double actual() const { return trial_.judged.actual; }
   bool by_qr() const { return backend_.by_qr(); }
   int64_t nfev() const { return nfev_; }

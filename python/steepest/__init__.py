@@ -50,45 +50,27 @@ if TYPE_CHECKING:  # the names of _HOME for type checkers and editors, which imp
 
 __version__: str = _cpu.version
 
-# public name -> the module that defines it
-_HOME = {
-    **dict.fromkeys(("BackendError", "ConvergenceError"), "steepest.errors"),
-    **dict.fromkeys(
-        (
-            "SGD",
-            "Momentum",
-            "Nesterov",
-            "RMSProp",
-            "Adam",
-            "AMSGrad",
-            "AdamW",
-            "Adagrad",
-            "Adadelta",
-            "AdaMax",
-            "NAdam",
-            "RAdam",
-            "Lion",
-        ),
-        "steepest.rules",
-    ),
-    "minibatches": "steepest.batches",
-    "LeastSquares": "steepest.nlls.inside_out",
-    "check_jacobian": "steepest.nlls.jacobian_check",
-    "confidence_band": "steepest.nlls.bands",
-    "curve_fit": "steepest.nlls.curve",
-    "least_squares": "steepest.nlls.loop",
-    "BFGS": "steepest.fullbatch.bfgs",
-    "GradientDescent": "steepest.fullbatch.gradient_descent",
-    "LBFGS": "steepest.fullbatch.lbfgs",
-    "Newton": "steepest.fullbatch.newton",
-    "line_search": "steepest.fullbatch.line_search",
-    "minimize": "steepest.fullbatch.minimize",
-    "solve": "steepest.linear",
-    **dict.fromkeys(
-        ("get_num_threads", "info", "set_flush_denormals", "set_num_threads"), "steepest.system"
-    ),
-    "prediction_band": "steepest.nlls.bands",
+# the module that defines them -> public names
+_NAMES = {
+    "batches": "minibatches",
+    "errors": "BackendError ConvergenceError",
+    "fullbatch.bfgs": "BFGS",
+    "fullbatch.gradient_descent": "GradientDescent",
+    "fullbatch.lbfgs": "LBFGS",
+    "fullbatch.line_search": "line_search",
+    "fullbatch.minimize": "minimize",
+    "fullbatch.newton": "Newton",
+    "linear": "solve",
+    "nlls.bands": "confidence_band prediction_band",
+    "nlls.curve": "curve_fit",
+    "nlls.inside_out": "LeastSquares",
+    "nlls.jacobian_check": "check_jacobian",
+    "nlls.loop": "least_squares",
+    "rules": "SGD Momentum Nesterov RMSProp Adam AMSGrad AdamW Adagrad Adadelta AdaMax NAdam RAdam "
+    "Lion",
+    "system": "get_num_threads info set_flush_denormals set_num_threads",
 }
+_HOME = {name: f"steepest.{home}" for home, names in _NAMES.items() for name in names.split()}
 _MODULES: tuple[str, ...] = ("functional", "schedules")
 
 __all__ = ["__version__", *_HOME, *_MODULES]

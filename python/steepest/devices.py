@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.errors import BackendError
 
 _CUDA = (2, 13)  # DLPack's kDLCUDA and kDLCUDAManaged
@@ -123,7 +123,7 @@ def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
     ValueError
         If they live on different devices; it names two.
     """
-    homes = [_device_of(array) for array in arrays]
+    homes = [None if isinstance(a, np.ndarray) else int(a.device.id) for a in arrays]
     for name, home in zip(names, homes, strict=True):
         if home != homes[0]:
             raise ValueError(
@@ -131,10 +131,6 @@ def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:
                 "optimizer's arrays live on one device, so make one optimizer for each"
             )
     return HOST if homes[0] is None else Cuda(homes[0])
-
-
-def _device_of(array: Any) -> int | None:
-    return None if isinstance(array, np.ndarray) else int(array.device.id)
 
 
 def _written(device: int | None) -> str:
@@ -148,7 +144,7 @@ def dlpack_device(value: Any) -> int | None:
 
 def lives_on_cuda(value: Any) -> bool:
     """Whether an exporter's memory is a CUDA device's."""
-    return is_cuda(dlpack_device(value), value)
+    return type(value) is not np.ndarray and is_cuda(dlpack_device(value), value)
 
 
 def is_cuda(device: int | None, value: Any) -> bool:
@@ -226,4 +222,4 @@ def cuda_status() -> str:
         n = module.device_count()
     except BackendError as error:
         return f"{built}; not usable: {error}"
-    return f"{built}; {n} device{'s' if n != 1 else ''}"
+    return f"{built}; {check.counted(n, 'device')}"

@@ -6,8 +6,6 @@ from typing import Any
 
 from numpy.linalg import LinAlgError
 
-__all__ = ["BackendError", "ConvergenceError"]
-
 
 class BackendError(RuntimeError):
     """A library underneath (CUDA, LAPACK) failed; carries its own code and text."""

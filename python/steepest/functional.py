@@ -58,25 +58,16 @@ Returns
 """
 
 
-def _by_name(
-    name: str, states: tuple[Any, ...], named: dict[str, Any], due: list[str]
-) -> tuple[Any, ...]:
-    """All state arrays, of which some or all were given by name."""
+def _states(
+    name: str, states: tuple[Any, ...], named: dict[str, Any], due: list[str], p: Any
+) -> list[Any]:
+    """All state arrays as views, those given by name after the others."""
     rest = due[len(states) :]
-    if named.keys() != set(rest):
-        given = check.counted(len(states), "state array")
-        given = f"{given} given and, by name, {', '.join(sorted(named))}"
+    if len(states) > len(due) or named.keys() != set(rest):
+        given = f"{check.counted(len(states), 'state array')} given"
+        given += f" and, by name, {', '.join(sorted(named))}" if named else ""
         raise TypeError(f"{name}: {given}; allowed are {len(due)}: {', '.join(due) or 'none'}")
-    return (*states, *(named[state] for state in rest))
-
-
-def _states(name: str, states: tuple[Any, ...], due: list[str], p: Any) -> list[Any]:
-    if len(states) != len(due):
-        listed = ", ".join(due) or "none"
-        raise TypeError(
-            f"{name}: {check.counted(len(states), 'state array')} given; allowed are {len(due)}: "
-            f"{listed}"
-        )
+    states = (*states, *(named[state] for state in rest))
     views = []
     for state_name, state in zip(due, states, strict=True):
         if not (arrays.laid_out_like(state, p) and state.flags.writeable):
@@ -156,9 +147,7 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
         _, _, due, scalar = RULES[rule]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         start = _start(name, rule, t, mu_product)
-        if named:
-            states = _by_name(name, states, named, due)
-        views = _states(name, states, due, theta)
+        views = _states(name, states, named, due, theta)
         gradient = arrays.as_gradient("g", g, theta)
         backend = devices.backend_of([theta], ["p"])
         pair = backend.find_overlap([theta, gradient, *views])

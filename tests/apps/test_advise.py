@@ -139,6 +139,11 @@ def test_a_method_that_took_less_is_not_passed_over_in_silence():
     assert "BFGS took fewer evaluations" in answer.why
     large = advice.advise(Problem("loss", 10**6, 1e3))  # where BFGS has no memory for H
     assert large.method == "l-bfgs" and " BFGS" not in large.why
+    small = advice.advise(Problem("linear", 100, 10.0))  # where cg takes several times as long
+    took = {name: float(text.split()[0]) for name, text in small.numbers}
+    assert small.method == "cholesky" and took["cg"] < took["cholesky"] < 10 * took["cg"]
+    assert "cg took less where n was larger" in small.why
+    assert "cg" not in advice.advise(Problem("linear", 100, 1e5)).why
 
 
 def test_what_each_method_took_is_told():

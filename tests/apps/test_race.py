@@ -137,6 +137,8 @@ def test_whole_numbers_and_every_option_of_a_minimizer_can_be_given():
     assert parse_entry("l-bfgs:history=5").options == {"history": 5}
     short, default = (run(parse_entry(f"l-bfgs:history={n}"), surface, 200) for n in (1, 10))
     assert not np.array_equal(short.points[:9], default.points[:9])
+    full = run(parse_entry("newton:line_search=none"), surface, 400)
+    assert full.spent.tolist() == [0, *range(2, 9)] and full.values[2] > full.values[0]
 
 
 @pytest.mark.parametrize("view", ["contour", "surface"])

@@ -42,7 +42,7 @@ def no(x):
         (START, {"line_search": "best"}, ValueError, "line_search: 'best' is not allowed"),
         (START, {"gtol": -1}, ValueError, "gtol: -1.0 is not allowed"),
         (START, {"ftol": np.nan}, ValueError, "ftol: nan is not allowed"),
-        (START, {"maxiter": np.nan}, TypeError, "maxiter: nan is a float; allowed is"),
+        (START, {"maxiter": np.nan}, ValueError, "maxiter: nan is not allowed; allowed is"),
         (START, {"max_nfev": 0}, ValueError, "max_nfev: 0 is not allowed; .* at least 1"),
         (START, {"verbose": -1}, ValueError, "verbose: -1 is not allowed; .* at least 0"),
         (START, {"callback": 3}, TypeError, "callback: 3 is an int; allowed is a callable"),

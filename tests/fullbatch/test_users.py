@@ -110,7 +110,11 @@ def test_it_is_a_method_of_scipys_minimize(options):
 
 def test_limits():
     r = st.minimize(rosen, START, jac=rosen_der, maxiter=2.9)  # as SciPy's users write 1e4
-    assert st.minimize(rosen, START, jac=rosen_der, maxiter=np.inf, max_nfev=1e6).success
+    for limits in (np.inf, 1e6), (np.float32(900), np.float32(np.inf)):
+        options = dict(zip(("maxiter", "max_nfev"), limits, strict=True))
+        assert st.minimize(rosen, START, jac=rosen_der, **options).success
+    with pytest.raises(ValueError, match="max_nfev: 0.5 is not allowed; allowed is .* at least 1"):
+        st.minimize(rosen, START, max_nfev=0.5)
     assert r.nit == 2 and r.status == 1 and r.message == "maxiter 2 iterations are done"
     r = st.minimize(rosen, START, jac=rosen_der, max_nfev=5)
     assert r.nfev == 5 and r.status == 1 and r.message == "max_nfev 5 evaluations are spent"

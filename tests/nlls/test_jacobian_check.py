@@ -84,6 +84,9 @@ def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
 
     check = st.check_jacobian(power, slope, [1.0, 2.0], args=(3,), kwargs={"scale": 5.0})
     assert check.error < 1e-6 and check.by_jac in (0, 15, 60)
+    for name in ("args", "kwargs"):
+        with pytest.raises(TypeError, match=f"^{name}: 3; allowed is a"):
+            st.check_jacobian(power, slope, [1.0, 2.0], **{name: 3})
     with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); allowed is \(2, 2\)"):
         st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
     with pytest.raises(ValueError, match="fun: residuals are not finite at x"):

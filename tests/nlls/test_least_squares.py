@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
 
 import numpy as np
@@ -208,16 +209,38 @@ def test_callbacks_are_called_once_an_iteration_whatever_the_jacobian(jac, loss,
     assert (stopped.nit, stopped.status) == (1, -2)
 
 
-def test_verbose_prints_the_iterations(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")  # as where the output is no terminal
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_the_damping_of_a_result_can_be_given_to_the_next(method):
+    fit = st.least_squares(fun, X0, jac, method=method)
+    assert fit.damping == 0 < fit.nit  # the last steps were Gauss-Newton's
+    again = st.least_squares(fun, fit.x, jac, method=method, damping=fit.damping)
+    assert again.success and again.nit <= 1
+    none, least = (st.least_squares(fun, X0, jac, method=method, damping=d) for d in (0, 1e-300))
+    np.testing.assert_array_equal(none.x, least.x)
+
+
+def test_verbose_prints_the_iterations(capsys):
     fit = st.least_squares(fun, X0, jac, verbose=2)
     printed = capsys.readouterr().out
     assert "optimality" in printed and fit.message in printed
-    assert "…" not in printed and f"{fit.cost:.6e}" in printed
+    assert f"{fit.cost:.6e}" in printed
+    heads, *_ = rows = printed[: printed.index(fit.message)].splitlines()
+    assert len(rows) == fit.nit + 2 and {*map(len, rows)} == {len(heads)}
     st.least_squares(fun, X0, jac, verbose=1)
     assert capsys.readouterr().out == printed[printed.index(fit.message) :]
     st.least_squares(fun, X0, jac)
     assert capsys.readouterr().out == ""
+
+
+def test_verbose_prints_the_steps_that_were_taken(capsys):
+    points = [X0]
+    fit = st.least_squares(fun, X0, jac, callback=lambda x: points.append(x), verbose=2)
+    rows = [row.split() for row in capsys.readouterr().out.splitlines()[2 : fit.nit + 2]]
+    costs = [0.5 * fun(x) @ fun(x) for x in points]
+    steps = [np.linalg.norm(b - a) for a, b in itertools.pairwise(points)]
+    falls, atol = -np.diff(costs), 1e-12 * costs[0]
+    np.testing.assert_allclose([float(row[3]) for row in rows], falls, rtol=6e-3, atol=atol)
+    np.testing.assert_allclose([float(row[4]) for row in rows], steps, rtol=6e-3)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -233,10 +256,23 @@ def test_verbose_prints_a_row_an_iteration(joint, capsys):
     both = (lambda x: (f(x), J(x))) if joint else f
     fit = st.least_squares(both, [-1.2, 1.0], joint or J, method="gn", verbose=2)
     printed = capsys.readouterr().out
-    rows = [row.split("│")[1:3] for row in printed.splitlines() if row.startswith("│")]
-    nit, nfev = np.array(rows, dtype=int).T
+    _, *rows = printed[: printed.index(fit.message)].splitlines()
+    nit, nfev = np.array([row.split()[:2] for row in rows], dtype=int).T
     assert nit.tolist() == [*range(fit.nit + 1)] and nfev[0] == 1 and nfev[1] > 2
     assert "initial cost 1.2100e+01" in printed
+
+
+def test_verbose_prints_each_iteration_when_it_is_done(capsys):
+    shown = []
+
+    def stop(x):
+        shown.append(capsys.readouterr().out)
+        if len(shown) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        st.least_squares(fun, X0, jac, callback=stop, verbose=2)
+    assert [len(text.splitlines()) for text in shown] == [3, 1]  # a head, the start, two iterations
 
 
 def test_max_nfev_counts_every_call():
@@ -423,6 +459,16 @@ def test_summary_names_what_a_reader_asks_for(capsys):
     assert "x[2] = " in file.getvalue() and not capsys.readouterr().out
     with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
         fit.summary(["a"])
+
+
+def test_summary_is_short_where_a_parameter_is_zero_but_for_rounding(capsys):
+    t = np.linspace(-1, 1, 21)
+    A = np.stack([np.ones(21), t], axis=1)
+    fit = st.least_squares(lambda p: A @ p - 2 * t - np.sin(20 * t), [1e-17, 1.0], lambda p: A)
+    fit.x[0] = 1e-17  # or 0, by other processors' rounding
+    fit.summary()
+    offset, slope = (row for row in capsys.readouterr().out.splitlines() if " ± " in row)
+    assert offset.endswith("e+18%)") and slope.endswith("%)") and len(slope) < 40
 
 
 def test_summary_of_many_parameters_shows_the_strong_correlations(capsys):

@@ -9,8 +9,6 @@ from typing import Any
 
 from steepest.apps.advice import DENSE, NOISES, Answer, Problem, advise
 
-__all__ = ["HELP", "add_arguments", "main"]
-
 HELP = "say which method suits a problem, why, and how to call it"
 CONDITIONS = {"good": 10.0, "moderate": 1e3, "bad": 1e5, "unknown": 1e3}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-__all__ = ["check_packages", "check_writable"]
-
 
 def check_packages(*names: str) -> None:
     """Import them; raises `ImportError`."""

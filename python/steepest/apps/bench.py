@@ -105,7 +105,8 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 
 def _split(given: str | None, quick: bool, short: str, full: str) -> list[str]:
-    return (given.strip() if given is not None else short if quick else full).split(",")
+    text = given if given is not None else short if quick else full
+    return [part.strip() for part in text.split(",")]
 
 
 def _names(args: argparse.Namespace, known: list[str]) -> list[str]:

@@ -13,8 +13,6 @@ from steepest import devices, rules
 from steepest.apps import bench_peers, bench_work
 from steepest.apps.bench_timing import Contender, in_turns, median
 
-__all__ = ["Device", "host_times", "open_device"]
-
 HOST_SIZE = 1000, 100  # tensors and elements: so few that the device waits for the host
 
 

@@ -9,15 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "EXPRESSIONS",
-    "expression_step",
-    "fused_step",
-    "torch_for",
-    "torch_pipeline",
-    "torch_steps",
-]
-
 LR, B1, B2, EPS = 1e-3, 0.9, 0.999, 1e-8
 Arrays = list[Any]
 

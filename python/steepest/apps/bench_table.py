@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["footer", "tables"]
-
 YARDSTICKS = ("traffic", "lists")  # in columns of their own
 
 

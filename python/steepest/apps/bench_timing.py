@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Contender", "in_turns", "median", "medians", "ratio"]
-
 BATCH = 2e-4  # seconds that a timing takes at least: the clock and its call cost 0.1 µs
 LEAST = 3  # timings of the slowest contender
 

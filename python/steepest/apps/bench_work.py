@@ -15,8 +15,6 @@ from steepest.apps.bench_timing import Contender
 from steepest.updates.optimizer import Optimizer
 from steepest.updates.rule_list import RULES
 
-__all__ = ["PIPELINE", "Host", "bytes_of_step", "cases", "contenders", "known_rules", "triad"]
-
 PIPELINE = "pipeline"  # unscale + clip + AdamW + running mean + zeroed gradients
 SCALE, MAX_NORM, EMA_DECAY = 1024.0, 1.0, 0.99
 LISTS_BELOW = 1 << 22  # elements: above, checking a list costs nothing that could be seen
@@ -47,11 +45,11 @@ def known_rules() -> list[str]:
     return [*cases(), PIPELINE]
 
 
-def bytes_of_step(rule: str, item: int = 4) -> int:
-    """Memory traffic of one element: each array read once, and once written where it is."""
+def bytes_of_step(rule: str) -> int:
+    """Memory traffic of a float32 element: each array read once, and once written where it is."""
     if rule == PIPELINE:
-        return 11 * item  # gradient twice; read and written: theta, m, v, mean; zeros
-    return (3 + 2 * len(RULES[rule].states)) * item
+        return 11 * 4  # gradient twice; read and written: theta, m, v, mean; zeros
+    return (3 + 2 * len(RULES[rule].states)) * 4
 
 
 class Host:
@@ -110,10 +108,9 @@ def _traffic(place: Host, params: list[Any], grads: list[Any], states: list[list
 
 
 def contenders(
-    rule: str, tensors: int, elements: int, place: Host | None = None, *, alone: bool = False
+    rule: str, tensors: int, elements: int, place: Host, *, alone: bool = False
 ) -> list[Contender]:
     """The step, its yardstick and, unless it is alone, its peers, on the same arrays."""
-    place = Host() if place is None else place
     if rule == PIPELINE:
         return _pipeline(place, tensors, elements, alone)
     cls, kwargs = cases()[rule]

@@ -13,8 +13,6 @@ from rich.table import Table
 
 from steepest.apps.fits.formula import compile_model, parse
 
-__all__ = ["fit_nist"]
-
 PROBLEMS = ("Misra1a", "MGH09")
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Digits", "Layers", "accuracy", "load_digits", "loss_and_gradient", "make_net"]
-
 Array = NDArray[Any]
 Layers = list[dict[str, Array]]
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from steepest.apps.demo_rules import RULES, DemoRule
 from steepest.apps.demo_train import Run
 
-__all__ = ["draw_losses", "draw_paths", "gradient", "path", "surface"]
-
 Array = NDArray[Any]
 
 # A winding valley: steep walls, a gently sloping floor y = HEIGHT sin(WAVE x), its least point 0.

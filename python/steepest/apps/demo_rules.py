@@ -8,8 +8,6 @@ from typing import Any
 
 import steepest as st
 
-__all__ = ["RULES", "DemoRule"]
-
 
 @dataclass(frozen=True)
 class DemoRule:
@@ -26,54 +24,9 @@ class DemoRule:
 
 
 RULES = (
-    DemoRule(
-        name="SGD",
-        ours=st.SGD,
-        numpy="sgd",
-        torch="sgd",
-        lr=0.5,
-        small=0.2,
-        too_large=0.86,
-        colour="#d55e00",
-    ),
-    DemoRule(
-        name="Momentum",
-        ours=st.Momentum,
-        numpy="momentum",
-        torch="momentum_unscaled",
-        lr=0.1,
-        small=0.05,
-        too_large=0.8,
-        colour="#f0e442",
-    ),
-    DemoRule(
-        name="Nesterov",
-        ours=st.Nesterov,
-        numpy="nesterov",
-        torch="nesterov_unscaled",
-        lr=0.1,
-        small=0.05,
-        too_large=0.42,
-        colour="#009e73",
-    ),
-    DemoRule(
-        name="RMSProp",
-        ours=st.RMSProp,
-        numpy="rmsprop",
-        torch="rmsprop",
-        lr=2e-3,
-        small=0.12,
-        too_large=0.9,
-        colour="#56b4e9",
-    ),
-    DemoRule(
-        name="Adam",
-        ours=st.Adam,
-        numpy="adam",
-        torch="adam",
-        lr=5e-3,
-        small=0.25,
-        too_large=2.6,
-        colour="#cc79a7",
-    ),
+    DemoRule("SGD", st.SGD, "sgd", "sgd", 0.5, 0.2, 0.86, "#d55e00"),
+    DemoRule("Momentum", st.Momentum, "momentum", "momentum_unscaled", 0.1, 0.05, 0.8, "#f0e442"),
+    DemoRule("Nesterov", st.Nesterov, "nesterov", "nesterov_unscaled", 0.1, 0.05, 0.42, "#009e73"),
+    DemoRule("RMSProp", st.RMSProp, "rmsprop", "rmsprop", 2e-3, 0.12, 0.9, "#56b4e9"),
+    DemoRule("Adam", st.Adam, "adam", "adam", 5e-3, 0.25, 2.6, "#cc79a7"),
 )

@@ -16,8 +16,6 @@ from steepest.apps.demo_net import Digits, Layers, accuracy, loss_and_gradient, 
 from steepest.apps.demo_rules import DemoRule
 from steepest.updates.rule_list import RULES
 
-__all__ = ["Run", "UpdateTimes", "time_update", "train"]
-
 SIZES = (64, 128, 64, 10)
 BATCH_SIZE = 32
 

@@ -13,8 +13,6 @@ from textwrap import fill
 from steepest.apps.fits.formula import FUNCTIONS, parse, spelled
 from steepest.nlls.arguments import LOSSES
 
-__all__ = ["HELP", "add_arguments", "main"]
-
 HELP = "fit a formula to the columns of a CSV file; print a summary, write a plot"
 EPILOG = """{functions}
 log is the natural one; pi is the number, any other name a column or a parameter (also e)

@@ -75,7 +75,7 @@ class Minimizer(Points):
     def __repr__(self) -> str:
         state = "done" if self.done else "waits for f and g at x"
         so_far = "" if math.isnan(self.f) else f", iteration {self.nit}, f {self.f:.6g}"
-        return f"{type(self).__name__}({self.n} parameter{'s' * (self.n != 1)}, {state}{so_far})"
+        return f"{type(self).__name__}({check.counted(self.n, 'parameter')}, {state}{so_far})"
 
     @property
     def x(self) -> Array:

@@ -16,20 +16,7 @@ if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
 # What every method keeps beside its workspace.
-SHARED = (
-    "_x",
-    "_d",
-    "f",
-    "nit",
-    "nfev",
-    "done",
-    "status",
-    "message",
-    "_f0",
-    "_slope0",
-    "_step",
-    "_stalled",
-)
+SHARED = tuple("_x _d f nit nfev done status message _f0 _slope0 _step _stalled".split())
 # What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
 

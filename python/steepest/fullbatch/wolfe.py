@@ -74,10 +74,10 @@ def wolfe(
         # No such trial occurs there: all further ones lie before that one, and where φ is no higher
         # than at it, ψ <= ψ(0) holds. So the stages need not be told apart.
         tilt = c1 * slope0 if target < f <= low.f else 0.0
-        ends = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
-        step, bracketed = next_step(*ends, bracketed)
+        low_t, far_t, new_t = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
+        step, bracketed = next_step(low_t, far_t, new_t, bracketed)
         reach = new.step - low.step
-        low, far = next_interval(low, far, new, *ends)
+        low, far = next_interval(low, far, new, low_t, new_t)
         if bracketed:
             width = abs(far.step - low.step)
             inside = min(low.step, far.step) < step < max(low.step, far.step)
@@ -103,7 +103,7 @@ def tilted(at: Trial, tilt: float) -> Trial:
 
 
 def next_interval(
-    low: Trial, far: Trial, new: Trial, low_t: Trial, far_t: Trial, new_t: Trial
+    low: Trial, far: Trial, new: Trial, low_t: Trial, new_t: Trial
 ) -> tuple[Trial, Trial]:
     """The updating algorithm of section 2; *_t are the same points as they are judged."""
     if new_t.f > low_t.f:

@@ -23,8 +23,9 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
     if over:
         return x
     verified = np.inf
+    descend = _descend_compiled if type(r) is np.ndarray and r.ndim == 1 else _descend_generic
     while True:
-        x = _descend(system, progress, precondition, x, r)
+        x = descend(system, progress, precondition, x, r)
         r = system.b - system.times(x)
         progress.history[-1] = progress.norms(r)
         if progress.converged or progress.stopped:
@@ -35,19 +36,11 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
         verified = progress.excess
 
 
-def _descend(
-    system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
-) -> Array:
-    """Iterate from x with residual r until the recursion's residual says that it is over."""
-    if type(r) is np.ndarray and r.ndim == 1:
-        return _descend_compiled(system, progress, precondition, x, r)
-    return _descend_generic(system, progress, precondition, x, r)
-
-
 def _descend_compiled(
     system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
 ) -> Array:
-    """The same for one right-hand side in NumPy.
+    """Iterate from x with residual r until the recursion's residual says that it is over; for one
+    right-hand side in NumPy.
 
     Beside its products an iteration is one call, two with a preconditioner: a product with a large
     A empties the caches, and after it a call or a line of Python takes ten times as long as else.
@@ -97,8 +90,8 @@ def _descend_generic(
 
 
 def _between(precondition: Product | None) -> tuple[str, str]:
-    """The operator between r and z, and their product."""
-    return ("the preconditioner", "rᵀM⁻¹r") if precondition else ("I", "rᵀr")
+    """What is wrong where the product of r and z is not positive, and that product."""
+    return ("the preconditioner", "rᵀM⁻¹r") if precondition else ("A", "rᵀr")
 
 
 def _positive(
@@ -126,6 +119,8 @@ def _refuse(
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
         if value == math.inf or _underflows(progress, u, v, k):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
+        if math.isnan(value):
+            raise np.linalg.LinAlgError(f"{who} gives NaN: {seen}")
         remedy = system.remedy if who == "A" else "give another"
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; {remedy}")
 

@@ -18,17 +18,16 @@ def make_preconditioner(
     product = user_product(choice)
     if product is not None:
         return system.columns(product, "preconditioner")
-    if choice == "ssor":
-        system.matrix("pcg with the ssor preconditioner")
-    d = _positive_diagonal(system)
-    return _ssor(system, d, omega) if choice == "ssor" else _jacobi(system, d)
+    if choice == "jacobi":
+        return _jacobi(system, _positive_diagonal(system))
+    a = system.matrix("pcg with the ssor preconditioner")
+    return _ssor(system, a, _positive_diagonal(system), omega)
 
 
 def _positive_diagonal(system: System) -> Array:
     xp = system.xp
     d = diagonal_of(system, "pcg")
-    at = int(xp.argmin(d)) if d.shape[0] else 0
-    if d.shape[0] and float(d[at]) < 0:
+    if d.shape[0] and float(d[at := int(xp.argmin(d))]) < 0:
         raise np.linalg.LinAlgError(
             f"A is not positive definite: A[{at}, {at}] = {float(d[at]):.3g}; {system.remedy}"
         )
@@ -41,13 +40,13 @@ def _jacobi(system: System, d: Array) -> Product:
     return lambda r: r / d
 
 
-def _ssor(system: System, d: Array, omega: float) -> Product:
+def _ssor(system: System, a: Array, d: Array, omega: float) -> Product:
     """M = (D/ω + L) D⁻¹ (D/ω + U): one forward and one backward sweep from zero.
 
     Axelsson 1972 (BIT 12, 443-467), but for the factor ω/(2−ω), which cg's steps do not depend on.
     Each sweep reads one triangle of A.
     """
-    sweeps = sweeps_of(system.xp, system.matrix("pcg with the ssor preconditioner"), omega)
+    sweeps = sweeps_of(system.xp, a, omega)
 
     def apply(r: Array) -> Array:
         y = sweeps.triangle(r[None, :] if r.ndim == 1 else as_rows(system, r))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from warnings import warn
 
@@ -123,7 +123,7 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
             )
         return None
     try:
-        values = np.asarray(arrays.host(x_scale), dtype=float)
+        values = arrays.numbers("x_scale", x_scale)
         valid = bool(np.isfinite(values).all() and (values > 0).all())
     except (TypeError, ValueError):
         valid = False
@@ -173,16 +173,16 @@ def users_level() -> int:
     return level
 
 
-def limit(max_nfev: Any, n: int) -> int:
-    """The largest number of residual evaluations; SciPy's 100 a parameter where None."""
-    if max_nfev is None:
-        return 100 * n
-    try:
-        if max_nfev > 0:
-            return int(min(max_nfev, 2**62))  # inf, too
-    except (TypeError, ValueError):  # the latter of an array, which is not one truth
-        raise TypeError(f"max_nfev: {max_nfev!r}; allowed is None or a positive integer") from None
-    raise ValueError(f"max_nfev: {max_nfev}; allowed is None or a positive integer")
+def bind(
+    fun: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None
+) -> Callable[[Array], Any]:
+    """fun with its further arguments."""
+    if not isinstance(args, Iterable):
+        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
+    kwargs = {} if kwargs is None else kwargs
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
+    return lambda x: fun(x, *args, **kwargs)
 
 
 def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:
@@ -196,7 +196,7 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
         if linear_solver == "cg" and method == "gn":
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
     if type(damping) is not float or damping != 1e-3:
-        damping = check.number("damping", damping, above=0)
+        damping = check.number("damping", damping, at_least=0)
         if method == "gn" and damping != 1e-3:
             raise ValueError(
                 f"damping: {damping} with method 'gn', which has none; allowed with 'lm' and "
@@ -217,7 +217,9 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
             f"be higher than the machine epsilon ({eps:.2e})"
         )
     name = "given" if callable(loss) else loss
-    nfev = limit(options.max_nfev, x0.size)
+    nfev = 100 * x0.size  # as SciPy
+    if options.max_nfev is not None:
+        nfev = check.limit("max_nfev", options.max_nfev, at_least=1)
     # In the order of options_of in C++. The solver keeps them: its problem may turn out to live on
     # a device.
     lower, upper = bounds

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import from_numbers
+from steepest.arrays import from_numbers, plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -25,7 +25,7 @@ def out_of_range() -> np.errstate:
 
 def device_of(value: Any) -> int | None:
     """The CUDA device that `value` lives on; None on the host."""
-    if type(value) is np.ndarray or not lives_on_cuda(value):
+    if not lives_on_cuda(value):
         return None
     return int(cuda_view("x", value).device.id)
 
@@ -57,7 +57,7 @@ def namespace(array: Any) -> Any:
 
 def host(value: Any) -> Any:
     """`value`, copied to the host where it lives on a device."""
-    if type(value) is np.ndarray or not lives_on_cuda(value):
+    if not lives_on_cuda(value):
         return value
     import cupy
 
@@ -65,16 +65,20 @@ def host(value: Any) -> Any:
 
 
 def numbers(name: str, value: Any) -> Array:
-    """`value` as float64, on the host."""
+    """`value` as float64, on the host; text is read, as SciPy does."""
+    values = plain(name, host(value))
     try:
-        return np.asarray(host(value), dtype=float)
+        values = np.asarray(values)
+        if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+            raise TypeError
+        return values.astype(float, copy=False)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {check.shown(value)}; allowed are numbers") from None
+        raise type(error)(f"{name}: {check.shown(value)}; allowed are real numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:
     """NumPy's `values` as the kind of array that `like` is, on its device."""
-    if type(like) is np.ndarray or not lives_on_cuda(like):
+    if not lives_on_cuda(like):
         return values
     import cupy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -84,8 +85,7 @@ class LeastSquares:
 
     def __repr__(self) -> str:
         solver = self._solver
-        n, phase = solver.n, solver.phase
-        parameters = f"{n} parameter{'s' * (n > 1)}"
+        parameters, phase = check.counted(solver.n, "parameter"), solver.phase
         state = "done" if phase == DONE else f"waits for the {WANTED[phase]} at x"
         so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if self._accepted else ""
         return f"LeastSquares({parameters}, {state}{so_far})"
@@ -108,8 +108,8 @@ class LeastSquares:
 
     @property
     def cost(self) -> float:
-        """The cost of the last accepted point."""
-        return float(self._solver.cost)
+        """The cost of the last accepted point; NaN where there is none yet."""
+        return float(self._solver.cost) if self._accepted else math.nan
 
     @property
     def nit(self) -> int:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from steepest.check import function
-from steepest.nlls.arguments import start
+from steepest.nlls.arguments import bind, start
 from steepest.nlls.arrays import device_of, host, jacobian, namespace, residual
 from steepest.nlls.device import handing
 from steepest.nlls.differences import Differences, precision
@@ -43,8 +43,8 @@ def check_jacobian(
     jac: Callable[..., Any],
     x: Any,
     *,
-    args: tuple[Any, ...] = (),
-    kwargs: dict[str, Any] | None = None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
 ) -> JacobianCheck:
     """Compare ``jac(x)`` with central differences of fun, and name the worst entry.
 
@@ -77,19 +77,20 @@ def check_jacobian(
     """
     function("fun", fun)
     function("jac", jac)
-    point, further, device = start(x, "x"), kwargs or {}, device_of(x)
+    point, device = start(x, "x"), device_of(x)
     if device is not None:
         fun, jac = handing(fun, device), handing(jac, device)
-    raw = fun(point.copy(), *args, **further)
+    fun, jac = bind(fun, args, kwargs), bind(jac, args, kwargs)
+    raw = fun(point.copy())
     f = residual(raw, point.dtype).copy()  # fun may write to it when it is called again
     xp = namespace(f)
     if not xp.isfinite(f).all():
         raise ValueError("fun: residuals are not finite at x; choose another x")
-    J = jacobian(jac(point.copy(), *args, **further), point.dtype).copy()
+    J = jacobian(jac(point.copy()), point.dtype).copy()
     if J.shape != (f.size, point.size):
         raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
     eps = precision(raw, point)
-    differences = Differences(lambda p: fun(p, *args, **further), "3-point", None, None, None)
+    differences = Differences(fun, "3-point", None, None, None)
     # By steps h, 2h and 3h, and compared on the host.
     J, (D, D2, D3) = host(J), (host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
     largest, step = float(abs(f).max()), eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))

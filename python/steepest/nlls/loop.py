@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from steepest.nlls.arguments import (
     Bounds,
     Loss,
     Options,
+    bind,
     box,
     make_solver,
     start,
@@ -154,9 +155,8 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
         fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
     # Arrays have no truth.
     if type(options.args) is not tuple or options.args or options.kwargs is not None:
-        kwargs = {} if options.kwargs is None else options.kwargs
-        fun = bind(fun, options.args, kwargs)
-        jac = bind(jac, options.args, kwargs) if callable(jac) else jac
+        fun = bind(fun, options.args, options.kwargs)
+        jac = bind(jac, options.args, options.kwargs) if callable(jac) else jac
     if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
         fun = owning(fun)
     watch = None
@@ -232,15 +232,6 @@ def check_jac(jac: Any) -> Any:
             f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, True or a callable"
         )
     return jac
-
-
-def bind(fun: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Callable[[Array], Any]:
-    """fun with its further arguments."""
-    if not isinstance(args, Iterable):
-        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
-    if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
-    return lambda x: fun(x, *args, **kwargs)
 
 
 def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:

@@ -1,42 +1,39 @@
-"""What a fit tells while it runs: the user's callback, the table of iterations."""
+"""What a fit tells while it runs: the user's callback, a line of each iteration."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from steepest import check
+from steepest.nlls.arrays import host
 from steepest.nlls.result import LeastSquaresResult
+
+HEAD = "   nit    nfev          cost   reduction        step  optimality  damping"
 
 
 class Watcher:
-    """Called after each iteration: calls the user's callback, keeps the rows of the table."""
+    """Called after each iteration: prints a line of it, calls the user's callback."""
 
     def __init__(self, solver: Any, callback: Callable[..., Any] | None, verbose: int) -> None:
         self.solver, self.verbose = solver, verbose
         self.callback = None if callback is None else by_signature(callback)
-        self.rows: list[tuple[str, ...]] = []
         self.first_cost: float | None = None
+        self.x = np.zeros(0)  # of the line before
 
     def __call__(self) -> None:
         s = self.solver
         if self.first_cost is None:
             self.first_cost = s.cost
+            if self.verbose == 2:
+                print(HEAD)
         if self.verbose == 2:
-            moved = s.nit > 0
-            self.rows.append(
-                (
-                    str(s.nit),
-                    str(s.nfev),
-                    f"{s.cost:.6e}",
-                    f"{s.reduction:.2e}" if moved else "",
-                    f"{s.step_norm:.2e}" if moved else "",
-                    f"{s.optimality:.2e}",
-                    f"{s.damping:.1e}",
-                )
-            )
+            before, self.x = self.x, host(s.x())
+            moved = f"{s.reduction:12.2e}{math.dist(self.x, before):12.2e}" if s.nit else " " * 24
+            print(f"{s.nit:6}{s.nfev:8}{s.cost:14.6e}{moved}{s.optimality:12.2e}{s.damping:9.1e}")
         if self.callback is None or s.nit == 0:
             return
         try:
@@ -49,8 +46,6 @@ class Watcher:
     def end(self, result: LeastSquaresResult) -> None:
         if not self.verbose:
             return
-        if self.rows:
-            print_table(self.rows)
         print(result.message)
         print(
             f"Function evaluations {result.nfev}, initial cost {self.first_cost:.4e}, "
@@ -72,15 +67,3 @@ def intermediate(solver: Any) -> Any:
     return OptimizeResult(
         x=solver.x(), fun=solver.fun(), nit=solver.nit, nfev=solver.nfev, cost=solver.cost
     )
-
-
-def print_table(rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("nit", "nfev", "cost", "reduction", "step", "optimality", "λ"):
-        table.add_column(heading, justify="right", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

@@ -46,7 +46,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
         With `absolute_sigma` the residuals are taken to have unit variance, and the factor is
         dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
-        entry is inf, with an `OptimizeWarning`, as there.
+        entry is inf, with an `OptimizeWarning`, as there. After normal equations, which do not
+        tell how many residuals there are, it is a ValueError.
         """
         return arrays.in_kind(self._covariance(absolute_sigma), self["x"])
 
@@ -80,7 +81,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return scaled
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
-        """Standard errors of the parameters, (n,): the roots of the covariance's diagonal."""
+        """Standard errors of the parameters, (n,): the roots of the diagonal of `covariance`."""
         return arrays.in_kind(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
@@ -155,7 +156,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     lines.append("")
     for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
         bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
-        relative = f" ({abs(error / x):.2%})" if x != 0 else ""
+        relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
         known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
         lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
     if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():

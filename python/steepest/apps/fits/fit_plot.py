@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from steepest.apps.fits.fitting import LEVEL, Fitted
 from steepest.nlls.bands import confidence_band, prediction_band
 
-__all__ = ["save_plot"]
-
 # Okabe and Ito's palette, told apart with any colour vision; bands differ in lightness too
 DATA, CONFIDENCE, PREDICTION = "#000000", "#56B4E9", "#D5E9F5"
 CLOUD = "#999999"  # of points that hide each other

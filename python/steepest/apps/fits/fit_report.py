@@ -12,8 +12,6 @@ from rich.table import Table as RichTable
 from steepest.apps.fits.fitting import LEVEL, Array, Fitted
 from steepest.nlls.bands import quantile
 
-__all__ = ["print_summary", "record"]
-
 
 def print_summary(fitted: Fitted, console: Console) -> None:
     """Parameters with standard errors and intervals, correlations, cost, why it stopped."""
@@ -103,7 +101,7 @@ def sum_of_squares(fitted: Fitted) -> float:
     return float(2 * fitted.result.cost)
 
 
-def record(fitted: Fitted, plot: str | None) -> dict[str, Any]:
+def record(fitted: Fitted, plot: str) -> dict[str, Any]:
     """Everything of the summary, in plain types; what is not finite is None."""
     result, request = fitted.result, fitted.request
     matrix = correlation(fitted)

@@ -13,8 +13,6 @@ from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.result import full_rank
 
-__all__ = ["FitError", "Fitted", "Request", "fit_table", "ones"]
-
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of intervals and bands
 
@@ -65,10 +63,9 @@ class Fitted:
     @property
     def scale(self) -> float:
         """Standard deviation of a residual, in units of sigma (of y where there is none)."""
-        degrees = self.y.size - int(self.free.sum())
         if self.request.absolute_sigma:
             return 1.0
-        return float(np.sqrt(2 * self.result.cost / degrees)) if degrees > 0 else np.inf
+        return float(np.sqrt(2 * self.result.cost / self.dof)) if self.dof > 0 else np.inf
 
     @property
     def stderr(self) -> Array:

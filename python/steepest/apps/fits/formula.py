@@ -20,19 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "FUNCTIONS",
-    "Formula",
-    "FormulaError",
-    "Model",
-    "compile_model",
-    "derivative",
-    "not_too_deep",
-    "parse",
-    "spelled",
-    "to_sympy",
-]
-
 # name in a formula -> SymPy's name of the function
 FUNCTIONS = {
     "abs": "Abs",
@@ -94,12 +81,8 @@ class Formula:
         return list(dict.fromkeys(node.id for node in found if id(node) not in called))
 
     def error(self, node: ast.expr, problem: str) -> FormulaError:
-        return FormulaError(self.text, column_of(self.text, self.offset, node), problem)
-
-
-def column_of(text: str, offset: int, node: ast.expr) -> int:
-    """The character, counted from 1, at which a node stands; ast counts bytes of UTF-8."""
-    return len(text.encode()[: offset + node.col_offset].decode()) + 1
+        before = self.text.encode()[: self.offset + node.col_offset]  # ast counts bytes of UTF-8
+        return FormulaError(self.text, len(before.decode()) + 1, problem)
 
 
 def spelled(name: str) -> str:

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from steepest import check
 from steepest.apps.fits.formula import spelled
 
-__all__ = ["Table", "TableError", "read_table"]
-
 
 class TableError(ValueError):
     """What is wrong with a CSV file, and in which line (1 is the first)."""

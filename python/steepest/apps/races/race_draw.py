@@ -12,11 +12,6 @@ import numpy as np
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = [
-    "FLOOR", "Style", "coordinates", "draw_background", "draw_progress_axes", "figure_of", "grid",
-    "height", "lowest", "mark_start", "moments", "save_gif", "save_png", "styles", "title",
-]  # fmt: skip
-
 # Okabe and Ito's palette without yellow, which fades on white; told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^DvPX"

@@ -30,8 +30,6 @@ from steepest.apps.races.race_draw import (
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = ["save_html"]
-
 DPI = 150  # of the backgrounds; they are shown at 100, so that they stay sharp
 MAIN_INCHES, SIDE_INCHES = (6.6, 5.6), (4.6, 5.6)
 MOST_MOMENTS = 400

@@ -12,8 +12,6 @@ import numpy as np
 import steepest as st
 from steepest.apps.races.surfaces import Floats, Surface
 
-__all__ = ["FIRST_ORDER", "SECOND_ORDER", "Entry", "Path", "parse_entry", "run"]
-
 # name -> class, and what the learning rate is where none is given: for the first three a share of
 # 1/curvature, for the others, whose steps have the length of the rate, of the width shown
 FIRST_ORDER: dict[str, tuple[str, float]] = {
@@ -98,10 +96,11 @@ def parse_entry(text: str) -> Entry:
     return Entry(name, options)
 
 
-def parse_value(text: str, value: str) -> float | bool | tuple[float, ...] | str:
-    """5, 0.9, 0.9/0.999 for a pair, true, false, or a word."""
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
+def parse_value(text: str, value: str) -> float | bool | tuple[float, ...] | str | None:
+    """5, 0.9, 0.9/0.999 for a pair, true, false, none, or a word."""
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return words[value.lower()]
     try:
         numbers = tuple(
             int(part) if part.lstrip("-").isdecimal() else float(part) for part in value.split("/")

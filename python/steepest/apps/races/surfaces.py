@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from steepest.apps.fits.formula import FUNCTIONS, derivative, not_too_deep, parse, to_sympy
 
-__all__ = ["NAMED", "Named", "Surface", "compile_surface", "find_surface"]
-
 Floats = NDArray[np.float64]
 Limits = tuple[float, float]
 LARGEST = 1e100  # a value beyond counts as none: pictures and their scales overflow
