@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 STANDARD = ["-std=c++17", "-fPIC", f"-I{ROOT / 'csrc'}"]
 ALIKE = re.search(r"add_compile_options\(([^)]*)\)", CMAKE)[1].split()
+SSE2 = re.search(r"add_compile_options\((-msse2[^)]*)\)", CMAKE)[1].split()  # on 32-bit x86
+if sys.maxsize < 2**32 and re.search("x86|i.86", platform.machine()):
+    ALIKE += SSE2
 LINKED_ALIKE = re.search(r"add_link_options\(([^)]*)\)", CMAKE)[1].split()
 LEVELS = {
     level: flags.split()

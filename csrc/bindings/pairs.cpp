@@ -99,7 +99,7 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
   const int64_t next = p.append({products.data(), 2}, first.length, ratio, d);
   std::vector<double> c(5 * static_cast<size_t>(2 * p.count + 4));
   const Direction to = p.turn({products.data() + 1, 2}, 1.0, c.data());
-  const py::array copy(workspace.dtype(), std::vector<py::ssize_t>{w.n});
+  const py::array copy(workspace.dtype(), std::vector<int64_t>{w.n});
   rows.clear();
   for (const int64_t i : p.rows()) rows.push_back(w.row(i));
   rows.insert(rows.end(), {w.row(g_before), w.row(x), w.row(next), told});

@@ -1,6 +1,7 @@
 #include "core/float_mode.hpp"
 
 #include <atomic>
+#include <cfloat>
 
 #include "core/error.hpp"
 
@@ -9,6 +10,10 @@
 #endif
 
 namespace steepest {
+
+static_assert(FLT_EVAL_METHOD == 0,
+              "expressions are rounded to more digits than their type has, as by the x87: "
+              "on x86 set CXXFLAGS to -msse2 -mfpmath=sse");
 
 namespace {
 

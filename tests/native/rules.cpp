@@ -46,9 +46,15 @@ struct Random {
   }
 };
 
-void add_to_hash(uint64_t& hash, const void* data, size_t bytes) {
-  for (size_t i = 0; i < bytes; ++i)
-    hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211u;
+// By value, low bits first, whatever the byte order.
+void add_to_hash(uint64_t& hash, uint64_t bits) {
+  for (int i = 0; i < 64; i += 8) hash = (hash ^ (bits >> i & 0xff)) * 1099511628211u;
+}
+
+uint64_t bits_of(double x) {
+  uint64_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return bits;
 }
 
 template <class T>
@@ -56,7 +62,7 @@ void add_to_hash(uint64_t& hash, Array<T>& array, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     T x = array.data()[i];
     if (x != x) x = T(0x7ffffe);  // sign and payload of a NaN are not promised
-    add_to_hash(hash, &x, sizeof x);
+    add_to_hash(hash, bits_of(static_cast<double>(x)));
   }
 }
 
@@ -115,7 +121,7 @@ uint64_t run(int rule, const Way& way) {
   plan.step({1, true, 1, steepest::Nonfinite::propagate, true});
   plan.set_gradient(0, nullptr);
   plan.step({1, true, 1, steepest::Nonfinite::skip, true});
-  add_to_hash(hash, &plan.step_count, sizeof plan.step_count);
+  add_to_hash(hash, static_cast<uint64_t>(plan.step_count));
   return hash;
 }
 
