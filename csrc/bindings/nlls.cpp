@@ -99,6 +99,10 @@ class Solver {
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
   py::tuple gram() { return gram_of(core_, core_.backend().matrix()); }
+  int keep_jacobian() {
+    const Busy busy(busy_);
+    return phase(core_.keep_jacobian());
+  }
   Core& core() { return core_; }
 
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.

@@ -126,6 +126,9 @@ class CudaSolver {
     ask([&] { return matrix = core_->backend().matrix(), core_->phase(); });
     return gram_of(*core_, matrix);
   }
+  int keep_jacobian() {
+    return ask([this] { return core_->keep_jacobian(); });
+  }
   Core& core() { return *core_; }
 
  private:

@@ -247,46 +247,81 @@ class DifferencedFunction {
         fun_(std::move(fun)),
         differences_(central, std::move(rel_step), std::move(lower), std::move(upper)) {}
 
-  // J at the solver's point; f is what fun gave there, the core has it as its trial.
+  // J at the solver's point, where f is what fun gave, and the core has it as its trial. None where
+  // the last one stands.
   pybind11::object jacobian(const pybind11::object& f) {
     auto& core = solver_.core();
     const std::vector<T> x = core.point();
-    std::vector<T> moved = x;
-    const double eps =
+    const double rounding =
         std::max(fun_.rounding(f), static_cast<double>(std::numeric_limits<T>::epsilon()));
-    if (core.njev() > 0) differences_.close_in(core.cosine(), eps);
-    core.set_jacobian_error(differences_.error(eps));
-    Array J = room(core.m(), core.n()), ahead;
+    bool first = false;  // that is no noise
+    if (core.again() && differences_.doubt() > 0 && x == at_) {
+      first = find_noise(rounding);
+      const double error = differences_.error(std::max(rounding, differences_.noise()));
+      if (!first && core.stationarity().cosine > error) {
+        core.set_accuracy({error});
+        return pybind11::none();
+      }
+    }
+    take(x, rounding);
+    if (core.njev() > 0 && differences_.doubt() == 1 && !core.judged().close() &&
+        find_noise(rounding)) {
+      first = true;
+      take(x, rounding);
+    }
+    const double eps = std::max(rounding, differences_.noise());
+    core.set_accuracy({differences_.error(eps), differences_.doubt(), first});
+    return given_;
+  }
+
+ private:
+  void take(const std::vector<T>& x, double rounding) {
+    const auto& core = solver_.core();
+    const double eps = std::max(rounding, differences_.noise());
+    if (core.njev() > 0) differences_.close_in(core.stationarity().cosine, eps);
+    make_room(core.m(), core.n());
+    std::vector<T> moved = at_ = x;
     differences_.jacobian(
         x, core.trial_fun(), core.m(), eps,
         [&](size_t j, T x_j) {
           moved[j] = x_j;
-          ahead = S::array(fun_(moved), "fun");
+          const T* f = residual(moved);
           moved[j] = x[j];
-          if (ahead.size() != core.m()) {
-            throw Error(ErrorKind::value,
-                        "fun: residuals of shape (" + std::to_string(ahead.size()) + ",), (" +
-                            std::to_string(core.m()) + ",) at x; they may not change");
-          }
-          return ahead.data();
+          return f;
         },
-        J.mutable_data());
-    return std::move(J);
+        given_.mutable_data());
   }
 
- private:
+  bool find_noise(double rounding) {
+    const auto& core = solver_.core();
+    return differences_.find_noise(at_, core.trial_fun(), core.m(), rounding, given_.data(),
+                                   [this](const std::vector<T>& x) { return residual(x); });
+  }
+
+  // Valid until the next call.
+  const T* residual(const std::vector<T>& x) {
+    const int64_t m = solver_.core().m();
+    ahead_ = S::array(fun_(x), "fun");
+    if (ahead_.size() != m) {
+      throw Error(ErrorKind::value, "fun: residuals of shape (" + std::to_string(ahead_.size()) +
+                                        ",), (" + std::to_string(m) +
+                                        ",) at x; they may not change");
+    }
+    return ahead_.data();
+  }
+
   // Memory for J, by columns: that of the J before the last, if nobody has it any more. If it were
   // freed, the system would take it back and clear it before handing it out again.
-  Array room(int64_t m, int64_t n) {
+  void make_room(int64_t m, int64_t n) {
     std::swap(given_, before_);
     if (given_.size() != m * n || !sole(given_)) {
       given_ = Array({m, n}, {sizeof(T), sizeof(T) * static_cast<size_t>(m)});
     }
-    return given_;
   }
 
   S& solver_;
-  Array given_, before_;
+  Array given_, before_, ahead_;
+  std::vector<T> at_;  // where the last J was taken
   Function fun_;
   nlls::Differences<T> differences_;
 };
@@ -313,6 +348,10 @@ pybind11::tuple run(S& solver, Function fun, const pybind11::object& watch, Jaco
       continue;
     }
     pybind11::object told = jacobian(f);
+    if (told.is_none()) {
+      solver.keep_jacobian();
+      continue;
+    }
     solver.tell_jacobian(told);
     if (solver.core().refused()) continue;  // the last one stands
     J = std::move(told);

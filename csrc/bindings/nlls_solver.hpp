@@ -13,7 +13,9 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "nlls/gradient.hpp"
 #include "nlls/options.hpp"
+#include "nlls/stopping.hpp"
 
 namespace steepest {
 
@@ -152,8 +154,9 @@ pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind1
   std::vector<int64_t> mask(static_cast<size_t>(n));
   for (int64_t j = 0; j < n; ++j) mask[static_cast<size_t>(j)] = c.side(j);
   return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n),
-                              array_of(mask.data(), n), weight, c.cost(), c.optimality(), c.nfev(),
-                              c.njev(), c.nit(), static_cast<int>(c.status()), c.lambda());
+                              array_of(mask.data(), n), weight, c.cost(),
+                              c.stationarity().optimality, c.nfev(), c.njev(), c.nit(),
+                              static_cast<int>(c.status()), c.lambda());
 }
 
 // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
@@ -183,7 +186,13 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("state", &S::state);
   c.def("gram", &S::gram);
   c.def("set_look_ahead", [](S& s, bool on) { s.core().set_look_ahead(on); });
-  c.def("set_jacobian_error", [](S& s, double error) { s.core().set_jacobian_error(error); });
+  c.def(
+      "set_accuracy",
+      [](S& s, double error, int doubt, bool first) {
+        s.core().set_accuracy({error, doubt, first});
+      },
+      pybind11::arg("error"), pybind11::arg("doubt") = 0, pybind11::arg("first") = false);
+  c.def("keep_jacobian", &S::keep_jacobian);
   c.def("stop", [](S& s) { s.core().stop(); });
   const auto number = [&c](const char* field, auto member) {
     c.def_property_readonly(field, [member](S& s) { return (s.core().*member)(); });
@@ -193,13 +202,18 @@ void bind_shared(pybind11::class_<S>& c) {
   number("m", &Core::m);
   number("cost", &Core::cost);
   number("refused", &Core::refused);
-  number("cosine", &Core::cosine);
-  number("optimality", &Core::optimality);
   number("damping", &Core::lambda);
-  number("reduction", &Core::actual);
+  number("again", &Core::again);
   number("nfev", &Core::nfev);
   number("njev", &Core::njev);
   number("nit", &Core::nit);
+  const auto part = [&c](const char* field, auto of, auto member) {
+    c.def_property_readonly(field, [=](S& s) { return (s.core().*of)().*member; });
+  };
+  part("cosine", &Core::stationarity, &nlls::Stationarity::cosine);
+  part("optimality", &Core::stationarity, &nlls::Stationarity::optimality);
+  part("reduction", &Core::judged, &nlls::Step::actual);
+  part("predicted", &Core::judged, &nlls::Step::predicted);
   c.def("point", [](S& s) { return array_of(s.core().point().data(), s.core().n()); });
   c.def("x", [](S& s) { return array_of(s.core().x().data(), s.core().n()); });
   c.def_property_readonly("phase", [](S& s) { return static_cast<int>(s.core().phase()); });

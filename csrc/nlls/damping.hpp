@@ -8,6 +8,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace steepest::nlls {
@@ -17,21 +18,36 @@ namespace steepest::nlls {
 class Radius {
  public:
   double value() const { return value_; }
+  bool first() const { return tried_ == 1; }  // only one step has been tried
+  bool untold() const { return untold_; }     // rounding hid what all of them did
 
   void set(double length) { value_ = length; }
 
   void limit(double length) { value_ = std::min(value_, length); }
 
-  // A step of this length was too short to tell a gain ratio. An x near 0 tells no size.
+  // A step of this length was tried; hidden: λ made it so short that rounding hid what it did.
+  void tried(double length, bool hidden) {
+    if (++tried_ == 1) limit(length);
+    untold_ = untold_ && hidden;
+  }
+
+  // A step of this length was too short to tell a gain ratio. x_norm: |Dx|, infinite where x is 0.
   void told_nothing(double length, double x_norm) { value_ = std::max(x_norm, 1e3 * length); }
 
-  // A step of this length had this gain ratio. first: it is the first that was tried, the radius
-  // has been a guess until now, and |Dx| remains as good a guess as before.
-  void accepted(double ratio, double length, double x_norm, bool undamped, bool first) {
+  // As long as a step that told nothing, as others would not be longer.
+  void stay(double length) {
+    value_ = length;
+    untold_ = false;
+  }
+
+  // A step of this length had this gain ratio. After the first that was tried |Dx| remains as good
+  // a guess as before.
+  void accepted(double ratio, double length, double x_norm, bool undamped) {
+    if (untold_) return told_nothing(length, x_norm);
     if (ratio <= 0.25) {
       value_ = 0.5 * std::min(value_, 10 * length);
     } else if (undamped || ratio >= 0.75) {
-      value_ = std::max(2 * length, first ? x_norm : 0.0);
+      value_ = std::max(2 * length, first() && std::isfinite(x_norm) ? x_norm : 0.0);
     }
   }
 
@@ -46,6 +62,8 @@ class Radius {
 
  private:
   double value_ = std::numeric_limits<double>::infinity();
+  bool untold_ = true;
+  int64_t tried_ = 0;
 };
 
 // The search for the λ whose step is as long as the radius, within a tenth. 1/|Ds| is almost

@@ -1,6 +1,6 @@
 // A Jacobian by finite differences, a column at a time. It says where to evaluate, and the caller
 // does. differences.py, which does the same for arrays of a device and for complex steps, explains
-// the steps, the bounds and when forward differences give way to central ones.
+// the steps, the bounds, when forward differences give way to central ones, and what is noise.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -8,6 +8,8 @@
 #include <limits>
 #include <utility>
 #include <vector>
+
+#include "nlls/noise.hpp"
 
 namespace steepest::nlls {
 
@@ -29,6 +31,40 @@ class Differences {
     return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(eps);
   }
 
+  // How many steps from a Jacobian may fail before noise is looked for; none where it was found.
+  int doubt() const { return found_ || !rel_step_.empty() ? 0 : looked_ ? 3 : 1; }
+
+  // That noise, as a rounding unit; 0 where none was found.
+  double noise() const { return noise_; }
+
+  // Whether J, the last Jacobian, at x, is noise; later ones are then by longer steps.
+  // at(point) gives the m residuals there, valid until its next call.
+  template <class At>
+  bool find_noise(const std::vector<T>& x, const T* f, int64_t m, double eps, const T* J, At&& at) {
+    looked_ = true;
+    std::vector<T> point(x.size()), told[4], wrong(f, f + m);
+    const auto ask = [&](size_t quarters) {
+      const T share = static_cast<T>(quarters) / 4;
+      for (size_t j = 0; j < x.size(); ++j) point[j] = x[j] + share * ahead_[j];
+      const T* given = at(point);
+      told[quarters - 1].assign(given, given + m);
+    };
+    ask(2);
+    for (size_t j = 0; j < x.size(); ++j) {
+      const T* column = J + static_cast<int64_t>(j) * m;
+      for (size_t i = 0; i < wrong.size(); ++i) wrong[i] += column[i] * (ahead_[j] / 2);
+    }
+    T most = 0;
+    for (size_t i = 0; i < wrong.size(); ++i) most = larger(most, told[1][i] - wrong[i]);
+    if (!std::isfinite(most) || most <= wrong_from * change_) return false;
+    for (const size_t quarters : {1u, 3u, 4u}) ask(quarters);
+    const T* const line[] = {f, told[0].data(), told[1].data(), told[2].data(), told[3].data()};
+    const double noise = noise_along(line, m) / static_cast<double>(largest_);
+    if (!(noise > noise_units * eps)) return false;
+    noise_ = std::min(noise, most_noise);
+    return found_ = true;
+  }
+
   // f: m residuals at x, eps: the rounding unit that they were computed with.
   // evaluate(j, x_j) gives the residuals with another x_j; they are valid until its next call.
   template <class Evaluate>
@@ -38,7 +74,8 @@ class Differences {
     for (int64_t i = 0; i < m; ++i) largest = std::max(largest, std::abs(f[i]));
     const T noise = static_cast<T>(noise_units * eps * static_cast<double>(largest));
     const T unit = static_cast<T>(central_ ? std::cbrt(eps) : std::sqrt(eps));
-    reach_.resize(x.size()), slope_.resize(x.size());
+    reach_.resize(x.size()), slope_.resize(x.size()), ahead_.resize(x.size());
+    change_ = 0;
     for (size_t j = 0; j < x.size(); ++j) {
       T* out = J + static_cast<int64_t>(j) * m;
       reach_[j] = std::max(reach_[j], x[j] == 0 ? T(1) : std::abs(x[j]));
@@ -46,7 +83,12 @@ class Differences {
       if (rel_step_.empty() && std::abs(x[j]) < 1 && change <= noise) {
         change = column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
       }
+      if (change == 0 && largest_ == 0 && doubt() > 0 &&  // only the first time: it may have none
+          find_rounding(x[j], j, noise, f, m, evaluate, out)) {
+        return jacobian(x, f, m, noise_, evaluate, J);
+      }
       slope_[j] = change / std::abs(taken_);
+      change_ = std::max(change_, change);
     }
     largest_ = std::max(largest_, largest);
   }
@@ -54,6 +96,10 @@ class Differences {
  private:
   // A difference below so many rounding units of the residuals is noise.
   static constexpr double noise_units = 64;
+  // Of the largest change by a difference: a linear model that is wrong by more is curved, or
+  // noise.
+  static constexpr T wrong_from = T(1e-3);
+  static constexpr double most_noise = 1e-2;
   // Of the largest residual: a parameter that changes none by this much is near zero by chance.
   static constexpr T noticed = T(1e-2);
 
@@ -71,6 +117,25 @@ class Differences {
     return (x + h) - x == 0 ? sign * unit * std::max(T(1), size) : h;
   }
 
+  // After a step that changed no residual: whether a longer one changes them by so much that the
+  // short one should have. Then they, or x on the way to them, are rounded to float or to half.
+  template <class Evaluate>
+  bool find_rounding(T x, size_t j, T noise, const T* f, int64_t m, Evaluate& evaluate, T* out) {
+    const T step = std::abs(taken_), ahead = ahead_[j];
+    for (const double eps : {0x1p-23, 0x1p-10}) {
+      const T h = static_cast<T>(std::sqrt(eps)) * (x == 0 ? T(1) : x);
+      if (!(std::abs(h) > step)) continue;
+      const T change = column(x, j, h, f, m, evaluate, out);
+      std::fill_n(out, m, T(0));
+      if (std::isfinite(change) && change * step > noise * std::abs(taken_)) {
+        noise_ = eps;
+        return true;
+      }
+    }
+    ahead_[j] = ahead;
+    return false;
+  }
+
   // Writes column j to out. Returns the largest change of a residual.
   template <class Evaluate>
   T column(T x, size_t j, T h, const T* f, int64_t m, Evaluate& evaluate, T* out) {
@@ -78,19 +143,22 @@ class Differences {
     const T down = lower_.empty() ? -infinite : lower_[j] - x;
     const T up = upper_.empty() ? infinite : upper_[j] - x;
     const T roomy = up >= -down ? up : down;
+    T& ahead = ahead_[j];
     if (!central_) {
       if (!(down <= h && h <= up)) h = down <= -h && -h <= up ? -h : roomy;
-      return quotient(evaluate(j, x + h), f, (x + h) - x, m, out);
+      ahead = (x + h) - x;
+      return quotient(evaluate(j, x + h), f, ahead, m, out);
     }
     if (down <= -std::abs(h) && std::abs(h) <= up) {
+      ahead = (x + h) - x;
       std::copy_n(evaluate(j, x + h), m, out);
-      return quotient(out, evaluate(j, x - h), ((x + h) - x) - ((x - h) - x), m, out);
+      return quotient(out, evaluate(j, x - h), ahead - ((x - h) - x), m, out);
     }
     // Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
     h = std::copysign(std::min(std::abs(h), std::abs(roomy) / 2), roomy);
     std::copy_n(evaluate(j, x + h), m, out);
     const T* second = evaluate(j, x + 2 * h);
-    const T one = (x + h) - x, two = taken_ = (x + 2 * h) - x;
+    const T one = (x + h) - x, two = taken_ = ahead = (x + 2 * h) - x;
     T change = 0;
     for (int64_t i = 0; i < m; ++i) {
       const T near = out[i] - f[i], far = second[i] - f[i];
@@ -131,10 +199,13 @@ class Differences {
     return std::abs(b) <= a ? a : b == b ? std::abs(b) : std::numeric_limits<T>::infinity();
   }
 
-  bool central_;
+  bool central_, looked_ = false, found_ = false;
+  double noise_ = 0;
   std::vector<T> rel_step_, lower_, upper_;
   T largest_ = 0, taken_ = 0;     // of all residuals so far; the step of the last column
+  T change_ = 0;                  // of a residual, the largest in the last Jacobian
   std::vector<T> reach_, slope_;  // of each x_j: how large it was; its last column's largest
+  std::vector<T> ahead_;          // and its last step, to the side that was evaluated
 };
 
 }  // namespace steepest::nlls

@@ -1,4 +1,4 @@
-// What a solver is asked for.
+// What a solver is asked for, and what it is told of Jacobians by differences.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -25,6 +25,15 @@ struct Options {
   // Whether to ask for J where the last step ends the fit, as MINPACK does not; without it gradient
   // and optimality are those of the point before.
   bool last_jacobian = true;
+};
+
+// error: the relative error, where a better Jacobian can be had, else 0; doubt: after so many
+// failed steps it is asked for again, as it may be noise, 0 never; first: those before it were
+// noise.
+struct Accuracy {
+  double error = 0;
+  int doubt = 0;
+  bool first = false;
 };
 
 }  // namespace steepest::nlls

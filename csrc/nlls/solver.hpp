@@ -52,12 +52,10 @@ class Solver {
         box_(options.lower, options.upper, n_),
         residuals_(options.loss, options.f_scale),
         stopping_(options.tolerances),
-        finder_(options.damping, x0.size()),
         x_(x0),
         trial_(std::move(x0)),
-        scaling_(options.method, options.x_scale, x_.size()) {
-    finder_.set_unit(std::ldexp(1.0, 2 * scaling_.exponent()));
-  }
+        scaling_(options.method, options.x_scale, x_.size()),
+        finder_(options.damping, x_.size(), scaling_.exponent()) {}
 
   Phase phase() const { return phase_; }
   const std::vector<T>& point() const { return phase_ == Phase::done ? x_ : trial_.point; }
@@ -133,8 +131,17 @@ class Solver {
   // Whether to ask for residuals ahead of a step (true at first).
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
-  // The relative error of the next Jacobian, where a better one can be had; else 0.
-  void set_jacobian_error(double error) { told_error_ = error; }
+  // Of the next Jacobian, by differences.
+  void set_accuracy(Accuracy accuracy) { told_ = accuracy; }
+
+  // The Jacobian asked for again is as before, and the step from it has failed.
+  Phase keep_jacobian() {
+    expect(phase_, failed_, Phase::jacobian, "keep_jacobian");
+    again_ = false;
+    accuracy_ = {told_.error};
+    residuals_.accept();
+    return reject(false);
+  }
 
   // The callback asked to stop.
   void stop() { finish(Status::stopped); }
@@ -148,10 +155,10 @@ class Solver {
   int64_t m() const { return m_; }
   double cost() const { return cost_; }
   bool refused() const { return refused_; }  // whether the last Jacobian's point was given up
-  double cosine() const { return stationarity_.cosine; }
-  double optimality() const { return stationarity_.optimality; }
+  const Stationarity& stationarity() const { return stationarity_; }
   double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
-  double actual() const { return trial_.judged.actual; }
+  const Step& judged() const { return trial_.judged; }
+  bool again() const { return again_; }  // whether a Jacobian told before is asked for once more
   bool by_qr() const { return backend_.by_qr(); }
   int64_t nfev() const { return nfev_; }
   int64_t njev() const { return njev_; }
@@ -167,8 +174,7 @@ class Solver {
 
  private:
   void take_form(Form form) {
-    if (have_point_) check_form(form, form_);
-    if (!have_point_) m_ = 0;  // a start that was refused had its own
+    have_point_ ? check_form(form, form_) : void(m_ = 0);  // a start that was refused had its own
     form_ = form;
   }
 
@@ -216,20 +222,19 @@ class Solver {
   Phase judge(double actual) {
     ++nfev_;
     ++trials_;
-    if (++trials_in_all_ == 1) radius_.limit(finder_.length());
     trial_.judged.actual = actual;
     look_ahead_.judged(actual, trial_.judged.predicted);
-    untold_ = untold_ && finder_.held_back() && within_rounding<T>(trial_.judged);
+    radius_.tried(finder_.length(), finder_.held_back() && within_rounding<T>(trial_.judged));
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
     doubted_ = 0;
     if (!std::isfinite(trial_cost_)) return reject(true);
     ++finite_trials_;
     if (too_far_at_first()) return reject(false);
     // The first step is as short as λ₀ makes it, however far the minimum.
-    const bool free = gauss_newton() || (trials_in_all_ > 1 && !untold_);
+    const bool free = gauss_newton() || !(radius_.first() || radius_.untold());
     const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
-    const bool longer = untold_ || (finder_.held_back() && trial_.judged.as_predicted());
+    const bool longer = radius_.untold() || (finder_.held_back() && trial_.judged.as_predicted());
     // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
     // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
     // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
@@ -247,7 +252,7 @@ class Solver {
   // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
   // another valley, so it is taken only where it gained what the model had predicted.
   bool too_far_at_first() const {
-    return trials_in_all_ == 1 && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
+    return radius_.first() && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
            !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
   }
 
@@ -269,22 +274,21 @@ class Solver {
     if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
-    if (rough() && !non_finite) return ask_again();
+    if ((rough() || (accuracy_.doubt == trials_ && !in_noise_)) && !non_finite) return ask_again();
     if (gauss_newton()) {
       trial_.share /= 2;
       return try_step();
     }
     const double tried = finder_.length(), slope = trial_.slope;
-    if (untold_ || (trials_in_all_ == 1 && tried < 1e-4 * scaling_.own_size(x_))) {
+    if (radius_.untold() || (radius_.first() && tried < 1e-4 * scaling_.own_size(x_))) {
       // λ made the step too short to tell anything, unless the step without it is about as short.
       radius_.told_nothing(tried, scaling_.own_size(x_));
       propose();
       if (finder_.length() > 2 * tried) return phase_;
-      radius_.set(tried);
-      untold_ = false;
+      radius_.stay(tried);
     }
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
-    if (trials_in_all_ == 1) {
+    if (radius_.first()) {
       const double size =
           std::max(scaling_.own_size(x_), 1e-3 * tried);  // an x near 0 tells no size
       const bool only_too_far = !non_finite && trial_.judged.actual > 0;
@@ -304,7 +308,7 @@ class Solver {
   }
 
   // The gradient is lost in the errors of the Jacobian that gave it.
-  bool rough() const { return stationarity_.cosine < error_; }
+  bool rough() const { return stationarity_.cosine < accuracy_.error; }
 
   // For a better Jacobian of the accepted point.
   Phase ask_again() {
@@ -318,11 +322,7 @@ class Solver {
 
   Phase give_up() {
     refused_ = true;
-    if (std::exchange(again_, false)) {  // the old Jacobian stands
-      error_ = 0;
-      residuals_.accept();
-      return reject(false);
-    }
+    if (again_) return keep_jacobian();
     if (!in_noise_) {
       --finite_trials_;  // its Jacobian was not finite
     } else if (!finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
@@ -355,18 +355,25 @@ class Solver {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
-      untold_ ? radius_.told_nothing(finder_.length(), scaling_.own_size(x_))
-              : radius_.accepted(ratio, finder_.length(), norm(x_, scaling_.D()),
-                                 !finder_.held_back(), trials_in_all_ == 1);
+      radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
     }
     x_ = trial_.point;
     cost_ = trial_cost_;
-    error_ = told_error_;
+    accuracy_ = told_;
     again_ = false;
+    if (accuracy_.first) forget();
     scale();
     have_point_ = true;
     trials_ = finite_trials_ = 0;
     return true;
+  }
+
+  // Starts over from here: all Jacobians until now were noise.
+  void forget() {
+    scaling_ = {options_.method, options_.x_scale, x_.size()};
+    finder_ = {options_.damping, x_.size(), scaling_.exponent()};
+    radius_ = {};
+    have_point_ = false;
   }
 
   void scale() {
@@ -394,7 +401,7 @@ class Solver {
     }
     if (doubt) {
       doubted_ = 2 * finder_.length();
-      radius_ = {};
+      radius_.set(HUGE_VAL);
     }
     propose();
     if (doubt && stopping_.ftol_predicted(trial_.judged)) return finish(Status::ftol);
@@ -409,9 +416,8 @@ class Solver {
   Phase propose() {
     failed_ = true;  // and remains so where this throws, for the point has been taken
     if (!gauss_newton()) {
-      // A radius of |Dx| is met exactly: a start that is wrong by its own size then arrives at
-      // zero. Other radii are met within a tenth: exactly, they took 8 % more evaluations on Moré,
-      // Garbow and Hillstrom's problems at 1e-15.
+      // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
+      // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
       const bool by_size = radius_.value() == scaling_.own_size(x_);
       finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
     } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
@@ -433,17 +439,13 @@ class Solver {
     return phase_ = Phase::residual;
   }
 
-  // The residuals ahead are told, and the cost falls by `gain` there: corrects the step, where the
-  // second derivative that they give is finite.
+  // The residuals ahead are told, and the cost falls by `gain` there.
   Phase correct(double gain) {
     ahead_ = false;
     ++nfev_;
     look_ahead_.gained(gain, trial_.slope);
-    std::vector<T> second_derivative(x_.size());
-    if (backend_.curvature(finder_.step().data(), fraction, residuals_.accepted(),
-                           residuals_.trial(), second_derivative.data())) {
-      finder_.accelerate(backend_, box_, scaling_.D(), second_derivative.data());
-    }
+    finder_.accelerate(backend_, box_, scaling_.D(), fraction, residuals_.accepted(),
+                       residuals_.trial());
     return try_step();
   }
 
@@ -472,12 +474,12 @@ class Solver {
   BoxModel<Backend> box_;
   Residuals<Backend> residuals_;
   StoppingRule stopping_;
-  StepFinder<Backend> finder_;
   Radius radius_;
   LookAhead look_ahead_;
   std::vector<T> x_;
   Trial<Backend> trial_;
   Scaling<T> scaling_;
+  StepFinder<Backend> finder_;
   double cost_ = 0, trial_cost_ = 0, block_cost_ = 0;
   Stationarity stationarity_{};
   Status status_ = Status::max_nfev;
@@ -485,15 +487,13 @@ class Solver {
   Phase phase_ = Phase::residual;
   Form form_ = Form::whole;
   bool have_point_ = false, in_noise_ = false, refused_ = false;
-  bool untold_ = true;  // λ held back each step, rounding hid what it did to the cost
-  bool again_ = false;  // the Jacobian asked for is of the point accepted before
-  double told_error_ = 0, error_ = 0;  // of the next Jacobian, and of the accepted point's
-  double doubted_ = 0;                 // twice the length of the step that met ftol in doubt
-  bool ahead_ = false;                 // the point asked for is a look ahead, no trial
-  bool failed_ = false;                // there is no step from the accepted point
+  bool again_ = false;        // the Jacobian asked for is of the point accepted before
+  Accuracy told_, accuracy_;  // in the next Jacobian, and in the accepted point's
+  double doubted_ = 0;        // twice the length of the step that met ftol in doubt
+  bool ahead_ = false;        // the point asked for is a look ahead, no trial
+  bool failed_ = false;       // there is no step from the accepted point
   int64_t nfev_ = 0, njev_ = 0, nit_ = 0, block_rows_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
-  int64_t trials_in_all_ = 0;
 };
 
 }  // namespace steepest::nlls

@@ -20,9 +20,9 @@ class StepFinder {
  public:
   using T = typename Backend::Scalar;
 
-  explicit StepFinder(double damping, size_t n) : initial_(damping), step_(n) {}
-
-  // λ counts in units of this: 1, or the largest diagonal entry of D⁻¹JᵀJD⁻¹ at x0.
+  // λ counts in units of 4^exponent, D's, or of the largest diagonal entry of D⁻¹JᵀJD⁻¹ at x0.
+  StepFinder(double damping, size_t n, int exponent)
+      : initial_(damping), unit_(std::ldexp(1.0, 2 * exponent)), step_(n) {}
   void set_unit(double unit) { unit_ = unit; }
 
   // λ₀ is meant for a JᵀJ that no loss has made smaller: by so much.
@@ -70,13 +70,15 @@ class StepFinder {
     }
   }
 
-  // Geodesic acceleration for the second derivative Jᵀf'' along the step: a with
-  // (JᵀJ + λD²) a = -½ Jᵀf''. It becomes part of the step where it is short enough to be trusted.
-  // Transtrum and Sethna, arXiv:1201.5885, equations (5) to (7).
-  void accelerate(Backend& backend, BoxModel<Backend>& box, const T* D, T* second_derivative) {
-    std::vector<T> a(step_.size());
-    for (size_t j = 0; j < step_.size(); ++j) second_derivative[j] /= 2;
-    backend.resolve({static_cast<T>(lambda_), D}, box.all(), second_derivative, a.data());
+  // Geodesic acceleration, from residuals f at x and `ahead` at x + fraction s: with their second
+  // derivative f'' along the step, a of (JᵀJ + λD²) a = -½ Jᵀf''. It becomes part of the step where
+  // it is finite and short enough to be trusted. Transtrum and Sethna, arXiv:1201.5885, (5) to (7).
+  void accelerate(Backend& backend, BoxModel<Backend>& box, const T* D, T fraction, const T* f,
+                  const T* ahead) {
+    std::vector<T> a(step_.size()), half(step_.size());
+    if (!backend.curvature(step_.data(), fraction, f, ahead, half.data())) return;
+    for (T& h : half) h /= 2;
+    backend.resolve({static_cast<T>(lambda_), D}, box.all(), half.data(), a.data());
     if (!(2 * norm(a, D) <= 0.75 * length_)) return;
     for (size_t j = 0; j < step_.size(); ++j) step_[j] += a[j];
   }
@@ -133,7 +135,7 @@ class StepFinder {
 
   static constexpr double largest_damping = static_cast<double>(std::numeric_limits<T>::max()) / 64;
 
-  double initial_, by_loss_ = 1, unit_ = 1, lambda_ = 0, length_ = 0;
+  double initial_, by_loss_ = 1, unit_, lambda_ = 0, length_ = 0;
   bool first_ = true, first_is_last_ = false;
   std::vector<T> step_;
 };

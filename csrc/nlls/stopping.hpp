@@ -26,6 +26,7 @@ struct Step {
   double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm, Jx_norm;
 
   bool as_predicted() const { return actual >= 0.75 * predicted; }
+  bool close() const { return std::fabs(actual - predicted) <= 0.25 * predicted; }
 };
 
 // Whether rounding hides what a step did to the cost: near a minimum that is flat to rounding long

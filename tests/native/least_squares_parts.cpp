@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <numeric>
+#include <random>
 #include <vector>
 
 #include "nlls/damping.hpp"
@@ -11,6 +13,7 @@
 #include "nlls/gradient.hpp"
 #include "nlls/look_ahead.hpp"
 #include "nlls/loss.hpp"
+#include "nlls/noise.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/residuals.hpp"
 #include "nlls/scaling.hpp"
@@ -97,17 +100,31 @@ void xtol_and_gtol() {
 void radius() {
   Radius r;
   must(std::isinf(r.value()), "at first any step may be taken");
-  r.limit(4);
-  r.accepted(0.2, 4, 9, false, false);
+  r.tried(4, false);
+  must(near(r.value(), 4) && r.first() && !r.untold(), "the first step is a limit");
+  r.tried(4, false);
+  must(!r.first(), "it was the first");
+  r.accepted(0.2, 4, 9, false);
   must(near(r.value(), 2), "a poor step halves it");
-  r.accepted(0.5, 2, 9, false, false);
+  r.accepted(0.5, 2, 9, false);
   must(near(r.value(), 2), "a fair one leaves it");
-  r.accepted(0.9, 2, 9, false, false);
+  r.accepted(0.9, 2, 9, false);
   must(near(r.value(), 4), "a good one doubles it");
-  r.accepted(0.5, 1, 9, true, false);
+  r.accepted(0.5, 1, 9, true);
   must(near(r.value(), 2), "an undamped one sets it to twice its length");
-  r.accepted(0.9, 2, 9, false, true);
-  must(near(r.value(), 9), "after the first |Dx| is as good a guess");
+  for (const double size : {9.0, HUGE_VAL}) {
+    Radius one;
+    one.tried(2, false);
+    one.accepted(0.9, 2, size, false);
+    must(near(one.value(), size < 10 ? 9 : 4), "after the first |Dx| is as good a guess");
+  }
+  Radius hidden;
+  hidden.tried(1, true);
+  hidden.accepted(1, 1, 5, false);
+  must(hidden.untold() && near(hidden.value(), 1e3), "a step that told nothing was too short");
+  hidden.stay(1);
+  must(!hidden.untold() && near(hidden.value(), 1), "unless others are no longer");
+  r.set(9);
   r.rejected(9, -1, -HUGE_VAL);
   must(near(r.value(), 0.9), "a trial that is not finite: a tenth");
   r.rejected(0.9, -1, -1);
@@ -124,7 +141,7 @@ void radius() {
   r.rejected(1, -1, 0.3);
   must(near(r.value(), 5), "no more than a half, of ten times the step at most");
   r.set(100);
-  r.accepted(0.1, 1, 9, true, false);
+  r.accepted(0.1, 1, 9, true);
   must(near(r.value(), 5), "so for a poor step");
 }
 
@@ -172,6 +189,11 @@ struct Stub {
   using Scalar = double;
   using Space = steepest::linalg::HostSpace<double>;
   double correction = 0, one = 1;
+  bool bends = true;
+  bool curvature(const double*, double, const double*, const double*, double* second) const {
+    second[0] = 1;
+    return bends;
+  }
   const double* gradient() const { return &one; }
   const double* norms2() const { return &one; }
   bool solve(steepest::linalg::Damping<double> damping, const std::vector<int64_t>&, const double*,
@@ -186,21 +208,21 @@ struct Stub {
   void product(const double* v, double* out) { out[0] = v[0]; }
 };
 
-double corrected(double by) {
+double corrected(double by, bool bends = true) {
   Stub backend;
-  backend.correction = by;
+  backend.correction = by, backend.bends = bends;
   BoxModel<Stub> box({}, {}, 1);
-  StepFinder<Stub> finder(1e-3, 1);
-  const double x = 0, D = 1;
-  double second = 1;
+  StepFinder<Stub> finder(1e-3, 1, 0);
+  const double x = 0, D = 1, f = 1, ahead = 0.9;
   must(finder.undamped(backend, box, &x, &D) && finder.step()[0] == -1, "the undamped step");
-  finder.accelerate(backend, box, &D, &second);
+  finder.accelerate(backend, box, &D, 0.1, &f, &ahead);
   return finder.step()[0];
 }
 
 void corrections() {
   must(near(corrected(0.37), -0.63) && near(corrected(-0.37), -1.37), "a short one is trusted");
   must(corrected(0.38) == -1 && corrected(-4) == -1 && corrected(NAN) == -1, "no other one");
+  must(corrected(0.37, false) == -1, "none where the second derivative is not finite");
 }
 
 void stationarity() {
@@ -343,7 +365,9 @@ void differences() {
   double J = 0, one = 1;
   Differences<double>(false, {}, {}, {})
       .jacobian({8}, &one, 1, eps, [&](size_t, double to) { return far.push_back(to), &one; }, &J);
-  must(far.size() == 1 && J == 0, "nor from 1 on, where the step is the same");
+  must(far.size() == 3 && J == 0, "from 1 on two longer ones, which show that it has no influence");
+  must(near(far[1], 8 + 8 * std::sqrt(0x1p-23)) && near(far[2], 8 + 8 * std::sqrt(0x1p-10)),
+       "in float and in half they would have been seen");
   Differences<double> rough(false, {}, {}, {});
   must(near(rough.error(eps), 64 * root), "forward differences are wrong by so much");
   rough.close_in(65 * root, eps);
@@ -353,6 +377,72 @@ void differences() {
   rough.close_in(65 * root, eps);
   must(rough.error(eps) == 0, "and stay so");
   must(Differences<double>(false, {0.1}, {}, {}).error(eps) == 0, "a diff_step is kept");
+}
+
+// Residuals of x in two variables at (8, 2), and what their differences find.
+template <class F>
+struct Noisy {
+  static constexpr double eps = std::numeric_limits<double>::epsilon();
+  Differences<double> differences{false, {}, {}, {}};
+  int calls = 0;
+  std::vector<double> f, moved, J;
+
+  explicit Noisy(F fun, size_t m = 400) {
+    std::vector<double> x = {8, 2};
+    const auto at = [&](const std::vector<double>& point) {
+      ++calls, moved.resize(m);
+      for (size_t i = 0; i < m; ++i) moved[i] = fun(i, point[0], point[1]);
+      return moved.data();
+    };
+    f.assign(at(x), at(x) + m), calls = 0, J.resize(2 * m);
+    const auto take = [&] {
+      const auto one = [&](size_t j, double to) {
+        std::vector<double> point = x;
+        point[j] = to;
+        return at(point);
+      };
+      const double unit = std::max(eps, differences.noise());
+      differences.jacobian(x, f.data(), static_cast<int64_t>(m), unit, one, J.data());
+    };
+    take();
+    if (differences.find_noise(x, f.data(), static_cast<int64_t>(m), eps, J.data(), at)) take();
+  }
+  double slope(size_t j) const {  // the mean of a column
+    const auto m = static_cast<ptrdiff_t>(f.size()), start = static_cast<ptrdiff_t>(j) * m;
+    return std::accumulate(J.begin() + start, J.begin() + start + m, 0.0) / static_cast<double>(m);
+  }
+};
+
+void noisy_residuals() {
+  const auto plain = [](size_t i, double x, double y) { return 3 * x - y + double(i % 7); };
+  const Noisy quiet(plain);
+  must(quiet.calls == 3 && quiet.differences.noise() == 0, "one evaluation more tells no noise");
+  must(quiet.differences.doubt() == 3, "and next where three steps failed");
+  const Noisy curved(
+      [](size_t i, double x, double y) { return std::sin(1e6 * x + double(i)) + y; });
+  must(curved.calls == 6 && curved.differences.noise() == 0, "three more that it is curvature");
+  std::mt19937 random(0);
+  std::normal_distribution<double> normal(0, 1e-5);
+  const Noisy noisy([&](size_t i, double x, double y) { return plain(i, x, y) + normal(random); });
+  must(noisy.calls == 8, "or noise, and two take the columns again");
+  must(std::fabs(noisy.differences.noise() * 28 / 1e-5 - 1) < 0.1,
+       "it is over the largest residual");
+  must(std::fabs(noisy.slope(0) / 3 - 1) < 1e-3 && std::fabs(noisy.slope(1) + 1) < 1e-3, "slopes");
+  const Noisy wild(
+      [&](size_t i, double x, double y) { return plain(i, x, y) + 1e6 * normal(random); });
+  must(wild.differences.noise() == 1e-2, "steps stay below a tenth of x");
+  const Noisy rounded([](size_t i, double x, double y) {
+    return static_cast<double>(static_cast<float>(3 * x - y + double(i % 7)));
+  });
+  must(rounded.differences.noise() == 0x1p-23, "a step that is lost in float");
+  must(std::fabs(rounded.slope(0) / 3 - 1) < 1e-3 && std::fabs(rounded.slope(1) + 1) < 2e-3,
+       "is taken longer");
+  const Noisy coarse([](size_t, double x, double y) { return std::round(64 * (3 * x - y)) / 64; });
+  must(coarse.differences.noise() == 0x1p-10 && std::fabs(coarse.slope(0) / 3 - 1) < 0.1,
+       "by half");
+  const Noisy infinite([](size_t, double x, double y) { return x > 8 && y > 2 ? NAN : x + y; });
+  must(infinite.calls == 3 && infinite.differences.noise() == 0,
+       "what is not finite tells nothing");
 }
 
 // ρ' and ρ'' are the derivatives of ρ, and all losses begin as z.
@@ -378,6 +468,34 @@ void losses() {
        "Tukey's is flat from 1 on");
 }
 
+// Noise from five points on a line.
+void noise() {
+  std::vector<double> f[5];
+  const auto found = [&] {
+    const double* const line[] = {f[0].data(), f[1].data(), f[2].data(), f[3].data(), f[4].data()};
+    return noise_along(line, static_cast<int64_t>(f[0].size()));
+  };
+  const auto fill = [&](auto value) {
+    for (size_t k = 0; k < 5; ++k) {
+      f[k].clear();
+      for (size_t i = 0; i < 1000; ++i) f[k].push_back(value(i, static_cast<double>(k)));
+    }
+  };
+  std::mt19937 random(0);
+  std::normal_distribution<double> normal(0, 1e-6);
+  const auto smooth = [](size_t i, double k) {
+    return std::sin(static_cast<double>(i) + 0.1 * k) + 1e3 * k;
+  };
+  fill(smooth);
+  must(found() == 0, "a curve has no noise");
+  fill([&](size_t i, double k) { return 1e-3 * smooth(i, 1e-3 * k) + normal(random); });
+  must(0.9e-6 < found() && found() < 1.1e-6, "its size is found, on a curve");
+  fill([&](size_t i, double k) { return k > 2 && i % 7 == 0 ? HUGE_VAL : normal(random); });
+  must(found() == 0, "what is not finite is no noise");
+  fill([](size_t, double) { return 1.0; });
+  must(found() == 0, "nor is what does not change");
+}
+
 }  // namespace
 
 int main() {
@@ -385,6 +503,7 @@ int main() {
   rounding();
   xtol_and_gtol();
   radius();
+  noise();
   radius_equation();
   norms();
   scaling();
@@ -393,6 +512,7 @@ int main() {
   costs();
   look_ahead();
   differences();
+  noisy_residuals();
   losses();
   if (!failed) std::puts("all hold");
   return failed;

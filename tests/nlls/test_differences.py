@@ -299,13 +299,13 @@ def test_a_better_jacobian_is_asked_for_where_a_step_from_a_rough_one_fails(bett
     options = Options(ftol=None, xtol=1e-15, gtol=None, max_nfev=9)
     solver = make_solver(start, options, (None, None))
     solver.tell_residual(f)
-    solver.set_jacobian_error(1e-6)
+    solver.set_accuracy(1e-6)
     solver.tell_jacobian(np.array([[1.0], [1e-8]]))  # the gradient is a hundred times too large
     assert solver.phase == RESIDUAL and solver.nit == 0
     first = solver.point()
     solver.tell_residual([first[0] - 1, 10.0])
     assert solver.phase == JACOBIAN and solver.point() == start and solver.nit == 0
-    solver.set_jacobian_error(0)
+    solver.set_accuracy(0)
     solver.tell_jacobian(np.array(better))
     assert solver.phase == RESIDUAL and solver.nit == 0
     assert solver.refused == bool(np.isnan(better).any())

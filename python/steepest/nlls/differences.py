@@ -11,6 +11,13 @@ share in them, which may be small. Once the gradient has come down to that, "2-p
 on with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
 the answer would otherwise be off by what the differences are off. Where a step from the last
 forward ones fails, the solver asks for central ones at the same point.
+
+Residuals may have more noise than their dtype's rounding: of a simulator with a tolerance, or of a
+model in float32. The differences are then noise, too. So at the first step that does not do as
+predicted, and where three steps from a point have failed, the linear model of half a step in all
+parameters is tried, by one more evaluation. Where it is wrong, three more tell noise from curvature
+(noise.hpp), and the noise takes the place of ε. Where a step changes no residual, longer ones tell
+whether it should have: noise by rounding.
 """
 
 from __future__ import annotations
@@ -29,6 +36,9 @@ Fun = Callable[[Array], Any]
 _NOISE = 64
 # Of the largest residual: a parameter that changes none by this much is near zero by chance.
 _NOTICED = 1e-2
+# Of the largest change by a difference: a linear model that is wrong by more is curved, or noise.
+_WRONG = 1e-3
+_MOST_NOISE = 1e-2
 
 
 def precision(f: Any, x: Array) -> float:
@@ -61,20 +71,72 @@ class Differences:
         self.rel_step = rel_step
         self.lower, self.upper = lower, upper
         self.central = False
-        # Of each parameter how large it was and its last column's largest element; of all residuals
+        # How many steps from a Jacobian may fail before noise is looked for, 0 never; that of the
+        # residuals as a rounding unit; the last Jacobian with its point and residuals.
+        self.doubt, self.noise = int(rel_step is None and scheme != "cs"), 0.0
+        self.last: tuple[Array, Array, Array]
+        # Of each parameter how large it was, its last column's largest element, and its last step,
+        # to the side that was evaluated; the largest change in the last Jacobian; of all residuals
         # so far the largest; the step of the last column.
-        self.reach, self.slope = np.zeros(0), np.zeros(0)
-        self.largest = self.taken = 0.0
+        self.reach, self.slope, self.ahead = np.zeros(0), np.zeros(0), np.zeros(0)
+        self.change = self.largest = self.taken = 0.0
 
-    def jacobian(self, solver: Any, f: Any) -> Array:
-        """J at the solver's point, from fun's answer there."""
-        x = solver.point()
-        eps = precision(f, x)
-        if self.scheme == "2-point" and self.rel_step is None:
-            error = _NOISE * eps**0.5
-            self.central = self.central or (solver.njev > 0 and solver.cosine <= error)
-            solver.set_jacobian_error(0.0 if self.central else error)
-        return self(x, residual(f, x.dtype).copy(), eps)
+    def jacobian(self, solver: Any, f: Any) -> Array | None:
+        """J at the solver's point, from fun's answer there; None where the last one stands."""
+        x, eps, first = solver.point(), precision(f, solver.point()), False
+        f = residual(f, x.dtype).copy()
+        if solver.again:  # then f is of another point
+            last, f, _ = self.last
+            here = np.array_equal(last, x)
+            if not here:
+                f = residual(self.fun(x), x.dtype).copy()
+            if self.doubt and here:
+                first = self._find_noise(eps)
+                if not first and solver.cosine > self._error(eps):
+                    solver.set_accuracy(self._error(eps))
+                    return None
+        J = self._take(solver, x, f, eps)
+        poor = abs(solver.reduction - solver.predicted) > 0.25 * solver.predicted
+        if solver.njev and self.doubt == 1 and poor and self._find_noise(eps):
+            J, first = self._take(solver, x, f, eps), True
+        solver.set_accuracy(self._error(eps), self.doubt, first)
+        return J
+
+    def _take(self, solver: Any, x: Array, f: Array, eps: float) -> Array:
+        self.central = self.central or (solver.njev > 0 and solver.cosine <= self._error(eps))
+        J = self(x, f, max(eps, self.noise))
+        self.last = x, f, J
+        return J
+
+    def _error(self, eps: float) -> float:
+        """The relative error of a Jacobian if central differences would make it smaller, else 0."""
+        if self.central or self.scheme != "2-point" or self.rel_step is not None:
+            return 0.0
+        return float(_NOISE * max(eps, self.noise) ** 0.5)
+
+    def _find_noise(self, eps: float) -> bool:
+        """Whether the last Jacobian is noise; later ones are then by longer steps."""
+        x, f, J = self.last
+        self.doubt = 3
+
+        def at(quarters: int) -> Array:
+            share = x.dtype.type(quarters / 4)
+            told = residual(self.fun(x + share * self.ahead.astype(x.dtype)), x.dtype)
+            return self._same(told, f).copy()
+
+        xp = namespace(f)
+        half = at(2)
+        wrong = float(abs(half - f - J @ xp.asarray(self.ahead / 2, dtype=x.dtype)).max())
+        if not np.isfinite(wrong) or wrong <= _WRONG * self.change:
+            return False
+        line = xp.stack([f, at(1), half, at(3), at(4)]).astype(float)
+        second, fourth = xp.diff(line, 2, axis=0), xp.diff(line, 4, axis=0)
+        bent, rough = float((second**2).mean()) / 6, float((fourth**2).mean()) / 70
+        noise = rough**0.5 / self.largest if bent / 16 < rough < np.inf else 0.0
+        if noise <= _NOISE * eps:
+            return False
+        self.noise, self.doubt = min(noise, _MOST_NOISE), 0
+        return True
 
     def __call__(self, x: Array, f: Array, eps: float) -> Array:
         """J at x, (m, n); eps: the rounding unit that f was computed with."""
@@ -84,6 +146,7 @@ class Differences:
         J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
         power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
         steps, taken = self._steps(x, eps**power, central=scheme == "3-point"), np.ones(x.size)
+        self.ahead = np.zeros(x.size)
         changes = [abs(f).max()]
         for j in range(x.size):
             J[:, j], change = take(x, f, j, float(steps[j]))
@@ -91,13 +154,35 @@ class Differences:
             taken[j] = self.taken
         if self.rel_step is None and scheme != "cs":
             largest, *changes = map(float, host(xp.stack(changes)))  # one transfer
+            noise = _NOISE * eps * largest
             for j, change in enumerate(changes):
-                if change <= _NOISE * eps * largest and abs(x[j]) < 1:
+                if change <= noise and abs(x[j]) < 1:
                     J[:, j], again = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
                     changes[j], taken[j] = float(again), self.taken
+                unseen = changes[j] == 0 and self.largest == 0 and self.doubt  # the first time
+                if unseen and self._find_rounding(take, x, f, j, abs(taken[j]), noise):
+                    return self(x, f, self.noise)
             self.slope = np.array(changes) / np.abs(taken)
-            self.largest = max(self.largest, largest)
+            self.change, self.largest = max(changes), max(self.largest, largest)
         return J
+
+    def _find_rounding(
+        self, take: Any, x: Array, f: Array, j: int, step: float, noise: float
+    ) -> bool:
+        """After a step that changed no residual: whether a longer one changes them by so much that
+        the short one should have. Then they, or x on the way to them, are rounded to float or
+        half."""
+        ahead = self.ahead[j]
+        for eps in (2.0**-23, 2.0**-10):
+            h = eps**0.5 * (float(x[j]) or 1.0)
+            if not abs(h) > step:
+                continue
+            change = float(take(x, f, j, h)[1])
+            if np.isfinite(change) and change * step > noise * abs(self.taken):
+                self.noise = eps
+                return True
+        self.ahead[j] = ahead
+        return False
 
     def _steps(self, x: Array, default: float, central: bool) -> Array:
         """Signed steps, away from zero; SciPy's meaning of `diff_step`."""
@@ -142,6 +227,7 @@ class Differences:
         if not down <= h <= up:
             h = -h if down <= -h <= up else (up if up >= -down else down)
         ahead, self.taken = self._at(x, j, h)
+        self.ahead[j] = self.taken
         difference = self._same(ahead, f) - f
         return difference / self.taken, abs(difference).max()
 
@@ -151,14 +237,14 @@ class Differences:
             ahead, right = self._first(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
-            self.taken = right - left
+            self.taken, self.ahead[j] = right - left, right
             return difference / self.taken, abs(difference).max()
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
         near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
-        self.taken = two
+        self.taken = self.ahead[j] = two
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)
         return slope, abs(far).max()

@@ -22,7 +22,7 @@ from steepest.nlls.arguments import (
 from steepest.nlls.arrays import Array, device_of, out_of_range, own
 from steepest.nlls.device import DeviceSolver, handing, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
-from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
+from steepest.nlls.losses import DONE, RESIDUAL, tell_residual
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
 
 
@@ -69,9 +69,10 @@ def least_squares(
         1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose units of x.
         Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
-        Finite differences (steps in proportion to |x|, near 0 to what it has been; 2-point ends
-        with central ones), a complex step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun
-        returns ``(f, J)``, or yields such pairs for blocks of rows; memory is then n² and a block.
+        Finite differences (steps in proportion to |x|, near 0 to what it has been, longer where
+        residuals turn out to be noisy: Moré and Wild, 2011; 2-point ends with central ones), a
+        complex step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
+        yields such pairs for blocks of rows; memory is then n² and a block.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
         cost falls.
@@ -204,23 +205,25 @@ def run(
         watch.solver = solver
     differences = None if exact else Differences(fun, jac, steps, *bounds)
     seen = -1
-    while True:
-        phase = tell_residual(solver, f, options)
-        if phase == JACOBIAN:
-            if differences is not None:
-                told = differences.jacobian(solver, f)
-            else:
-                told = _cpu.owned_call(jac, solver.point())
-            phase = solver.tell_jacobian(told)
-            if not solver.refused:  # else the last one stands
-                J = told
-                if watch is not None and solver.nit != seen:  # else a better one of the same point
-                    seen = solver.nit
-                    watch()
-                    phase = solver.phase
-        if phase == DONE:
-            return solver, J
-        f = fun(solver.point())
+    phase = tell_residual(solver, f, options)
+    while phase != DONE:
+        if phase == RESIDUAL:
+            f = fun(solver.point())
+            phase = tell_residual(solver, f, options)
+            continue
+        if differences is not None:
+            told = differences.jacobian(solver, f)
+        else:
+            told = _cpu.owned_call(jac, solver.point())
+        phase = solver.keep_jacobian() if told is None else solver.tell_jacobian(told)
+        if told is None or solver.refused:
+            continue  # the last one stands
+        J = told
+        if watch is not None and solver.nit != seen:  # else a better one of the same point
+            seen = solver.nit
+            watch()
+            phase = solver.phase
+    return solver, J
 
 
 def check_jac(jac: Any) -> Any:

@@ -1,0 +1,83 @@
+"""Curves whose residuals are noisy, by differences: fits solved and evaluations, beside SciPy's.
+
+Twelve curves (tests/problems/curves.py) from starts near the answer, all options at their defaults.
+Noise is relative to the model, and the same each time at the same x, as a simulator with a
+tolerance has it; or the model is computed in float32, or its values are rounded to half precision.
+Solved: the cost without noise is within 1 % of that of the true parameters, or below. A fit that is
+not solved and says success misleads its user.
+
+    python bench/noise.py [--seeds 10]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import least_squares as scipy_least_squares
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+import steepest as st  # noqa: E402
+from problems import curves  # noqa: E402
+
+SOLVERS: dict[str, Callable] = {
+    "steepest": st.least_squares,
+    "trf": lambda fun, x0, jac: scipy_least_squares(fun, x0, jac, x_scale="jac"),
+    "lm": lambda fun, x0, jac: scipy_least_squares(fun, x0, jac, method="lm", x_scale="jac"),
+}
+SIZES = (0, 1e-13, 1e-11, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3)
+KINDS = (*(f"noise {size:g}" for size in SIZES), "float32", "float16 values")
+
+
+def noisy(p: curves.Problem, kind: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The residuals of p, with noise of that kind."""
+    model = curves.CURVES[p.curve][0]
+
+    def in_single(x: np.ndarray) -> np.ndarray:
+        return model(*x.astype(np.float32).astype(float)).astype(np.float32) - p.y
+
+    def in_half(x: np.ndarray) -> np.ndarray:
+        return model(*x).astype(np.float16) - p.y
+
+    def by_chance(x: np.ndarray) -> np.ndarray:
+        rng = np.random.default_rng(zlib.crc32(np.asarray(x).tobytes()))
+        return model(*x) * (1 + float(kind.split()[1]) * rng.standard_normal(p.y.size)) - p.y
+
+    return {"float32": in_single, "float16 values": in_half}.get(kind, by_chance)
+
+
+def measure(p: curves.Problem, kind: str, solver: Callable, jac: str) -> np.ndarray:
+    """[1, solved, evaluations, success without being solved]"""
+    calls = []
+    fun = noisy(p, kind)
+    fit = solver(lambda x: calls.append(x) or fun(x), p.start, jac)
+    cost, true = (np.sum(p.residual(x) ** 2) for x in (fit.x, p.true))
+    solved = cost <= 1.01 * true
+    return np.array([1, solved, len(calls), fit.success and not solved], dtype=int)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    args = parser.parse_args()
+    np.seterr(all="ignore")
+    names = [(curve, seed) for curve in curves.CURVES for seed in range(args.seeds)]
+    problems = [curves.problem(curve, "near", seed) for curve, seed in names]
+    print("                        " + "".join(f"{name:>24}" for name in SOLVERS))
+    print("residuals       jac     " + "  solved evals. misled  " * len(SOLVERS))
+    for jac in ("2-point", "3-point"):
+        for kind in KINDS:
+            print(f"{kind:<16}{jac}", end=" ")
+            for solver in SOLVERS.values():
+                row = sum(measure(p, kind, solver, jac) for p in problems)
+                print(f"{row[1]:>6}/{row[0]}{row[2]:>7}{row[3]:>6}", end="  ")
+            print()
+
+
+if __name__ == "__main__":
+    main()
