@@ -51,7 +51,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
             return SimpleNamespace(**{flag: getattr(flags, flag) for flag in names})
         if name in ("T", "real", "imag"):
             return _wrapped(getattr(self.held, name), self.device.id, self)
-        if name in ("any", "all", "max", "min", "sum", "astype", "reshape", "ravel"):
+        if name in ("any", "all", "max", "min", "sum", "mean", "astype", "reshape", "ravel"):
             return _function(getattr(self.held, name), self.device.id)
         raise AttributeError(name)
 

@@ -85,6 +85,18 @@ def test_bounds_and_differences(cupy, jac):
     np.testing.assert_array_equal(cupy.asnumpy(got.active_mask), want.active_mask)
 
 
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+def test_differences_see_noise(cupy, jac):
+    """A model in float32, whose differences by the usual steps are noise."""
+    problem, x0 = sines(200, 10)
+    want = st.least_squares(problem(np)[0], x0, jac)
+    fun = problem(cupy)[0]
+    y = -fun(cupy.zeros(10))
+    got = st.least_squares(lambda x: (fun(x) + y).astype(np.float32) - y, cupy.asarray(x0), jac)
+    assert got.success
+    np.testing.assert_allclose(got.cost, want.cost, rtol=1e-4)
+
+
 def test_blocks_and_normal_equations(cupy):
     problem, x0 = sines(1000, 20)
     fun, jac = problem(np)

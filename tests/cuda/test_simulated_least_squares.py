@@ -329,6 +329,21 @@ def test_differences_bring_one_vector_a_jacobian_to_the_host():
     assert fake_cupy.read_back[0] - before <= fit.njev
 
 
+@pytest.mark.parametrize("scheme", ("2-point", "3-point"))
+def test_differences_see_noise(scheme):
+    """A model in float32: its differences by the usual steps are noise."""
+    fun, _, x0 = decay()
+    y = -fun(np.zeros(3))
+
+    def in_single(p):
+        return (fun(p.astype(np.float32).astype(float)) + y).astype(np.float32) - y
+
+    want = st.least_squares(fun, x0)
+    got = st.least_squares(there(in_single), up(x0 + 0.25), scheme)
+    assert got.success
+    np.testing.assert_allclose(down(got.x), want.x, rtol=1e-3)
+
+
 def test_inside_out_and_its_callbacks():
     fun, jac, x0 = decay()
     want = st.least_squares(fun, x0, jac)
