@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,19 +35,8 @@ KINDS = (*(f"noise {size:g}" for size in SIZES), "float32", "float16 values")
 
 def noisy(p: curves.Problem, kind: str) -> Callable[[np.ndarray], np.ndarray]:
     """The residuals of p, with noise of that kind."""
-    model = curves.CURVES[p.curve][0]
-
-    def in_single(x: np.ndarray) -> np.ndarray:
-        return model(*x.astype(np.float32).astype(float)).astype(np.float32) - p.y
-
-    def in_half(x: np.ndarray) -> np.ndarray:
-        return model(*x).astype(np.float16) - p.y
-
-    def by_chance(x: np.ndarray) -> np.ndarray:
-        rng = np.random.default_rng(zlib.crc32(np.asarray(x).tobytes()))
-        return model(*x) * (1 + float(kind.split()[1]) * rng.standard_normal(p.y.size)) - p.y
-
-    return {"float32": in_single, "float16 values": in_half}.get(kind, by_chance)
+    dtype = {"float32": np.float32, "float16 values": np.float16}.get(kind)
+    return p.rounded(dtype) if dtype else p.simulated(float(kind.split()[1]))
 
 
 def measure(p: curves.Problem, kind: str, solver: Callable, jac: str) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -14,24 +12,6 @@ from steepest.nlls.arguments import Options, make_solver
 from steepest.nlls.losses import JACOBIAN, RESIDUAL
 
 LOSSES = {"in C++": "linear", "in Python": lambda z: np.array([z, 0 * z + 1, 0 * z])}
-
-
-def noise_at(x, m):
-    """The same each time at the same x."""
-    return np.random.default_rng(zlib.crc32(np.asarray(x).tobytes())).standard_normal(m)
-
-
-def simulated(p, size):
-    model = curves.CURVES[p.curve][0]
-    return lambda x: model(*x) * (1 + size * noise_at(x, p.y.size)) - p.y
-
-
-def rounded(p, dtype):
-    """float32: from x on; float16: the values."""
-    model = curves.CURVES[p.curve][0]
-    if dtype == np.float32:
-        return lambda x: model(*x.astype(dtype).astype(float)).astype(dtype) - p.y
-    return lambda x: model(*x).astype(dtype) - p.y
 
 
 def assert_solved(p, fun, x0, **options):
@@ -47,7 +27,7 @@ def test_noise(curve, size, loss):
     """SciPy's trf and lm end with success, and off the minimum, at 1e-8 to 1e-4."""
     for seed in range(3):
         p = curves.problem(curve, "near", seed)
-        assert_solved(p, simulated(p, size), p.start, loss=LOSSES[loss])
+        assert_solved(p, p.simulated(size), p.start, loss=LOSSES[loss])
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -57,7 +37,7 @@ def test_a_model_in_lower_precision(curve, dtype, loss):
     """The residuals are float64, by data that are."""
     for seed in range(3):
         p = curves.problem(curve, "near", seed)
-        fun = rounded(p, dtype)
+        fun = p.rounded(dtype)
         assert fun(p.start).dtype == np.float64
         assert_solved(p, fun, p.start, loss=LOSSES[loss])
         assert_solved(p, fun, np.round(8 * p.start) / 8, loss=LOSSES[loss])  # no rounding there
@@ -68,14 +48,14 @@ def test_one_parameter(scheme):
     t = np.linspace(0, 4, 50)
 
     def fun(x):
-        return np.exp(-x[0] * t) * (1 + 1e-6 * noise_at(x, 50)) - np.exp(-0.7 * t)
+        return np.exp(-x[0] * t) * (1 + 1e-6 * curves.noise_at(x, 50)) - np.exp(-0.7 * t)
 
     np.testing.assert_allclose(st.least_squares(fun, [2.0], scheme).x, 0.7, rtol=1e-5)
 
 
 def test_of_another_method_a_loss_and_curve_fit():
     p = curves.problem("exponential", "near", 1)
-    fun = simulated(p, 1e-7)
+    fun = p.simulated(1e-7)
     best = st.least_squares(p.residual, p.start, p.jacobian).x
     for options in ({"method": "levenberg"}, {"method": "gn"}, {"loss": "soft_l1", "f_scale": 10}):
         found = st.least_squares(fun, p.start, **options)
@@ -97,7 +77,7 @@ def test_all_evaluations_stay_within_bounds(curve, loss):
 
     def fun(x):
         asked.append(x.copy())
-        return simulated(p, 1e-6)(x)
+        return p.simulated(1e-6)(x)
 
     st.least_squares(fun, p.start, loss=LOSSES[loss], bounds=(lower, upper))
     assert (lower <= np.array(asked)).all() and (np.array(asked) <= upper).all()

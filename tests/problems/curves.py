@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +59,18 @@ class Problem:
         )
         return replace(self, y=self.y + off)
 
+    def simulated(self, size: float) -> Callable[[np.ndarray], np.ndarray]:
+        """The residual of a model with relative noise of this size."""
+        model, m = CURVES[self.curve][0], self.y.size
+        return lambda x: model(*x) * (1 + size * noise_at(x, m)) - self.y
+
+    def rounded(self, dtype: type) -> Callable[[np.ndarray], np.ndarray]:
+        """The residual of a model in float32, from x on, or with values in float16."""
+        model = CURVES[self.curve][0]
+        if dtype == np.float32:
+            return lambda x: model(*x.astype(dtype).astype(float)).astype(dtype) - self.y
+        return lambda x: model(*x).astype(dtype) - self.y
+
     def noise(self) -> float:
         """About its standard deviation."""
         return 0.02 * float(np.std(CURVES[self.curve][0](*self.true)))
@@ -65,6 +79,11 @@ class Problem:
         """No worse than the parameters that the data were made of."""
         cost, true = (np.sum(self.residual(p) ** 2) for p in (x, self.true))
         return bool(cost <= 1.001 * true)
+
+
+def noise_at(x: np.ndarray, m: int) -> np.ndarray:
+    """The same each time at the same x, as a simulator's."""
+    return np.random.default_rng(zlib.crc32(x.tobytes())).standard_normal(m)
 
 
 def problem(curve: str, start: str, seed: int) -> Problem:

@@ -83,8 +83,8 @@ class Differences:
 
     def jacobian(self, solver: Any, f: Any) -> Array | None:
         """J at the solver's point, from fun's answer there; None where the last one stands."""
-        x, eps, first = solver.point(), precision(f, solver.point()), False
-        f = residual(f, x.dtype).copy()
+        x, first = solver.point(), False
+        eps, f = precision(f, x), residual(f, x.dtype).copy()
         if solver.again:  # then f is of another point
             last, f, _ = self.last
             here = np.array_equal(last, x)
