@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from steepest import check
 from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, start_point, vector
-from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
-from steepest.fullbatch.search import UNBOUNDED, End, Trial
+from steepest.fullbatch.search import UNBOUNDED, End, Trial, explain
 from steepest.fullbatch.wolfe import wolfe
 
 if TYPE_CHECKING:

@@ -70,7 +70,8 @@ def minimize(
         `GradientDescent`, `Newton`, `BFGS` or `LBFGS`.
     jac : callable, True, "2-point", "3-point", "cs" or None
         jac(x, *args) -> g; None is "2-point": forward differences, and from where they no longer
-        show a way down, central ones.
+        show a way down, central ones. Where the values of fun turn out to be noisy, of a simulator
+        say, steps are longer (Moré and Wild, 2011).
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). hess may
         be "2-point" or "3-point": n or 2 n gradients an iteration, where jac is given. The units
@@ -170,9 +171,10 @@ def run(
     verbose: int,
 ) -> None:
     """Tell the solver what it asks for until it is done."""
-    shown, hidden = "", 0  # hidden: iterations in a row that changed f by no more than rounding
+    # hidden: iterations since f fell to `level`, by more than rounding or noise
+    shown, level, hidden = "", math.inf, 0
     while not solver.done:
-        f, nit = solver.f, solver.nit
+        nit = solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
         if solver.nit > nit:
             if verbose > 1:
@@ -180,15 +182,23 @@ def run(
                 print(shown)
             if report is not None and not report(solver, objective):
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
+            lower = level - solver.f > noise(solver.f, solver._eps)
+            level, hidden = (solver.f, 0) if lower else (level, hidden + 1)
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
-        if objective.forward and solver.nit > nit:
-            hidden = hidden + 1 if abs(f - solver.f) <= noise(f, solver._eps) else 0
-        if objective.forward and (hidden == 2 or solver._goes_back()):  # misled by their error
-            solver._stop(STUCK, "forward differences no longer show a way down")
-        if objective.forward and solver.status == STUCK:
-            objective.sharpen()
+        if hidden == objective.patience or (objective.forward and solver._goes_back()):
+            solver._stop(STUCK, "differences no longer show a way down")
+        stuck = solver.status == STUCK
+        if (stuck or solver._searches()) and objective.sharpen(solver.best_x, solver.f, stuck):
+            solver._stop(STUCK, "differences are better from here on")
             solver._resume()
+            hidden = 0
+        solver._eps = objective.unit_roundoff(solver._like, solver.f)
+    if solver.status == STUCK and objective.noise:
+        solver.message = (
+            f"no lower point: f = {solver.f:.6g} has noise of about {objective.noise:.1g}, which "
+            "hides the rest"
+        )
     if verbose:
         if (last := progress(solver, objective)) != shown:
             print(last)

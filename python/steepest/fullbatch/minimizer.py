@@ -12,11 +12,10 @@ import numpy as np
 from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, scalar, vector
-from steepest.fullbatch.diagnosis import explain
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, G, Points
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, finite, noise
+from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, explain, finite, noise
 from steepest.fullbatch.state import MADE_ANEW, load, restore, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
-MANY = 12  # trials of one search
+FEW, MANY = 3, 12  # trials of one search
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
@@ -139,6 +138,10 @@ class Minimizer(Points):
     def _stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
         self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+
+    def _searches(self) -> bool:
+        """Whether the present search has just become longer than most."""
+        return not self.done and len(self._told) == FEW
 
     def _goes_back(self) -> bool:
         """Whether many trials of the present search have not found a step as long as the first."""

@@ -149,7 +149,7 @@ class Newton(Minimizer):
             return h
         size = float(xp.max(xp.abs(h)))
         skew = float(xp.max(xp.abs(h - h.T)))
-        if skew > math.sqrt(self._eps) * size:
+        if skew > math.sqrt(float(xp.finfo(h.dtype).eps) / 2) * size:
             raise ValueError(
                 f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
                 "allowed is a symmetric array: (H + H.T) / 2"

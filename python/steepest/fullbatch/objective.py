@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from array_api_compat import device
 
 from steepest import check
 from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
+from steepest.fullbatch.differences import Differences, ends, step_unit
 from steepest.fullbatch.minimizer import Minimizer
 
 DIFFERENCES = ("2-point", "3-point", "cs")
@@ -33,6 +33,7 @@ class Objective:
                 "'2-point', '3-point', 'cs'"
             )
         self._fun, self._jac = fun, jac
+        self._differences = None if callable(jac) or jac is True else Differences(jac, solver.box)
         self._like, self._box = solver._like, solver.box
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
@@ -47,11 +48,31 @@ class Objective:
     @property
     def forward(self) -> bool:
         """Whether it comes from forward differences."""
-        return self.by_differences and bool(self._jac == "2-point")
+        return self._differences is not None and self._differences.scheme == "2-point"
 
-    def sharpen(self) -> None:
-        """Take central differences in the place of forward ones."""
-        self._jac = "3-point"
+    @property
+    def noise(self) -> float:
+        """The noise that differences have seen in f, a standard deviation."""
+        return 0.0 if self._differences is None else self._differences.noise
+
+    @property
+    def patience(self) -> int | None:
+        """How many iterations in a row may lower f by no more than rounding or noise, where that
+        says that differences are at their end."""
+        return 2 if self.forward else 6 if self.noise else None
+
+    def sharpen(self, x: Array, f: float, stuck: bool) -> bool:
+        """Whether gradients are better from here on. x is the best point, where fun is f; the last
+        gradients made a search long, or show no way down (`stuck`)."""
+        if self._differences is None or self._jac == "cs":
+            return False
+        better = self._differences.sharpen if stuck else self._differences.doubt
+        return better(self.value, x, f, self._roundoff(x))
+
+    def unit_roundoff(self, x: Array, f: float) -> float:
+        """That of values near f, with their noise."""
+        eps = float(namespace(x).finfo(x.dtype).eps) / 2
+        return eps if self._differences is None else self._differences.unit(f, eps)
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
@@ -88,9 +109,11 @@ class Objective:
             return copied(self._told("jac(x)", self._jac(y, *self.args)))
 
         h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        unit = step_unit(x, scheme, self._rounding_of_g)
+        eps = max(float(namespace(x).finfo(x.dtype).eps), self._rounding_of_g)
+        unit = step_unit(scheme, eps)
         for i in range(x.shape[0]):
-            high, low, step = self._ends(gradient, x, g, i, scheme, unit)
+            h_i = unit * max(1.0, abs(float(x[i])))
+            high, low, step = ends(gradient, x, g, i, h_i, scheme, self._box)
             if step:
                 with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                     h[i, ...] = (high - low) / step
@@ -98,43 +121,20 @@ class Objective:
             return (h + h.T) / 2
 
     def _by_differences(self, x: Array, f: float) -> Array:
-        xp = namespace(x)
         if not math.isfinite(f):
-            return xp.full_like(x, math.nan)
-        g = xp.zeros_like(x)
-        unit = step_unit(x, self._jac, self._rounding)
+            return namespace(x).full_like(x, math.nan)
+        if self._differences is not None and self._jac != "cs":
+            return self._differences.gradient(self.value, x, f, self._roundoff(x))
+        g = namespace(x).zeros_like(x)
+        unit = step_unit("cs", self._roundoff(x))
         for i in range(x.shape[0]):
-            if self._jac == "cs":
-                g[i] = self._complex_step(x, i, unit * max(1.0, abs(float(x[i]))))
-                continue
-            high, low, step = self._ends(self.value, x, f, i, self._jac, unit)
-            if step:
-                g[i] = (high - low) / step
+            g[i] = self._complex_step(x, i, unit * max(1.0, abs(float(x[i]))))
         return g
 
-    def _ends(
-        self, fun: Callable[[Array], Any], x: Array, f: Any, i: int, scheme: str, unit: float
-    ) -> tuple[Any, Any, float]:
-        """fun at both ends of a step along xᵢ inside the bounds, and the step; 0 if xᵢ is fixed.
-
-        Where there is no room for a central one, it starts at x, where fun is f.
-        """
-        at = float(x[i])
-        h = unit * max(1.0, abs(at))
-        below, above = -math.inf, math.inf
-        if self._box is not None:
-            below, above = float(self._box.lower[i]) - at, float(self._box.upper[i]) - at
-        central = scheme == "3-point" and below <= -h and h <= above
-        if not central and above < h:  # no room above: step down, or as far as there is room
-            h = -h if below <= -h else max(below, above, key=abs)
-        if h == 0:
-            return f, f, 0.0
-        y, up = moved(x, i, at, h)
-        high, low, down = fun(y), f, 0.0
-        if central:
-            y, down = moved(x, i, at, -h)
-            low = fun(y)
-        return high, low, up - down
+    def _roundoff(self, x: Array) -> float:
+        """The rounding unit of x or of its value, whichever is the coarser: what a float32 f
+        answers to float64's steps is noise, or 0."""
+        return max(float(namespace(x).finfo(x.dtype).eps), self._rounding)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
@@ -148,24 +148,6 @@ class Objective:
                 "lost; use '2-point' or '3-point'"
             )
         return float(complex(f).imag) / h
-
-
-def step_unit(x: Array, scheme: str, roundoff: float) -> float:
-    """The length of difference steps over max(1, |xᵢ|), as SciPy's minimizers have it.
-
-    A power of the unit roundoff: 1/2 for 2-point and the complex step, 1/3 for 3-point. The
-    roundoff is that of x or of the values, whichever is the coarser: what a float32 f answers to
-    float64's steps is noise, or 0.
-    """
-    coarser = max(float(namespace(x).finfo(x.dtype).eps), roundoff)
-    return float(coarser ** (1 / 3 if scheme == "3-point" else 1 / 2))
-
-
-def moved(x: Array, i: int, at: float, by: float) -> tuple[Array, float]:
-    """A copy of x with xᵢ moved, and the step as it was rounded."""
-    y = copied(x)
-    y[i] = at + by
-    return y, float(y[i]) - at
 
 
 def pair(answer: Any) -> tuple[Any, Any]:

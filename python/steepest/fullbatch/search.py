@@ -1,4 +1,4 @@
-"""What a line search is here: a generator over steps along one line.
+"""What a line search is here: a generator over steps along one line; why one found nothing lower.
 
 φ(α) is the objective at x + α d. A search yields the step to try, is sent (φ, φ') there, and
 returns where it ends. So the caller owns the evaluations, and a search that was saved is brought
@@ -33,6 +33,8 @@ Search = Generator[float, tuple[float, float], End]
 ROUNDING = "the objective changes by no more than rounding"
 UNBOUNDED = "the objective falls without bound along the direction"
 SHRINK = 0.2  # of the step, where a trial was not finite
+CLEAR = 100  # times the noise: a predicted change that rounding cannot hide
+STEEP = 10  # times the prediction: a change beyond it may be curvature
 
 
 def finite(f: float, slope: float) -> bool:
@@ -43,3 +45,31 @@ def finite(f: float, slope: float) -> bool:
 def noise(f: float, eps: float) -> float:
     """How far rounding may have moved a value f computed with unit roundoff `eps`."""
     return 10 * eps * abs(f)
+
+
+def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
+    """The message for a search from f0 along slope0 < 0 that ended where it began.
+
+    The shortest step whose predicted change rounding cannot hide decides. If only rounding keeps f
+    from falling, that step is a long one which curvature rules, and f rises by far more than the
+    slope predicts. If f rises by about as much as predicted, or less, the gradient is wrong.
+    """
+    inside = [trial for trial in told if finite(trial.f, trial.slope)]
+    if not inside:
+        return "no trial point along the direction has a finite value and gradient"
+    nearest = min(inside, key=lambda trial: trial.step)
+    hidden = noise(f0, eps)
+    clear = [trial for trial in inside if -slope0 * trial.step > CLEAR * hidden]
+    shortest = min(clear, key=lambda trial: trial.step, default=nearest)
+    change, predicted = shortest.f - f0, slope0 * shortest.step
+    wrong = bool(clear) and 0.5 * predicted < change < -STEEP * predicted
+    if wrong or abs(nearest.f - f0) > hidden:
+        return (
+            f"no lower point: over a step of {shortest.step:.3g} f changes by {change:.3g} where "
+            f"the gradient predicts {predicted:.3g}: check the gradient, for example with "
+            "scipy.optimize.check_grad, unless f is not smooth there"
+        )
+    return (
+        f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "
+        "rounding; the precision of f is reached, or gtol is too small for it"
+    )

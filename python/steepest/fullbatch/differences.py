@@ -1,0 +1,200 @@
+"""Finite differences inside a box, with steps that see through the noise of values.
+
+Steps are √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-point", as SciPy's; ε is the
+rounding unit. Values of a simulator, or of float32 within, have more noise than that, and such
+differences are noise, too. So where a search takes long, and where there is no way down, the values
+along a short line tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33 (2011)
+1292-1314). From there on differences are central, each over a step that bends f by so many times
+its noise that what is left in the gradient moves the minimum by less than f shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from steepest.fullbatch.arrays import Array, copied, namespace
+from steepest.fullbatch.box import Box
+
+Value = Callable[[Array], float]
+
+KNOWN = 64  # times rounding: less is no noise
+AGAIN = 1e-3  # of the changes by which noise was looked for last: then it may be seen
+BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
+CLEAR = 1000  # times the noise: a change over a step that need not be longer
+PARTS = 6  # of the line along which noise is looked for
+MOST = 1e-2  # of f
+
+
+class Differences:
+    """Gradients of a function by "2-point" or "3-point" differences."""
+
+    def __init__(self, scheme: str, box: Box | None) -> None:
+        self.scheme, self.noise = scheme, 0.0  # the standard deviation of noise in f
+        self._box = box
+        # Of the last gradient each step from x, and the change of f over it; the largest change
+        # when noise was looked for last; the next steps through noise.
+        self._line: list[float] = []
+        self._changes: list[float] = []
+        self._change = math.inf
+        self._steps: dict[int, float] = {}
+
+    def unit(self, f: float, roundoff: float) -> float:
+        """The rounding unit of f, computed with `roundoff`, as its noise makes it."""
+        return max(roundoff, min(self.noise, MOST * abs(f)) / abs(f)) if f else roundoff
+
+    def gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
+        """g at x, where value(x) is f, computed with unit roundoff `roundoff`."""
+        g = self._gradient(value, x, f, roundoff)
+        if not (self.noise or any(self._changes)) and self._find_rounding(value, x, f):
+            g = self._gradient(value, x, f, roundoff)
+        return g
+
+    def doubt(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
+        """Whether the last gradients were noise, and later ones are better; a search goes on."""
+        change = max(self._changes)
+        if self.noise or not change <= AGAIN * self._change:
+            return False
+        self._change = change
+        return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
+
+    def sharpen(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
+        """Whether later gradients are better; those until now show no way down from x."""
+        known = self.noise
+        if self._find_noise(value, x, f, roundoff, 1 / 8 if known else 100):
+            return not known / 8 < self.noise < 8 * known
+        if not known and self._find_rounding(value, x, f):
+            return True
+        forward, self.scheme = self.scheme == "2-point", "3-point"
+        return forward
+
+    def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
+        unit = step_unit(self.scheme, min(self.unit(f, roundoff), MOST))
+        g = namespace(x).zeros_like(x)
+        self._line, self._changes = [], []
+        for i in range(x.shape[0]):
+            h = unit * max(1.0, abs(float(x[i])))
+            if self.noise:
+                high, low, step = self._through_noise(value, x, f, i, h)
+            else:
+                high, low, step = ends(value, x, f, i, h, self.scheme, self._box)
+            self._line.append(step if low is f else step / 2)
+            self._changes.append(abs(high - low))
+            if step:
+                g[i] = (high - low) / step
+        return g
+
+    def _through_noise(
+        self, value: Value, x: Array, f: float, i: int, h: float
+    ) -> tuple[float, float, float]:
+        """`ends` over a step of the right length, which is found from h on and kept."""
+        # Errors by noise and by curvature are alike, if f bends by its own size where x does.
+        wanted = min(max((abs(f) / self.noise) ** (1 / 3), BEND[0]), BEND[1]) * self.noise
+        longest = max(1.0, abs(float(x[i])))
+        h = self._steps.get(i, h)
+        for _ in range(4):
+            below, above = room(x, i, self._box)
+            near = min(-below, above)
+            if near < h / 4:  # one-sided, where a shorter step is best
+                return ends(value, x, f, i, h / 6, "2-point", self._box)
+            high, low, step = ends(value, x, f, i, min(h, near), "3-point", self._box)
+            bend = abs(high - f + (low - f))
+            factor = 1 / 8  # out of the domain
+            if math.isfinite(bend):
+                factor = math.sqrt(wanted / max(bend, self.noise))
+                if abs(high - low) > CLEAR * self.noise:
+                    factor = min(factor, 1)
+            last, h = h, min(h * max(1 / 8, min(factor, 8)), longest)
+            if 1 / 4 < h / last < 4:
+                break
+        self._steps[i] = h
+        return high, low, step
+
+    def _find_noise(self, value: Value, x: Array, f: float, roundoff: float, longer: float) -> bool:
+        """Look for noise along the last steps, times `longer`.
+
+        A difference of order k of noise alone has binomial(2k, k) times its variance, while that of
+        a smooth function falls with each order.
+        """
+        told = [f, *(value(self._along(x, longer * k / PARTS)) for k in range(1, PARTS + 1))]
+        third = differences(told, 3)
+        fourth = differences(third, 1)
+        bent = sum(d * d for d in third) / len(third) / 20
+        rough = sum(d * d for d in fourth) / len(fourth) / 70
+        if not (bent / 16 < rough < math.inf and math.sqrt(rough) > KNOWN * roundoff * abs(f)):
+            return False
+        self.scheme, self.noise = "3-point", math.sqrt(rough)
+        return True
+
+    def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
+        """Look for float or half within, along variables that have not changed f: whether longer
+        steps show what those would round to nothing."""
+        still = [max(1.0, abs(float(x[i]))) * (c == 0) for i, c in enumerate(self._changes)]
+        for eps in (2.0**-23, 2.0**-10) if any(still) else ():
+            h = math.sqrt(eps)
+            up, down = (value(moved_all(x, still, by, self._box)) for by in (h, -h))
+            rounding = eps * max(abs(f), abs(up))
+            if 8 * rounding < abs(up - down) < math.inf:
+                self.scheme, self.noise = "3-point", rounding
+                return True
+        return False
+
+    def _along(self, x: Array, share: float) -> Array:
+        return moved_all(x, self._line, share, self._box)
+
+
+def step_unit(scheme: str, roundoff: float) -> float:
+    """The length of difference steps over max(1, |xᵢ|): a power of the unit roundoff, 1/2 for
+    2-point and the complex step, 1/3 for 3-point."""
+    return float(roundoff ** (1 / 3 if scheme == "3-point" else 1 / 2))
+
+
+def room(x: Array, i: int, box: Box | None) -> tuple[float, float]:
+    """How far xᵢ may go down (negative or 0) and up."""
+    if box is None:
+        return -math.inf, math.inf
+    return float(box.lower[i]) - float(x[i]), float(box.upper[i]) - float(x[i])
+
+
+def ends(
+    fun: Callable[[Array], Any], x: Array, f: Any, i: int, h: float, scheme: str, box: Box | None
+) -> tuple[Any, Any, float]:
+    """fun at both ends of a step h along xᵢ inside the box, and the step; 0 if xᵢ is fixed.
+
+    Where there is no room for a central one, it starts at x, where fun is f.
+    """
+    below, above = room(x, i, box)
+    central = scheme == "3-point" and below <= -h and h <= above
+    if not central and above < h:  # no room above: step down, or as far as there is room
+        h = -h if below <= -h else max(below, above, key=abs)
+    if h == 0:
+        return f, f, 0.0
+    y, up = moved(x, i, h)
+    high, low, down = fun(y), f, 0.0
+    if central:
+        y, down = moved(x, i, -h)
+        low = fun(y)
+    return high, low, up - down
+
+
+def moved(x: Array, i: int, by: float) -> tuple[Array, float]:
+    """A copy of x with xᵢ moved, and the step as it was rounded."""
+    y, at = copied(x), float(x[i])
+    y[i] = at + by
+    return y, float(y[i]) - at
+
+
+def moved_all(x: Array, by: list[float], times: float, box: Box | None) -> Array:
+    """A copy of x, moved, inside the box."""
+    y = copied(x)
+    for i, h in enumerate(by):
+        y[i] = float(x[i]) + times * h
+    return y if box is None else box.project(y)
+
+
+def differences(values: list[float], order: int) -> list[float]:
+    """Of neighbours, `order` times."""
+    for _ in range(order):
+        values = [b - a for a, b in zip(values, values[1:], strict=False)]
+    return values

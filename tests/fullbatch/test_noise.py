@@ -1,0 +1,130 @@
+"""Objectives with noise, of a simulator or of float32 within: differences see through it."""
+
+from __future__ import annotations
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+from scipy.optimize import rosen
+
+import steepest as st
+from problems.curves import noise_at
+
+SCALES = np.geomspace(1, 100, 5)
+
+
+def bowl(x):
+    """3 at its minimum, 0."""
+    return 3 + 0.5 * float(x @ (SCALES * x))
+
+
+def valley(x):
+    """1 at its minimum, ones."""
+    return 1 + float(rosen(x))
+
+
+def noisy(fun, size):
+    """fun with relative noise of this size, the same each time at the same x."""
+    return lambda x: fun(x) * (1 + size * float(noise_at(np.asarray(x), 1)[0]))
+
+
+START = np.array([1.0, -1.0, 2.0, 0.5, -0.3])
+PROBLEMS = {"bowl": (bowl, START, 3), "valley": (valley, np.array([-1.2, 1.0]), 1)}
+
+
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("size", [1e-13, 1e-11, 1e-9, 1e-7, 1e-5])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_f_comes_down_to_its_noise(name, method, size, jac):
+    fun, start, least = PROBLEMS[name]
+    res = st.minimize(noisy(fun, size), start, jac=jac, method=method)
+    # gtol = 1e-5 itself leaves 1e-7 in the valley
+    assert fun(res.x) - least <= 10 * size * least + 1e-7
+    exact = st.minimize(fun, start, jac=jac, method=method)
+    assert res.nfev <= 8 * exact.nfev
+    assert res.success == ("gtol" in res.message) and res.status in (0, 2)
+
+
+@pytest.mark.parametrize("method", ["gd", "newton"])
+def test_other_methods_take_the_same_gradients(method):
+    further = {"hess": lambda x: np.diag(SCALES)} if method == "newton" else {}
+    res = st.minimize(noisy(bowl, 1e-7), START, method=method, **further)
+    assert bowl(res.x) - 3 <= 1e-5
+
+
+def test_what_is_found_is_told():
+    res = st.minimize(noisy(bowl, 1e-6), START)
+    assert res.status == 2 and not res.success
+    told = res.message.removeprefix(f"no lower point: f = {res.fun:.6g} has noise of about ")
+    assert told.endswith(", which hides the rest")
+    assert 3e-7 < float(told.split(",")[0]) < 3e-5  # 3e-6
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_float32_within(method):
+    """All differences by float64's steps are 0: success at the start."""
+
+    def fun(x):
+        x = x.astype(np.float32)
+        return float(np.sum(np.exp(x) - np.float32(2) * x))
+
+    res = st.minimize(fun, np.array([0.3, -1.0, 2.0, 0.1]), method=method)
+    np.testing.assert_allclose(res.x, np.log(2), atol=2e-3)
+    assert res.nit > 1
+
+
+def test_a_start_at_a_minimum_is_one():
+    """There no difference changes f, and longer steps tell that none should have."""
+    res = st.minimize(lambda x: 5 + float(np.cosh(x).sum()), np.zeros(3))
+    assert res.success and res.nit == 0 and res.nfev == 1 + 3 + 4
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3])
+def test_differences_stay_in_the_box(size):
+    low, high = np.array([0.2, -1.0, -1.0, -1e-3, 0.5]), np.array([2.0, 2.0, 2.0, 1e-3, 0.5])
+    asked = []
+
+    def fun(x):
+        asked.append(x.copy())
+        return bowl(x)
+
+    start = np.array([1.0, -1.0, 2.0, 1e-3, 0.5])
+    res = st.minimize(noisy(fun, size), start, bounds=list(zip(low, high, strict=True)))
+    assert (low <= asked).all() and (np.asarray(asked) <= high).all()
+    least = bowl(np.clip(0, low, high))
+    assert bowl(res.x) - least <= 10 * size * least
+    assert np.isnan(res.jac[4])  # of equal bounds
+
+
+def test_steps_shrink_where_they_leave_the_domain():
+    """A maximum of likelihood near the edge, where -inf and NaN are."""
+    data = np.random.default_rng(0).exponential(1e-3, 500)
+
+    def fun(p):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 1e4 + data.size * float(np.log(p[0]) + data.mean() / p[0])
+
+    res = st.minimize(noisy(fun, 1e-9), [2e-3])
+    assert fun([data.mean()]) <= fun(res.x) <= fun([data.mean()]) + 1e-3
+
+
+def test_other_namespaces_see_it():
+    res = st.minimize(noisy(lambda x: bowl(np.asarray(x)), 1e-7), strict.asarray(START))
+    assert bowl(np.asarray(res.x)) - 3 <= 3e-6 and "noise" in res.message
+
+
+def test_hessians_are_checked_as_without():
+    skew = np.diag(SCALES)
+    skew[0, 1] = 1e-4
+    with pytest.raises(ValueError, match="hess: not symmetric"):
+        evaluations = iter([np.diag(SCALES)] * 4 + [skew] * 100)
+        st.minimize(
+            noisy(bowl, 1e-4), START, method="newton", hess=lambda x: next(evaluations), gtol=0
+        )
+
+
+def test_without_noise_a_run_is_as_it_was():
+    """An ordinary one, whose searches are short, takes no evaluation more."""
+    res = st.minimize(bowl, START)
+    assert res.success and res.nfev == res.njev * 6
