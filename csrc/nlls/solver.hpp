@@ -458,7 +458,8 @@ class Solver {
 
   // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
   Status too_short() const {
-    return trials_ > 0 && finite_trials_ == 0 ? Status::no_finite : Status::xtol;
+    if (trials_ > 0 && finite_trials_ == 0) return Status::no_finite;
+    return trial_.in_vain() ? Status::no_lower : Status::xtol;
   }
 
   Phase finish(Status status) {

@@ -7,6 +7,7 @@
 namespace steepest::nlls {
 
 enum class Status {
+  no_lower = -3,   // no share of Gauss-Newton's step lowers the cost
   stopped = -2,    // by the callback
   no_finite = -1,  // residuals are not finite anywhere within xtol of x
   max_nfev = 0,

@@ -1,8 +1,10 @@
 // The point on trial, x + a share of a step s, and what the model predicts of it.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -42,7 +44,8 @@ class Trial {
                             : box.clip(x[i] + static_cast<T>(share) * s[i], j);
       moved = moved || point[i] != x[i];
     }
-    judged.length = share * scaling.length(s);
+    // Of the whole step: shares of it are short however far the minimum.
+    judged.length = scaling.length(s);
     judged.x_norm = scaling.length(x);
     judged.unit_norm = scaling.unit_norm();
     judged.Jx_norm = scaling.by_columns(x);
@@ -50,8 +53,16 @@ class Trial {
     judged.plain_x_norm = norm(x);
     judged.cost = cost;
     // Does not cancel: for a step of the damped system |Js|² <= -gᵀs.
-    judged.predicted = -share * slope - 0.5 * share * share * curvature_;
+    judged.predicted = -slope - 0.5 * curvature_;
     return moved;
+  }
+
+  // Whether this is a share of a step that is longer, and promised more, than rounding in f and x
+  // and errors of differences account for.
+  bool in_vain() const {
+    const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+    return share < 1 && judged.predicted > std::sqrt(eps) * judged.cost &&
+           judged.length > 64 * eps * judged.x_norm && !within_rounding<T>(judged);
   }
 
   bool at_zero() const {

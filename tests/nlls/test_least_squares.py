@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
-from problems import curves
+from problems import curves, mgh, nist
 
 T = np.linspace(0, 3, 40)
 TRUE = np.array([2.0, 1.5, 0.5])
@@ -388,13 +388,37 @@ def test_linear_solvers_take_the_same_way_through_a_curved_valley():
         np.testing.assert_allclose(way[:12], ways["cholesky"][:12], rtol=1e-6)
 
 
-def test_gauss_newton_ends_where_halving_has_made_the_step_short():
-    """A Jacobian of the wrong sign: steps of 1, 1/2, ... to xtol |x|."""
-    for xtol, trials in ((0.3, 2), (1e-3, 10)):
+def test_gauss_newton_that_finds_no_lower_point_is_no_success():
+    """A Jacobian of the wrong sign: steps of 1, 1/2, ... until x stays. They ended by xtol."""
+    for xtol in (0.3, 1e-3):
         fit = st.least_squares(
             lambda x: x, [1.0], lambda x: [[-1.0]], method="gn", xtol=xtol, ftol=None, gtol=None
         )
-        assert fit.status == 3 and fit.nit == 0 and fit.nfev - 2 == trials
+        assert (fit.status, fit.success, fit.nit) == (-3, False, 0)
+        assert "lowers the cost" in fit.message and fit.nfev == 2 + 52
+
+
+def test_shares_of_gauss_newtons_step_meet_no_tolerance():
+    """NIST's MGH09 from afar, where 2^-30 of a step lowers the cost: that ended by ftol."""
+    problem = nist.load("MGH09")
+    fit = st.least_squares(
+        problem.residual, problem.starts[0], problem.jacobian, method="gn", ftol=1e-3
+    )
+    assert (fit.status, fit.nfev) == (0, 400)
+
+
+TRIGONOMETRIC = next(p for p in mgh.PROBLEMS if p.number == 26)  # its residuals end at zero
+
+
+@pytest.mark.parametrize("problem", [nist.load("DanWood"), nist.load("Kirby2"), TRIGONOMETRIC])
+def test_gauss_newton_ends_with_success_where_rounding_decides(problem):
+    """Whole steps that meet no tolerance are halved to nothing: no failure at the minimum."""
+    start = problem.start if problem is TRIGONOMETRIC else problem.starts[1]
+    fit = st.least_squares(
+        problem.residual, start, problem.jacobian, method="gn", ftol=None, xtol=None, gtol=2.3e-16
+    )
+    low = 1e-25 if problem is TRIGONOMETRIC else 0.5 * problem.rss * (1 + 1e-9)
+    assert fit.success and fit.cost <= low
 
 
 @pytest.mark.parametrize("options", [dict(method="gn"), dict(damping=1e-9, max_nfev=2)], ids=str)

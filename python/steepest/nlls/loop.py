@@ -75,7 +75,7 @@ def least_squares(
         yields such pairs for blocks of rows; memory is then n² and a block.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
-        cost falls.
+        cost falls; status -3 where it never does, and the full step is not short either.
     linear_solver : {"auto", "cholesky", "qr", "cg"}
         Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, and
         QR where its pivots come near rounding (of blocks of rows from the next point on).

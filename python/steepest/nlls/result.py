@@ -14,6 +14,7 @@ from steepest.nlls.arrays import Array
 
 MOST_PAIRS = 20  # correlations that a summary lists
 MESSAGES = {
+    -3: "No share of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
     -1: "No step longer than `xtol` from here gives finite residuals and Jacobian.",
     0: "The maximum number of function evaluations is exceeded.",
