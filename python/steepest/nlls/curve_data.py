@@ -31,8 +31,11 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = sides_of(bounds)
-    elif bounds is None:
-        raise TypeError("bounds: None; allowed is a pair (lower, upper) or scipy.optimize.Bounds")
+    elif not hasattr(bounds, "__len__"):
+        raise TypeError(
+            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
+            "scipy.optimize.Bounds"
+        )
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
     pair = [numbers("bounds", bound) for bound in bounds]
