@@ -50,7 +50,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     start = feasible_start(lower, upper) if p0 is None else finite_start(p0)
     if not bounded:
         start = start.ravel()
-    ordered = (lower < upper).all()  # or else least_squares says where they are not
+    ordered = start.ndim == 1 and (lower < upper).all()  # or else least_squares says what is wrong
     if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bounded
