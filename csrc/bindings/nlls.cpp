@@ -33,7 +33,7 @@ class Solver {
     const Busy busy(busy_);
     const Array held = array(f, "fun");
     if (rho.is_none()) return phase(core_.tell_residual(held.data(), held.size()));
-    const auto given = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(rho);
+    const auto given = py::cast<InOrder<T>>(rho);
     return phase(core_.tell_residual(held.data(), held.size(), given.data()));
   }
 
@@ -46,7 +46,7 @@ class Solver {
     return phase(next);
   }
 
-  int tell_normal(double cost, const Array& JtJ, const Array& Jtf) {
+  int tell_normal(double cost, const InOrder<T>& JtJ, const InOrder<T>& Jtf) {
     const Busy busy(busy_);
     need_lapack(0);
     return phase(core_.tell_normal(cost, JtJ.data(), Jtf.data()));
@@ -61,6 +61,9 @@ class Solver {
     const Busy busy(busy_);
     const Array residual = array(f, "fun");
     const Array held = matrix(J, residual.size());
+    if (residual.size() != held.shape(0)) {  // the conversion of J has run code of the user's
+      refuse_jacobian(held.shape(0), held.shape(1), residual.size(), core_.n());
+    }
     const linalg::Rows<T> block{held.data(), residual.size(), core_.n(),
                                 ld(held),    rows(held),      residual.data()};
     bool wanted = true;
@@ -116,7 +119,8 @@ class Solver {
   static Array converted(const py::object& value, const char* what) {
     const py::object read = py::module_::import("steepest.nlls.arrays")
                                 .attr("on_host")(what, value, py::dtype::of<T>());
-    return py::reinterpret_borrow<Array>(read);
+    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+    return py::reinterpret_borrow<Array>(py::array_t<T, aligned>(read));
   }
 
   Array matrix(const py::object& value, int64_t m) {
@@ -177,7 +181,7 @@ void bind_solver(py::module_& m, const char* name) {
   bind_shared(c);
 }
 
-using Numbers = py::array_t<double, py::array::c_style | py::array::forcecast>;
+using Numbers = InOrder<double>;
 // MINPACK's view of J[:, ipvt] = QR, m >= n: fjac (n, m) with R in the upper triangle of fjac.T,
 // ipvt and qtf; and factor (JᵀJ)⁻¹, or None where it is not finite.
 py::tuple pivoted_qr(const Numbers& J, const Numbers& f, double factor) {

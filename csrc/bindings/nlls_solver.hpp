@@ -29,11 +29,15 @@ Enum choice(const char* name, std::string_view value,
               std::string(name) + ": '" + std::string(value) + "' is not known to the solver");
 }
 
+// In C order and aligned, converted where it is not.
+template <class T>
+using InOrder = pybind11::array_t<T, pybind11::array::c_style | pybind11::array::forcecast |
+                                         pybind11::detail::npy_api::NPY_ARRAY_ALIGNED_>;
+
 template <class T>
 std::vector<T> vector_or_none(const pybind11::handle& value) {
-  namespace py = pybind11;
   if (value.is_none()) return {};
-  const auto a = py::cast<py::array_t<T, py::array::c_style | py::array::forcecast>>(value);
+  const auto a = pybind11::cast<InOrder<T>>(value);
   return std::vector<T>(a.data(), a.data() + a.size());
 }
 
@@ -111,9 +115,7 @@ nlls::Options<T> options_of(const pybind11::tuple& given) {
 // would make an empty array first.
 template <class T>
 std::vector<T> start_of(const pybind11::object& given) {
-  namespace py = pybind11;
-  constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  const py::array_t<T, py::array::c_style | py::array::forcecast | aligned> x0(given);
+  const InOrder<T> x0(given);
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +

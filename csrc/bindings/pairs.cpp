@@ -39,6 +39,11 @@ int64_t append(Pairs& p, const py::array& products, double step, double ratio, i
   return p.append(column(products, 0, 2 * std::min(p.count + 1, p.capacity)), step, ratio, d);
 }
 
+int64_t newest_y(const Pairs& p) {
+  if (p.count == 0) throw refuse("newest_y", "a pair");  // another thread may forget them
+  return p.newest_y();
+}
+
 void learn(Pairs& p, int64_t j, const py::array& products) {
   if (j < 0 || j >= p.count) throw refuse("j", "the number of a pair");
   p.learn(j, column(products, 0, 2 * (j + 1)));
@@ -229,7 +234,7 @@ void bind_pairs(py::module_& m) {
   py::class_<Pairs>(m, "Pairs")
       .def(py::init(&make))
       .def_readonly("count", &Pairs::count)
-      .def_property_readonly("newest_y", &Pairs::newest_y)
+      .def_property_readonly("newest_y", &newest_y)
       .def_property_readonly("next_y", &Pairs::next_y)
       .def("rows", [](const Pairs& p) { return p.rows(); })
       .def("rows_with", &Pairs::rows_with)

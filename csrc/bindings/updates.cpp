@@ -79,12 +79,18 @@ struct Layout {
 
 // A parameter as its owner holds it; the owner may have changed what a step relies on.
 struct Owned {
-  PyObject* array;  // kept alive by the plan
+  PyObject *array, *descr;  // kept alive by the plan
   const void* data;
   int64_t tensor, n;
 
   bool frozen() const { return !(proxy(array)->flags & writeable); }
-  bool moved() const { return proxy(array)->data != data || elements(array) < n; }
+  bool moved() const {
+    const auto* p = proxy(array);
+    if (p->data != data) return true;
+    if (p->descr == descr) return elements(array) < n;
+    const auto given = py::reinterpret_borrow<py::array>(array);  // another dtype, set in place
+    return given.nbytes() < n * py::reinterpret_borrow<py::dtype>(descr).itemsize();
+  }
 };
 
 class PyPlan : public PlanWithGradients<PyPlan, Plan> {
@@ -111,8 +117,8 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan> {
   void watch(const py::array& given) {
     Hold hold(mutex_);
     kept_.push_back(given);
-    const auto last = plan_.size() - 1;
-    owned_.push_back({given.ptr(), proxy(given.ptr())->data, last, elements(given.ptr())});
+    const auto* p = proxy(given.ptr());
+    owned_.push_back({given.ptr(), p->descr, p->data, plan_.size() - 1, elements(given.ptr())});
   }
 
   // Whether the parameters are where they were, for who reads them.

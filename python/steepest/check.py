@@ -118,7 +118,7 @@ def limit(name: str, value: Any, *, at_least: int) -> int:
     """The most of something: any number, as SciPy takes them; inf for no limit."""
     if isinstance(value, (float, np.floating)):
         value = math.floor(min(number(name, value, at_least=at_least, finite=False), 2.0**62))
-    return integer(name, value, at_least=at_least)
+    return min(integer(name, value, at_least=at_least), 2**62)
 
 
 def pair(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import array
 import ctypes
 import re
+import warnings
 from collections import OrderedDict
 
 import numpy as np
@@ -493,6 +494,22 @@ def test_parameter_that_shrinks_in_its_place(bound):
     with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
         opt.step() if bound else opt.step([g])
     assert opt.step_count == 0 and (p == 1).all()
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_parameter_that_shrinks_as_another_dtype(bound):
+    """It had as many elements as before, of half the bytes: the step wrote beyond its memory."""
+    p, g = np.ones((2, 500)), np.ones((2, 500))
+    opt = st.SGD([p], lr=0.1)
+    opt.bind_grads([g])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy means to forbid it
+        p.dtype = np.float32
+    opt.step() if bound else opt.step([g])  # the same memory
+    p.resize((2, 999), refcheck=False)
+    with says(ValueError, "params[0]: its memory has moved or shrunk since the optimizer was made"):
+        opt.step() if bound else opt.step([g])
+    assert opt.step_count == 1
 
 
 def test_groups_mismatch():

@@ -363,6 +363,11 @@ def test_a_start_of_two_dimensions_is_flattened_as_by_leastsq(bounds):
         assert fit(model, X, Y, np.ones((3, 1)), **bounds)[0].shape == (3,)
 
 
+def test_a_start_of_two_dimensions_within_bounds_is_named():
+    with pytest.raises(ValueError, match=r"^x0: shape \(2, 3\); allowed is at most one dimension"):
+        st.curve_fit(lambda t, *p: t, [1.0] * 9, [1.0] * 9, np.ones((2, 3)), bounds=([0] * 6, 2))
+
+
 def test_maxfev_bounds_the_calls_exactly():
     calls = []
     with pytest.raises(RuntimeError):

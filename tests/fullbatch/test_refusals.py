@@ -81,6 +81,12 @@ def no(x):
         ),
         (
             START,
+            {"bounds": [(0, 10**400)] * 4},
+            TypeError,
+            "bounds: .*000.*; allowed are numbers, None",
+        ),
+        (
+            START,
             {"jac": START},
             ValueError,
             r"jac: array\(.*\) is not allowed; allowed is a callable",

@@ -95,6 +95,31 @@ def test_loading_refuses_another_run():
         make("l-bfgs").load_state_dict({**state, "step": 7})
 
 
+DAMAGE = [
+    ("bfgs", "h", "x", TypeError),
+    ("bfgs", "h", np.eye(3), ValueError),
+    ("bfgs", "h", np.eye(4) * 1j, TypeError),
+    ("bfgs", "step", 0.0, ValueError),
+    ("l-bfgs", "memory", 3, TypeError),
+    ("l-bfgs", "memory", (None,) * 4, TypeError),
+    ("newton", "given_lowest", 3, TypeError),
+    ("gd", "method", START, ValueError),
+    ("gd", "line_search", START, ValueError),
+]
+
+
+@pytest.mark.parametrize("method, key, value, error", DAMAGE)
+def test_loading_refuses_damage(method, key, value, error):
+    """Some was found only by later calls of tell."""
+    s = make(method)
+    while s.nit < 2:
+        tell(s)
+    state, before = {**s.state_dict(), key: value}, s.x
+    with pytest.raises(error, match=f"^state_dict.'{key}'.: ((?!truth|incompatible).)*$"):
+        s.load_state_dict(state)
+    np.testing.assert_array_equal(s.x, before)
+
+
 def test_telling_checks_first_and_ends():
     s = make("l-bfgs")
     for f, g, error, message in [

@@ -40,15 +40,26 @@ def test_what_is_refused(x0, options, error, message):
         st.minimize(x0=x0, **{"fun": fun, "jac": jac, **options})
 
 
+def with_gaps(g):
+    return np.repeat(g, 2)[::2]
+
+
+def misaligned(g):
+    memory = np.zeros(g.nbytes + 1, np.uint8)
+    memory[1:] = g.view(np.uint8)
+    return memory[1:].view(g.dtype)
+
+
+@pytest.mark.parametrize("lay", [with_gaps, misaligned])
 @pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
-def test_a_gradient_may_be_a_view_with_gaps(run):
+def test_a_gradient_may_lie_in_memory_as_it_likes(run, lay):
     ways = []
-    for gaps in (False, True):
+    for laid in (np.copy, lay):
         s, way = run(START), []
         while not s.done and s.nfev < 20:
             way.append(s.x)
-            wide = np.repeat(jac(way[-1]) * [1, 2, 3], 2)
-            s.tell(np.sum([1, 2, 3] * (way[-1] - 1) ** 2), wide[::2] if gaps else wide[::2].copy())
+            g = jac(way[-1]) * [1, 2, 3]
+            s.tell(np.sum([1, 2, 3] * (way[-1] - 1) ** 2), laid(g))
         ways.append(way)
     np.testing.assert_array_equal(*ways)
 

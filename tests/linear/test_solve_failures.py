@@ -182,6 +182,7 @@ CASES = [
     ),
     (None, ONES, {"method": "cg"}, TypeError, "A: None; allowed is an array"),
     (EYE, None, {}, TypeError, "b: None; allowed is an array"),
+    (EYE, 1j, {}, TypeError, "b: dtype complex128 is not supported"),
     ([[1, 2], [3]], ONES, {}, ValueError, r"A: \[\[1, 2\], \[3\]\] is no array"),
     (np.diag([1, np.nan, 1]), ONES, {"method": "jacobi"}, ValueError, "A: holds inf or NaN"),
     (np.diag([1, np.nan, 1]), ONES, {"method": "gauss-seidel"}, ValueError, "A: holds inf or NaN"),
@@ -324,6 +325,18 @@ def test_errors_of_the_users_product_pass():
 
     with pytest.raises(RuntimeError, match="no product today"):
         st.solve(broken, ONES, method="cg")
+
+
+@pytest.mark.parametrize("method", ["jacobi", "cg", "pcg"])
+def test_a_product_is_judged_by_its_own_shape(method):
+    """A subclass of NumPy's array that says another was broadcast."""
+
+    class Says3(np.ndarray):
+        shape = (3,)
+
+    options = {} if method == "cg" else {"diagonal": np.full(3, 2.0)}
+    with pytest.raises(ValueError, match=r"A: returned \(1,\) for a vector of shape \(3,\)"):
+        st.solve(lambda x: x[:1].view(Says3), np.ones(3), method=method, **options)
 
 
 def test_a_product_that_turns_nan_is_told():

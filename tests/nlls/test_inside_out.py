@@ -417,3 +417,34 @@ def test_what_is_no_blocks_of_rows_is_named(blocks):
     while not solver.done:
         solver.tell_blocks([(solver.x - 1, np.eye(1))])
     assert solver.x == 1
+
+
+def test_residuals_that_the_jacobians_conversion_resizes():
+    """Rows beyond the Jacobian's end were read."""
+    f = np.ones(3)
+
+    class Jacobian:
+        def __array__(self, dtype=None, copy=None):
+            f.resize(1000, refcheck=False)
+            return np.ones((3, 2))
+
+    s = st.LeastSquares([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"jac: shape \(3, 2\); allowed is \(1000, 2\)"):
+        s.tell_blocks([(f, Jacobian())])
+    assert s.cost != s.cost  # nothing is told
+
+
+@pytest.mark.parametrize("form", [tell, tell_normal, tell_blocks])
+def test_blocks_that_tell_the_solver_themselves(form):
+    """Their rows were mixed with those of the inner call, silently."""
+    s = st.LeastSquares([1.0, 2.0])
+
+    def blocks():
+        yield np.ones(1), np.ones((1, 2))
+        form(s, np.ones(2), np.eye(2))
+        yield np.ones(1), np.ones((1, 2))
+
+    with pytest.raises(ValueError, match=f"{form.__name__}: the blocks of a tell_blocks have not"):
+        s.tell_blocks(blocks())
+    s.tell_blocks([(s.x, np.eye(2))])
+    assert s.cost == 2.5

@@ -422,11 +422,25 @@ def test_a_tolerance_below_that_of_float32_is_raised_to_it():
     np.testing.assert_allclose(fit.x, np.sqrt(2), rtol=1e-5)
 
 
-def test_bounds_of_none_are_named():
-    with pytest.raises(TypeError, match="bounds: None; allowed is a pair"):
-        st.least_squares(lambda x: x - 1, [2.0], bounds=None)
-    with pytest.raises(TypeError, match="bounds: None; allowed is a pair"):
-        st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=None)
+HUGE = 10**400  # an integer that no float holds
+
+
+@pytest.mark.parametrize("option", ["x_scale", "diff_step"])
+def test_integers_beyond_float64_are_refused(option):
+    with pytest.raises(ValueError, match=f"^{option}: 1000"):
+        st.least_squares(lambda x: x - 1, [2.0], **{option: HUGE})
+
+
+def test_no_number_of_evaluations_is_too_large():
+    assert st.least_squares(lambda x: x - 1, [2.0], max_nfev=HUGE).success
+
+
+@pytest.mark.parametrize("bounds", [None, 3])
+def test_bounds_that_are_no_pair_are_named(bounds):
+    with pytest.raises(TypeError, match=f"bounds: {bounds}; allowed is a pair"):
+        st.least_squares(lambda x: x - 1, [2.0], bounds=bounds)
+    with pytest.raises(TypeError, match=f"bounds: {bounds}; allowed is a pair"):
+        st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=bounds)
 
 
 class NoArray:

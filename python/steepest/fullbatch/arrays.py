@@ -108,8 +108,9 @@ def vector(name: str, value: Array, like: Array) -> Array:
     if isinstance(like, np.ndarray):
         if type(value) is not np.ndarray or value.dtype != like.dtype:
             value = real_numbers(name, value)
-        if value.dtype == like.dtype and value.shape == like.shape and value.flags.c_contiguous:
-            return value
+        if value.dtype == like.dtype and value.shape == like.shape:
+            if value.flags.c_contiguous and value.flags.aligned:
+                return value
     elif not isinstance(value, type(like)):
         kind, allowed = check.kind(value), type(like).__name__
         raise TypeError(f"{name}: {kind}; allowed is the array type of x0, {allowed}")
@@ -122,4 +123,4 @@ def vector(name: str, value: Array, like: Array) -> Array:
         shape = tuple(like.shape)
         raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is {shape}")
     value = xp.astype(value, like.dtype, copy=False)
-    return np.ascontiguousarray(value) if isinstance(like, np.ndarray) else value
+    return np.require(value, None, ["C", "A"]) if isinstance(like, np.ndarray) else value

@@ -95,7 +95,7 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         try:
             low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
             high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
             raise TypeError(f"bounds: {check.shown(bounds)}; allowed are numbers, None") from None
     try:
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), n) for v in (low, high))

@@ -110,7 +110,11 @@ class LBFGS(Minimizer):
 
     @_memory.setter
     def _memory(self, state: tuple[Any, ...]) -> None:
-        self._pairs.restore(*state)
+        try:
+            self._pairs.restore(*state)
+        except TypeError:
+            what = "allowed are a count, two lists of rows and an array of sums"
+            raise TypeError(f"state_dict['memory']: {check.shown(state)}; {what}") from None
 
     def _forget(self) -> bool:
         had = self._pairs.count > 0

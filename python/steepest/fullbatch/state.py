@@ -44,9 +44,10 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
     for name in ("method", "line_search"):
-        if state[name] != getattr(run, name):
+        given, mine = state[name], getattr(run, name)
+        if not (given is None or isinstance(given, str)) or given != mine:
             raise ValueError(
-                f"state_dict[{name!r}]: {state[name]!r}; allowed is {getattr(run, name)!r}, as here"
+                f"state_dict[{name!r}]: {check.shown(given)}; allowed is {mine!r}, as here"
             )
     w = state["workspace"]
     if not hasattr(w, "dtype"):
@@ -61,13 +62,15 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     told = [_trial(f"state_dict['told'][{i}]", trial) for i, trial in enumerate(told)]
     lowest = state["lowest"]
     lowest = None if lowest is None else _trial("state_dict['lowest']", lowest)
-    search = None
+    search, step = None, values["_step"]
     if told and not values["done"]:
         search, step = resumed(run, values["_f0"], values["_slope0"], told)
-        if step != values["_step"]:
-            raise ValueError(
-                f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
-            )
+    elif values["_slope0"] and not values["done"]:
+        step = 1.0  # of a search that begins
+    if step != values["_step"]:
+        raise ValueError(
+            f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
+        )
     kept = checkpoint(run)
     try:
         run._w[...] = w
@@ -95,6 +98,11 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
         return scalar(where, value)
     if isinstance(mine, str) and not isinstance(value, str):
         raise TypeError(f"{where}: {check.kind(value)}; allowed is a str")
+    if isinstance(mine, tuple):
+        if not isinstance(value, (tuple, list)) or len(value) != len(mine):
+            raise TypeError(f"{where}: {check.shown(value)}; allowed is a tuple of {len(mine)}")
+    if name == "_h" and value is not None:  # of BFGS
+        return copied(vector(where, value, run._xp.broadcast_to(run._like, (run.n, run.n))))
     return copy.deepcopy(value)
 
 

@@ -17,7 +17,7 @@ from steepest.arrays import from_numbers, plain
 Array = Any
 Product = Callable[[Array], Array]
 FLOAT = np.dtype(float)
-PYTHON = (list, tuple, float, int)  # what may hold numbers instead of an array
+PYTHON = (list, tuple, float, int, complex)  # what may hold numbers instead of an array
 SMALL = 255  # rows of a matrix that costs less to compare with its transpose than to multiply twice
 
 
@@ -87,9 +87,9 @@ class System:
         if not hasattr(y, "shape"):
             kind = check.kind(y)
             raise TypeError(f"{name}: returned {kind}; allowed is an array of shape {shape}")
+        y = plain(f"the answer of {name}", y)
         if tuple(y.shape) != shape:
             raise ValueError(f"{name}: returned {tuple(y.shape)} for a vector of shape {shape}")
-        y = plain(f"the answer of {name}", y)
         if not isinstance(y, type(self.b)):
             kind, allowed = check.kind(y), type(self.b).__name__
             raise TypeError(f"{name}: returned {kind}; allowed is {allowed}, as b is")

@@ -72,8 +72,9 @@ def numbers(name: str, value: Any) -> Array:
         if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
             raise TypeError
         return values.astype(float, copy=False)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name}: {check.shown(value)}; allowed are real numbers") from None
+    except (TypeError, ValueError, OverflowError) as error:  # the last of an integer beyond float64
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {check.shown(value)}; allowed are real numbers") from None
 
 
 def in_kind(values: Array, like: Any) -> Array:

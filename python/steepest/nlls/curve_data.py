@@ -31,8 +31,11 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     n = parameter_count(f) if p0 is None else np.size(p0)
     if isinstance(bounds, Bounds):
         bounds = sides_of(bounds)
-    elif bounds is None:
-        raise TypeError("bounds: None; allowed is a pair (lower, upper) or scipy.optimize.Bounds")
+    elif not hasattr(bounds, "__len__"):
+        raise TypeError(
+            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
+            "scipy.optimize.Bounds"
+        )
     elif len(bounds) != 2:
         raise ValueError("`bounds` must contain 2 elements.")
     pair = [numbers("bounds", bound) for bound in bounds]
@@ -47,7 +50,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     start = feasible_start(lower, upper) if p0 is None else finite_start(p0)
     if not bounded:
         start = start.ravel()
-    ordered = (lower < upper).all()  # or else least_squares says where they are not
+    ordered = start.ndim == 1 and (lower < upper).all()  # or else least_squares says what is wrong
     if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bounded

@@ -75,6 +75,7 @@ class LeastSquares:
         # fmt: on
         self._dtype = x.dtype
         self._J: Array | None = None
+        self._within_blocks = False
         self._solver = make_solver(x, self._options, box(bounds, x), self._device)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -129,6 +130,7 @@ class LeastSquares:
         numpy.linalg.LinAlgError
             JᵀJ is singular with method "gn": there is no next point, only a new solver goes on.
         """
+        self._refuse_within_blocks("tell")
         if callable(self._options.loss):  # it runs before they are read
             f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
         solver = self._solver = settle(self._solver, f)
@@ -161,6 +163,7 @@ class LeastSquares:
         TypeError, ValueError
             For numbers of another kind, shape or sign, or not finite at the start.
         """
+        self._refuse_within_blocks("tell_normal")
         solver = self._solver = settle(self._solver, JtJ)
         n, dtype, options = solver.n, self._dtype, self._options
         if options.linear_solver in ("qr", "cg"):
@@ -198,8 +201,17 @@ class LeastSquares:
         if not isinstance(blocks, Iterable):
             kind = check.kind(blocks)
             raise TypeError(f"blocks: {kind}; allowed are pairs (f, J), as of a generator")
-        with in_use(self._device):
-            self._solver = tell_blocks(self._solver, blocks, self._options)
+        self._refuse_within_blocks("tell_blocks")
+        self._within_blocks = True  # while a generator of the user's runs
+        try:
+            with in_use(self._device):
+                self._solver = tell_blocks(self._solver, blocks, self._options)
+        finally:
+            self._within_blocks = False
+
+    def _refuse_within_blocks(self, call: str) -> None:
+        if self._within_blocks:
+            raise ValueError(f"{call}: the blocks of a tell_blocks have not ended yet")
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False.
