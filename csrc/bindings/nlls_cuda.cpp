@@ -65,7 +65,7 @@ class CudaSolver {
       : device_(device), streams_(device, std::move(stream)) {
     const std::vector<T> start = start_of<T>(x0);
     const auto allocator = kept(std::move(allocate));
-    on_device([&](cuda::Stream now) {
+    on_device(streams_.ask(), [&](cuda::Stream now) {
       Space space(device, [allocator](int64_t bytes) { return allocated(*allocator, bytes); });
       space.use(now);
       core_ = std::make_unique<Core>(start, options, std::move(space));
@@ -140,16 +140,20 @@ class CudaSolver {
     return run(work);
   }
 
-  // work(stream) on the device, its current stream given, without the GIL.
+  // work(stream) on the device, without the GIL, after all that other streams were given.
   template <class F>
-  void on_device(const F& work) {
-    const cuda::Stream stream = streams_.current();
+  void on_device(StreamsInUse::Now now, const F& work) {
     const cuda::OnDevice on(device_);
-    if (cuda::capturing(stream)) {
+    if (cuda::capturing(now.handle)) {
       throw Error(ErrorKind::value,
                   "least squares: cannot run while a CUDA graph is captured, as it waits for the "
                   "device");
     }
+    if (streams_.moves_to(now)) {
+      const py::gil_scoped_release released;
+      space().use(now.handle, streams_.leaves_thread(now));
+    }
+    const cuda::Stream stream = streams_.take(std::move(now));
     const py::gil_scoped_release released;
     work(stream);
   }
@@ -163,18 +167,16 @@ class CudaSolver {
                   "LeastSquares: an earlier call failed on the device; make a new solver");
     }
     int phase = 0;
-    on_device([&](cuda::Stream stream) {
-      try {
-        space().use(stream);
-        phase = static_cast<int>(work());
-      } catch (const Error& error) {
-        failed_ = error.kind == ErrorKind::backend;
-        throw;
-      } catch (...) {
-        failed_ = true;
-        throw;
-      }
-    });
+    StreamsInUse::Now now = streams_.ask();
+    try {
+      on_device(std::move(now), [&](cuda::Stream) { phase = static_cast<int>(work()); });
+    } catch (const Error& error) {
+      failed_ = error.kind == ErrorKind::backend;
+      throw;
+    } catch (...) {
+      failed_ = true;
+      throw;
+    }
     return phase;
   }
 

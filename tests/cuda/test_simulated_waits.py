@@ -156,6 +156,47 @@ def test_who_used_several_streams_waits_before_memory_goes_back(device):
     assert kept() is None
 
 
+def test_a_call_that_is_refused_is_not_on_its_stream(device):
+    """The stream that has the work is there until it has been waited for."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    with fake_cupy.Stream(non_blocking=True) as stream:
+        s.tell(there(fun)(s.x), there(jac))
+    waits_at_its_end = []
+    weakref.finalize(stream, lambda: waits_at_its_end.append(device.calls()[2]))
+    del stream
+    with fake_cupy.Stream(non_blocking=True) as captured:
+        captured.begin_capture()
+        with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
+            s._solver.fun()
+        captured.end_capture()
+    before = device.calls()[2]
+    with fake_cupy.Stream():
+        s._solver.fun()
+    assert waits_at_its_end == [before + 1]
+
+
+def test_memory_that_has_served_in_another_stream_waits_before_it_goes_back(device):
+    """It is freed for the stream that it was allocated on, while blocks before are still summed."""
+    fun, jac, x0 = decay()
+
+    def waits_of_blocks(first, second):
+        with first:
+            s = st.LeastSquares(up(x0))._solver
+            s.begin_blocks()
+        counts = []
+        for stream, m in ((first, 5), (second, 3), (second, 7)):
+            with stream:
+                before = device.calls()[2]
+                s.add_block(up(fun(x0)[:m]), up(jac(x0)[:m]))
+                counts.append(device.calls()[2] - before)
+        return counts
+
+    here, there = fake_cupy.Stream(), fake_cupy.Stream()
+    assert waits_of_blocks(here, here) == [1, 1, 1]
+    assert waits_of_blocks(here, there) == [1, 2, 2]  # for the move; for room for more rows
+
+
 def test_threads_have_default_streams_of_their_own(device):
     """By the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); only all can be waited for."""
 
@@ -175,6 +216,27 @@ def test_threads_have_default_streams_of_their_own(device):
         finally:
             fake_cupy.Stream.current.pop()
         assert waits_at_its_end(one, other) == 0
+
+
+def test_a_solver_goes_on_in_another_thread(device):
+    """Whose default stream has the same handle; all are waited for then, as one cannot be."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    s.tell(there(fun)(s.x), there(jac))
+
+    def waits():
+        before = device.calls()[2]
+        s._solver.fun()
+        return device.calls()[2] - before
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        assert [t.submit(waits).result() for t in (one, other)] == [0, 0]
+        fake_cupy.Stream.current.append(SimpleNamespace(ptr=2))
+        try:
+            assert [t.submit(waits).result() for t in (one, one, other, one)] == [1, 0, 1, 1]
+        finally:
+            fake_cupy.Stream.current.pop()
+        assert [t.submit(waits).result() for t in (other, one)] == [1, 0]
 
 
 def test_not_while_a_graph_is_captured():
