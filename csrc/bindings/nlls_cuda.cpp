@@ -82,7 +82,7 @@ class CudaSolver {
 
   int tell_jacobian(const py::object& J) {
     const DeviceMatrix<T> held = matrix(J, core_->m());
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     const int next = run([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
     if (!core_->refused()) kept_ = J;  // else the solver goes on with the last one
     return next;
@@ -120,7 +120,10 @@ class CudaSolver {
   }
   bool has_fun() const { return core_->fun() != nullptr; }
   bool weighted() const { return core_->weighted(); }
-  py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
+  py::tuple state() {
+    const Hold hold(turns_.mutex);
+    return state_of(*core_, py::none(), py::none());
+  }
   py::tuple gram() {
     std::vector<T> matrix;
     ask([&] { return matrix = core_->backend().matrix(), core_->phase(); });
@@ -130,13 +133,14 @@ class CudaSolver {
     return ask([this] { return core_->keep_jacobian(); });
   }
   Core& core() { return *core_; }
+  Turns& turns() { return turns_; }
 
  private:
   Space& space() { return core_->backend().space(); }
 
   template <class F>
   int ask(const F& work) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     return run(work);
   }
 
@@ -197,7 +201,7 @@ class CudaSolver {
   int device_;
   py::object kept_;
   std::unique_ptr<Core> core_;
-  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  Turns turns_;
   bool failed_ = false;
   StreamsInUse streams_;  // last, so that it goes before the memory above
 };

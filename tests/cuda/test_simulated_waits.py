@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
 
 import fake_cupy
@@ -237,6 +237,28 @@ def test_a_solver_goes_on_in_another_thread(device):
         finally:
             fake_cupy.Stream.current.pop()
         assert [t.submit(waits).result() for t in (other, one)] == [1, 0]
+
+
+@pytest.mark.parametrize("name", ("state", "x", "point"))
+def test_who_reads_waits_for_who_tells(name, monkeypatch):
+    """A call moves arrays about, without the GIL."""
+    fun, jac, x0 = decay()
+    others, reads, early, allocate = [], [], [], fake_cupy.cuda.alloc
+
+    def alloc(n):  # in the midst of a call
+        for other in others:
+            reads.append(other.submit(getattr(s._solver._core, name)))
+            early.extend(wait(reads, 0.1).done)
+        return allocate(n)
+
+    monkeypatch.setattr(fake_cupy.cuda, "alloc", alloc)
+    s = st.LeastSquares(up(x0))
+    f = there(fun)(s.x)
+    with ThreadPoolExecutor(1) as other:
+        others.append(other)
+        s._solver.tell_residual(f)
+        assert reads and not early
+    assert all(read.result() is not None for read in reads)
 
 
 def test_not_while_a_graph_is_captured():
