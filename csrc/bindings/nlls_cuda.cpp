@@ -105,6 +105,7 @@ class CudaSolver {
       wanted = core_->add_block({held.data, m, core_->n(), held.ld, held.row_major, residual});
       return core_->phase();
     });
+    streams_.wait_at_end();  // the last block may be its last: see run
     return wanted;
   }
   int end_blocks(bool whole) {
@@ -163,7 +164,8 @@ class CudaSolver {
   }
 
   // work() there; the phase after it. A failure on the device, for want of memory or in a library,
-  // may leave an iteration half done.
+  // may leave an iteration half done, and the device at work with the library's handles, which the
+  // next solver takes over, and its workspace on the host.
   template <class F>
   int run(const F& work) {
     if (failed_) {
@@ -175,13 +177,18 @@ class CudaSolver {
     try {
       on_device(std::move(now), [&](cuda::Stream) { phase = static_cast<int>(work()); });
     } catch (const Error& error) {
-      failed_ = error.kind == ErrorKind::backend;
+      if (error.kind == ErrorKind::backend) fail();
       throw;
     } catch (...) {
-      failed_ = true;
+      fail();
       throw;
     }
     return phase;
+  }
+
+  void fail() {
+    failed_ = true;
+    streams_.wait_at_end();
   }
 
   DeviceMatrix<T> matrix(const py::object& J, int64_t m) const {

@@ -29,7 +29,7 @@ class StreamsInUse {
   StreamsInUse(const StreamsInUse&) = delete;
   StreamsInUse& operator=(const StreamsInUse&) = delete;
   ~StreamsInUse() {
-    if (!several_) return;
+    if (!waits_at_end_) return;
     const pybind11::gil_scoped_release released;
     try {
       const cuda::OnDevice on(device_);
@@ -54,10 +54,12 @@ class StreamsInUse {
   }
   // Work goes to this one from now on.
   cuda::Stream take(Now now) {
-    several_ = several_ || moves_to(now);
+    waits_at_end_ = waits_at_end_ || moves_to(now);
     last_ = std::move(now);
     return last_.handle;
   }
+  // Work has been left that uses more than memory of CuPy's.
+  void wait_at_end() { waits_at_end_ = true; }
 
  private:
   // cudaStreamPerThread
@@ -66,7 +68,7 @@ class StreamsInUse {
   int device_;
   pybind11::function current_;
   Now last_{};
-  bool several_ = false;
+  bool waits_at_end_ = false;
 };
 
 }  // namespace steepest

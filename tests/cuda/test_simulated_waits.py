@@ -197,6 +197,38 @@ def test_memory_that_has_served_in_another_stream_waits_before_it_goes_back(devi
     assert waits_of_blocks(here, there) == [1, 2, 2]  # for the move; for room for more rows
 
 
+def test_who_leaves_work_half_done_waits_before_its_handles_go_on(device):
+    """The libraries' handles, which the next solver takes, and workspace on the host."""
+    fun, jac, x0 = decay()
+    f, J = up(fun(x0)), up(jac(x0))
+
+    def waits_at_its_end(told):
+        s = st.LeastSquares(up(x0), linear_solver="qr")
+        told(s._solver)
+        before = device.calls()[2]
+        del s
+        return device.calls()[2] - before
+
+    def blocks(s):
+        s.begin_blocks()
+        s.add_block(f, J)
+
+    def no_memory(s):
+        s.tell_residual(f)
+        fake_cupy.left[0] = 3
+        try:
+            with pytest.raises(MemoryError):
+                s.tell_jacobian(J)
+        finally:
+            fake_cupy.left[0] = False
+
+    def whole(s):
+        s.tell_residual(f)
+        s.tell_jacobian(J)
+
+    assert [*map(waits_at_its_end, (whole, blocks, no_memory))] == [0, 1, 1]
+
+
 def test_threads_have_default_streams_of_their_own(device):
     """By the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); only all can be waited for."""
 
