@@ -107,7 +107,7 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
   // be a Python function (launch_host_func), which waits for the GIL.
   template <class F>
   std::invoke_result_t<F, Stream> without_gil(const F& f) {
-    const Stream stream = streams_.current();
+    const Stream stream = streams_.take(streams_.ask());
     const py::gil_scoped_release released;
     return f(stream);
   }

@@ -1,13 +1,29 @@
-// What each file of bindings adds to its module.
+// What each file of bindings adds to its module, and what they share.
 #pragma once
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <mutex>
 
 namespace steepest {
 
 // Work, rows * columns², from which a factorization gives up the GIL.
 constexpr int64_t work_without_gil = 1 << 18;
+
+// Locks a mutex, waiting without the GIL, which its owner may need in order to go on.
+class Hold {
+ public:
+  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
+    if (lock_) return;
+    const pybind11::gil_scoped_release release;
+    lock_.lock();
+  }
+  // Leaves it locked at the end.
+  void keep() { lock_.release(); }
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+};
 
 void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
 void bind_linear(pybind11::module_& m);      // sweeps and factorisations of dense systems

@@ -30,7 +30,7 @@ class Solver {
   const py::tuple& options() const { return given_; }
 
   int tell_residual(const py::object& f, const py::object& rho) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     const Array held = array(f, "fun");
     if (rho.is_none()) return phase(core_.tell_residual(held.data(), held.size()));
     const auto given = py::cast<InOrder<T>>(rho);
@@ -38,7 +38,7 @@ class Solver {
   }
 
   int tell_jacobian(const py::object& J) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     const Array held = matrix(J, core_.m());
     nlls::Phase next{};
     without_gil(core_.m(), [&] { next = core_.tell_jacobian(held.data(), ld(held), rows(held)); });
@@ -47,18 +47,18 @@ class Solver {
   }
 
   int tell_normal(double cost, const InOrder<T>& JtJ, const InOrder<T>& Jtf) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     need_lapack(0);
     return phase(core_.tell_normal(cost, JtJ.data(), Jtf.data()));
   }
 
   void begin_blocks() {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     core_.begin_blocks();
   }
 
   bool add_block(const py::object& f, const py::object& J) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     const Array residual = array(f, "fun");
     const Array held = matrix(J, residual.size());
     if (residual.size() != held.shape(0)) {  // the conversion of J has run code of the user's
@@ -72,7 +72,7 @@ class Solver {
   }
 
   int end_blocks(bool whole) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     need_lapack(0);
     return phase(core_.end_blocks(whole));
   }
@@ -93,20 +93,26 @@ class Solver {
                [&](const py::object& f) { return function.jacobian(f); });
   }
 
-  py::object fun() const {  // None after blocks of rows
+  py::object fun() {  // None after blocks of rows
+    const Hold hold(turns_.mutex);
     return core_.fun() ? py::object(array_of(core_.fun(), core_.m())) : py::none();
   }
   py::tuple state(bool with_fun) {
+    const Hold hold(turns_.mutex);
     const T* weight = with_fun ? core_.jac_weight() : nullptr;
     return state_of(core_, with_fun ? fun() : py::none(),
                     weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
-  py::tuple gram() { return gram_of(core_, core_.backend().matrix()); }
+  py::tuple gram() {
+    const Hold hold(turns_.mutex);
+    return gram_of(core_, core_.backend().matrix());
+  }
   int keep_jacobian() {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     return phase(core_.keep_jacobian());
   }
   Core& core() { return core_; }
+  Turns& turns() { return turns_; }
 
   // `value` as an array of T that can be read as it lies; anything unusual goes through Python.
   static Array array(const py::object& value, const char* what) {
@@ -166,7 +172,7 @@ class Solver {
   py::tuple given_;
   Core core_;
   py::object kept_;
-  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  Turns turns_;
 };
 
 template <class T>

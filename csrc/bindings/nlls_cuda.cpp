@@ -65,7 +65,7 @@ class CudaSolver {
       : device_(device), streams_(device, std::move(stream)) {
     const std::vector<T> start = start_of<T>(x0);
     const auto allocator = kept(std::move(allocate));
-    on_device([&](cuda::Stream now) {
+    on_device(streams_.ask(), [&](cuda::Stream now) {
       Space space(device, [allocator](int64_t bytes) { return allocated(*allocator, bytes); });
       space.use(now);
       core_ = std::make_unique<Core>(start, options, std::move(space));
@@ -82,7 +82,7 @@ class CudaSolver {
 
   int tell_jacobian(const py::object& J) {
     const DeviceMatrix<T> held = matrix(J, core_->m());
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     const int next = run([&] { return core_->tell_jacobian(held.data, held.ld, held.row_major); });
     if (!core_->refused()) kept_ = J;  // else the solver goes on with the last one
     return next;
@@ -105,6 +105,7 @@ class CudaSolver {
       wanted = core_->add_block({held.data, m, core_->n(), held.ld, held.row_major, residual});
       return core_->phase();
     });
+    streams_.wait_at_end();  // the last block may be its last: see run
     return wanted;
   }
   int end_blocks(bool whole) {
@@ -120,7 +121,10 @@ class CudaSolver {
   }
   bool has_fun() const { return core_->fun() != nullptr; }
   bool weighted() const { return core_->weighted(); }
-  py::tuple state() const { return state_of(*core_, py::none(), py::none()); }
+  py::tuple state() {
+    const Hold hold(turns_.mutex);
+    return state_of(*core_, py::none(), py::none());
+  }
   py::tuple gram() {
     std::vector<T> matrix;
     ask([&] { return matrix = core_->backend().matrix(), core_->phase(); });
@@ -130,32 +134,38 @@ class CudaSolver {
     return ask([this] { return core_->keep_jacobian(); });
   }
   Core& core() { return *core_; }
+  Turns& turns() { return turns_; }
 
  private:
   Space& space() { return core_->backend().space(); }
 
   template <class F>
   int ask(const F& work) {
-    const Busy busy(busy_);
+    const Busy busy(turns_);
     return run(work);
   }
 
-  // work(stream) on the device, its current stream given, without the GIL.
+  // work(stream) on the device, without the GIL, after all that other streams were given.
   template <class F>
-  void on_device(const F& work) {
-    const cuda::Stream stream = streams_.current();
+  void on_device(StreamsInUse::Now now, const F& work) {
     const cuda::OnDevice on(device_);
-    if (cuda::capturing(stream)) {
+    if (cuda::capturing(now.handle)) {
       throw Error(ErrorKind::value,
                   "least squares: cannot run while a CUDA graph is captured, as it waits for the "
                   "device");
     }
+    if (streams_.moves_to(now)) {
+      const py::gil_scoped_release released;
+      space().use(now.handle, streams_.leaves_thread(now));
+    }
+    const cuda::Stream stream = streams_.take(std::move(now));
     const py::gil_scoped_release released;
     work(stream);
   }
 
   // work() there; the phase after it. A failure on the device, for want of memory or in a library,
-  // may leave an iteration half done.
+  // may leave an iteration half done, and the device at work with the library's handles, which the
+  // next solver takes over, and its workspace on the host.
   template <class F>
   int run(const F& work) {
     if (failed_) {
@@ -163,19 +173,22 @@ class CudaSolver {
                   "LeastSquares: an earlier call failed on the device; make a new solver");
     }
     int phase = 0;
-    on_device([&](cuda::Stream stream) {
-      try {
-        space().use(stream);
-        phase = static_cast<int>(work());
-      } catch (const Error& error) {
-        failed_ = error.kind == ErrorKind::backend;
-        throw;
-      } catch (...) {
-        failed_ = true;
-        throw;
-      }
-    });
+    StreamsInUse::Now now = streams_.ask();
+    try {
+      on_device(std::move(now), [&](cuda::Stream) { phase = static_cast<int>(work()); });
+    } catch (const Error& error) {
+      if (error.kind == ErrorKind::backend) fail();
+      throw;
+    } catch (...) {
+      fail();
+      throw;
+    }
     return phase;
+  }
+
+  void fail() {
+    failed_ = true;
+    streams_.wait_at_end();
   }
 
   DeviceMatrix<T> matrix(const py::object& J, int64_t m) const {
@@ -195,7 +208,7 @@ class CudaSolver {
   int device_;
   py::object kept_;
   std::unique_ptr<Core> core_;
-  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  Turns turns_;
   bool failed_ = false;
   StreamsInUse streams_;  // last, so that it goes before the memory above
 };

@@ -7,11 +7,13 @@
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "bindings/module.hpp"
 #include "core/error.hpp"
 #include "nlls/gradient.hpp"
 #include "nlls/options.hpp"
@@ -132,20 +134,31 @@ std::vector<T> start_of(const pybind11::object& given) {
                                     "), a row a residual, a column a parameter");
 }
 
-// One call at a time, also where there is no GIL or a call has given it up.
+// One call at a time, also where there is no GIL or a call has given it up: who tells is alone, or
+// refused; who reads arrays waits.
+struct Turns {
+  std::atomic_flag told = ATOMIC_FLAG_INIT;
+  std::recursive_mutex mutex;  // a call may run Python, which reads
+};
+
 class Busy {
  public:
-  explicit Busy(std::atomic_flag& flag) : flag_(flag) {
-    if (flag_.test_and_set()) {
-      throw Error(ErrorKind::value, "LeastSquares: another thread is inside this solver");
-    }
-  }
+  explicit Busy(Turns& turns) : turn_(turns.told), hold_(turns.mutex) {}
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
-  ~Busy() { flag_.clear(); }
 
  private:
-  std::atomic_flag& flag_;
+  struct Turn {
+    explicit Turn(std::atomic_flag& flag) : told(flag) {
+      if (told.test_and_set()) {
+        throw Error(ErrorKind::value, "LeastSquares: another thread is inside this solver");
+      }
+    }
+    ~Turn() { told.clear(); }
+    std::atomic_flag& told;
+  };
+  Turn turn_;
+  Hold hold_;
 };
 
 // All that a result holds, in one call: x, f (None after blocks of rows), gradient, active mask,
@@ -216,8 +229,14 @@ void bind_shared(pybind11::class_<S>& c) {
   part("optimality", &Core::stationarity, &nlls::Stationarity::optimality);
   part("reduction", &Core::judged, &nlls::Step::actual);
   part("predicted", &Core::judged, &nlls::Step::predicted);
-  c.def("point", [](S& s) { return array_of(s.core().point().data(), s.core().n()); });
-  c.def("x", [](S& s) { return array_of(s.core().x().data(), s.core().n()); });
+  c.def("point", [](S& s) {
+    const Hold hold(s.turns().mutex);
+    return array_of(s.core().point().data(), s.core().n());
+  });
+  c.def("x", [](S& s) {
+    const Hold hold(s.turns().mutex);
+    return array_of(s.core().x().data(), s.core().n());
+  });
   c.def_property_readonly("phase", [](S& s) { return static_cast<int>(s.core().phase()); });
 }
 

@@ -11,26 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/module.hpp"
 #include "core/error.hpp"
 #include "core/intervals.hpp"
 #include "core/task.hpp"
 
 namespace steepest {
-
-// Locks a mutex, waiting without the GIL, which its owner may need in order to go on.
-class Hold {
- public:
-  explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
-    if (lock_) return;
-    const pybind11::gil_scoped_release release;
-    lock_.lock();
-  }
-  // Leaves it locked at the end.
-  void keep() { lock_.release(); }
-
- private:
-  std::unique_lock<std::recursive_mutex> lock_;
-};
 
 // What kept a step from being taken: ("mismatch" | "overlap" | "shared" | "readonly" | "frozen" |
 // "moved" | "nonfinite", index of the array).

@@ -17,32 +17,49 @@ namespace steepest {
 // streams of the threads share one handle, so the thread is compared, too.
 class StreamsInUse {
  public:
+  struct Now {
+    pybind11::object object;
+    cuda::Stream handle;
+    std::thread::id thread;
+  };
+
   // current() is a stream, with a .ptr.
   StreamsInUse(int device, pybind11::function current)
       : device_(device), current_(std::move(current)) {}
   StreamsInUse(const StreamsInUse&) = delete;
   StreamsInUse& operator=(const StreamsInUse&) = delete;
   ~StreamsInUse() {
-    if (!several_) return;
+    if (!waits_at_end_) return;
     const pybind11::gil_scoped_release released;
     try {
       const cuda::OnDevice on(device_);
-      if (cuda::capturing(handle_)) return;
-      handle_ == own_of_thread() ? cuda::wait_for_all() : cuda::wait(handle_);
+      if (cuda::capturing(last_.handle)) return;
+      last_.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(last_.handle);
     } catch (const Error&) {  // nothing runs there any more
     }
   }
 
-  cuda::Stream current() {
-    pybind11::object now = current_();
-    const std::thread::id thread = std::this_thread::get_id();
-    if (now.is(last_) && (thread == thread_ || handle_ != own_of_thread())) return handle_;
-    const auto handle = reinterpret_cast<cuda::Stream>(now.attr("ptr").cast<uintptr_t>());
-    several_ = several_ || (last_ && (handle != handle_ || thread != thread_));
-    before_ = std::exchange(last_, std::move(now));
-    thread_ = thread;
-    return handle_ = handle;
+  Now ask() const {
+    Now now{current_(), last_.handle, std::this_thread::get_id()};
+    if (!now.object.is(last_.object))
+      now.handle = reinterpret_cast<cuda::Stream>(now.object.attr("ptr").cast<uintptr_t>());
+    return now;
   }
+  // Whether work went to another stream last; and whether to one that only its thread can name.
+  bool moves_to(const Now& now) const {
+    return last_.object && (now.handle != last_.handle || leaves_thread(now));
+  }
+  bool leaves_thread(const Now& now) const {
+    return last_.handle == own_of_thread() && now.thread != last_.thread;
+  }
+  // Work goes to this one from now on.
+  cuda::Stream take(Now now) {
+    waits_at_end_ = waits_at_end_ || moves_to(now);
+    last_ = std::move(now);
+    return last_.handle;
+  }
+  // Work has been left that uses more than memory of CuPy's.
+  void wait_at_end() { waits_at_end_ = true; }
 
  private:
   // cudaStreamPerThread
@@ -50,10 +67,8 @@ class StreamsInUse {
 
   int device_;
   pybind11::function current_;
-  pybind11::object last_, before_;  // the one before is kept until it has been waited for
-  cuda::Stream handle_ = nullptr;
-  std::thread::id thread_;  // which asked last
-  bool several_ = false;
+  Now last_{};
+  bool waits_at_end_ = false;
 };
 
 }  // namespace steepest

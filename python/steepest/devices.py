@@ -112,7 +112,9 @@ class Cuda:
 
     def _assign(self, array: Any, value: Any) -> None:
         with self.in_use():
-            array[...] = self.cupy.asarray(value)
+            value = self.cupy.asarray(value)
+            # CuPy's copies reach another device's memory, where its kernels may not.
+            array[...] = value if value.device.id == self.device else value.copy()
 
 
 def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:

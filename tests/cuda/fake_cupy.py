@@ -51,7 +51,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
             return SimpleNamespace(**{flag: getattr(flags, flag) for flag in names})
         if name in ("T", "real", "imag"):
             return _wrapped(getattr(self.held, name), self.device.id, self)
-        if name in ("any", "all", "max", "min", "sum", "mean", "astype", "reshape", "ravel"):
+        if name in ("reshape", "ravel"):
+            return _function(getattr(self.held, name), self.device.id)
+        if name in ("any", "all", "max", "min", "sum", "mean", "astype"):
+            _check_current(self)
             return _function(getattr(self.held, name), self.device.id)
         raise AttributeError(name)
 
@@ -134,6 +137,8 @@ def _wrapped(value, device=None, base=None):
 
 def _function(function, device=None):
     def on_device(*args, **kwargs):
+        for value in args:
+            _check_current(value)
         args, kwargs = _taken(args), {k: _taken(v) for k, v in kwargs.items()}
         return _wrapped(function(*args, **kwargs), device)
 

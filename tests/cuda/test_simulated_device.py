@@ -130,6 +130,15 @@ def test_checkpoints_go_between_host_and_device(tmp_path):
     same_state(a, b)
 
 
+def test_a_state_goes_to_another_device():
+    there = [st.Adam(on_device(np.ones(3), device), lr=0.1 + device) for device in (0, 1)]
+    there[0].step(on_device(np.ones(3)))
+    there[1].load_state_dict(there[0].state_dict())
+    assert there[1].lr == 0.1 and there[1].step_count == 1
+    for mine, other in zip(there[0]._states[0].values(), there[1]._states[0].values(), strict=True):
+        assert other.device.id == 1 and mine.held.tobytes() == other.held.tobytes()
+
+
 def test_iterates_are_device_arrays():
     p = on_device(np.ones(1))
     opt = st.Nesterov(p, lr=0.1, momentum=0.5)

@@ -488,6 +488,26 @@ def test_a_failure_of_a_library_carries_its_code_and_text(libraries):
         st.least_squares(there(fun), up(np.zeros(n)), failing("libcusolver.so.12", 7))
 
 
+def test_handles_that_cannot_all_be_made_are_kept_for_the_next_try(libraries):
+    """Of a device that has no memory left for the second library's."""
+    x0 = up(np.ones(3), 7)  # which has none yet
+    with fake_cupy.Device(7):
+        st.LeastSquares(up(np.ones(3)))  # the libraries are loaded
+        cublas, cusolver = (
+            ctypes.CDLL(libraries / name) for name in ("libcublas.so.13", "libcusolver.so.12")
+        )
+        before = cublas.fake_made(1)
+        cusolver.fake_make_fails(2)
+        try:
+            for _ in range(3):
+                with pytest.raises(st.BackendError, match="cusolverDnCreate: cuSOLVER error 2"):
+                    st.LeastSquares(x0)
+        finally:
+            cusolver.fake_make_fails(0)
+        st.LeastSquares(x0)
+    assert cublas.fake_made(1) == before + 1
+
+
 @pytest.mark.parametrize("layout", ("rows", "a view", "float32"))
 @pytest.mark.parametrize("linear_solver", ("cholesky", "qr", "cg"))
 def test_the_device_need_not_be_the_current_one(linear_solver, layout):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from types import SimpleNamespace
 
 import fake_cupy
@@ -156,6 +156,79 @@ def test_who_used_several_streams_waits_before_memory_goes_back(device):
     assert kept() is None
 
 
+def test_a_call_that_is_refused_is_not_on_its_stream(device):
+    """The stream that has the work is there until it has been waited for."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    with fake_cupy.Stream(non_blocking=True) as stream:
+        s.tell(there(fun)(s.x), there(jac))
+    waits_at_its_end = []
+    weakref.finalize(stream, lambda: waits_at_its_end.append(device.calls()[2]))
+    del stream
+    with fake_cupy.Stream(non_blocking=True) as captured:
+        captured.begin_capture()
+        with pytest.raises(ValueError, match="cannot run while a CUDA graph is captured"):
+            s._solver.fun()
+        captured.end_capture()
+    before = device.calls()[2]
+    with fake_cupy.Stream():
+        s._solver.fun()
+    assert waits_at_its_end == [before + 1]
+
+
+def test_memory_that_has_served_in_another_stream_waits_before_it_goes_back(device):
+    """It is freed for the stream that it was allocated on, while blocks before are still summed."""
+    fun, jac, x0 = decay()
+
+    def waits_of_blocks(first, second):
+        with first:
+            s = st.LeastSquares(up(x0))._solver
+            s.begin_blocks()
+        counts = []
+        for stream, m in ((first, 5), (second, 3), (second, 7)):
+            with stream:
+                before = device.calls()[2]
+                s.add_block(up(fun(x0)[:m]), up(jac(x0)[:m]))
+                counts.append(device.calls()[2] - before)
+        return counts
+
+    here, there = fake_cupy.Stream(), fake_cupy.Stream()
+    assert waits_of_blocks(here, here) == [1, 1, 1]
+    assert waits_of_blocks(here, there) == [1, 2, 2]  # for the move; for room for more rows
+
+
+def test_who_leaves_work_half_done_waits_before_its_handles_go_on(device):
+    """The libraries' handles, which the next solver takes, and workspace on the host."""
+    fun, jac, x0 = decay()
+    f, J = up(fun(x0)), up(jac(x0))
+
+    def waits_at_its_end(told):
+        s = st.LeastSquares(up(x0), linear_solver="qr")
+        told(s._solver)
+        before = device.calls()[2]
+        del s
+        return device.calls()[2] - before
+
+    def blocks(s):
+        s.begin_blocks()
+        s.add_block(f, J)
+
+    def no_memory(s):
+        s.tell_residual(f)
+        fake_cupy.left[0] = 3
+        try:
+            with pytest.raises(MemoryError):
+                s.tell_jacobian(J)
+        finally:
+            fake_cupy.left[0] = False
+
+    def whole(s):
+        s.tell_residual(f)
+        s.tell_jacobian(J)
+
+    assert [*map(waits_at_its_end, (whole, blocks, no_memory))] == [0, 1, 1]
+
+
 def test_threads_have_default_streams_of_their_own(device):
     """By the same handle (CUPY_CUDA_PER_THREAD_DEFAULT_STREAM); only all can be waited for."""
 
@@ -175,6 +248,49 @@ def test_threads_have_default_streams_of_their_own(device):
         finally:
             fake_cupy.Stream.current.pop()
         assert waits_at_its_end(one, other) == 0
+
+
+def test_a_solver_goes_on_in_another_thread(device):
+    """Whose default stream has the same handle; all are waited for then, as one cannot be."""
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    s.tell(there(fun)(s.x), there(jac))
+
+    def waits():
+        before = device.calls()[2]
+        s._solver.fun()
+        return device.calls()[2] - before
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        assert [t.submit(waits).result() for t in (one, other)] == [0, 0]
+        fake_cupy.Stream.current.append(SimpleNamespace(ptr=2))
+        try:
+            assert [t.submit(waits).result() for t in (one, one, other, one)] == [1, 0, 1, 1]
+        finally:
+            fake_cupy.Stream.current.pop()
+        assert [t.submit(waits).result() for t in (other, one)] == [1, 0]
+
+
+@pytest.mark.parametrize("name", ("state", "x", "point"))
+def test_who_reads_waits_for_who_tells(name, monkeypatch):
+    """A call moves arrays about, without the GIL."""
+    fun, jac, x0 = decay()
+    others, reads, early, allocate = [], [], [], fake_cupy.cuda.alloc
+
+    def alloc(n):  # in the midst of a call
+        for other in others:
+            reads.append(other.submit(getattr(s._solver._core, name)))
+            early.extend(wait(reads, 0.1).done)
+        return allocate(n)
+
+    monkeypatch.setattr(fake_cupy.cuda, "alloc", alloc)
+    s = st.LeastSquares(up(x0))
+    f = there(fun)(s.x)
+    with ThreadPoolExecutor(1) as other:
+        others.append(other)
+        s._solver.tell_residual(f)
+        assert reads and not early
+    assert all(read.result() is not None for read in reads)
 
 
 def test_not_while_a_graph_is_captured():

@@ -12,6 +12,7 @@ struct Handle {
   int kind;  // 1 cuBLAS, 2 cuSOLVER, 3 parameters
 };
 int next_status = 0;  // of the next call that computes
+int made[4] = {}, status_of_make = 0;
 void* stream_in_use = nullptr;
 
 constexpr size_t device_bytes = 40, host_bytes = 24;
@@ -152,6 +153,8 @@ void geqrf(int64_t m, int64_t n, T* a, int64_t lda, T* tau) {
 
 int make(void** handle, int kind) {
   static std::vector<Handle*> kept;  // as the process's, never freed
+  if (status_of_make) return status_of_make;
+  ++made[kind];
   kept.push_back(new Handle{kind});
   *handle = kept.back();
   return 0;
@@ -166,6 +169,8 @@ bool room(size_t device, const void* on_device, size_t host, const void* on_host
 extern "C" {
 
 void fake_fail(int status) { next_status = status; }
+void fake_make_fails(int status) { status_of_make = status; }
+int fake_made(int kind) { return made[kind]; }
 void* fake_stream() { return stream_in_use; }
 
 int cublasCreate_v2(void** handle) { return make(handle, 1); }

@@ -27,31 +27,40 @@ struct Handles {
 class BorrowedHandles {
  public:
   explicit BorrowedHandles(int device) : device_(device) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex());
-      std::vector<Handles>& free = shelf()[device];
-      if (!free.empty()) {
-        handles_ = free.back();
-        free.pop_back();
-        return;
-      }
+    take();
+    try {
+      complete();
+    } catch (...) {
+      put_back();  // what there is of it, for the next try
+      throw;
     }
-    const Libraries& l = libraries();
-    handles_.shared = cuda::shared_memory(Handles::shared_bytes);
-    check_cublas(l.cublas_create(&handles_.cublas), "cublasCreate");
-    check_cusolver(l.cusolver_create(&handles_.cusolver), "cusolverDnCreate");
-    check_cusolver(l.cusolver_create_params(&handles_.params), "cusolverDnCreateParams");
   }
-  ~BorrowedHandles() {
-    const std::lock_guard<std::mutex> lock(mutex());
-    shelf()[device_].push_back(handles_);
-  }
+  ~BorrowedHandles() { put_back(); }
   BorrowedHandles(const BorrowedHandles&) = delete;
   BorrowedHandles& operator=(const BorrowedHandles&) = delete;
 
   const Handles* operator->() const { return &handles_; }
 
  private:
+  void take() {
+    const std::lock_guard<std::mutex> lock(mutex());
+    std::vector<Handles>& free = shelf()[device_];
+    if (free.empty()) return;
+    handles_ = free.back();
+    free.pop_back();
+  }
+  void put_back() {
+    const std::lock_guard<std::mutex> lock(mutex());
+    shelf()[device_].push_back(handles_);
+  }
+  void complete() {
+    const Libraries& l = libraries();
+    Handles& h = handles_;
+    if (!h.shared) h.shared = cuda::shared_memory(Handles::shared_bytes);
+    if (!h.cublas) check_cublas(l.cublas_create(&h.cublas), "cublasCreate");
+    if (!h.cusolver) check_cusolver(l.cusolver_create(&h.cusolver), "cusolverDnCreate");
+    if (!h.params) check_cusolver(l.cusolver_create_params(&h.params), "cusolverDnCreateParams");
+  }
   static std::mutex& mutex() {
     static std::mutex one;
     return one;

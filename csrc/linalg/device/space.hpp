@@ -48,10 +48,14 @@ class DeviceSpace {
   DeviceSpace(int device, Allocator allocate)
       : allocate_(std::move(allocate)), handles_(std::make_unique<BorrowedHandles>(device)) {}
 
-  // Work from here on goes to this stream, after all the work before.
-  void use(cuda::Stream stream) {
-    if (started_ && stream == stream_) return;
-    if (started_) {
+  // Work from here on goes to this stream, after all the work before. anothers: that went to the
+  // default stream of another thread, which has the handle of this one's and cannot be waited for.
+  void use(cuda::Stream stream, bool anothers = false) {
+    if (started_ && stream == stream_ && !anothers) return;
+    moved_ = started_;
+    if (anothers) {
+      cuda::wait_for_all();
+    } else if (started_) {
       if (cuda::capturing(stream_)) {
         throw Error(ErrorKind::value,
                     "least squares: cannot go on in another stream while the last one is captured "
@@ -69,6 +73,8 @@ class DeviceSpace {
   void resize(DeviceVector<U>& v, int64_t n) {
     const int64_t bytes = (n * int64_t{sizeof(U)} + 7) / 8 * 8;  // uploads are by words
     if (bytes > v.room_) {
+      // Perhaps of another stream, on which it would be handed out again at once.
+      if (moved_ && v.memory_) cuda::wait(stream_);
       v.memory_.reset();
       v.room_ = v.size_ = 0;
       v.memory_ = allocate_(bytes);
@@ -255,7 +261,7 @@ class DeviceSpace {
   Allocator allocate_;
   std::unique_ptr<BorrowedHandles> handles_;
   cuda::Stream stream_ = nullptr;
-  bool started_ = false;
+  bool started_ = false, moved_ = false;  // moved_: there was another stream
   DeviceVector<T> tau_;
   DeviceVector<char> work_;
   DeviceVector<int> info_;

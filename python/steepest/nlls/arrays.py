@@ -6,6 +6,7 @@ on the host, or on a CUDA device as CuPy's, whose functions have NumPy's names.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -154,10 +155,20 @@ def own(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(own, value))
     copy = getattr(value, "copy", getattr(value, "clone", None))  # a tensor of PyTorch has clone
-    return value if copy is None else copy()
+    if copy is None:
+        return value
+    with where_it_lives(value):
+        return copy()
 
 
 def copied(value: Any) -> Array:
     """A Jacobian of one's own, as it came."""
     _, J = as_array("jac", value)
-    return J.copy(order="K")
+    with where_it_lives(J):
+        return J.copy(order="K")
+
+
+def where_it_lives(array: Any) -> contextlib.AbstractContextManager[Any]:
+    """A context for a copy beside the array: CuPy's are made on the current device."""
+    device: Any = getattr(array, "device", None)
+    return device if hasattr(device, "__enter__") else contextlib.nullcontext()

@@ -26,6 +26,7 @@ from steepest.nlls.curve_data import (
     start_and_bounds,
     whitener,
 )
+from steepest.nlls.device import in_use
 from steepest.nlls.loop import fit
 
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
@@ -153,21 +154,21 @@ def curve_fit(
         )
     absolute_sigma = check.truth("absolute_sigma", absolute_sigma)
     full_output = check.truth("full_output", full_output)
-    xdata, ydata, sigma = clean_data(xdata, ydata, sigma, check_finite, nan_policy)
-    if method == "lm" and ydata.size != 1:
-        refuse_fewer(ydata.size, "data points", p0.size)
-    whiten = whitener(sigma, ydata.size)
-    options, transposed, maxfev = solver_options(kwargs, method, p0.size)
-    slope = slope_of(jac, xdata, whiten, transposed, ydata.size, p0.size)
-    counts = method == "lm" and not callable(jac)  # calls for differences, too
-    fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
-    last = method != "lm"  # MINPACK takes R for the covariance from the point before
-    keywords = Options(METHODS[method], bounds=bounds, last_jacobian=last, **options)
-    result = fit(fun, p0, slope, keywords)
-    status = result["status"]
+    with in_use(arrays.device_of(ydata)):
+        xdata, ydata, sigma = clean_data(xdata, ydata, sigma, check_finite, nan_policy)
+        if method == "lm" and ydata.size != 1:
+            refuse_fewer(ydata.size, "data points", p0.size)
+        whiten = whitener(sigma, ydata.size)
+        options, transposed, maxfev = solver_options(kwargs, method, p0.size)
+        slope = slope_of(jac, xdata, whiten, transposed, ydata.size, p0.size)
+        counts = method == "lm" and not callable(jac)  # calls for differences, too
+        fun = _cpu.Model(f, xdata, ydata, whiten, maxfev if counts else 0)
+        last = method != "lm"  # MINPACK takes R for the covariance from the point before
+        keywords = Options(METHODS[method], bounds=bounds, last_jacobian=last, **options)
+        result = fit(fun, p0, slope, keywords)
     if method == "lm":  # one number as ydata goes with any m of f
         refuse_fewer(result["fun"].size, "residuals", p0.size)
-    if status <= 0:
+    if (status := result["status"]) <= 0:
         text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
         raise RuntimeError(NOT_FOUND + (text or result["message"]))
     if method == "lm":

@@ -129,8 +129,13 @@ def settle(solver: Any, f: Any) -> Any:
     return solver if device is None else DeviceSolver(device, solver.point(), solver.options)
 
 
+def home(solver: Any) -> int | None:
+    """The device that a solver works on; None: the host."""
+    return solver.device if isinstance(solver, DeviceSolver) else None
+
+
 def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
-    """A context for CuPy's operations, which run on the current device; None: x0 is NumPy's."""
+    """A context for CuPy's operations, which run on the current device; None: there are none."""
     return ON_HOST if device is None else devices.Cuda(device).in_use()
 
 

@@ -12,7 +12,7 @@ from steepest import check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, start
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import in_use, settle
+from steepest.nlls.device import home, in_use, settle
 from steepest.nlls.joint import tell_blocks
 from steepest.nlls.loop import make_result
 from steepest.nlls.losses import DONE, JACOBIAN, RESIDUAL, tell_residual
@@ -136,7 +136,7 @@ class LeastSquares:
         solver = self._solver = settle(self._solver, f)
         if solver.phase == DONE:
             raise ValueError("tell: the solver waits for nothing: it is done")
-        with in_use(self._device):
+        with in_use(home(solver)):
             if not callable(jac):
                 f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
                 if jac.shape != (f.size, solver.n):  # before the residuals are taken
@@ -177,7 +177,7 @@ class LeastSquares:
         half = arrays.numbers("tell_normal: cost", cost)
         if half.ndim or half < 0:
             raise ValueError(f"tell_normal: cost {cost}; allowed is ½ Σf², a number of at least 0")
-        with in_use(self._device):
+        with in_use(home(solver)):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
@@ -223,7 +223,7 @@ class LeastSquares:
         """
         if not self._accepted:
             raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
-        with in_use(self._device):
+        with in_use(home(self._solver)):
             result = make_result(self._solver, self._J)
         if not self.done:
             result["message"] = "Not done: more points were asked for."  # its status is 0

@@ -11,7 +11,7 @@ import numpy as np
 from steepest.check import function
 from steepest.nlls.arguments import bind, start
 from steepest.nlls.arrays import device_of, host, jacobian, namespace, residual
-from steepest.nlls.device import handing
+from steepest.nlls.device import handing, in_use
 from steepest.nlls.differences import Differences, precision
 
 
@@ -82,19 +82,20 @@ def check_jacobian(
         fun, jac = handing(fun, device), handing(jac, device)
     fun, jac = bind(fun, args, kwargs), bind(jac, args, kwargs)
     raw = fun(point.copy())
-    f = residual(raw, point.dtype).copy()  # fun may write to it when it is called again
-    xp = namespace(f)
-    if not xp.isfinite(f).all():
-        raise ValueError("fun: residuals are not finite at x; choose another x")
-    J = jacobian(jac(point.copy()), point.dtype).copy()
-    if J.shape != (f.size, point.size):
-        raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
-    eps = precision(raw, point)
-    differences = Differences(fun, "3-point", None, None, None)
-    differences.doubt = 0  # noise is looked for below
-    # By steps h, 2h and 3h, and compared on the host.
-    J, (D, D2, D3) = host(J), (host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
-    largest, step = float(abs(f).max()), eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
+    with in_use(device_of(raw)):
+        f = residual(raw, point.dtype).copy()  # fun may write to it when it is called again
+        if not namespace(f).isfinite(f).all():
+            raise ValueError("fun: residuals are not finite at x; choose another x")
+        J = jacobian(jac(point.copy()), point.dtype).copy()
+        if J.shape != (f.size, point.size):
+            raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
+        eps = precision(raw, point)
+        differences = Differences(fun, "3-point", None, None, None)
+        differences.doubt = 0  # noise is looked for below
+        # By steps h, 2h and 3h, and compared on the host.
+        J, (D, D2, D3) = host(J), (host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
+        largest = float(abs(f).max())
+    step = eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
     with np.errstate(all="ignore"):
         # Differences are off by the curvature of f: an entry's own, as others may be far larger.
         curvature = 4 * np.abs(D - D2)

@@ -8,7 +8,7 @@ from typing import Any
 from steepest import _cpu, check
 from steepest.nlls.arguments import Options
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import settle
+from steepest.nlls.device import home, in_use, settle
 from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
 
 Block = tuple[Any, Any]
@@ -26,12 +26,13 @@ def run_joint(
         pair = is_pair(given)
         solver = settle(solver, given[0]) if pair else tell_blocks(solver, given, options)
         solver.set_look_ahead(False)
-        if pair and tell_residual(solver, given[0], options) == JACOBIAN:
-            solver.tell_jacobian(given[1])
-            J = J if solver.refused else given[1]
-        if watch is not None and solver.nit != seen:
-            seen, watch.solver = solver.nit, solver
-            watch()
+        with in_use(home(solver)):
+            if pair and tell_residual(solver, given[0], options) == JACOBIAN:
+                solver.tell_jacobian(given[1])
+                J = J if solver.refused else given[1]
+            if watch is not None and solver.nit != seen:
+                seen, watch.solver = solver.nit, solver
+                watch()
     return solver, J
 
 
@@ -66,8 +67,9 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
             if settled is not solver:
                 solver = settled
                 solver.begin_blocks()
-            if not solver.add_block(f, J):
-                whole = False
+            with in_use(home(solver)):
+                whole = solver.add_block(f, J)
+            if not whole:
                 break
     finally:
         close = getattr(blocks, "close", None)

@@ -20,7 +20,7 @@ from steepest.nlls.arguments import (
     start,
 )
 from steepest.nlls.arrays import Array, device_of, out_of_range, own
-from steepest.nlls.device import DeviceSolver, handing, in_use, settle
+from steepest.nlls.device import DeviceSolver, handing, home, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import DONE, RESIDUAL, tell_residual
 from steepest.nlls.result import MESSAGES, LeastSquaresResult
@@ -172,7 +172,8 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
             solver, J = run_joint(solver, fun, options, watch)
         else:
             solver, J = run(solver, fun, jac, options, steps, bounds, watch)
-        result = make_result(solver, J)
+        with in_use(home(solver)):
+            result = make_result(solver, J)
     if watch is not None:
         watch.end(result)
     return result
@@ -189,7 +190,6 @@ def run(
 ) -> tuple[Any, Array | None]:
     """Tell the solver what fun and jac give until it is done. Returns the solver, which may have
     moved to a device, and the last accepted Jacobian."""
-    J: Array | None = None
     exact = callable(jac)
     if callable(options.loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
         f = fun(solver.point())
@@ -204,6 +204,15 @@ def run(
     if watch is not None:
         watch.solver = solver
     differences = None if exact else Differences(fun, jac, steps, *bounds)
+    with in_use(home(solver)):
+        return solver, go_on(solver, f, fun, differences or jac, options, watch)
+
+
+def go_on(
+    solver: Any, f: Any, fun: Callable[[Array], Any], jac: Any, options: Options, watch: Any
+) -> Array | None:
+    """The same from the residuals at the start; returns the last accepted Jacobian."""
+    J: Array | None = None
     seen = -1
     phase = tell_residual(solver, f, options)
     while phase != DONE:
@@ -211,8 +220,8 @@ def run(
             f = fun(solver.point())
             phase = tell_residual(solver, f, options)
             continue
-        if differences is not None:
-            told = differences.jacobian(solver, f)
+        if isinstance(jac, Differences):
+            told = jac.jacobian(solver, f)
         else:
             told = _cpu.owned_call(jac, solver.point())
         phase = solver.keep_jacobian() if told is None else solver.tell_jacobian(told)
@@ -223,7 +232,7 @@ def run(
             seen = solver.nit
             watch()
             phase = solver.phase
-    return solver, J
+    return J
 
 
 def check_jac(jac: Any) -> Any:
