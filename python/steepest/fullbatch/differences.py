@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from steepest.fullbatch.arrays import Array, copied, namespace
+from steepest.fullbatch.arrays import Array, copied, empty_like
 from steepest.fullbatch.box import Box
 
 Value = Callable[[Array], float]
@@ -25,6 +25,7 @@ BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
 CLEAR = 1000  # times the noise: a change over a step that need not be longer
 PARTS = 6  # of the line along which noise is looked for
 MOST = 1e-2  # of f
+OFTEN = 5  # so often noise may turn out to be other than known
 
 
 class Differences:
@@ -39,10 +40,13 @@ class Differences:
         self._changes: list[float] = []
         self._change = math.inf
         self._steps: dict[int, float] = {}
+        self._found = 0
 
     def unit(self, f: float, roundoff: float) -> float:
         """The rounding unit of f, computed with `roundoff`, as its noise makes it."""
-        return max(roundoff, min(self.noise, MOST * abs(f)) / abs(f)) if f else roundoff
+        if not (self.noise and f):
+            return roundoff
+        return max(roundoff, min(self.noise / abs(f), MOST))
 
     def gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         """g at x, where value(x) is f, computed with unit roundoff `roundoff`."""
@@ -63,15 +67,15 @@ class Differences:
         """Whether later gradients are better; those until now show no way down from x."""
         known = self.noise
         if self._find_noise(value, x, f, roundoff, 1 / 8 if known else 100):
-            return not known / 8 < self.noise < 8 * known
+            self._found += 1
+            return not known / 8 < self.noise < 8 * known and self._found <= OFTEN
         if not known and self._find_rounding(value, x, f):
             return True
         forward, self.scheme = self.scheme == "2-point", "3-point"
         return forward
 
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
-        unit = step_unit(self.scheme, min(self.unit(f, roundoff), MOST))
-        g = namespace(x).zeros_like(x)
+        unit, g = step_unit(self.scheme, self.unit(f, roundoff)), empty_like(x)
         self._line, self._changes = [], []
         for i in range(x.shape[0]):
             h = unit * max(1.0, abs(float(x[i])))
@@ -81,8 +85,7 @@ class Differences:
                 high, low, step = ends(value, x, f, i, h, self.scheme, self._box)
             self._line.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
-            if step:
-                g[i] = (high - low) / step
+            g[i] = (high - low) / step if step else 0
         return g
 
     def _through_noise(

@@ -193,11 +193,11 @@ def run(
             solver._stop(STUCK, "differences are better from here on")
             solver._resume()
             hidden = 0
-        solver._eps = objective.unit_roundoff(solver._like, solver.f)
+        solver._eps = objective.unit_roundoff(solver.f)
     if solver.status == STUCK and objective.noise:
         solver.message = (
-            f"no lower point: f = {solver.f:.6g} has noise of about {objective.noise:.1g}, which "
-            "hides the rest"
+            f"no lower point: f = {solver.f:.6g} has noise, or kinks, of about "
+            f"{objective.noise:.1g}, which hide the rest"
         )
     if verbose:
         if (last := progress(solver, objective)) != shown:

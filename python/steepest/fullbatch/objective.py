@@ -35,6 +35,7 @@ class Objective:
         self._fun, self._jac = fun, jac
         self._differences = None if callable(jac) or jac is True else Differences(jac, solver.box)
         self._like, self._box = solver._like, solver.box
+        self._eps = float(namespace(self._like).finfo(self._like.dtype).eps)
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
         # of the value and the gradient that came last, where coarser than float64's
@@ -67,12 +68,12 @@ class Objective:
         if self._differences is None or self._jac == "cs":
             return False
         better = self._differences.sharpen if stuck else self._differences.doubt
-        return better(self.value, x, f, self._roundoff(x))
+        return better(self.value, x, f, self._roundoff())
 
-    def unit_roundoff(self, x: Array, f: float) -> float:
+    def unit_roundoff(self, f: float) -> float:
         """That of values near f, with their noise."""
-        eps = float(namespace(x).finfo(x.dtype).eps) / 2
-        return eps if self._differences is None else self._differences.unit(f, eps)
+        eps = self._eps / 2
+        return self._differences.unit(f, eps) if self._differences is not None else eps
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
@@ -109,8 +110,7 @@ class Objective:
             return copied(self._told("jac(x)", self._jac(y, *self.args)))
 
         h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        eps = max(float(namespace(x).finfo(x.dtype).eps), self._rounding_of_g)
-        unit = step_unit(scheme, eps)
+        unit = step_unit(scheme, max(self._eps, self._rounding_of_g))
         for i in range(x.shape[0]):
             h_i = unit * max(1.0, abs(float(x[i])))
             high, low, step = ends(gradient, x, g, i, h_i, scheme, self._box)
@@ -124,17 +124,17 @@ class Objective:
         if not math.isfinite(f):
             return namespace(x).full_like(x, math.nan)
         if self._differences is not None and self._jac != "cs":
-            return self._differences.gradient(self.value, x, f, self._roundoff(x))
+            return self._differences.gradient(self.value, x, f, self._roundoff())
         g = namespace(x).zeros_like(x)
-        unit = step_unit("cs", self._roundoff(x))
+        unit = step_unit("cs", self._roundoff())
         for i in range(x.shape[0]):
             g[i] = self._complex_step(x, i, unit * max(1.0, abs(float(x[i]))))
         return g
 
-    def _roundoff(self, x: Array) -> float:
+    def _roundoff(self) -> float:
         """The rounding unit of x or of its value, whichever is the coarser: what a float32 f
         answers to float64's steps is noise, or 0."""
-        return max(float(namespace(x).finfo(x.dtype).eps), self._rounding)
+        return max(self._eps, self._rounding)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
