@@ -25,7 +25,7 @@ BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
 CLEAR = 1000  # times the noise: a change over a step that need not be longer
 PARTS = 6  # of the line along which noise is looked for
 MOST = 1e-2  # of f
-OFTEN = 5  # so often noise may turn out to be other than known
+OFTEN = 3  # so often noise may turn out to be other than known
 
 
 class Differences:
