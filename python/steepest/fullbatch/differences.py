@@ -25,7 +25,7 @@ BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
 CLEAR = 1000  # times the noise: a change over a step that need not be longer
 PARTS = 6  # of the line along which noise is looked for
 MOST = 1e-2  # of f
-OFTEN = 3  # so often noise may turn out to be other than known
+OFTEN = 6  # so often noise is found, at most
 
 
 class Differences:
@@ -66,9 +66,11 @@ class Differences:
     def sharpen(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
         """Whether later gradients are better; those until now show no way down from x."""
         known = self.noise
-        if self._find_noise(value, x, f, roundoff, 1 / 8 if known else 100):
-            self._found += 1
-            return not known / 8 < self.noise < 8 * known and self._found <= OFTEN
+        for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
+            if self._find_noise(value, x, f, roundoff, longer):
+                self._found += 1
+                if self._found <= OFTEN and not known / 8 < self.noise < 8 * known:
+                    return True
         if not known and self._find_rounding(value, x, f):
             return True
         forward, self.scheme = self.scheme == "2-point", "3-point"
@@ -120,7 +122,8 @@ class Differences:
         A difference of order k of noise alone has binomial(2k, k) times its variance, while that of
         a smooth function falls with each order.
         """
-        told = [f, *(value(self._along(x, longer * k / PARTS)) for k in range(1, PARTS + 1))]
+        line = [self._inside(x, i, longer * h) for i, h in enumerate(self._line)]
+        told = [f, *(value(self._moved(x, line, k / PARTS)) for k in range(1, PARTS + 1))]
         third = differences(told, 3)
         fourth = differences(third, 1)
         bent = sum(d * d for d in third) / len(third) / 20
@@ -136,15 +139,24 @@ class Differences:
         still = [max(1.0, abs(float(x[i]))) * (c == 0) for i, c in enumerate(self._changes)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
-            up, down = (value(moved_all(x, still, by, self._box)) for by in (h, -h))
+            up, down = (value(self._moved(x, still, by)) for by in (h, -h))
             rounding = eps * max(abs(f), abs(up))
             if 8 * rounding < abs(up - down) < math.inf:
                 self.scheme, self.noise = "3-point", rounding
                 return True
         return False
 
-    def _along(self, x: Array, share: float) -> Array:
-        return moved_all(x, self._line, share, self._box)
+    def _moved(self, x: Array, by: list[float], times: float) -> Array:
+        """A copy of x, moved, in the box."""
+        y = copied(x)
+        for i, h in enumerate(by):
+            y[i] = float(x[i]) + times * h
+        return y if self._box is None else self._box.project(y)
+
+    def _inside(self, x: Array, i: int, h: float) -> float:
+        """h, or -h, or 0, as there is room: a line that is cut has a kink."""
+        below, above = room(x, i, self._box)
+        return next((step for step in (h, -h) if below <= step <= above), 0.0)
 
 
 def step_unit(scheme: str, roundoff: float) -> float:
@@ -186,14 +198,6 @@ def moved(x: Array, i: int, by: float) -> tuple[Array, float]:
     y, at = copied(x), float(x[i])
     y[i] = at + by
     return y, float(y[i]) - at
-
-
-def moved_all(x: Array, by: list[float], times: float, box: Box | None) -> Array:
-    """A copy of x, moved, inside the box."""
-    y = copied(x)
-    for i, h in enumerate(by):
-        y[i] = float(x[i]) + times * h
-    return y if box is None else box.project(y)
 
 
 def differences(values: list[float], order: int) -> list[float]:

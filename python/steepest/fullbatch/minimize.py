@@ -186,7 +186,8 @@ def run(
             level, hidden = (solver.f, 0) if lower else (level, hidden + 1)
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
-        if hidden == objective.patience or (objective.forward and solver._goes_back()):
+        rough = objective.forward or objective.noise > 0
+        if hidden == objective.patience or (rough and solver._goes_back()):
             solver._stop(STUCK, "differences no longer show a way down")
         stuck = solver.status == STUCK
         if (stuck or solver._searches()) and objective.sharpen(solver.best_x, solver.f, stuck):
