@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import array_api_strict as strict
 import numpy as np
 import pytest
@@ -73,6 +75,18 @@ def test_float32_within(method):
     res = st.minimize(fun, np.array([0.3, -1.0, 2.0, 0.1]), method=method)
     np.testing.assert_allclose(res.x, np.log(2), atol=2e-3)
     assert res.nit > 1
+
+
+def test_looking_for_rounding_does_not_change_signs():
+    """math.log raises below 0; at the minimum, 1e-3, differences are 0."""
+    seen = []
+
+    def fun(p):
+        seen.append(p[0])
+        return math.cosh(1e-3 * math.log(float(p[0]) / 1e-3))
+
+    res = st.minimize(fun, [1e-3])
+    assert res.success and res.nfev == 2 + 4 and max(seen) < 1.1e-3
 
 
 def test_a_start_at_a_minimum_is_one():

@@ -136,7 +136,7 @@ class Differences:
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
         """Look for float or half within, along variables that have not changed f: whether longer
         steps show what those would round to nothing."""
-        still = [max(1.0, abs(float(x[i]))) * (c == 0) for i, c in enumerate(self._changes)]
+        still = [(float(x[i]) or 1.0) * (c == 0) for i, c in enumerate(self._changes)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))
