@@ -41,8 +41,9 @@ class StreamsInUse {
 
   Now ask() const {
     Now now{current_(), last_.handle, std::this_thread::get_id()};
-    if (!now.object.is(last_.object))
+    if (!now.object.is(last_.object)) {
       now.handle = reinterpret_cast<cuda::Stream>(now.object.attr("ptr").cast<uintptr_t>());
+    }
     return now;
   }
   // Whether work went to another stream last; and whether to one that only its thread can name.

@@ -1,4 +1,4 @@
-"""Least squares on a device that is not the current one, where x0 does not say which it is.
+"""Least squares on a device that is not the current one, whether or not x0 says which it is.
 
 CuPy's kernels, and what they make, are the current device's.
 """
@@ -30,6 +30,36 @@ def same(fit, want):
 
 def own_loss(z):
     return fake_cupy.stack([fake_cupy.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])
+
+
+@pytest.mark.parametrize("layout", ("rows", "a view", "float32"))
+@pytest.mark.parametrize("linear_solver", ("cholesky", "qr", "cg"))
+def test_the_device_need_not_be_the_current_one(linear_solver, layout):
+    """A function of the user's computes on its own; what is made of its arrays stays with them."""
+    fun, jac, x0 = decay()
+
+    def J(x):
+        made = jac(x.held)
+        if layout == "a view":
+            return up(np.repeat(made, 2, axis=1), 1)[:, ::2]
+        return up(made.astype(np.float32 if layout == "float32" else float), 1)
+
+    kept = J(up(x0, 1))
+    options = {"linear_solver": linear_solver, "loss": "soft_l1"}
+    fit = st.least_squares(lambda x: up(fun(x.held), 1), up(x0, 1), J, **options)
+    want = st.least_squares(fun, x0, jac, **options)
+    np.testing.assert_allclose(down(fit.x), want.x, rtol=1e-4)
+    there = [fit.x, fit.fun, fit.jac, fit.grad, fit.active_mask, fit.covariance(), fit.stderr()]
+    assert {array.device.id for array in there} == {1}
+    again = st.least_squares(lambda x: up(fun(x.held), 1), up(x0, 1), lambda x: kept, max_nfev=3)
+    assert again.jac.device.id == 1 and again.jac is not kept
+    differenced = st.least_squares(lambda x: up(fun(x.held), 1), up(x0, 1), **options)
+    np.testing.assert_allclose(down(differenced.x), want.x, rtol=1e-4)
+    s = st.LeastSquares(up(x0, 1), **options)
+    s.tell(up(fun(x0), 1), J)
+    while not s.done:
+        s.tell(up(fun(s.x.held), 1), J(s.x))
+    assert s.result().jac.device.id == 1 and down(s.x).tobytes() == down(fit.x).tobytes()
 
 
 @pytest.mark.parametrize("loss", ("linear", "cauchy", own_loss))
@@ -89,8 +119,7 @@ def test_curve_fit(home, sigma):
 
     there = None if sigma is None else up(sigma, 1)
     popt, pcov = st.curve_fit(model, up(t, 1), up(y, 1), home(X0), sigma=there)
-    host = lambda *a: model(*a).held  # noqa: E731
-    want, covariance = st.curve_fit(host, t, y, X0, sigma=sigma)
+    want, covariance = st.curve_fit(lambda *a: model(*a).held, t, y, X0, sigma=sigma)
     assert popt.device.id == pcov.device.id == 1
     np.testing.assert_allclose(down(popt), want, rtol=1e-4)
     np.testing.assert_allclose(down(pcov), covariance, rtol=1e-3)

@@ -336,4 +336,4 @@ def test_rows_of_pairs_take_turns():
     pairs.forget()
     assert pairs.count == 0 and pairs.rows() == [] and pairs.rows_with(7) == [7]
     with pytest.raises(ValueError, match="^newest_y: allowed is a pair"):
-        pairs.newest_y  # noqa: B018  # it read memory before its own
+        _ = pairs.newest_y  # it read memory before its own

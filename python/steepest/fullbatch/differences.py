@@ -4,8 +4,9 @@ Steps are √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-
 rounding unit. Values of a simulator, or of float32 within, have more noise than that, and such
 differences are noise, too. So where a search takes long, and where there is no way down, the values
 along a short line tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33 (2011)
-1292-1314). From there on differences are central, each over a step that bends f by so many times
-its noise that what is left in the gradient moves the minimum by less than f shows.
+1292-1314); where no step changes f, longer ones tell whether it is rounded. From there on
+differences are central, each over a step that bends f by so many times its noise that what is left
+in the gradient moves the minimum by less than f shows.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CLEAR = 1000  # times the noise: a change over a step that need not be longer
 PARTS = 6  # of the line along which noise is looked for
 MOST = 1e-2  # of f
 OFTEN = 6  # so often noise is found, at most
+PATIENCE = {"2-point": 2, "3-point": 6}  # iterations that may lower f by less than shows
 
 
 class Differences:
@@ -41,6 +43,19 @@ class Differences:
         self._change = math.inf
         self._steps: dict[int, float] = {}
         self._found = 0
+        # The last f that was lower by more than rounding or noise, and the iterations since.
+        self._level, self._since = math.inf, 0
+
+    @property
+    def rough(self) -> bool:
+        """Whether gradients may mislead a search."""
+        return self.scheme == "2-point" or self.noise > 0
+
+    def hide(self, f: float, by: float) -> bool:
+        """Whether f, of an iteration, is one too many that is not lower by more than `by`."""
+        lower = self._level - f > by
+        self._level, self._since = (f, 0) if lower else (self._level, self._since + 1)
+        return self.rough and self._since == PATIENCE[self.scheme]
 
     def unit(self, f: float, roundoff: float) -> float:
         """The rounding unit of f, computed with `roundoff`, as its noise makes it."""
@@ -55,16 +70,25 @@ class Differences:
             g = self._gradient(value, x, f, roundoff)
         return g
 
-    def doubt(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
-        """Whether the last gradients were noise, and later ones are better; a search goes on."""
+    def sharpen(self, value: Value, x: Array, f: float, roundoff: float, stuck: bool) -> bool:
+        """Whether later gradients are better. Those until now made a search from x long, or show no
+        way down from there (`stuck`)."""
+        find = self._find_better if stuck else self._find_at_first
+        better = find(value, x, f, roundoff)
+        if better:
+            self._since = 0
+        return better
+
+    def _find_at_first(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
+        """Look for noise unless it is known, or was looked for by changes hardly larger."""
         change = max(self._changes)
         if self.noise or not change <= AGAIN * self._change:
             return False
         self._change = change
         return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
 
-    def sharpen(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
-        """Whether later gradients are better; those until now show no way down from x."""
+    def _find_better(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
+        """Look for noise, also other than is known, and take central differences at the last."""
         known = self.noise
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
             if self._find_noise(value, x, f, roundoff, longer):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
+from steepest.fullbatch.differences import Differences
 from steepest.fullbatch.gradient_descent import GradientDescent
 from steepest.fullbatch.lbfgs import LBFGS
 from steepest.fullbatch.minimizer import CALLED_OFF, STUCK, Minimizer
@@ -171,8 +172,7 @@ def run(
     verbose: int,
 ) -> None:
     """Tell the solver what it asks for until it is done."""
-    # hidden: iterations since f fell to `level`, by more than rounding or noise
-    shown, level, hidden = "", math.inf, 0
+    shown = ""
     while not solver.done:
         nit = solver.nit
         solver.tell(*objective.value_and_gradient(solver.x), **further)
@@ -182,28 +182,33 @@ def run(
                 print(shown)
             if report is not None and not report(solver, objective):
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
-            lower = level - solver.f > noise(solver.f, solver._eps)
-            level, hidden = (solver.f, 0) if lower else (level, hidden + 1)
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
-        rough = objective.forward or objective.noise > 0
-        if hidden == objective.patience or (rough and solver._goes_back()):
-            solver._stop(STUCK, "differences no longer show a way down")
-        stuck = solver.status == STUCK
-        if (stuck or solver._searches()) and objective.sharpen(solver.best_x, solver.f, stuck):
-            solver._stop(STUCK, "differences are better from here on")
-            solver._resume()
-            hidden = 0
-        solver._eps = objective.unit_roundoff(solver.f)
-    if solver.status == STUCK and objective.noise:
-        solver.message = (
-            f"no lower point: f = {solver.f:.6g} has noise, or kinks, of about "
-            f"{objective.noise:.1g}, which hide the rest"
-        )
+        if objective.differences is not None:
+            judge(solver, objective, objective.differences, solver.nit > nit)
     if verbose:
         if (last := progress(solver, objective)) != shown:
             print(last)
         print(solver.message)
+
+
+def judge(
+    solver: Minimizer, objective: Objective, differences: Differences, accepted: bool
+) -> None:
+    """Stop where differences mislead the solver, and go on where better ones are to be had."""
+    hidden = accepted and differences.hide(solver.f, noise(solver.f, solver._eps))
+    if hidden or (differences.rough and solver._goes_back()):
+        solver._stop(STUCK, "differences no longer show a way down")
+    stuck = solver.status == STUCK
+    if (stuck or solver._searches()) and objective.sharpen(solver.best_x, solver.f, stuck):
+        solver._stop(STUCK, "differences are better from here on")
+        solver._resume()
+    solver._eps = differences.unit(solver.f, objective.eps / 2)
+    if solver.status == STUCK and differences.noise:
+        solver.message = (
+            f"no lower point: f = {solver.f:.6g} has noise, or kinks, of about "
+            f"{differences.noise:.1g}, which hide the rest"
+        )
 
 
 def own_options(

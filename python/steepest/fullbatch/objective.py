@@ -33,9 +33,10 @@ class Objective:
                 "'2-point', '3-point', 'cs'"
             )
         self._fun, self._jac = fun, jac
-        self._differences = None if callable(jac) or jac is True else Differences(jac, solver.box)
+        by_values = isinstance(jac, str) and jac != "cs"
+        self.differences = Differences(jac, solver.box) if by_values else None
         self._like, self._box = solver._like, solver.box
-        self._eps = float(namespace(self._like).finfo(self._like.dtype).eps)
+        self.eps = float(namespace(self._like).finfo(self._like.dtype).eps)
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
         # of the value and the gradient that came last, where coarser than float64's
@@ -46,34 +47,10 @@ class Objective:
         """Whether the gradient comes from values of `fun`."""
         return isinstance(self._jac, str)
 
-    @property
-    def forward(self) -> bool:
-        """Whether it comes from forward differences."""
-        return self._differences is not None and self._differences.scheme == "2-point"
-
-    @property
-    def noise(self) -> float:
-        """The noise that differences have seen in f, a standard deviation."""
-        return 0.0 if self._differences is None else self._differences.noise
-
-    @property
-    def patience(self) -> int | None:
-        """How many iterations in a row may lower f by no more than rounding or noise, where that
-        says that differences are at their end."""
-        return 2 if self.forward else 6 if self.noise else None
-
     def sharpen(self, x: Array, f: float, stuck: bool) -> bool:
-        """Whether gradients are better from here on. x is the best point, where fun is f; the last
-        gradients made a search long, or show no way down (`stuck`)."""
-        if self._differences is None or self._jac == "cs":
-            return False
-        better = self._differences.sharpen if stuck else self._differences.doubt
-        return better(self.value, x, f, self._roundoff())
-
-    def unit_roundoff(self, f: float) -> float:
-        """That of values near f, with their noise."""
-        eps = self._eps / 2
-        return self._differences.unit(f, eps) if self._differences is not None else eps
+        """`Differences.sharpen` at x, the best point, where fun is f."""
+        assert self.differences is not None
+        return self.differences.sharpen(self.value, x, f, self._roundoff(), stuck)
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
@@ -110,7 +87,7 @@ class Objective:
             return copied(self._told("jac(x)", self._jac(y, *self.args)))
 
         h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        unit = step_unit(scheme, max(self._eps, self._rounding_of_g))
+        unit = step_unit(scheme, max(self.eps, self._rounding_of_g))
         for i in range(x.shape[0]):
             h_i = unit * max(1.0, abs(float(x[i])))
             high, low, step = ends(gradient, x, g, i, h_i, scheme, self._box)
@@ -123,8 +100,8 @@ class Objective:
     def _by_differences(self, x: Array, f: float) -> Array:
         if not math.isfinite(f):
             return namespace(x).full_like(x, math.nan)
-        if self._differences is not None and self._jac != "cs":
-            return self._differences.gradient(self.value, x, f, self._roundoff())
+        if self.differences is not None:
+            return self.differences.gradient(self.value, x, f, self._roundoff())
         g = namespace(x).zeros_like(x)
         unit = step_unit("cs", self._roundoff())
         for i in range(x.shape[0]):
@@ -134,7 +111,7 @@ class Objective:
     def _roundoff(self) -> float:
         """The rounding unit of x or of its value, whichever is the coarser: what a float32 f
         answers to float64's steps is noise, or 0."""
-        return max(self._eps, self._rounding)
+        return max(self.eps, self._rounding)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
