@@ -23,6 +23,12 @@ ROOT = compilers.ROOT
 CSRC, PYTHON = ROOT / "csrc", ROOT / "python" / "steepest"
 CPP = sorted(p for p in CSRC.rglob("*") if p.suffix in {".hpp", ".cpp", ".cu", ".cuh"})
 MODULES = sorted(PYTHON.rglob("*.py"))
+BESIDE = sorted(
+    p
+    for folder in ("tests", "bench", "docs")
+    for p in (ROOT / folder).rglob("*")
+    if p.suffix in {".py", ".hpp", ".cpp", ".cu"}
+)
 names = pytest.mark.parametrize
 
 # The folders of csrc that a folder may include from, beside itself.
@@ -110,7 +116,7 @@ def test_rule_headers_are_short(path):
         assert len(text.splitlines()) <= limit + 15 * max(0, structs - 2)
 
 
-@names("path", CPP + MODULES, ids=shown)
+@names("path", CPP + MODULES + BESIDE, ids=shown)
 def test_files_are_of_readable_size(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 500
@@ -118,7 +124,7 @@ def test_files_are_of_readable_size(path):
     assert path.stem not in {"utils", "helpers", "misc", "util", "common"}
 
 
-@names("folder", sorted({p.parent for p in CPP + MODULES}), ids=shown)
+@names("folder", sorted({p.parent for p in CPP + MODULES + BESIDE}), ids=shown)
 def test_folders_have_few_files(folder):
     assert len([p for p in folder.iterdir() if p.suffix in {".py", ".hpp", ".cpp", ".cu"}]) <= 20
 

@@ -16,8 +16,6 @@ import steepest as st
 from problems import nist
 from problems.decay import SIGMA, WEIGHTS, X, Y, jacobian, model
 
-NOT_FINITE = "array must not contain infs or NaNs"
-
 
 def counting(calls):
     """The model, which notes the parameters of each call."""
@@ -375,82 +373,6 @@ def test_maxfev_bounds_the_calls_exactly():
     assert len(calls) == 9
 
 
-TWO = np.array([True, False])  # no flag and no word, and no truth
-BAD = np.where(np.arange(50) == 4, np.nan, Y)
-ERRORS = [
-    ({"method": "unknown"}, ValueError, "method: 'unknown' is not allowed; allowed is one of 'lm'"),
-    ({"method": "lm", "bounds": (0, 9)}, ValueError, "Method 'lm' only works for unconstrained"),
-    ({"method": "lm", "bounds": (0, np.inf)}, ValueError, "Method 'lm' only works for unconstr"),
-    ({"method": "lm", "bounds": (-np.inf, [9, np.inf, np.inf])}, ValueError, "Method 'lm' only"),
-    ({"bounds": (0, 1, 2)}, ValueError, "`bounds` must contain 2 elements."),
-    ({"bounds": ([0, 0], 9)}, ValueError, r"equal the number of parameters, 3; their shapes are"),
-    ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
-    ({"bounds": (-9, 0), "p0": [1, 0, 0]}, ValueError, "Initial guess is outside of provided"),
-    ({"bounds": (2, 1), "p0": None}, ValueError, r"lower\[0\] = 2 is not strictly less"),
-    ({"bounds": (2, 1), "p0": [1, 1, 1]}, ValueError, r"lower\[0\] = 2 is not strictly less"),
-    ({"f": X}, TypeError, r"f: array\(.*is not a callable object"),
-    ({"f": lambda x: x}, ValueError, "Unable to determine number of fit parameters."),
-    ({"f": lambda x, *p: x}, ValueError, "number of fit parameters. Give p0, their start."),
-    ({"ydata": []}, ValueError, "`ydata` must not be empty!"),
-    ({"ydata": BAD}, ValueError, f"ydata: {NOT_FINITE}"),
-    ({"xdata": BAD}, ValueError, f"xdata: {NOT_FINITE}"),
-    ({"ydata": Y + np.inf}, ValueError, f"ydata: {NOT_FINITE}"),
-    ({"ydata": BAD, "nan_policy": "raise"}, ValueError, "The input contains nan values"),
-    ({"nan_policy": "propagate"}, ValueError, "`nan_policy='propagate'` is not supported by"),
-    ({"nan_policy": "hi"}, ValueError, r"nan_policy must be one of \{None, 'raise', 'omit'\}"),
-    ({"sigma": np.ones(49)}, ValueError, r"`sigma` has incorrect shape. \(49,\); allowed"),
-    ({"sigma": -np.eye(50)}, ValueError, "`sigma` must be positive definite."),
-    ({"args": (1,)}, ValueError, "'args' is not a supported keyword argument."),
-    ({"xdata": X[:2], "ydata": Y[:2]}, TypeError, "The number of func parameters=3 must not exce"),
-    ({"ydata": [1.0], "xdata": [2.0]}, TypeError, "parameters=3 must not exceed the number of res"),
-    ({"p0": ["a", 1, 1]}, TypeError, r"p0: dtype <U\d+; allowed are real numbers"),
-    ({"method": ["lm"]}, ValueError, r"method: \['lm'\] is not allowed; allowed is one of"),
-    ({"bounds": "ab"}, ValueError, "bounds: 'a'; allowed are real numbers"),
-    ({"ydata": ["a"] * 50}, ValueError, r"ydata: .*'a', .*; allowed are real numbers"),
-    ({"xdata": ["a"] * 50}, ValueError, r"xdata: .*'a', .*; allowed are real numbers"),
-    ({"maxfev": "9"}, TypeError, "maxfev: '9' is a str; allowed is a whole number"),
-    ({"sigma": ["a"] * 50}, TypeError, "sigma: dtype <U1; allowed are real numbers"),
-    ({"colour": 1}, TypeError, r"curve_fit\(\) got an .* 'colour'; its further ones are linear"),
-    ({"jac": "5-point"}, ValueError, "jac: '5-point'"),
-    ({"jac": True}, ValueError, "jac: True; allowed is one of .*, None or a callable"),
-    ({"jac": TWO}, ValueError, "jac: array.*; allowed is one of .*, None or a callable"),
-    ({"absolute_sigma": TWO}, ValueError, "absolute_sigma: array.*; allowed is True or False"),
-    ({"check_finite": TWO}, ValueError, "check_finite: array.*; allowed is True or False"),
-    ({"full_output": TWO}, ValueError, "full_output: array.*; allowed is True or False"),
-    ({"col_deriv": TWO, "jac": None}, ValueError, "col_deriv: array.*; allowed is True or False"),
-    ({"nan_policy": TWO}, ValueError, r"nan_policy must be one of \{None, 'raise', 'omit'\}"),
-    ({"ftol": TWO}, TypeError, "ftol: array.*; allowed is a number"),
-]
-# keywords that would be ignored: of which two say the same, or that the method has no use for
-UNUSED = [
-    ({"method": "gn", "damping": 1.0}, "damping: 1.0 with method 'gn', which has none; allowed"),
-    ({"method": "gn", "factor": 1.0}, "factor: 1.0 with method 'gn', which has no damping; allow"),
-    ({"factor": 1.0, "damping": 1.0}, "factor, damping: both given; allowed is one of them"),
-    ({"diag": np.ones(3), "x_scale": 1.0}, "diag, x_scale: both given; allowed is one of them"),
-    ({"epsfcn": 1e-9, "diff_step": 1e-4}, "epsfcn, diff_step: both given; allowed is one of them"),
-    ({"maxfev": 900, "max_nfev": 900}, "maxfev, max_nfev: both given; allowed is one of them"),
-]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"p0": [np.nan, 1, 1]}, r"p0: p0\[0\] is nan; allowed is finite"),
-        ({"p0": [], "bounds": (-np.inf, np.inf)}, "p0: no parameters; allowed is at least one"),
-        ({"p0": []}, "p0: no parameters; allowed is at least one"),
-        ({"sigma": np.where(X > 1, SIGMA, np.nan)}, "sigma: holds NaN; allowed are others"),
-        ({"maxfev": -1}, "maxfev: -1 is not allowed; .* at least 0"),
-        ({"diag": [1, 0, 1]}, r"diag: \[1, 0, 1\]; allowed are 3 positive numbers"),
-        ({"diag": np.ones(2)}, r"diag: array\(.*; allowed are 3 positive numbers"),
-        ({"epsfcn": np.nan}, "epsfcn: nan is not allowed"),
-        ({"factor": 0}, "factor: 0.0 is not allowed; .* above 0"),
-    ],
-)
-def test_values_that_scipy_takes_for_a_wrong_answer_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        st.curve_fit(model, X, Y, **options)
-
-
 @pytest.mark.parametrize("epsfcn", [0.0, -1.0, 1e-30])
 def test_epsfcn_is_at_least_the_rounding_unit_as_with_minpack(epsfcn):
     for fit in (st.curve_fit, scipy_curve_fit):
@@ -458,53 +380,10 @@ def test_epsfcn_is_at_least_the_rounding_unit_as_with_minpack(epsfcn):
         np.testing.assert_allclose(got, st.curve_fit(model, X, Y)[0], rtol=1e-5)
 
 
-def test_data_of_two_dimensions_are_named():
-    with pytest.raises(
-        ValueError, match=r"ydata: shape \(50, 1\); allowed is one dimension, \(m,\)"
-    ):
-        st.curve_fit(model, X, Y[:, None])
-
-
-def test_a_sigma_of_zero_is_named():
-    with pytest.raises(ValueError, match="sigma: 0 is no standard deviation"):
-        st.curve_fit(model, X, Y, sigma=np.where(X > 1, SIGMA, 0))
-
-
-@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, 9)])
-def test_a_complex_start_is_refused(bounds):
-    """NumPy would drop what is imaginary, with a warning."""
-    for p0 in (np.array([1 + 2j, 1, 1]), [1 + 2j, 1, 1]):
-        with pytest.raises(TypeError, match="^p0: .*; allowed are"):
-            st.curve_fit(model, X, Y, p0, bounds=bounds)
-
-
-@pytest.mark.parametrize("name", ["xdata", "ydata"])
-def test_complex_data_are_refused(name):
-    data = {"xdata": X, "ydata": Y}
-    with pytest.raises(TypeError, match=f"^{name}: dtype complex128; allowed are real numbers$"):
-        st.curve_fit(model, **data | {name: data[name] + 1j})
-
-
 def test_data_of_objects_are_as_numbers():
     got = st.curve_fit(model, *(a.astype(object) for a in (X, Y)), sigma=SIGMA.astype(object))
     for one, other in zip(got, st.curve_fit(model, X, Y, sigma=SIGMA), strict=True):
         assert one.tobytes() == other.tobytes()
-
-
-@pytest.mark.parametrize(("options", "kind", "message"), ERRORS)
-def test_unfit_arguments(options, kind, message):
-    arguments = {"f": model, "xdata": X, "ydata": Y} | options
-    with pytest.raises(kind, match=f"(?s){message}"):
-        st.curve_fit(**arguments)
-    if not set(options) & {"colour", "jac"} and "a" not in (options.get("p0") or ()):
-        with pytest.raises(kind):
-            scipy_curve_fit(**arguments)
-
-
-@pytest.mark.parametrize(("options", "message"), UNUSED)
-def test_a_keyword_that_would_be_ignored_is_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        st.curve_fit(model, X, Y, **options)
 
 
 @WEIGHTS

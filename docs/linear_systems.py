@@ -2,8 +2,8 @@
 
 All methods on one system, the Poisson equation on a 24 × 24 grid as a dense matrix: ‖b − A x‖ over
 work in reads of A (products with A, 2n² operations; a factorisation counts by its operations).
-First-order rules have their best fixed learning rates. Usage: python bench/linear_picture.py
-docs/linear_systems.png
+First-order rules have their best fixed learning rates. Usage:
+python docs/linear_systems.py PICTURE.png
 """
 
 from __future__ import annotations

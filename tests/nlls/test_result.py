@@ -1,0 +1,149 @@
+"""Covariance and summary of a result."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from scipy.optimize import OptimizeWarning, curve_fit
+
+import steepest as st
+from problems.decay import X, Y, jacobian, model
+
+X0 = [1.0, 1.0, 0.0]
+
+
+def fun(p):
+    return model(X, *p) - Y
+
+
+def jac(p):
+    return jacobian(X, *p)
+
+
+def test_covariance_is_that_of_curve_fit():
+    _, pcov = curve_fit(model, X, Y, X0)
+    fit = st.least_squares(fun, X0, jac)
+    np.testing.assert_allclose(fit.covariance(), pcov, rtol=1e-4)
+    scaled = fit.covariance(absolute_sigma=True) * 2 * fit.cost / (50 - 3)
+    np.testing.assert_allclose(scaled, fit.covariance())
+    np.testing.assert_allclose(fit.stderr() ** 2, np.diag(fit.covariance()))
+
+
+@pytest.mark.parametrize("dtype, rcond, rtol", [("f8", 1e-10, 1e-6), ("f4", 1e-5, 1e-3)])
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("m", [2, 40])
+def test_covariance_without_full_rank_is_the_pseudo_inverse(m, rank, dtype, rcond, rtol):
+    """In the parameters' own units, and rounding is no rank."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((m, rank)) @ rng.standard_normal((rank, 4)) * [1, 10, 0.1, 3]
+    A = A.astype(dtype)
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(4, dtype), lambda x: A)
+    want = np.linalg.pinv(A, rcond=rcond)
+    np.testing.assert_allclose(fit.covariance(absolute_sigma=True), want @ want.T, rtol=rtol)
+
+
+def test_covariance_with_full_rank_is_the_inverse_in_any_units():
+    A = np.random.default_rng(0).standard_normal((40, 3)) * [1e-12, 1, 1e12]
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(3), lambda x: A)
+    unit = A / [1e-12, 1, 1e12]
+    want = np.linalg.inv(unit.T @ unit) / np.outer([1e-12, 1, 1e12], [1e-12, 1, 1e12])
+    np.testing.assert_allclose(fit.covariance(absolute_sigma=True), want, rtol=1e-9)
+
+
+def test_summary_names_what_a_reader_asks_for(capsys):
+    fit = st.least_squares(fun, X0, jac)
+    fit.summary(["a", "b", "c"])
+    printed = capsys.readouterr().out
+    for text in (fit.message, "a = ", "±", "%)", "correlations", "50 residuals"):
+        assert text in printed
+    assert f"standard deviation {np.sqrt(2 * fit.cost / (50 - 3)):.6g}" in printed
+    assert f"{fit.nfev} evaluations, {fit.njev} Jacobians, {fit.nit} iterations" in printed
+    assert "unit variance" not in printed
+    fit.summary(file=(file := io.StringIO()))
+    assert "x[2] = " in file.getvalue() and not capsys.readouterr().out
+    with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
+        fit.summary(["a"])
+
+
+def test_summary_is_short_where_a_parameter_is_zero_but_for_rounding(capsys):
+    t = np.linspace(-1, 1, 21)
+    A = np.stack([np.ones(21), t], axis=1)
+    fit = st.least_squares(lambda p: A @ p - 2 * t - np.sin(20 * t), [1e-17, 1.0], lambda p: A)
+    fit.x[0] = 1e-17  # or 0, by other processors' rounding
+    fit.summary()
+    offset, slope = (row for row in capsys.readouterr().out.splitlines() if " ± " in row)
+    assert offset.endswith("e+18%)") and slope.endswith("%)") and len(slope) < 40
+
+
+def test_summary_of_many_parameters_shows_the_strong_correlations(capsys):
+    A = np.eye(5)[[0, 1, 2, 3, 4, 0, 1]]
+    A[5, 1], A[6, 2] = 9, 0.1  # x[0] and x[1] are determined together
+    st.least_squares(lambda x: A @ x, np.ones(5), lambda x: A).summary()
+    printed = capsys.readouterr().out
+    assert "x[0], x[1]:" in printed and "x[1], x[2]:" not in printed
+    assert "(nan%)" not in printed and "(inf%)" not in printed
+
+
+def test_summary_of_very_many_parameters_shows_the_strongest_correlations():
+    A = np.linalg.inv(np.diag(np.linspace(1, 9, 30)) + 1)  # a common error, more or less diluted
+    A = np.vstack([A, A])
+    fit = st.least_squares(lambda x: A @ x - np.arange(60), np.ones(30), lambda x: A)
+    C = np.linalg.inv(A.T @ A)
+    r = np.abs(np.tril(C / np.sqrt(np.outer(np.diag(C), np.diag(C))), -1))
+    assert (strong := (r >= 0.5).sum()) > 20
+    fit.summary(file=(file := io.StringIO()))
+    listed = file.getvalue().split("correlations\n")[1].splitlines()
+    weakest = np.sort(r, axis=None)[-20]
+    pairs = [(i, j) for i in range(30) for j in range(i) if r[i, j] >= weakest]
+    assert [line.split(": ")[0] for line in listed[:-1]] == [f"x[{j}], x[{i}]" for i, j in pairs]
+    assert listed[-1] == f"and {strong - 20} more of at least 0.5"
+
+
+def test_summary_after_normal_equations_says_what_its_errors_mean(capsys):
+    s = st.LeastSquares([1.0, 1.0])
+    while not s.done:
+        s.tell_normal(0.5 * float((s.x**2).sum()), np.eye(2), s.x)
+    s.result().summary()
+    printed = capsys.readouterr().out
+    assert "unknown residuals, 2 parameters" in printed
+    assert "standard errors for residuals of unit variance" in printed and "± 1" in printed
+
+
+def told_normal(A):
+    s = st.LeastSquares(np.zeros(A.shape[1]))
+    while not s.done:
+        s.tell_normal(0.5 * float(((A @ s.x - 1) ** 2).sum()), A.T @ A, A.T @ (A @ s.x - 1))
+    return s.result()
+
+
+@pytest.mark.parametrize("unit", [[1, 1, 1, 1], [1, 10, 0.1, 3]])
+def test_covariance_of_singular_normal_equations_is_the_pseudo_inverse(unit):
+    """Their smallest eigenvalues are rounding, and may be negative."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        A = rng.standard_normal((30, 2)) @ rng.standard_normal((2, 4)) * unit
+        want = np.linalg.pinv(A, rcond=1e-10)
+        got = told_normal(A).covariance(absolute_sigma=True)
+        np.testing.assert_allclose(got, want @ want.T, rtol=1e-5)
+
+
+def test_covariance_of_normal_equations_is_the_inverse_in_any_units():
+    units = np.array([1e-12, 1, 1e12])
+    A = np.random.default_rng(0).standard_normal((40, 3))
+    got = told_normal(A * units).covariance(absolute_sigma=True)
+    want = np.linalg.inv(A.T @ A) / units / units[:, None]
+    np.testing.assert_allclose(got, want, rtol=1e-9)
+
+
+@pytest.mark.parametrize("m", [1, 2])
+def test_the_summary_of_a_fit_without_spare_residuals_does_not_warn(m, capsys):
+    fit = st.least_squares(lambda x: (x - 1)[:m], [0.0, 0.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit.summary()
+    assert capsys.readouterr().out.count("(error indeterminate)") == 2
+    with pytest.warns(OptimizeWarning, match="could not be estimated"):
+        assert np.isinf(fit.stderr()).all()

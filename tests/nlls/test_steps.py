@@ -1,0 +1,160 @@
+"""Which steps are taken: from starts near zero, through curved valleys, at the ends."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import steepest as st
+from problems import curves, mgh, nist
+
+
+@pytest.mark.parametrize("size", [0, 1e-12, 1e-6, 1e-3, 1])
+def test_a_start_close_to_zero_says_nothing_of_the_answer(size):
+    t = np.linspace(0, 1, 20)
+    A = np.stack([np.ones(20), t], axis=1)
+    fit = st.least_squares(lambda x: A @ x - (3 + 2 * t), [size, size], lambda x: A)
+    np.testing.assert_allclose(fit.x, [3, 2], rtol=1e-9)
+    assert fit.nfev <= 4
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-3])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_no_success_at_a_start_close_to_zero(size, method):
+    """The first step fails, short ones do as foretold and change next to nothing."""
+    problem = curves.problem("saturation", "ones", seed=0)
+    start = size * problem.start
+    fit = st.least_squares(problem.residual, start, problem.jacobian, method=method)
+    assert problem.solved(fit.x) or not fit.success, fit
+
+
+def test_a_first_step_beyond_the_start_is_taken_only_where_it_was_foretold():
+    asked, T = [], np.linspace(0, 3, 40)
+
+    def saturation(x):  # a straight line in x0, flat in x1 far out
+        asked.append(x.copy())
+        return x[0] * (1 - np.exp(-x[1] * T)) - 200 * (1 - np.exp(-0.5 * T))
+
+    def trials(**options):
+        asked.clear()
+        fit = st.least_squares(saturation, [1.0, 1.0], **options)
+        np.testing.assert_allclose(fit.x, [200, 0.5], rtol=1e-6)
+        return [np.abs(x - 1).max() for x in asked if np.abs(x - 1).max() > 1e-3]
+
+    first, second = trials()[:2]
+    assert first > 100 and second < 5
+    # f is weighed by where it was
+    assert trials(loss="soft_l1", f_scale=1e3)[0] < 5
+
+
+@pytest.mark.parametrize("x0", [2.0, -0.3])
+def test_a_first_step_that_was_only_too_far_is_made_as_long_as_x(x0):
+    """x² + 5 has its minimum at 0: SciPy's own tests ask for x within 1e-10 of it."""
+    for size in (x0, np.array([x0])):
+        fit = st.least_squares(lambda x: x**2 + 5, size)
+        assert fit.status == 1 and abs(fit.x[0]) < 1e-10
+
+
+def test_after_a_first_point_without_a_jacobian_the_step_is_shorter():
+    asked = []
+
+    def slope(x):
+        asked.append(x[0])
+        return [[np.inf if x[0] > 9 else 1.0]]
+
+    st.least_squares(lambda x: x - 10, [8.0], slope, damping=1e-12)
+    assert asked[1] > 9.9 and 8 < asked[2] < 9
+
+
+@pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (-9, 9)])
+def test_max_nfev_holds_in_a_curved_valley(bounds):
+    """Where residuals are asked for ahead of a step, two evaluations make one."""
+    start, calls = [-1.2, 1.0], 0
+
+    def valley(x):
+        nonlocal calls
+        calls += 1
+        return np.array([100 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    def slope(x):
+        return np.array([[-200 * x[0], 100], [-1, 0]])
+
+    whole = st.least_squares(valley, start, slope, bounds=bounds)
+    assert whole.success and whole.nfev > 10
+    for limit in range(1, whole.nfev + 1):
+        calls = 0
+        fit = st.least_squares(valley, start, slope, max_nfev=limit, bounds=bounds)
+        assert fit.nfev == calls <= limit
+        assert fit.success == (limit == whole.nfev) or fit.status == 1
+    assert fit.status == whole.status and fit.nfev == whole.nfev
+
+
+def test_linear_solvers_take_the_same_way_through_a_curved_valley():
+    """Second-order corrections of the step among it."""
+    ways = {}
+    for solver in ("cholesky", "qr", "auto"):
+        way = ways[solver] = []
+
+        def valley(x, way=way):
+            way.append(np.array(x))
+            return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+        st.least_squares(
+            valley, [-1.2, 1.0], lambda x: np.array([[-20 * x[0], 10], [-1, 0]]),
+            linear_solver=solver,
+        )  # fmt: skip
+    for way in ways.values():
+        np.testing.assert_allclose(way[:12], ways["cholesky"][:12], rtol=1e-6)
+
+
+def test_gauss_newton_that_finds_no_lower_point_is_no_success():
+    """A Jacobian of the wrong sign: steps of 1, 1/2, ... until x stays. They ended by xtol."""
+    for xtol in (0.3, 1e-3):
+        fit = st.least_squares(
+            lambda x: x, [1.0], lambda x: [[-1.0]], method="gn", xtol=xtol, ftol=None, gtol=None
+        )
+        assert (fit.status, fit.success, fit.nit) == (-3, False, 0)
+        assert "lowers the cost" in fit.message and fit.nfev == 2 + 52
+
+
+def test_shares_of_gauss_newtons_step_meet_no_tolerance():
+    """NIST's MGH09 from afar, where 2^-30 of a step lowers the cost: that ended by ftol."""
+    problem = nist.load("MGH09")
+    fit = st.least_squares(
+        problem.residual, problem.starts[0], problem.jacobian, method="gn", ftol=1e-3
+    )
+    assert (fit.status, fit.nfev) == (0, 400)
+
+
+TRIGONOMETRIC = next(p for p in mgh.PROBLEMS if p.number == 26)  # its residuals end at zero
+
+
+@pytest.mark.parametrize("problem", [nist.load("DanWood"), nist.load("Kirby2"), TRIGONOMETRIC])
+def test_gauss_newton_ends_with_success_where_rounding_decides(problem):
+    """Whole steps that meet no tolerance are halved to nothing: no failure at the minimum."""
+    start = problem.start if problem is TRIGONOMETRIC else problem.starts[1]
+    fit = st.least_squares(
+        problem.residual, start, problem.jacobian, method="gn", ftol=None, xtol=None, gtol=2.3e-16
+    )
+    low = 1e-25 if problem is TRIGONOMETRIC else 0.5 * problem.rss * (1 + 1e-9)
+    assert fit.success and fit.cost <= low
+
+
+@pytest.mark.parametrize("options", [dict(method="gn"), dict(damping=1e-9, max_nfev=2)], ids=str)
+def test_a_step_is_taken_that_gains_little_for_its_length(options):
+    """By gn, which halves only where the cost does not fall, and where no other step follows."""
+    s = st.LeastSquares([1.0], **options)
+    s.tell([10.0], [[-1.0]])
+    assert s.x == pytest.approx(11)
+    s.tell([9.0], [[-1.0]])
+    assert s.nit == 1
+
+
+def test_max_nfev_counts_rejected_steps():
+    """A Jacobian of the wrong sign: every step is rejected."""
+    for limit in range(1, 8):
+        fit = st.least_squares(
+            lambda x: np.exp(x), [0.0], lambda x: -np.exp(x)[:, None], max_nfev=limit
+        )
+        assert (fit.nfev, fit.nit, fit.status, fit.success) == (limit, 0, 0, False)
