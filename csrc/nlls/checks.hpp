@@ -10,14 +10,25 @@ namespace steepest::nlls {
 
 enum class Phase { residual, jacobian, done };
 
+// What the solver asks for next. `ahead`: residuals ahead of a step; better_jacobian: of the point
+// accepted before; no_step: nothing, as there was no step from that point.
+enum class Asked { residual, ahead, jacobian, better_jacobian, nothing, no_step };
+
+inline Phase phase_of(Asked asked) {
+  if (asked == Asked::nothing) return Phase::done;
+  const bool jacobian = asked == Asked::jacobian || asked == Asked::better_jacobian;
+  return jacobian ? Phase::jacobian : Phase::residual;
+}
+
 // call: the function that was called; wanted: the phase that it belongs to.
-inline void expect(Phase phase, bool failed, Phase wanted, const char* call) {
-  if (phase == wanted && !failed) return;
+inline void expect(Asked asked, Phase wanted, const char* call) {
+  const bool no_step = asked == Asked::no_step;
+  if (phase_of(asked) == wanted && !no_step) return;
   static const char* const wants[] = {"the residual at x", "the Jacobian at x",
                                       "nothing: it is done",
                                       "nothing: it found no step from x; make a new one"};
   throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
-                                    wants[failed ? 3 : static_cast<int>(phase)]);
+                                    wants[no_step ? 3 : static_cast<int>(phase_of(asked))]);
 }
 
 // The form in which a point is told. A fit keeps to that of its start.

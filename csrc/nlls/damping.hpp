@@ -18,8 +18,8 @@ namespace steepest::nlls {
 class Radius {
  public:
   double value() const { return value_; }
-  bool first() const { return tried_ == 1; }  // only one step has been tried
-  bool untold() const { return untold_; }     // rounding hid what all of them did
+  bool first() const { return tried_ == 1; }       // only one step has been tried
+  bool uninformed() const { return uninformed_; }  // rounding hid what all of them did
 
   void set(double length) { value_ = length; }
 
@@ -28,7 +28,7 @@ class Radius {
   // A step of this length was tried; hidden: λ made it so short that rounding hid what it did.
   void tried(double length, bool hidden) {
     if (++tried_ == 1) limit(length);
-    untold_ = untold_ && hidden;
+    uninformed_ = uninformed_ && hidden;
   }
 
   // A step of this length was too short to tell a gain ratio. x_norm: |Dx|, infinite where x is 0.
@@ -37,13 +37,13 @@ class Radius {
   // As long as a step that told nothing, as others would not be longer.
   void stay(double length) {
     value_ = length;
-    untold_ = false;
+    uninformed_ = false;
   }
 
   // A step of this length had this gain ratio. After the first that was tried |Dx| remains as good
   // a guess as before.
   void accepted(double ratio, double length, double x_norm, bool undamped) {
-    if (untold_) return told_nothing(length, x_norm);
+    if (uninformed_) return told_nothing(length, x_norm);
     if (ratio <= 0.25) {
       value_ = 0.5 * std::min(value_, 10 * length);
     } else if (undamped || ratio >= 0.75) {
@@ -62,7 +62,7 @@ class Radius {
 
  private:
   double value_ = std::numeric_limits<double>::infinity();
-  bool untold_ = true;
+  bool uninformed_ = true;
   int64_t tried_ = 0;
 };
 

@@ -88,7 +88,7 @@ void radius() {
   Radius r;
   must(std::isinf(r.value()), "at first any step may be taken");
   r.tried(4, false);
-  must(near(r.value(), 4) && r.first() && !r.untold(), "the first step is a limit");
+  must(near(r.value(), 4) && r.first() && !r.uninformed(), "the first step is a limit");
   r.tried(4, false);
   must(!r.first(), "it was the first");
   r.accepted(0.2, 4, 9, false);
@@ -108,9 +108,9 @@ void radius() {
   Radius hidden;
   hidden.tried(1, true);
   hidden.accepted(1, 1, 5, false);
-  must(hidden.untold() && near(hidden.value(), 1e3), "a step that told nothing was too short");
+  must(hidden.uninformed() && near(hidden.value(), 1e3), "a step that told nothing was too short");
   hidden.stay(1);
-  must(!hidden.untold() && near(hidden.value(), 1), "unless others are no longer");
+  must(!hidden.uninformed() && near(hidden.value(), 1), "unless others are no longer");
   r.set(9);
   r.rejected(9, -1, -HUGE_VAL);
   must(near(r.value(), 0.9), "a trial that is not finite: a tenth");

@@ -1,0 +1,395 @@
+// The iteration: judges the point on trial, accepts or rejects it, and proposes the next.
+//
+// A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
+// Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
+// Algorithm (1978), section 6: D holds the largest norm that each column has had. λ is what makes
+// |Ds| as long as the radius: damping.hpp.
+//
+//   judge            the cost on trial is known: reject, or accept and ask for J
+//   take             J is known: the point becomes the accepted one
+//   next             stop, or propose
+//   reject           stop, or ask for a better J, or propose a shorter step
+//   propose          the next point: ask for its residuals, in long valleys first for some ahead
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "nlls/bounds.hpp"
+#include "nlls/checks.hpp"
+#include "nlls/damping.hpp"
+#include "nlls/gradient.hpp"
+#include "nlls/look_ahead.hpp"
+#include "nlls/options.hpp"
+#include "nlls/residuals.hpp"
+#include "nlls/scaling.hpp"
+#include "nlls/step.hpp"
+#include "nlls/stopping.hpp"
+#include "nlls/trial.hpp"
+#include "nlls/underflow.hpp"
+
+namespace steepest::nlls {
+
+template <class Backend>
+class TrustRegion {
+ public:
+  using T = typename Backend::Scalar;
+
+  TrustRegion(std::vector<T> x0, const Options<T>& options, typename Backend::Space space)
+      : options_(options),
+        backend_(static_cast<int64_t>(x0.size()), options.linear_solver, std::move(space)),
+        residuals_(options.loss, options.f_scale),
+        box_(options.lower, options.upper, backend_.size()),
+        stopping_(options.tolerances),
+        x_(x0),
+        trial_(std::move(x0)),
+        scaling_(options.method, options.x_scale, x_.size()),
+        finder_(options.damping, x_.size(), scaling_.exponent()) {}
+
+  Backend& backend() { return backend_; }
+  const Backend& backend() const { return backend_; }
+  Residuals<Backend>& residuals() { return residuals_; }
+  const Residuals<Backend>& residuals() const { return residuals_; }
+  Asked asked() const { return asked_; }
+  const std::vector<T>& x() const { return x_; }
+  const std::vector<T>& trial() const { return trial_.point; }
+  bool started() const { return started_; }  // whether there is an accepted point
+  double cost() const { return cost_; }
+  double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
+  int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
+  Status status() const { return status_; }
+  const Stationarity& stationarity() const { return stationarity_; }
+  const Step& judged() const { return trial_.judged; }
+  int64_t nfev() const { return nfev_; }
+  int64_t nit() const { return nit_; }
+  void set_look_ahead(bool on) { look_ahead_.set_on(on); }
+
+  // No step will follow from the point whose Jacobian is told now.
+  bool last_point() const { return (pending_ && !in_doubt()) || nfev_ >= options_.max_nfev; }
+
+  // Whether a cost on trial, of some of the rows, is too high whatever the others add.
+  bool hopeless(double part) const {
+    Step step = trial_.judged;
+    step.actual = cost_ - part;
+    return started_ && !(part <= cost_) && !by_chance<T>(step);
+  }
+
+  // --- the cost of the point on trial is told
+
+  // Of x0, which counts once it stands: where its Jacobian is refused, it may be told again.
+  void start(double cost) { trial_cost_ = cost; }
+  void count_start() { nfev_ = 1; }
+  void ask_jacobian() { asked_ = Asked::jacobian; }
+
+  void judge(double cost, double actual) {
+    trial_cost_ = cost;
+    ++nfev_;
+    ++trials_;
+    trial_.judged.actual = actual;
+    look_ahead_.judged(actual, trial_.judged.predicted);
+    radius_.tried(finder_.length(), finder_.held_back() && within_rounding<T>(trial_.judged));
+    if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
+    doubted_ = 0;
+    if (!std::isfinite(cost)) return reject(true);
+    ++finite_trials_;
+    if (too_far_at_first()) return reject(false);
+    // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
+    // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
+    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
+    in_noise_ = by_chance<T>(trial_.judged);
+    pending_ = tolerance_met();
+    if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
+    if (!options_.last_jacobian && actual > 0 && pending_ && !in_doubt()) return accept_last();
+    asked_ = Asked::jacobian;
+  }
+
+  // The residuals ahead of the step are told, and the cost falls by `gain` there.
+  void correct(double gain) {
+    ++nfev_;
+    look_ahead_.gained(gain, trial_.slope);
+    finder_.accelerate(backend_, box_, scaling_.D(), fraction, residuals_.accepted(),
+                       residuals_.trial());
+    try_step();
+  }
+
+  // --- its linearization is told
+
+  // Weights of the rows on trial under a robust loss.
+  void weigh() {
+    weigh(last_point() || near_by());
+    if (!started_ && !gauss_newton()) {
+      finder_.scale_first(residuals_.curvature_left(backend_.space()));
+    }
+  }
+  void weigh(bool exact) {
+    residuals_.weigh_trial(backend_.space(), exact);
+    if (at_zero()) residuals_.add_start(backend_.space());
+  }
+
+  // Accepts the point, with m residuals_. False where its linearization is not finite, or where the
+  // cost is flat to rounding and the gradient did not fall: nothing has changed then.
+  // keeps_residuals: they were told as a whole.
+  bool take(int64_t m, bool keeps_residuals, Accuracy accuracy) {
+    // λ₀ is for the first step only: step.hpp.
+    const bool undamped_next = !last_point() && (gauss_newton() || started_);
+    const bool finite = backend_.finite(undamped_next);
+    if (in_noise_ && finite && !gradient_fell()) return false;
+    if (!finite && started_) return false;
+    check_start_jacobian(finite);
+    if (!started_) check_underflow(backend_);
+    backend_.commit();
+    if (keeps_residuals) residuals_.accept();
+    if (started_ && asked_ != Asked::better_jacobian) {
+      ++nit_;
+      look_ahead_.accepted(finder_.held_back());
+      const double ratio = trial_.judged.actual / trial_.judged.predicted;
+      radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
+    }
+    x_ = trial_.point;
+    cost_ = trial_cost_;
+    accuracy_ = accuracy;
+    if (accuracy.first) forget();
+    scale(m);
+    started_ = true;
+    trials_ = finite_trials_ = 0;
+    return true;
+  }
+
+  // Stops, or the next point.
+  void next() {
+    stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
+    // Weights that are not exact are larger, and the cosine smaller.
+    const bool gtol = stopping_.gtol(stationarity_.cosine) &&
+                      (residuals_.weighed_exactly() || stationarity_.optimality == 0);
+    const bool doubt = in_doubt() && !gtol;
+    const std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
+    if (gtol && (gauss_newton() || stationarity_.optimality == 0)) return finish(Status::gtol);
+    if ((by_step && !doubt) || nfev_ >= options_.max_nfev) {
+      return finish(gtol ? Status::gtol : by_step.value_or(Status::max_nfev));
+    }
+    if (doubt) {
+      doubted_ = 2 * finder_.length();
+      radius_.set(HUGE_VAL);
+    }
+    propose();
+    if (doubt && stopping_.ftol_predicted(trial_.judged)) return finish(Status::ftol);
+    if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(trial_.judged)) {
+      return finish(Status::gtol);
+    }
+  }
+
+  // The linearization was not taken.
+  void give_up() {
+    if (!in_noise_) {
+      --finite_trials_;  // its Jacobian was not finite
+    } else if (!finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
+      pending_ = Status::ftol;
+    }
+    reject(!in_noise_);
+  }
+
+  // A better Jacobian was asked for, and there is none; the step from the one in use has failed.
+  void keep_jacobian(double error) {
+    accuracy_ = {error};
+    residuals_.accept();
+    reject(false);
+  }
+
+  void finish(Status status) {
+    status_ = status;
+    asked_ = Asked::nothing;
+  }
+
+ private:
+  bool gauss_newton() const { return options_.method == Method::gauss_newton; }
+
+  // A full step has done as predicted.
+  bool near_by() const {
+    return in_noise_ || (started_ && !finder_.held_back() && trial_.judged.as_predicted());
+  }
+
+  // Whether the point is a start whose size tells no length.
+  bool at_zero() const { return !started_ && !gauss_newton() && trial_.at_zero(); }
+
+  // The gradient is lost in the errors of the Jacobian that gave it.
+  bool rough() const { return stationarity_.cosine < accuracy_.error; }
+
+  // ftol is met by steps that λ holds back: far from a minimum, where a given x_scale is wrong.
+  bool in_doubt() const {
+    return pending_ == Status::ftol && finder_.held_back() && scaling_.given();
+  }
+
+  // How the step on trial ends the fit, if it is taken.
+  std::optional<Status> tolerance_met() {
+    // The first step is as short as λ₀ makes it, however far the minimum.
+    const bool free = gauss_newton() || !(radius_.first() || radius_.uninformed());
+    const bool solved = gauss_newton() || box_.solved();
+    // A step that λ held back and that did as predicted was merely short: the next may be longer.
+    const bool longer =
+        radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
+    const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
+    const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
+    if (ftol && xtol) return Status::ftol_and_xtol;
+    if (ftol) return Status::ftol;
+    return xtol ? std::optional(Status::xtol) : std::nullopt;
+  }
+
+  // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
+  // another valley, so it is taken only where it gained what the model had predicted.
+  bool too_far_at_first() const {
+    return radius_.first() && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
+           !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
+  }
+
+  bool gradient_fell() {
+    return scaled_gradient(box_, trial_.point, backend_.pending_gradient(), scaling_.D()) <
+           0.9 * scaled_gradient(box_, x_, backend_.gradient(), scaling_.D());
+  }
+
+  void accept_last() {
+    residuals_.accept();
+    x_ = trial_.point;
+    cost_ = trial_cost_;
+    ++nit_;
+    finish(*pending_);
+  }
+
+  // The step was no good: stop if that settles it, else try a shorter one.
+  void reject(bool non_finite) {
+    std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
+    if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
+    if (by_step) return finish(*by_step);
+    if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
+    const bool may_be_noise = accuracy_.doubt == trials_ && !in_noise_;
+    if ((rough() || may_be_noise) && !non_finite) return ask_again();
+    if (gauss_newton()) {
+      trial_.share /= 2;
+      return try_step();
+    }
+    const double tried = finder_.length(), slope = trial_.slope, own_size = scaling_.own_size(x_);
+    if (radius_.uninformed() || (radius_.first() && tried < 1e-4 * own_size)) {
+      // λ made the step too short to tell anything, unless the step without it is about as short.
+      radius_.told_nothing(tried, own_size);
+      propose();
+      if (finder_.length() > 2 * tried) return;
+      radius_.stay(tried);
+    }
+    radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
+    if (radius_.first()) {
+      const double size = std::max(own_size, 1e-3 * tried);  // an x near 0 tells no size
+      const bool only_too_far = !non_finite && trial_.judged.actual > 0;
+      only_too_far ? radius_.set(size) : radius_.limit(size);
+    }
+    propose();
+  }
+
+  // ftol in doubt is believed once neither the undamped step nor shorter ones, down to those that
+  // met it, lower the cost by more.
+  void believe_or_shorten() {
+    radius_.rejected(finder_.length(), trial_.slope,
+                     std::isfinite(trial_cost_) ? trial_.judged.actual : -HUGE_VAL);
+    if (radius_.value() <= doubted_ || nfev_ >= options_.max_nfev) return finish(Status::ftol);
+    propose();
+  }
+
+  // For a better Jacobian of the accepted point.
+  void ask_again() {
+    in_noise_ = false;
+    trial_.point = x_;
+    trial_cost_ = cost_;
+    residuals_.accept();  // swaps with those on trial; swapped back once J is told
+    asked_ = Asked::better_jacobian;
+  }
+
+  // Starts over from here: all Jacobians until now were noise.
+  void forget() {
+    scaling_ = {options_.method, options_.x_scale, x_.size()};
+    finder_ = {options_.damping, x_.size(), scaling_.exponent()};
+    radius_ = {};
+    started_ = false;
+  }
+
+  void scale(int64_t m) {
+    const double largest = scaling_.take_columns(backend_.norms2());
+    if (started_) return;
+    if (options_.method == Method::levenberg && largest > 0) finder_.set_unit(largest * largest);
+    // A robust loss flattens rows with large residuals_. The model is then of the other rows, and
+    // says little about points far away.
+    if (residuals_.robust()) {
+      radius_.set(at_zero() ? residuals_.distance_to_zero(m) / largest : scaling_.own_size(x_));
+    }
+  }
+
+  void propose() {
+    asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
+    if (!gauss_newton()) {
+      // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
+      // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
+      const bool by_size = radius_.value() == scaling_.own_size(x_);
+      finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
+    } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
+      throw Error(ErrorKind::linalg, singular_text(nit_));
+    }
+    trial_.take(backend_, finder_.step());
+    worth_looking_ahead() ? ask_ahead() : try_step();
+  }
+
+  bool worth_looking_ahead() const {
+    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && !box_.bounded() &&
+           nfev_ + 2 <= options_.max_nfev;
+  }
+
+  void ask_ahead() {
+    for (size_t i = 0; i < x_.size(); ++i) trial_.point[i] = x_[i] + fraction * finder_.step()[i];
+    asked_ = Asked::ahead;
+  }
+
+  void try_step() {
+    if (trial_.place(box_, x_, finder_.step(), scaling_, cost_)) {
+      asked_ = Asked::residual;
+    } else if (!gauss_newton() && finder_.take_first()) {
+      // A step below the resolution of x meets any xtol, unless it is λ₀ that made it so short.
+      propose();
+    } else {
+      finish(too_short());
+    }
+  }
+
+  // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
+  Status too_short() const {
+    if (trials_ > 0 && finite_trials_ == 0) return Status::no_finite;
+    return trial_.in_vain() ? Status::no_lower : Status::xtol;
+  }
+
+  static constexpr T fraction = static_cast<T>(LookAhead::fraction);
+
+  Options<T> options_;
+  Backend backend_;
+  Residuals<Backend> residuals_;
+  BoxModel<Backend> box_;
+  StoppingRule stopping_;
+  Radius radius_;
+  LookAhead look_ahead_;
+  std::vector<T> x_;
+  Trial<Backend> trial_;
+  Scaling<T> scaling_;
+  StepFinder<Backend> finder_;
+  double cost_ = 0, trial_cost_ = 0;
+  Stationarity stationarity_{};
+  Accuracy accuracy_;  // of the accepted point's Jacobian
+  Asked asked_ = Asked::residual;
+  Status status_ = Status::max_nfev;
+  std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
+  bool started_ = false;
+  bool in_noise_ = false;  // the step on trial changed the cost by chance
+  double doubted_ = 0;     // twice the length of the step that met ftol in doubt
+  int64_t nfev_ = 0, nit_ = 0;
+  int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
+};
+
+}  // namespace steepest::nlls
