@@ -80,7 +80,10 @@ def test_answers_follow_the_measured_numbers(problem):
     answer = advice.advise(problem)
     case = advice.nearest(problem)
     assert f"n = {case['n']}" in answer.rests_on
-    assert {name for name, _ in answer.numbers} == set(case["methods"])
+    shown = set(case["methods"])
+    if problem.matrix == "product":
+        shown &= {"cg", "pcg", "gradient descent"}  # the others need A itself
+    assert {name for name, _ in answer.numbers} == shown
     if problem.kind == "loss" and problem.batch == "full":
         allowed = {
             name: one["evaluations"]

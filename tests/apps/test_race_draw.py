@@ -56,6 +56,15 @@ def test_paths_are_shown_up_to_the_evaluations_spent(view, spent):
         assert head.get_marker() == head_over.get_marker() == style.marker
 
 
+def test_a_floor_is_named_where_a_path_is_below_it():
+    surface, labels = find_surface("x**2 + y**2", (-5.0, 5.0), (-4.0, 4.0), (1.0, 0.0)), []
+    for least in (1e-3, 1e-20):
+        at, f = np.zeros((2, 2)), np.array([1.0, least])
+        paths = [Path("one", at, f, np.array([0.0, 1.0]), "")]
+        labels.append(figure_of(surface, paths, "contour", 50).figure.axes[1].get_ylabel())
+    assert labels == ["f", "max(f, 10⁻¹²)"]
+
+
 @pytest.mark.parametrize("view", ["contour", "surface"])
 def test_words_axes_and_legend(view):
     drawn = figure_of(SURFACE, PATHS, view, 50).figure

@@ -101,7 +101,8 @@ def test_known_sigma_takes_the_normal_quantile(here, capsys):
     row = record["parameters"][1]
     half = 1.959963985 * row["stderr"]
     np.testing.assert_allclose(row["interval"], [row["value"] - half, row["value"] + half])
-    assert record["residual_std"] == 1
+    free = as_json(capsys, FORMULA, *START, "--sigma", "error")
+    assert record["residual_std"] == free["residual_std"] != 1
 
 
 def test_record_and_summary_tell_of_one_fit(here, capsys):
@@ -125,7 +126,9 @@ def test_record_and_summary_tell_of_one_fit(here, capsys):
     for name in ("status", "message", "nfev", "njev", "nit"):
         assert record[name] == due[name]
     deviation = np.sqrt(2 * due.cost / 37)
-    assert record["sum_of_squares"] == pytest.approx(2 * due.cost)
+    assert record["cost"] == pytest.approx(due.cost)
+    residuals = (due.x[0] * np.exp(-due.x[1] * X) + 0.4 + due.x[2] * z - Y) / ERROR
+    assert record["sum_of_squares"] == pytest.approx(residuals @ residuals)
     assert record["residual_std"] == pytest.approx(deviation)
     matrix = due.covariance() / np.outer(due.stderr(), due.stderr())
     np.testing.assert_allclose(record["correlation"], matrix, rtol=1e-6)
@@ -134,6 +137,7 @@ def test_record_and_summary_tell_of_one_fit(here, capsys):
     out = capsys.readouterr().out
     assert f"sum of squares: {record['sum_of_squares']:.10g}\n" in out
     assert f"residual std:   {record['residual_std']:.6g} sigma\n" in out
+    assert f"robust cost:    {record['cost']:.10g}, which gives the residual std\n" in out
     assert f"evaluations:    residuals {due.nfev}, Jacobian {due.njev}\n" in out
     rows = [line.replace("│", " ").split() for line in out.split("Correlation")[1].splitlines()]
     for i, name in enumerate("abd"):
@@ -304,7 +308,10 @@ ERRORS = [
     (["y = a*x +", *START], "formula, character 10: ends too early"),
     (["y = a*foo(x)", *START], "formula, character 7: no function 'foo'"),
     (["w = a*x", "--start", "a=1"], "data.csv, line 1: no column 'w'; the header has x, y, erro"),
-    (["y = a*x + q", "--start", "a=1"], "--start: no value for q; columns are x, y, error, z"),
+    (["y = a*t + q", "--start", "a=1"], 'no column of the data stands right of "="'),
+    ([FORMULA, "--start", "a=1", "--start", "b=2,a=1"], "--start: 'a' is given twice"),
+    ([FORMULA, *START, "--encoding", "none"], "--encoding: 'none' is not known"),
+    (["y = a*(x - 9)**b"], "data.csv, line 2: its derivative by b is nan at x = 0, a = 1, b = 1"),
     ([FORMULA, "--start", "a=1,b=1,c=0,d=1"], "--start: 'd' is not in the formula"),
     ([FORMULA, "--start", "a=1,b=1,c=0,x=1"], "--start: 'x' is a column of the data"),
     ([FORMULA, "--start", "a=1,b,c=0"], "--start: 'b' is not of the form name=value"),
@@ -385,10 +392,46 @@ def test_one_row_is_a_row(here, capsys):
     assert "1 row for 2 free parameters" in capsys.readouterr().err
 
 
-def test_a_column_whose_name_no_formula_can_have_is_named(here, capsys):
-    (here / "data.csv").write_text("time ms,y,U in V\n1,2,3\n2,3,4\n")
-    assert fit("y = a*time") == 2
-    assert "(rename 'time ms': names are letters, digits and _); give" in capsys.readouterr().err
+def test_a_column_is_named_as_a_formula_can_say_it(here, capsys):
+    (here / "data.csv").write_text("time (ms),y,U in V\n1,2,3\n2,3.5,4\n3,6,5\n")
+    assert fit("y = a*t") == 2
+    assert "there are 'time', 'y', 'U_in_V'; give --start for all" in capsys.readouterr().err
+    assert fit("U_in_V = a*time ms") == 2
+    assert "a column of this name is time_ms here" in capsys.readouterr().err
+    assert as_json(capsys, "U_in_V = a*time + b")["parameters"][0]["value"] == pytest.approx(1)
+
+
+def test_starts_may_be_given_for_some_parameters(here, capsys):
+    whole = as_json(capsys, FORMULA, "--start", "a=1,b=1,c=0.4", "--fix", "c")
+    assert as_json(capsys, FORMULA, "--start", "c=0.4", "--fix", "c") == whole
+    assert as_json(capsys, FORMULA, "--start", "b=1", "--start", "c=0.4", "--fix", "c") == whole
+
+
+def test_rows_with_missing_fields_are_left_out_if_so_asked(here, capsys):
+    (here / "data.csv").write_text("x,y,z\n1,2,\n2,,1\n3,6.5,1\n4,NaN,\n5,10,\n")
+    assert fit("y = a*x") == 2
+    hint = "line 3: column 'y': an empty field is not a number; --omit-missing leaves such rows out"
+    assert hint in capsys.readouterr().err
+    record = as_json(capsys, "y = a*x", "--omit-missing")
+    assert (record["observations"], record["omitted"]) == (3, 2)
+    assert record["parameters"][0]["value"] == pytest.approx((2 + 19.5 + 50) / 35)
+    assert fit("y = a*x", "--omit-missing") == 0
+    assert "left out:       2 rows with missing fields\n" in capsys.readouterr().out
+
+
+def test_f_scale_is_the_size_from_which_residuals_are_outliers(here, capsys):
+    """In units a thousand times smaller the fit is the same."""
+    y = 0.5 * X + 0.01 * np.cos(9 * X) + 20 * (np.arange(X.size) % 13 == 5)
+    slopes = []
+    for unit in (1.0, 1e-3):
+        rows = (f"{x!r},{v!r}" for x, v in zip(X.tolist(), (unit * y).tolist(), strict=True))
+        (here / "data.csv").write_text("\n".join(["x,y", *rows]))
+        options = ("--loss", "cauchy", "--f-scale", str(0.02 * unit))
+        slopes.append(as_json(capsys, "y = a*x", *options)["parameters"][0]["value"] / unit)
+    np.testing.assert_allclose(slopes, 0.5, atol=0.01)
+    with pytest.raises(SystemExit):
+        fit("y = a*x", "--f-scale", "0")
+    assert "0 is not allowed; allowed is a number above 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

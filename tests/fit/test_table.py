@@ -120,7 +120,11 @@ ERRORS = [
     ("x,x\n1,2\n", 1, "two columns are named 'x'"),
     ("x,x [m]\n1,2\n", 1, "two columns are named 'x'"),
     ('x,y\n1,"2\n', 2, "unexpected end of data"),
-    (b"x,y\n1,2\n3,\xff\n", 3, "not text in UTF-8; save it so"),
+    (
+        b"x,y\n1,2\n3,\xff\n",
+        3,
+        "not text in UTF-8; give its --encoding, such as latin-1, or save it so",
+    ),
 ]
 
 
@@ -132,18 +136,20 @@ def test_an_unreadable_file_names_the_line(tmp_path, text, line, problem):
     assert caught.value.line == line
 
 
+LEFT_OUT = "; --omit-missing leaves such rows out"
 FIELDS = [
-    ("", "an empty field is not a number"),
-    ("  ", "an empty field is not a number"),
+    ("", f"an empty field is not a number{LEFT_OUT}"),
+    ("  ", f"an empty field is not a number{LEFT_OUT}"),
     ('"1,5"', r"'1,5' \(a decimal has a point\) is not a number"),
     ('"1,5,5"', "'1,5,5' is not a number"),
-    ('" "', "an empty field is not a number"),
+    ('" "', f"an empty field is not a number{LEFT_OUT}"),
+    ("NA", f"'NA' is not a number{LEFT_OUT}"),
     ('"a,5"', "'a,5' is not a number"),
     ("one ", "'one' is not a number"),
     ("1 000", "'1 000' is not a number"),
     ("1_000", "'1_000' is not a number"),
     ("1_", "'1_' is not a number"),
-    ("nan", "nan is not finite"),
+    ("nan", f"nan is not finite{LEFT_OUT}"),
     ("-inf", "-inf is not finite"),
     ("1e999 ", "1e999 is not finite"),
 ]
@@ -155,6 +161,43 @@ def test_a_field_that_is_no_number_names_line_and_column(tmp_path, field, proble
     with pytest.raises(TableError, match=f"data.csv, line 3: column 'x': {problem}$"):
         table.column("x")
     np.testing.assert_array_equal(table.column("y"), [2, 4])
+
+
+def test_a_column_has_a_name_that_formulas_can_say(tmp_path):
+    text = "lap time [s],t-s,lambda,2,%,x\n1,2,3,4,5,6\n"
+    table = read_table(written(tmp_path, text))
+    names = {"lap_time": "s", "t_s": "", "lambda_": "", "_2": "", "%": "", "x": ""}
+    assert table.names == names
+    assert [table.column(name)[0] for name in names] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(table.column("lap time"), [1])
+    with pytest.raises(TableError, match="line 1: two columns are named 't_s'$"):
+        read_table(written(tmp_path, "t s,t-s\n1,2\n"))
+
+
+def test_between_semicolons_a_decimal_may_have_a_comma(tmp_path):
+    table = read_table(written(tmp_path, "x;y;z\n1,5;-2,25e-3; 7\n2.5;1,000;1,2,3\n"))
+    np.testing.assert_array_equal(table.column("x"), [1.5, 2.5])
+    np.testing.assert_array_equal(table.column("y"), [-2.25e-3, 1])
+    with pytest.raises(TableError, match="line 3: column 'z': '1,2,3' is not a number$"):
+        table.column("z")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
+def test_a_file_in_another_encoding(tmp_path, encoding):
+    path = written(tmp_path, "t [\N{MICRO SIGN}s],y\n1,2\n".encode(encoding))
+    assert read_table(path, encoding).units == {"t": "\N{MICRO SIGN}s", "y": ""}
+    with pytest.raises(ValueError, match="--encoding: 'latin-7b' is not known"):
+        read_table(path, "latin-7b")
+
+
+def test_rows_with_missing_fields_are_left_out(tmp_path):
+    text = "x,y,note\n1,2,\nNA,3,a\n4,,b\n5,NaN,c\n6,7,\n"
+    table = read_table(written(tmp_path, text)).without_missing(["y", "x"])
+    np.testing.assert_array_equal(table.column("x"), [1, 6])
+    assert table.omitted == 3 and table.lines == [2, 6]
+    assert table.without_missing(["x"]).rows == table.rows
+    with pytest.raises(TableError, match="line 1: every row has a missing field$"):
+        table.without_missing(["note"])
 
 
 def test_a_missing_column_lists_those_there_are(tmp_path):

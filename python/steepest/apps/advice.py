@@ -57,6 +57,8 @@ for step in range(steps):
 RESIDUALS = """import steepest as st
 result = st.least_squares(residuals, x0, jacobian)  # f of shape (m,), J of shape (m, n)
 print(result.message, result.x, result.stderr())"""
+MATRIX_FREE = ("cg", "pcg", "gradient descent")
+WELL_CONDITIONED = 1e4  # a hundred products
 LINEAR = """import steepest as st
 x, info = st.solve(A, b, method="{method}", return_info=True)
 print(info.message)"""
@@ -193,10 +195,15 @@ def linear(problem: Problem, case: Case) -> Answer:
         "tall": ("qr", "A has more rows than columns: QR minimises ‖Ax − b‖ without squaring the "
                  "condition number"),
         "product": ("cg", "only products with A are to be had, and A is symmetric positive "
-                    "definite: cg takes about √condition of them"),
+                    f"definite: cg takes about √condition of them, "
+                    f"{math.sqrt(problem.condition):,.0f}"),
     }[problem.matrix]  # fmt: skip
     seconds = case["methods"]
     more = ""
+    if problem.matrix == "product":
+        if problem.condition > WELL_CONDITIONED:
+            more = " pcg takes fewer with a preconditioner that knows A, a function r ↦ M⁻¹r."
+        seconds = {name: one for name, one in seconds.items() if name in MATRIX_FREE}
     if problem.parameters > HELD and problem.matrix == "spd":
         method = "cg"
         why = f"{size(problem)} for A is too much: hand over the product, a function v ↦ Av"

@@ -25,14 +25,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG.format(functions=functions)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("data", help='CSV file; its first line names the columns, as "t" or "t [s]"')
+    add(
+        "data",
+        help='CSV file; its first line names the columns, as "t" or "t [s]"; a name such as '
+        '"lap time" is lap_time in the formula',
+    )
     add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
-    add("--start", metavar="a=1,b=1", help="where to start each parameter (default: all at 1)")
+    start = "where to start parameters; those that are not named start at 1"
+    add("--start", metavar="a=1,b=1", action="append", help=start)
     add("--sigma", metavar="COLUMN", help="column of the response's standard deviations")
     add("--absolute-sigma", action="store_true", help="take sigma as it is, not up to a factor")
-    add("--bounds", metavar="a=0:10,b=:5", default="", help="limits of parameters")
-    add("--fix", metavar="c,d", default="", help="parameters to hold at their start")
+    add("--bounds", metavar="a=0:10,b=:5", action="append", help="limits of parameters")
+    add("--fix", metavar="c,d", action="append", help="parameters to hold at their start")
     add("--loss", choices=LOSSES, default="linear", help="robust loss (default: linear)")
+    scale = (
+        "residual from which the loss counts it as an outlier, in units of sigma or of the response"
+    )
+    add("--f-scale", metavar="C", type=positive, default=1.0, help=f"{scale} (default: 1)")
+    add("--omit-missing", action="store_true", help="leave out rows with empty fields or NaN")
+    add("--encoding", default="utf-8", help="of the file, such as latin-1 (default: utf-8)")
     add("--json", action="store_true", help="print JSON in the place of the summary")
     add("--output", metavar="PREFIX", help="write PREFIX.png; in a folder, or here, DATA_fit.png")
 
@@ -50,15 +61,18 @@ def main(args: argparse.Namespace) -> int:
     if args.absolute_sigma and args.sigma is None:
         raise ValueError("--absolute-sigma: needs --sigma")
     check_packages("matplotlib", "sympy")
-    formula, table = parse(args.formula), read_table(args.data)
+    formula, table = parse(args.formula), read_table(args.data, args.encoding)
+    start = dict(parse_start(joined(args.start)))
     request = Request(
         formula=formula,
-        start=ones(formula, table) if args.start is None else dict(parse_start(args.start)),
-        bounds=dict(parse_bounds(args.bounds)),
-        fixed=tuple(split("--fix", args.fix)),
+        start=ones(formula, table, start) | start,
+        bounds=dict(parse_bounds(joined(args.bounds))),
+        fixed=tuple(split("--fix", joined(args.fix))),
         sigma=None if args.sigma is None else spelled(args.sigma),
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
+        f_scale=args.f_scale,
+        omit_missing=args.omit_missing,
     )
     path = Path(args.output or "")
     if path.is_dir():
@@ -75,6 +89,18 @@ def main(args: argparse.Namespace) -> int:
     if not fitted.result.success:
         print(f"steepest fit: no minimum found: {fitted.result.message}", file=sys.stderr)
     return 0 if fitted.result.success else 1
+
+
+def joined(given: list[str] | None) -> str:
+    """One text of an option that may be given several times."""
+    return ",".join(given or ())
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; allowed is a number above 0")
+    return value
 
 
 def split(option: str, text: str) -> list[str]:

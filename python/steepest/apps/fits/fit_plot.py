@@ -60,7 +60,7 @@ def title(fitted: Fitted) -> str:
 
 def labelled(fitted: Fitted, column: str, text: str = "{}") -> str:
     """A text about a column with its unit, safe from being read as mathematics."""
-    unit = fitted.table.units[column].replace("$", r"\$")
+    unit = fitted.table.names[column].replace("$", r"\$")
     return text.format(column) + (f" [{unit}]" if unit else "")
 
 

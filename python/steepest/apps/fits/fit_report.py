@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 
+from steepest import check
 from steepest.apps.fits.fitting import LEVEL, Array, Fitted
 from steepest.nlls.bands import quantile
 
@@ -20,12 +21,12 @@ def print_summary(fitted: Fitted, console: Console) -> None:
     console.print(parameter_table(fitted))
     if fitted.free.sum() > 1 and (matrix := correlation(fitted)) is not None:
         console.print(correlation_table(free_names(fitted), matrix))
-    unit = fitted.table.units[fitted.request.formula.response]
+    unit = fitted.table.names[fitted.request.formula.response]
     of_sigma = "sigma" if fitted.sigma is not None else unit
     facts = {
         "observations": f"{m}, with {m - int(fitted.free.sum())} degrees of freedom",
         "sum of squares": f"{sum_of_squares(fitted):.10g}",
-        "residual std": f"{fitted.scale:.6g} {of_sigma}".rstrip(),
+        "residual std": f"{fitted.residual_std:.6g} {of_sigma}".rstrip(),
         "evaluations": f"residuals {result.nfev}, Jacobian {result.njev}",
         "stopped": result.message,
     }
@@ -33,6 +34,10 @@ def print_summary(fitted: Fitted, console: Console) -> None:
         none_left = "as many parameters as rows: no error can be estimated"
         free = "the data leave parameters free: --fix some, or try another --start"
         facts["indeterminate"] = free if fitted.dof > 0 else none_left
+    if fitted.request.loss != "linear":
+        facts["robust cost"] = f"{result.cost:.10g}, which gives the residual std"
+    if omitted := fitted.table.omitted:
+        facts["left out"] = f"{check.counted(omitted, 'row')} with missing fields"
     for name, text in facts.items():
         console.print(f"{name + ':':<16}{text}", highlight=False, markup=False)
 
@@ -97,8 +102,9 @@ def correlation_table(names: list[str], matrix: Array) -> RichTable:
 
 
 def sum_of_squares(fitted: Fitted) -> float:
-    """Σ ((y - model)/sigma)²; with a robust loss twice the cost, which is what was minimised."""
-    return float(2 * fitted.result.cost)
+    """Σ ((y - model)/sigma)²."""
+    residuals = fitted.residuals if fitted.sigma is None else fitted.residuals / fitted.sigma
+    return float(residuals @ residuals)
 
 
 def record(fitted: Fitted, plot: str) -> dict[str, Any]:
@@ -115,8 +121,11 @@ def record(fitted: Fitted, plot: str) -> dict[str, Any]:
         "covariance": finite(fitted.covariance.tolist()),
         "correlation": None if matrix is None else finite(matrix.tolist()),
         "sum_of_squares": sum_of_squares(fitted),
-        "residual_std": finite(fitted.scale),
+        "residual_std": finite(fitted.residual_std),
         "loss": request.loss,
+        "f_scale": request.f_scale,
+        "cost": float(result.cost),
+        "omitted": fitted.table.omitted,
         "success": bool(result.success),
         "status": int(result.status),
         "message": str(result.message),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class Request:
     sigma: str | None = None
     absolute_sigma: bool = False
     loss: str = "linear"
+    f_scale: float = 1.0
+    omit_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,13 @@ class Fitted:
     @property
     def scale(self) -> float:
         """Standard deviation of a residual, in units of sigma (of y where there is none)."""
-        if self.request.absolute_sigma:
-            return 1.0
-        return float(np.sqrt(2 * self.result.cost / self.dof)) if self.dof > 0 else np.inf
+        return 1.0 if self.request.absolute_sigma else self.residual_std
+
+    @property
+    def residual_std(self) -> float:
+        """The same as the residuals tell it, where sigma is taken as it is, too."""
+        dof = self.y.size - int(self.free.sum())
+        return float(np.sqrt(2 * self.result.cost / dof)) if dof > 0 else np.inf
 
     @property
     def stderr(self) -> Array:
@@ -82,12 +89,17 @@ class Fitted:
 def fit_table(table: Table, request: Request) -> Fitted:
     """Fit by `steepest.least_squares` with exact derivatives.
 
+    With `omit_missing` the `table` of what is returned lacks the rows with a missing field.
+
     Raises `TableError`, `FormulaError` or `FitError` for unfit input, and what the solver raises.
     """
     from steepest import least_squares
 
     variables = check_names(table, request)
     names = list(request.start)
+    if request.omit_missing:
+        used = [request.formula.response, *variables]
+        table = table.without_missing(used if request.sigma is None else [*used, request.sigma])
     model = compile_model(request.formula, variables, names)
     y = table.column(request.formula.response)
     x = np.array([table.column(name) for name in variables]).reshape(len(variables), y.size)
@@ -113,33 +125,33 @@ def fit_table(table: Table, request: Request) -> Fitted:
         lambda p: model.jacobian(x, at(p))[:, free] * weight[:, None],
         bounds=np.array(limits)[free].T,
         loss=request.loss,
+        f_scale=request.f_scale,
     )
     covariance = estimate_covariance(result, request.absolute_sigma)
     estimate = at(result.x)
     return Fitted(request, table, model, x, y, sigma, free, estimate, covariance, result)
 
 
-def ones(formula: Formula, table: Table) -> dict[str, float]:
+def ones(formula: Formula, table: Table, told: Collection[str] = ()) -> dict[str, float]:
     """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
-    if not table.units.keys() & set(formula.names):  # a column misspelt is no parameter
-        listed = ", ".join(map(repr, table.units))
-        if spaced := [name for name in table.units if not name.isidentifier()]:
-            listed += f" (rename {spaced[0]!r}: names are letters, digits and _)"
+    all_told = set(formula.names) <= {"pi", *told}
+    if not all_told and table.names.keys().isdisjoint(formula.names):  # misspelt, most likely
+        listed = ", ".join(map(repr, table.names))
         problem = f'no column of the data stands right of "=": there are {listed}'
-        raise FitError(f"{problem}; give --start if so meant")
-    return {name: 1.0 for name in formula.names if name not in table.units and name != "pi"}
+        raise FitError(f"{problem}; give --start for all parameters if so meant")
+    return {name: 1.0 for name in formula.names if name not in table.names and name != "pi"}
 
 
 def check_names(table: Table, request: Request) -> list[str]:
     """The formula's variables; raises where a name has no meaning or an option no parameter."""
-    columns, start = set(table.units), request.start
+    columns, start = set(table.names), request.start
     if clash := sorted(columns & set(start)):
         raise FitError(f"--start: {clash[0]!r} is a column of the data")
     names = request.formula.names
     unknown = [n for n in names if n not in columns and n not in start and n != "pi"]
     if unknown:
         listed = ", ".join(unknown)
-        raise FitError(f"--start: no value for {listed}; columns are {', '.join(table.units)}")
+        raise FitError(f"--start: no value for {listed}; columns are {', '.join(table.names)}")
     if unused := [name for name in start if name not in names]:
         raise FitError(f"--start: {unused[0]!r} is not in the formula")
     for option, given in (("--bounds", request.bounds), ("--fix", request.fixed)):
@@ -157,16 +169,20 @@ def check_names(table: Table, request: Request) -> list[str]:
 
 
 def check_start(table: Table, model: Model, x: Array, parameters: Array) -> None:
-    """Raise at the first row where the formula has no finite value to start from."""
-    bad = ~np.isfinite(values := model.value(x, parameters))
+    """Raise at the first row where the formula has no finite value or slope to start from."""
+    values = model.value(x, parameters)
+    slopes = np.column_stack([values, model.jacobian(x, parameters)])
+    bad = ~np.isfinite(slopes)
     if bad.any():
-        i = int(np.argmax(bad))
+        i = int(np.argmax(bad.any(axis=1)))
+        j = int(np.argmax(bad[i]))
         given = (
             *zip(model.variables, x[:, i], strict=True),
             *zip(model.parameters, parameters, strict=True),
         )
         at = ", ".join(f"{name} = {number:g}" for name, number in given)
-        problem = f"the formula is {values[i]:g} at {at}; leave the line out, or give --start"
+        what = f"its derivative by {model.parameters[j - 1]}" if j else "the formula"
+        problem = f"{what} is {slopes[i, j]:g} at {at}; leave the line out, or give --start"
         raise TableError(table.path, table.lines[i], problem)
 
 

@@ -113,7 +113,7 @@ def parse(text: str) -> Formula:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
     if not response.isidentifier():
         problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _, '
-        problem += "no spaces; rename one that has others"
+        problem += "which stands for all other signs"
         raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
     padding = len(right) - len(right.lstrip())
     offset = len((left + equals + right[:padding]).encode())
@@ -135,10 +135,12 @@ def unreadable(text: str, start: int, right: str, error: SyntaxError) -> Formula
     """What Python's parser could not read in what follows the first `start` characters."""
     for word in re.finditer(r"\w+", right):
         if keyword.iskeyword(word.group()):
-            problem = f"{word.group()!r} is a word of Python's, no name here; take another"
+            problem = f"{word.group()!r} is a word of Python's, no name here; take another, for a "
+            problem += f"column {word.group()}_"
             return FormulaError(text, start + word.start() + 1, problem)
     if row := re.search(r"(\w+)\s+(\w+)", right):
-        problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces"
+        problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces: a column "
+        problem += f"of this name is {row[1]}_{row[2]} here"
         return FormulaError(text, start + row.start(2) + 1, problem)
     if product := re.search(NUMBER_BEFORE_A_NAME, right):
         problem = f'after {product.group()!r} an operator is missing, as in "2*x"'

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import keyword
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,10 @@ from numpy.typing import NDArray
 
 from steepest import check
 from steepest.apps.fits.formula import spelled
+
+# What stands where a value is missing, in lower case.
+MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none"}
+DECIMAL_COMMA = r"^(\s*[+-]?\d+),(\d+(?:[eE][+-]?\d+)?\s*)$"
 
 
 class TableError(ValueError):
@@ -34,19 +40,38 @@ class Table:
     rows: list[list[str]]
     lines: list[int]
     header_line: int
+    omitted: int = 0  # rows left out
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What a formula says for each column -> its unit, or ""."""
+        return {as_identifier(title): unit for title, unit in self.units.items()}
+
+    def index(self, name: str) -> int:
+        """Which column has this name, as the header has it or as a formula says it."""
+        for names in (list(self.units), list(self.names)):
+            if name in names:
+                return names.index(name)
+        problem = f"no column {name!r}; the header has {', '.join(self.names)}"
+        raise TableError(self.path, self.header_line, problem)
 
     def column(self, name: str) -> NDArray[np.float64]:
         """One column as floats, (m,); raises `TableError` at a field that is not finite."""
-        names = list(self.units)
-        if name not in names:
-            listed = ", ".join(names)
-            problem = f"no column {name!r}; the header has {listed}"
-            raise TableError(self.path, self.header_line, problem)
-        j = names.index(name)
+        j = self.index(name)
         pairs = zip(self.lines, self.rows, strict=True)
         return np.array([self.number(line, name, row[j]) for line, row in pairs])
 
+    def without_missing(self, names: Sequence[str]) -> Table:
+        """The rows that have a field in each of these columns."""
+        at = [self.index(name) for name in names]
+        kept = [i for i, row in enumerate(self.rows) if not any(is_missing(row[j]) for j in at)]
+        if not kept:
+            raise TableError(self.path, self.header_line, "every row has a missing field")
+        rows, lines = [self.rows[i] for i in kept], [self.lines[i] for i in kept]
+        return replace(self, rows=rows, lines=lines, omitted=len(self.rows) - len(kept))
+
     def number(self, line: int, name: str, text: str) -> float:
+        hint = "; --omit-missing leaves such rows out" if is_missing(text) else ""
         try:
             if "_" in text:
                 raise ValueError  # 1_000 is a number to Python alone
@@ -55,27 +80,39 @@ class Table:
             seen = repr(text.strip()) if text.strip() else "an empty field"
             if "," in text and is_number(text.replace(",", ".")):
                 seen += " (a decimal has a point)"
-            problem = f"column {name!r}: {seen} is not a number"
+            problem = f"column {name!r}: {seen} is not a number{hint}"
             raise TableError(self.path, line, problem) from None
         if not math.isfinite(value):
-            raise TableError(self.path, line, f"column {name!r}: {text.strip()} is not finite")
+            problem = f"column {name!r}: {text.strip()} is not finite{hint}"
+            raise TableError(self.path, line, problem)
         return value
 
 
-def read_table(path: str) -> Table:
+def read_table(path: str, encoding: str = "utf-8") -> Table:
     """Read a CSV file: a header, then rows of as many fields.
 
     Fields are separated by tabs, semicolons or commas, whichever of these, in this order, the
-    header has, or else by blanks. Empty lines, those that begin with "#" and a spreadsheet's
-    "sep=;" are skipped; the header may be the comment above the numbers, as `numpy.savetxt`
-    writes it. Raises `TableError`, or `OSError` where the file cannot be opened.
+    header has, or else by blanks; between semicolons a decimal may have a comma. Empty lines,
+    those that begin with "#" and a spreadsheet's "sep=;" are skipped; the header may be the comment
+    above the numbers, as `numpy.savetxt` writes it.
+
+    Raises `TableError`, or `OSError` where the file cannot be opened.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    try:
+        codec = codecs.lookup(encoding).name
+    except LookupError:
+        raise ValueError(
+            f"--encoding: {encoding!r} is not known; allowed is latin-1, say"
+        ) from None
+    with open(path, encoding="utf-8-sig" if codec == "utf-8" else codec, newline="") as file:
         try:
             lines = list(io.StringIO(file.read(), newline=""))  # splitlines has more ends
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            raise TableError(path, line, "not text in UTF-8; save it so") from None
+            problem = (
+                f"not text in {codec.upper()}; give its --encoding, such as latin-1, or save it so"
+            )
+            raise TableError(path, line, problem) from None
     content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
     if not content:
         raise TableError(path, 1, "no header; the first line names the columns")
@@ -93,7 +130,13 @@ def read_table(path: str) -> Table:
             problem = f"{check.counted(len(row), 'field')}, where the header has {len(header)}"
             raise TableError(path, line, problem)
     rows, row_lines = [row for _, row in records[1:]], [line for line, _ in records[1:]]
+    if separator == ";":
+        rows = [[re.sub(DECIMAL_COMMA, r"\1.\2", field) for field in row] for row in rows]
     return Table(path, units, rows, row_lines, header_line)
+
+
+def is_missing(text: str) -> bool:
+    return text.strip().lower() in MISSING
 
 
 def is_number(text: str) -> bool:
@@ -144,10 +187,17 @@ def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[
         if not name:
             problem = f"column {j} has no name; write one (in pandas to_csv(index=False))"
             raise TableError(path, line, problem)
-        if name in seen:
-            raise TableError(path, line, f"two columns are named {name!r}")
-        seen.add(name)
+        if (said := as_identifier(name)) in seen:
+            raise TableError(path, line, f"two columns are named {said!r}")
+        seen.add(said)
         yield name, unit
+
+
+def as_identifier(name: str) -> str:
+    """What a formula can say for a column: lap_time for "lap time", lambda_ for "lambda"."""
+    if not name.isidentifier() and (said := re.sub(r"\W+", "_", name).strip("_")):
+        name = f"_{said}" if said[0].isdigit() else said
+    return f"{name}_" if keyword.iskeyword(name) else name
 
 
 def split_unit(title: str) -> tuple[str, str]:

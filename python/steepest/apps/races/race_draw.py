@@ -106,7 +106,8 @@ def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
     last = max(float(path.spent[-1]) for path in paths) or 1
     axes.set_xlim(-0.03 * last, 1.03 * last)
     axes.set_xlabel("gradient evaluations")
-    axes.set_ylabel("f − lowest f" if low else "f")
+    below = any(float(np.min(path.values)) < FLOOR for path in paths)  # which looks like a stall
+    axes.set_ylabel("f − lowest f" if low else "max(f, 10⁻¹²)" if below else "f")
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
