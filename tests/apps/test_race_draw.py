@@ -90,7 +90,7 @@ def test_words_axes_and_legend(view):
     named = find_surface("bowl")
     bowl = figure_of(named, [run(parse_entry("newton"), named, 9)], view, 50).figure
     assert bowl.get_suptitle() == f"Quadratic bowl:  f(x, y) = {NAMED['bowl'].formula}"
-    assert bowl.axes[1].get_ylabel() == "f"  # the lowest is 0
+    assert bowl.axes[1].get_ylabel() == "max(f, 10⁻¹²)"  # the lowest is 0
 
 
 @pytest.mark.parametrize("view", ["contour", "surface"])
