@@ -2,10 +2,13 @@
 #include "cpu/threads.hpp"
 
 #include <limits>
+#include <optional>
 #include <vector>
 
+#include "bindings/lapack_capsules.hpp"
 #include "bindings/module.hpp"
 #include "cpu/teams.hpp"
+#include "linalg/blas_threads.hpp"
 
 namespace py = pybind11;
 
@@ -50,6 +53,19 @@ py::list probe_team(int64_t bytes) {
   return rows;
 }
 
+// For `with`: SciPy's BLAS keeps to one thread in it.
+class OneBlasThread {
+ public:
+  void enter() {
+    load_lapack();
+    limit_.emplace(true);
+  }
+  void leave(const py::args&) { limit_.reset(); }
+
+ private:
+  std::optional<linalg::OneBlasThread> limit_;
+};
+
 }  // namespace
 
 void bind_threads(py::module_& m) {
@@ -72,6 +88,10 @@ void bind_threads(py::module_& m) {
   m.def("reset_account", &reset_account);
   m.def("bytes_per_thread", &bytes_per_thread);
   m.def("set_bytes_per_thread", &set_bytes_per_thread, py::arg("bytes"));
+  py::class_<OneBlasThread>(m, "OneBlasThread")
+      .def(py::init())
+      .def("__enter__", &OneBlasThread::enter)
+      .def("__exit__", &OneBlasThread::leave);
   m.def("probe_team", &probe_team, py::arg("bytes"));
   m.def("set_flush_denormals", &set_flush_denormals, py::arg("on"));
   m.def("flush_denormals", &flush_denormals);

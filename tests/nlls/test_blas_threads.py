@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from scipy.linalg import cython_blas
+from scipy.linalg.lapack import dgeqp3
 
 import steepest as st
+from steepest.nlls import curve
 
 N = 64
 
@@ -39,5 +41,24 @@ def test_the_number_of_threads_is_what_it_was(threads):
         with ThreadPoolExecutor(4) as pool:
             assert max(pool.map(fit, range(32))) < 1e-6
         assert openblas("get")() == threads
+    finally:
+        openblas("set")(before)
+
+
+def test_curve_fits_covariance_takes_one_thread(monkeypatch):
+    """Its factorization's threads waited for each other where other processes run."""
+    seen = []
+
+    def counting(*args, **kwargs):
+        seen.append(openblas("get")())
+        return dgeqp3(*args, **kwargs)
+
+    monkeypatch.setattr(curve, "dgeqp3", counting)
+    before = openblas("get")()
+    openblas("set")(3)
+    try:
+        x, k = np.linspace(0, 1, 400), np.arange(1, 13)
+        st.curve_fit(lambda x, *p: np.sin(np.outer(x, k)) @ p, x, np.cos(x), np.zeros(12))
+        assert seen == [1] and openblas("get")() == 3
     finally:
         openblas("set")(before)

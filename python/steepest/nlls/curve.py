@@ -298,8 +298,9 @@ def pivoted_qr(jac: Array, f: Array, factor: float) -> tuple[Array, Array, Array
     """J[:, ipvt] = QR: fjac with R in the upper triangle of its .T, ipvt, Qᵀf, and
     factor (JᵀJ)⁻¹, None where that is not finite."""
     n = jac.shape[1]
-    qr, pivots, tau, *_ = dgeqp3(jac)
-    qtf, _, _ = dormqr("L", "T", qr[:, : tau.size], tau, f[:, None], lwork=64)
+    with _cpu.OneBlasThread():  # dgeqp3's products are short, its threads would wait for each other
+        qr, pivots, tau, *_ = dgeqp3(jac)
+        qtf, _, _ = dormqr("L", "T", qr[:, : tau.size], tau, f[:, None], lwork=64)
     outputs = qr.T, pivots - 1, qtf[:n, 0]
     upper, info = dtrtri(qr[:n])
     if info != 0:  # a zero on the diagonal, or fewer rows than columns
