@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
+import pickle
 import weakref
 
 import numpy as np
@@ -291,12 +293,31 @@ def test_gradients_of_pytorch_need_no_dlpack(monkeypatch):
         assert not p.any()
 
 
-def test_a_tensor_that_requires_grad_says_how():
+def test_a_modules_parameters_are_stepped_and_stay_its_own():
     torch = pytest.importorskip("torch")
-    p = torch.ones(3, requires_grad=True)
+    model = torch.nn.Linear(3, 2)
+    model.opt = st.SGD(list(model.parameters()), lr=1.0, ema_decay=0.5)
+    grads = [torch.ones(2, 3), torch.ones(2)]
+    for one in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        before = one.weight.detach().clone()
+        one.opt.step(grads)
+        torch.testing.assert_close(one.weight.detach(), before - 1)
+        assert one.weight.requires_grad and one.opt.param_groups[0]["params"][0] is one.weight
+    loss = model(torch.ones(1, 3)).sum()
+    loss.backward()
+    model.opt.step([p.grad for p in model.parameters()], zero_grad=True)
+    assert not model.weight.grad.any()
+    model.double()
+    with pytest.raises(ValueError, match=r"^params\[0\]: its memory has moved or shrunk"):
+        model.opt.step([torch.ones(2, 3).double(), torch.ones(2).double()])
+
+
+def test_a_tensor_that_was_computed_from_leaves_says_how():
+    torch = pytest.importorskip("torch")
+    p = 2 * torch.ones(3, requires_grad=True)
     with pytest.raises(TypeError, match=r"^params: this Tensor does not export its memory: .*grad"):
         st.SGD(p, lr=1.0)
-    st.SGD(p.detach(), lr=1.0).step(torch.ones(3))
+    st.SGD(p.detach(), lr=1.0).step(torch.full((3,), 2.0))
     assert not p.detach().any()
 
 

@@ -139,6 +139,14 @@ def _alias(value: Any) -> Any:
     return value if getattr(value, "requires_grad", True) else value.detach()
 
 
+def _leaf(value: Any) -> Any:
+    """A leaf of PyTorch's that requires grad, as a module's parameters do, as what it exports."""
+    try:
+        return value.detach() if value.requires_grad and value.is_leaf else value
+    except Exception:  # what has no such attributes, or runs its own code
+        return value
+
+
 def by_numpy(value: Any) -> Any:
     """A tensor of PyTorch in host memory as its ``numpy()``, in an eighth of the time of DLPack.
 
@@ -213,7 +221,7 @@ def _is_writeable(array: Array, value: Any) -> bool:
 
 def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
-    array = view(path, value)
+    array = view(path, value if isinstance(value, np.ndarray) else _leaf(value))
     _check_kind(path, array)
     if not _is_writeable(array, value):
         on_host = isinstance(array, np.ndarray) and not isinstance(value, np.ndarray)

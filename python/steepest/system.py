@@ -99,7 +99,9 @@ def get_num_threads() -> int:
 def set_num_threads(n: int | None) -> None:
     """Use at most n threads from now on, in the whole process.
 
-    Results do not depend on it: they are bitwise the same for any number of threads.
+    Results do not depend on it: they are bitwise the same for any number of threads. Where several
+    processes share the cores, as the workers of a pool do, 1 is several times faster than threads
+    that wait for each other.
 
     Parameters
     ----------

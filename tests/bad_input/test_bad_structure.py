@@ -21,6 +21,16 @@ def test_structure_that_holds_itself():
         st.SGD(params, lr=0.1)
 
 
+def test_a_mapping_whose_arrays_are_new_each_time(tmp_path):
+    np.savez(tmp_path / "z.npz", w=np.ones(3))
+    with np.load(tmp_path / "z.npz") as arrays:
+        with says(TypeError, "params: this NpzFile makes a new array at each look-up; pass a dict"):
+            st.SGD(arrays, lr=0.1)
+        params = dict(arrays)
+    st.SGD(params, lr=1.0).step({"w": np.ones(3)})
+    assert not params["w"].any()
+
+
 def test_deep_nesting_works():
     p = np.ones(2)
     params = p

@@ -129,7 +129,8 @@ class Optimizer(Parameters):
         """Keep gradient buffers, to be read by each ``step()`` that is given none.
 
         Filled in place by the caller, they make a step one foreign call that checks no gradient.
-        NumPy refuses to resize them meanwhile.
+        NumPy refuses to resize them meanwhile. PyTorch's ``zero_grad()`` puts other tensors in the
+        place of ``.grad``; the step's own ``zero_grad=True`` does not.
         ``add_param_group`` lets go of them, and a copy of the optimizer has none.
 
         Parameters

@@ -28,6 +28,9 @@ def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     ------
     ValueError
         For a structure that holds itself, or is nested beyond use.
+    TypeError
+        For a mapping that makes new arrays at each look-up, as an open .npz file does: nobody would
+        see their updates.
     """
     if not is_branch(node):
         yield path, node
@@ -35,6 +38,9 @@ def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     if len(path) == MAX_DEPTH:
         raise ValueError(f"params: nested more than {MAX_DEPTH} deep; does a list hold itself?")
     for key, child in _children(node):
+        if isinstance(node, Mapping) and not isinstance(node, dict) and node[key] is not child:
+            what = f"this {type(node).__name__} makes a new array at each look-up"
+            raise TypeError(f"params: {what}; pass a dict of arrays, dict(...)")
         yield from flatten(child, (*path, key))
 
 
