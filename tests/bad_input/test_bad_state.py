@@ -177,3 +177,12 @@ def test_state_of_another_rule(rule):
             with says(ValueError, "state_dict['"):
                 opt.load_state_dict(make(other, np.ones(3)).state_dict())
             assert snapshot(opt, [p]) == before
+
+
+def test_the_state_of_pytorchs_own_optimizer_is_named(setup):
+    opt, _, unchanged = setup
+    theirs = {"state": {}, "param_groups": [{"lr": 1e-3, "params": [0, 1, 2]}]}
+    missing = "['step_count', 'skipped'] missing, as in those of PyTorch's own optimizers"
+    with says(ValueError, f"state_dict: {missing}; allowed is that of an optimizer of this"):
+        opt.load_state_dict(theirs)
+    unchanged()

@@ -179,6 +179,9 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
 
 def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
     """Checks all, then copies into the optimizer's own arrays."""
+    if isinstance(given, Mapping) and set(given) == {"state", "param_groups"}:
+        what = "['step_count', 'skipped'] missing, as in those of PyTorch's own optimizers"
+        raise ValueError(f"state_dict: {what}; allowed is that of an optimizer of this package")
     _entry("state_dict", given, ["state", "param_groups", "step_count", "skipped"])
     with opt._lock:
         count, skipped = (
