@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -10,6 +11,9 @@ from scipy.optimize import least_squares
 
 import steepest as st
 from problems import curves, mgh, nist
+from steepest.nlls.arguments import Options, make_solver
+from steepest.nlls.differences import Differences
+from steepest.nlls.loop import go_on
 
 TIGHT = dict(ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=5000)
 RUNS = [(name, k) for name in nist.NAMES for k in (0, 1)]
@@ -66,6 +70,30 @@ def test_nist_standard_errors():
         problem = nist.load(name)
         fit = st.least_squares(problem.residual, problem.starts[1], problem.jacobian, **TIGHT)
         np.testing.assert_allclose(fit.stderr(), problem.stderr, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("options", [Options(), Options(max_nfev=1)], ids=["fit", "in float32"])
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_the_loop_in_python_asks_for_the_same_points_as_that_in_cpp(scheme, options):
+    """Whole fits; of models in float32, which round their values, the first Jacobian: their noise
+    is then a sum, in another order."""
+    fits = [(p.residual, p.start) for p in mgh.PROBLEMS]
+    fits += [(nist.load(name).residual, nist.load(name).starts[k]) for name, k in RUNS]
+    for fun, start in fits:
+        asked = [], []
+
+        def noted(x, points, fun=fun):
+            points.append(x.copy())
+            return fun(x.astype(np.float32)).astype(float) if options.max_nfev else fun(x)
+
+        here, there = (functools.partial(noted, points=points) for points in asked)
+        python, cpp = (make_solver(start, options, (None, None)) for _ in asked)
+        differences = Differences(here, scheme, None, None, None)
+        go_on(python, here(start), here, differences, options, None)
+        cpp.run_differences(there, scheme == "3-point", None, None, None, None)
+        np.testing.assert_array_equal(*asked)
+        np.testing.assert_array_equal(python.x(), cpp.x())
+        assert python.state(False)[5:] == cpp.state(False)[5:]  # cost, counts, status
 
 
 # x_scale is given: SciPy's own default for lm was 1 before 1.16

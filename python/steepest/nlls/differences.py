@@ -143,27 +143,38 @@ class Differences:
         scheme = "3-point" if self.central else self.scheme
         column = {"2-point": self._forward, "3-point": self._central, "cs": self._complex}
         take, xp = column[scheme], namespace(f)
+        # NumPy's cube root is that of C++; eps ** (1 / 3) differs in the last bit.
+        unit = {"2-point": eps**0.5, "3-point": float(np.cbrt(eps)), "cs": eps**2}[scheme]
         J: Array = xp.empty((f.size, x.size), dtype=f.dtype, order="F")
-        power = {"2-point": 1 / 2, "3-point": 1 / 3, "cs": 2.0}[scheme]
-        steps, taken = self._steps(x, eps**power, central=scheme == "3-point"), np.ones(x.size)
-        self.ahead = np.zeros(x.size)
-        changes = [abs(f).max()]
-        for j in range(x.size):
-            J[:, j], change = take(x, f, j, float(steps[j]))
-            changes.append(change)
-            taken[j] = self.taken
-        if self.rel_step is None and scheme != "cs":
-            largest, *changes = map(float, host(xp.stack(changes)))  # one transfer
-            noise = _NOISE * eps * largest
-            for j, change in enumerate(changes):
+        steps = self._steps(x, unit, central=scheme == "3-point")
+        self.ahead, taken, changes = np.zeros(x.size), np.ones(x.size), np.zeros(x.size)
+        learns = self.rel_step is None and scheme != "cs"
+        first = self.largest == 0 and self.doubt > 0
+        largest = abs(f).max()
+        # Each column is judged before the next is taken; on a device all at once, so that it does
+        # not wait for each.
+        for batch in [[j] for j in range(x.size)] if xp is np else [range(x.size)]:
+            told = [largest]
+            for j in batch:
+                J[:, j], change = take(x, f, j, float(steps[j]))
+                told.append(change)
+                taken[j] = self.taken
+            if not learns:
+                continue
+            most, *told = map(float, told if xp is np else host(xp.stack(told)))
+            noise = _NOISE * eps * most
+            for j, change in zip(batch, told, strict=True):
                 if change <= noise and abs(x[j]) < 1:
-                    J[:, j], again = take(x, f, j, eps**power if x[j] >= 0 else -(eps**power))
-                    changes[j], taken[j] = float(again), self.taken
-                unseen = changes[j] == 0 and self.largest == 0 and self.doubt  # the first time
+                    J[:, j], again = take(x, f, j, unit if x[j] >= 0 else -unit)
+                    change, taken[j] = float(again), self.taken
+                # Rounding is looked for in the first Jacobian alone: a column may have no effect.
+                unseen = first and change == 0
                 if unseen and self._find_rounding(take, x, f, j, abs(taken[j]), noise):
                     return self(x, f, self.noise)
-            self.slope = np.array(changes) / np.abs(taken)
-            self.change, self.largest = max(changes), max(self.largest, largest)
+                changes[j] = np.inf if np.isnan(change) else change
+        if learns:
+            self.slope = (changes / np.abs(taken)).astype(x.dtype)
+            self.change, self.largest = float(changes.max()), max(self.largest, most)
         return J
 
     def _find_rounding(
@@ -186,13 +197,15 @@ class Differences:
 
     def _steps(self, x: Array, default: float, central: bool) -> Array:
         """Signed steps, away from zero; SciPy's meaning of `diff_step`."""
-        size, sign = np.abs(x), np.where(x >= 0, 1.0, -1.0)
+        # In x's dtype, as C++ computes them.
+        size, sign = np.abs(x), np.where(x >= 0, 1, -1).astype(x.dtype)
+        default = x.dtype.type(default)
         with arrays.out_of_range():
             if self.rel_step is None:
                 if not self.reach.size:
-                    self.reach, self.slope = np.zeros(x.size), np.zeros(x.size)
-                self.reach = np.maximum(self.reach, np.where(size == 0, 1.0, size))
-                noticed, known = _NOTICED * self.largest, self.slope > 0
+                    self.reach, self.slope = np.zeros_like(x), np.zeros_like(x)
+                self.reach = np.maximum(self.reach, size + (size == 0))
+                noticed, known = x.dtype.type(_NOTICED) * x.dtype.type(self.largest), self.slope > 0
                 scale = np.divide(noticed, self.slope, out=self.reach.copy(), where=known)
                 h = default * np.maximum(size, np.minimum(self.reach, scale))
                 if central:  # x - h may be out of the domain
