@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "bindings/lapack_capsules.hpp"
+#include "bindings/least_squares/run.hpp"
+#include "bindings/least_squares/solver.hpp"
 #include "bindings/module.hpp"
-#include "bindings/nlls_run.hpp"
-#include "bindings/nlls_solver.hpp"
 #include "linalg/dense/dense.hpp"
 #include "linalg/dense/pivoted_qr.hpp"
 #include "nlls/solver.hpp"

@@ -4,8 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "bindings/least_squares/solver.hpp"
 #include "bindings/module.hpp"
-#include "bindings/nlls_solver.hpp"
 #include "bindings/streams.hpp"
 #include "linalg/device/dense_cuda.hpp"
 #include "nlls/solver.hpp"

@@ -23,6 +23,33 @@ class Differences {
         lower_(std::move(lower)),
         upper_(std::move(upper)) {}
 
+  // J at the core's point, where its residuals are those on trial, into the memory that room()
+  // gives, which must stay until the next Jacobian; the core is told how accurate it is. False
+  // where the last one stands. rounding: that of fun's answer there, 0 where it is unknown.
+  // at(point) gives the residuals there, valid until its next call.
+  template <class Core, class Room, class At>
+  bool at_point(Core& core, double rounding, Room&& room, At&& at) {
+    rounding = std::max(rounding, static_cast<double>(std::numeric_limits<T>::epsilon()));
+    const std::vector<T> x = core.point();
+    bool first = false;  // that is no noise
+    if (core.again() && doubt() > 0 && x == at_) {
+      first = find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at);
+      const double wrong = error(std::max(rounding, noise_));
+      if (!first && core.stationarity().cosine > wrong) {
+        core.set_accuracy({wrong});
+        return false;
+      }
+    }
+    take(core, x, rounding, room, at);
+    if (core.njev() > 0 && doubt() == 1 && !core.judged().close() &&
+        find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at)) {
+      first = true;
+      take(core, x, rounding, room, at);
+    }
+    core.set_accuracy({error(std::max(rounding, noise_)), doubt(), first});
+    return true;
+  }
+
   // Central differences from now on if the largest cosine is down to the error of forward ones.
   void close_in(double cosine, double eps) { central_ = central_ || cosine <= error(eps); }
 
@@ -94,6 +121,22 @@ class Differences {
   }
 
  private:
+  template <class Core, class Room, class At>
+  void take(const Core& core, const std::vector<T>& x, double rounding, Room& room, At& at) {
+    const double eps = std::max(rounding, noise_);
+    if (core.njev() > 0) close_in(core.stationarity().cosine, eps);
+    J_ = room();
+    at_ = x;
+    std::vector<T> moved = x;
+    const auto evaluate = [&](size_t j, T x_j) {
+      moved[j] = x_j;
+      const T* f = at(moved);
+      moved[j] = x[j];
+      return f;
+    };
+    jacobian(x, core.trial_fun(), core.m(), eps, evaluate, J_);
+  }
+
   // A difference below so many rounding units of the residuals is noise.
   static constexpr double noise_units = 64;
   // Of the largest change by a difference: a linear model that is wrong by more is curved, or
@@ -206,6 +249,8 @@ class Differences {
   T change_ = 0;                  // of a residual, the largest in the last Jacobian
   std::vector<T> reach_, slope_;  // of each x_j: how large it was; its last column's largest
   std::vector<T> ahead_;          // and its last step, to the side that was evaluated
+  std::vector<T> at_;             // where the last Jacobian was taken
+  T* J_ = nullptr;                // and where it is
 };
 
 }  // namespace steepest::nlls

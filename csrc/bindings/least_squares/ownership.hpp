@@ -1,0 +1,56 @@
+// Whose an array of the user's is: whether it may be kept, or written to, without a copy.
+#pragma once
+#include <pybind11/numpy.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "bindings/least_squares/arrays.hpp"
+
+namespace steepest {
+
+// Whether the array's memory is its own. To have no base does not tell: extensions give arrays of
+// NumPy over memory of theirs without one, and CuPy gives such arrays over that of other libraries.
+inline bool owns_memory(const pybind11::object& value) {
+  namespace py = pybind11;
+  using py::detail::npy_api;
+  if (Py_TYPE(value.ptr()) == npy_api::get().PyArray_Type_) {
+    return py::detail::array_proxy(value.ptr())->flags & npy_api::NPY_ARRAY_OWNDATA_;
+  }
+  if (!py::hasattr(py::type::of(value), "__cuda_array_interface__") ||
+      !py::getattr(value, "base", py::int_(0)).is_none()) {
+    return false;
+  }
+  const py::object memory = value.attr("data").attr("mem");
+  return py::type::of(memory).attr("__name__").cast<std::string_view>() == "PooledMemory";
+}
+
+// True where nobody else can write to the array: it owns its memory, and this is the only
+// reference to it. A free-threaded CPython does not count all references of local variables.
+inline bool sole(const pybind11::object& value) {
+  if (!owns_memory(value)) return false;
+  PyObject* a = value.ptr();
+#if !defined(Py_GIL_DISABLED)
+  return Py_REFCNT(a) == 1;
+#elif PY_VERSION_HEX >= 0x030e0000
+  return PyUnstable_Object_IsUniquelyReferenced(a);
+#else
+  return false;
+#endif
+}
+
+// The numbers of a `plain` array if they may be overwritten, as nobody else sees it; else null.
+template <class T>
+T* unseen(const pybind11::object& value, int64_t n) {
+  if (!plain<T>(value) || !sole(value)) return nullptr;
+  auto array = pybind11::reinterpret_borrow<pybind11::array_t<T>>(value);
+  return array.size() == n && array.writeable() ? array.mutable_data() : nullptr;
+}
+
+// A Jacobian that stays as it is until the next one: a copy, if someone else may write to it.
+inline pybind11::object owned(pybind11::object value) {
+  if (sole(value)) return value;
+  return pybind11::module_::import("steepest.nlls.arrays").attr("copied")(value);
+}
+
+}  // namespace steepest
