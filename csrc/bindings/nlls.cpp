@@ -25,9 +25,9 @@ class Solver {
   using Array = py::array_t<T>;
   using Core = nlls::Solver<linalg::DenseCpu<T>>;
 
-  Solver(const py::object& x0, py::tuple given)
+  Solver(const py::object& x0, py::dict given)
       : given_(std::move(given)), core_(start_of<T>(x0), options_of<T>(given_)) {}
-  const py::tuple& options() const { return given_; }
+  const py::dict& options() const { return given_; }
 
   int tell_residual(const py::object& f, const py::object& rho) {
     const Busy busy(turns_);
@@ -97,11 +97,12 @@ class Solver {
     const Hold hold(turns_.mutex);
     return core_.fun() ? py::object(array_of(core_.fun(), core_.m())) : py::none();
   }
-  py::tuple state(bool with_fun) {
+  // Without J, the accepted point's, no residuals and no weights of its rows.
+  void put_state(const py::dict& result, const py::object& J) {
     const Hold hold(turns_.mutex);
-    const T* weight = with_fun ? core_.jac_weight() : nullptr;
-    return state_of(core_, with_fun ? fun() : py::none(),
-                    weight ? py::object(array_of(weight, core_.m())) : py::none());
+    const T* weight = J.is_none() ? nullptr : core_.jac_weight();
+    steepest::put_state(core_, result, J.is_none() ? J : fun(), J,
+                        weight ? py::object(array_of(weight, core_.m())) : py::none());
   }
   py::tuple gram() {
     const Hold hold(turns_.mutex);
@@ -169,7 +170,7 @@ class Solver {
     work();
   }
 
-  py::tuple given_;
+  py::dict given_;
   Core core_;
   py::object kept_;
   Turns turns_;
@@ -179,7 +180,7 @@ template <class T>
 void bind_solver(py::module_& m, const char* name) {
   using S = Solver<T>;
   py::class_<S> c(m, name);
-  c.def(py::init<const py::object&, py::tuple>());
+  c.def(py::init<const py::object&, py::dict>());
   c.def_property_readonly("options", &S::options);
   c.def("run_exact", &S::run_exact);
   c.def("run_differences", &S::run_differences);

@@ -121,9 +121,9 @@ class CudaSolver {
   }
   bool has_fun() const { return core_->fun() != nullptr; }
   bool weighted() const { return core_->weighted(); }
-  py::tuple state() {
+  void put_state(const py::dict& result, const py::object& J) {
     const Hold hold(turns_.mutex);
-    return state_of(*core_, py::none(), py::none());
+    steepest::put_state(*core_, result, py::none(), J, py::none());
   }
   py::tuple gram() {
     std::vector<T> matrix;
@@ -218,7 +218,7 @@ void bind_solver(py::module_& m, const char* name) {
   using S = CudaSolver<T>;
   py::class_<S> c(m, name);
   c.def(py::init([](int device, py::function stream, py::function allocate, const py::object& x0,
-                    const py::tuple& options) {
+                    const py::dict& options) {
     return std::make_unique<S>(device, std::move(stream), std::move(allocate), x0,
                                options_of<T>(options));
   }));

@@ -271,15 +271,15 @@ def test_a_solver_goes_on_in_another_thread(device):
         assert [t.submit(waits).result() for t in (other, one)] == [1, 0]
 
 
-@pytest.mark.parametrize("name", ("state", "x", "point"))
-def test_who_reads_waits_for_who_tells(name, monkeypatch):
+@pytest.mark.parametrize("name, given", [("put_state", [{}, None]), ("x", []), ("point", [])])
+def test_who_reads_waits_for_who_tells(name, given, monkeypatch):
     """A call moves arrays about, without the GIL."""
     fun, jac, x0 = decay()
     others, reads, early, allocate = [], [], [], fake_cupy.cuda.alloc
 
     def alloc(n):  # in the midst of a call
         for other in others:
-            reads.append(other.submit(getattr(s._solver._core, name)))
+            reads.append(other.submit(getattr(s._solver._core, name), *given))
             early.extend(wait(reads, 0.1).done)
         return allocate(n)
 
@@ -290,7 +290,7 @@ def test_who_reads_waits_for_who_tells(name, monkeypatch):
         others.append(other)
         s._solver.tell_residual(f)
         assert reads and not early
-    assert all(read.result() is not None for read in reads)
+    assert all(read.result() is not None or given[0] for read in reads)
 
 
 def test_not_while_a_graph_is_captured():

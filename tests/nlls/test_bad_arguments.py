@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import steepest as st
+from steepest import _cpu
+from steepest.nlls.arguments import Options, make_solver
 
 
 def identity(x):
@@ -174,3 +176,22 @@ def test_check_jacobian_takes_functions():
         st.check_jacobian(identity, 3, [1.0])
     with pytest.raises(TypeError, match="fun: 3 is an int; allowed is a callable"):
         st.check_jacobian(3, identity, [1.0])
+
+
+def test_options_go_to_cpp_by_their_names():
+    """Only those that are not the default: it has the same ones."""
+    options = Options(max_nfev=100)._asdict()
+    for name in ("bounds", "diff_step", "args", "kwargs", "callback", "verbose"):
+        del options[name]
+
+    def fun(x):
+        return np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]])
+
+    start, states = np.array([-2.0, 1.0]), ({}, {})
+    spelt = _cpu.Solver64(start, options), make_solver(start, Options(max_nfev=100), (None, None))
+    for solver, state in zip(spelt, states, strict=True):
+        solver.run_differences(fun, False, None, None, None, None)
+        solver.put_state(state, None)
+    np.testing.assert_equal(*states)
+    with pytest.raises(ValueError, match="dampings is no option of the solver"):
+        _cpu.Solver64(start, {"dampings": 1.0})

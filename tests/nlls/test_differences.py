@@ -51,7 +51,7 @@ def test_both_give_the_same(scheme, box, steps, dtype):
         return inner
 
     solver = (_cpu.Solver64 if dtype == np.float64 else _cpu.Solver32)(
-        x, ("lm", "auto", 1e-3, None, "linear", 1.0, lower, upper, 0.0, 0.0, float(eps), 1, True)
+        x, {"lower": lower, "upper": upper, "max_nfev": 1}
     )
     central = scheme == "3-point"
     J, _ = solver.run_differences(recorded(asked[0]), central, steps, lower, upper, None)

@@ -22,8 +22,9 @@
 namespace steepest {
 
 template <class Enum>
-Enum choice(const char* name, std::string_view value,
+Enum choice(std::string_view name, const pybind11::handle& given,
             std::initializer_list<std::pair<std::string_view, Enum>> table) {
+  const auto value = pybind11::cast<std::string_view>(given);
   for (const auto& [word, meaning] : table) {
     if (value == word) return meaning;
   }
@@ -31,41 +32,62 @@ Enum choice(const char* name, std::string_view value,
               std::string(name) + ": '" + std::string(value) + "' is not known to the solver");
 }
 
-// What a solver is made with beside x0, in the order that make_solver of arguments.py has it.
+// What a solver is made with beside x0, by the names of least_squares; what is not given stays as
+// nlls::Options has it.
 template <class T>
-nlls::Options<T> options_of(const pybind11::tuple& given) {
-  Py_ssize_t place = 0;
-  const auto next = [&] { return pybind11::handle(PyTuple_GET_ITEM(given.ptr(), place++)); };
-  const auto word = [&] { return pybind11::cast<std::string_view>(next()); };
-  const auto number = [&] { return pybind11::cast<double>(next()); };
+nlls::Options<T> options_of(const pybind11::dict& given) {
   using linalg::LinearSolver;
   using nlls::Loss;
   using nlls::Method;
   nlls::Options<T> o;
-  o.method = choice<Method>(
-      "method", word(),
-      {{"lm", Method::marquardt}, {"levenberg", Method::levenberg}, {"gn", Method::gauss_newton}});
-  o.linear_solver = choice<LinearSolver>("linear_solver", word(),
-                                         {{"auto", LinearSolver::automatic},
-                                          {"cholesky", LinearSolver::cholesky},
-                                          {"qr", LinearSolver::qr},
-                                          {"cg", LinearSolver::cg}});
-  o.damping = number();
-  o.x_scale = vector_or_none<T>(next());
-  o.loss = choice<Loss>("loss", word(),
-                        {{"linear", Loss::linear},
-                         {"soft_l1", Loss::soft_l1},
-                         {"huber", Loss::huber},
-                         {"cauchy", Loss::cauchy},
-                         {"arctan", Loss::arctan},
-                         {"tukey", Loss::tukey},
-                         {"given", Loss::given}});
-  o.f_scale = number();
-  o.lower = vector_or_none<T>(next());
-  o.upper = vector_or_none<T>(next());
-  o.tolerances = {number(), number(), number()};
-  o.max_nfev = pybind11::cast<int64_t>(next());
-  o.last_jacobian = pybind11::cast<bool>(next());
+  for (const auto& item : given) {
+    const auto name = pybind11::cast<std::string_view>(item.first);
+    const pybind11::handle value = item.second;
+    const auto number = [&] { return pybind11::cast<double>(value); };
+    if (name == "method") {
+      o.method = choice<Method>(name, value,
+                                {{"lm", Method::marquardt},
+                                 {"levenberg", Method::levenberg},
+                                 {"gn", Method::gauss_newton}});
+    } else if (name == "linear_solver") {
+      o.linear_solver = choice<LinearSolver>(name, value,
+                                             {{"auto", LinearSolver::automatic},
+                                              {"cholesky", LinearSolver::cholesky},
+                                              {"qr", LinearSolver::qr},
+                                              {"cg", LinearSolver::cg}});
+    } else if (name == "damping") {
+      o.damping = number();
+    } else if (name == "x_scale") {
+      o.x_scale = vector_or_none<T>(value);
+    } else if (name == "loss") {
+      o.loss = choice<Loss>(name, value,
+                            {{"linear", Loss::linear},
+                             {"soft_l1", Loss::soft_l1},
+                             {"huber", Loss::huber},
+                             {"cauchy", Loss::cauchy},
+                             {"arctan", Loss::arctan},
+                             {"tukey", Loss::tukey},
+                             {"given", Loss::given}});
+    } else if (name == "f_scale") {
+      o.f_scale = number();
+    } else if (name == "lower") {
+      o.lower = vector_or_none<T>(value);
+    } else if (name == "upper") {
+      o.upper = vector_or_none<T>(value);
+    } else if (name == "ftol") {
+      o.tolerances.f = number();
+    } else if (name == "xtol") {
+      o.tolerances.x = number();
+    } else if (name == "gtol") {
+      o.tolerances.g = number();
+    } else if (name == "max_nfev") {
+      o.max_nfev = pybind11::cast<int64_t>(value);
+    } else if (name == "last_jacobian") {
+      o.last_jacobian = pybind11::cast<bool>(value);
+    } else {
+      throw Error(ErrorKind::value, std::string(name) + " is no option of the solver");
+    }
+  }
   return o;
 }
 
@@ -117,17 +139,38 @@ class Busy {
   Hold hold_;
 };
 
-// All that a result holds, in one call: x, f (None after blocks of rows), gradient, active mask,
-// row weights of the Jacobian or None, cost, optimality, nfev, njev, nit, status, damping.
+// Puts into a result, by their names, what the solver knows of it and the Jacobian J, in one call.
+// The names are made once; a dict of the solver's, to be copied into the result, took a
+// microsecond.
 template <class Core>
-pybind11::tuple state_of(const Core& c, const pybind11::object& f, const pybind11::object& weight) {
+void put_state(const Core& c, const pybind11::dict& result, const pybind11::object& f,
+               const pybind11::object& J, const pybind11::object& weight) {
+  namespace py = pybind11;
+  const auto key = [](const char* name) { return py::handle(PyUnicode_InternFromString(name)); };
+  static const py::handle x = key("x"), cost = key("cost"), fun = key("fun"), jac = key("jac"),
+                          grad = key("grad"), optimality = key("optimality"),
+                          active_mask = key("active_mask"), nfev = key("nfev"), njev = key("njev"),
+                          nit = key("nit"), status = key("status"), damping = key("damping"),
+                          jac_weight = key("jac_weight");
   const int64_t n = c.n();
   std::vector<int64_t> mask(static_cast<size_t>(n));
   for (int64_t j = 0; j < n; ++j) mask[static_cast<size_t>(j)] = c.side(j);
-  return pybind11::make_tuple(array_of(c.x().data(), n), f, array_of(c.gradient(), n),
-                              array_of(mask.data(), n), weight, c.cost(),
-                              c.stationarity().optimality, c.nfev(), c.njev(), c.nit(),
-                              static_cast<int>(c.status()), c.lambda());
+  const auto put = [&](const py::handle& name, const py::object& value) {
+    if (PyDict_SetItem(result.ptr(), name.ptr(), value.ptr()) != 0) throw py::error_already_set();
+  };
+  put(x, array_of(c.x().data(), n));
+  put(cost, py::float_(c.cost()));
+  put(fun, f);
+  put(jac, J);
+  put(grad, array_of(c.gradient(), n));
+  put(optimality, py::float_(c.stationarity().optimality));
+  put(active_mask, array_of(mask.data(), n));
+  put(nfev, py::int_(c.nfev()));
+  put(njev, py::int_(c.njev()));
+  put(nit, py::int_(c.nit()));
+  put(status, py::int_(static_cast<int>(c.status())));
+  put(damping, py::float_(c.lambda()));
+  put(jac_weight, weight);
 }
 
 // (True, R) or (False, JᵀJ); only one triangle of either has a meaning.
@@ -154,7 +197,7 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("begin_blocks", &S::begin_blocks);
   c.def("add_block", &S::add_block);
   c.def("end_blocks", &S::end_blocks);
-  c.def("state", &S::state);
+  c.def("put_state", &S::put_state);
   c.def("gram", &S::gram);
   c.def("set_look_ahead", [](S& s, bool on) { s.core().set_look_ahead(on); });
   c.def(

@@ -188,47 +188,49 @@ def bind(
 def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None = None) -> Any:
     """The solver in C++, for x0's dtype; every option is checked before it is made."""
     method, linear_solver, damping = options.method, options.linear_solver, options.damping
-    x_scale, loss, f_scale = options.x_scale, options.loss, options.f_scale
+    loss, f_scale = options.loss, options.f_scale
+    # By their names in C++, which has defaults of its own: those above. The solver keeps them: its
+    # problem may turn out to live on a device.
+    given: dict[str, Any] = {}
     if type(method) is not str or method != "lm":
-        check.choice("method", method, METHODS)
+        given["method"] = check.choice("method", method, METHODS)
     if type(linear_solver) is not str or linear_solver != "auto":
-        check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
+        given["linear_solver"] = check.choice("linear_solver", linear_solver, LINEAR_SOLVERS)
         if linear_solver == "cg" and method == "gn":
             raise ValueError("linear_solver: 'cg' needs damping; use method 'lm' or 'levenberg'")
     if type(damping) is not float or damping != 1e-3:
-        damping = check.number("damping", damping, at_least=0)
+        given["damping"] = damping = check.number("damping", damping, at_least=0)
         if method == "gn" and damping != 1e-3:
             raise ValueError(
                 f"damping: {damping} with method 'gn', which has none; allowed with 'lm' and "
                 "'levenberg'"
             )
-    scales = None if x_scale is None else scale(x_scale, x0, method)
-    if (type(loss) is not str or loss != "linear") and not callable(loss):
-        check.choice("loss", loss, LOSSES)
+    if options.x_scale is not None:
+        given["x_scale"] = scale(options.x_scale, x0, method)
+    if callable(loss):
+        given["loss"] = "given"
+    elif type(loss) is not str or loss != "linear":
+        given["loss"] = check.choice("loss", loss, LOSSES)
     if type(f_scale) is not float or f_scale != 1.0:
-        f_scale = check.number("f_scale", f_scale, above=0)
+        given["f_scale"] = check.number("f_scale", f_scale, above=0)
     eps = EPS[x0.dtype]
-    ftol = tolerance("ftol", options.ftol, eps)
-    xtol = tolerance("xtol", options.xtol, eps)
-    gtol = tolerance("gtol", options.gtol, eps)
+    given["ftol"] = ftol = tolerance("ftol", options.ftol, eps)
+    given["xtol"] = xtol = tolerance("xtol", options.xtol, eps)
+    given["gtol"] = gtol = tolerance("gtol", options.gtol, eps)
     if ftol < eps and xtol < eps and gtol < eps:
         raise ValueError(
             f"ftol, xtol, gtol: {options.ftol}, {options.xtol}, {options.gtol}; at least one must "
             f"be higher than the machine epsilon ({eps:.2e})"
         )
-    name = "given" if callable(loss) else loss
-    nfev = 100 * x0.size  # as SciPy
+    given["max_nfev"] = 100 * x0.size  # as SciPy
     if options.max_nfev is not None:
-        nfev = check.limit("max_nfev", options.max_nfev, at_least=1)
-    # In the order of options_of in C++. The solver keeps them: its problem may turn out to live on
-    # a device.
-    lower, upper = bounds
-    # fmt: off
-    checked = (method, linear_solver, damping, scales, name, f_scale, lower, upper, ftol, xtol,
-               gtol, nfev, options.last_jacobian)
-    # fmt: on
+        given["max_nfev"] = check.limit("max_nfev", options.max_nfev, at_least=1)
+    if bounds[0] is not None:
+        given["lower"], given["upper"] = bounds
+    if not options.last_jacobian:
+        given["last_jacobian"] = False
     if device is not None:
         from steepest.nlls.device import DeviceSolver
 
-        return DeviceSolver(device, x0, checked)
-    return SOLVERS[x0.dtype](x0, checked)
+        return DeviceSolver(device, x0, given)
+    return SOLVERS[x0.dtype](x0, given)

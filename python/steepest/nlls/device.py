@@ -26,7 +26,7 @@ FOLDERS = ("cu13/lib", "cublas/lib", "cusolver/lib")  # of the wheels, in the fo
 class DeviceSolver:
     """The solver in C++ over a CUDA device, with the members of the host's."""
 
-    def __init__(self, device: int, x0: Array, options: tuple[Any, ...]) -> None:
+    def __init__(self, device: int, x0: Array, options: dict[str, Any]) -> None:
         backend = devices.Cuda(device)
         self.device, self._cupy = device, backend.cupy
         self.array_type = self._cupy.ndarray
@@ -72,14 +72,16 @@ class DeviceSolver:
         self._core.read_fun(f)
         return f
 
-    def state(self, with_fun: bool) -> tuple[Any, ...]:
+    def put_state(self, result: dict[str, Any], J: Any) -> None:
         """As the host's, its arrays CuPy's."""
-        x, _, grad, mask, _, *numbers = self._core.state()
-        weight = self._empty() if with_fun and self._core.weighted else None
-        if weight is not None:
-            self._core.read_weight(weight)
-        x, grad, mask = map(self.to_device, (x, grad, mask))
-        return (x, self.fun() if with_fun else None, grad, mask, weight, *numbers)
+        self._core.put_state(result, J)
+        for name in ("x", "grad", "active_mask"):
+            result[name] = self.to_device(result[name])
+        if J is not None:
+            result["fun"] = self.fun()
+            if self._core.weighted:
+                result["jac_weight"] = self._empty()
+                self._core.read_weight(result["jac_weight"])
 
     def _empty(self) -> Any:
         with self._cupy.cuda.Device(self.device):

@@ -253,30 +253,15 @@ def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
 
 def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
     """The solver's state as a `LeastSquaresResult`; J the Jacobian there, if there was one."""
-    x, f, grad, mask, weight, cost, optimality, nfev, njev, nit, status, damping = solver.state(
-        J is not None
-    )
     if J is not None and J.ndim == 1:  # one row
         J = J.reshape(1, -1)
-    if J is not None and weight is not None:
+    result = LeastSquaresResult()
+    solver.put_state(result, J)
+    weight, status = result.pop("jac_weight"), result["status"]
+    if weight is not None:
         with out_of_range():
-            J = J * weight[:, None]
-    result = LeastSquaresResult(
-        x=x,
-        cost=cost,
-        fun=f,
-        jac=J,
-        grad=grad,
-        optimality=optimality,
-        active_mask=mask,
-        nfev=nfev,
-        njev=njev,
-        nit=nit,
-        status=status,
-        message=MESSAGES[status],
-        success=status > 0,
-        damping=damping,
-    )
+            result["jac"] = J * weight[:, None]
+    result["message"], result["success"] = MESSAGES[status], status > 0
     if J is None:  # normal equations or blocks of rows
         result._keep(solver.m, gram_factor(*solver.gram()))
     return result
