@@ -14,9 +14,8 @@ from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, s
 from steepest.nlls.arrays import Array
 from steepest.nlls.device import home, in_use, settle
 from steepest.nlls.joint import tell_blocks
-from steepest.nlls.loop import make_result
 from steepest.nlls.losses import DONE, JACOBIAN, RESIDUAL, tell_residual
-from steepest.nlls.result import LeastSquaresResult
+from steepest.nlls.result import LeastSquaresResult, result_of
 
 WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}
 
@@ -224,7 +223,7 @@ class LeastSquares:
         if not self._accepted:
             raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
         with in_use(home(self._solver)):
-            result = make_result(self._solver, self._J)
+            result = result_of(self._solver, self._J)
         if not self.done:
             result["message"] = "Not done: more points were asked for."  # its status is 0
         return result

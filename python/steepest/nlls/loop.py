@@ -19,11 +19,11 @@ from steepest.nlls.arguments import (
     make_solver,
     start,
 )
-from steepest.nlls.arrays import Array, device_of, out_of_range, own
+from steepest.nlls.arrays import Array, device_of, own
 from steepest.nlls.device import DeviceSolver, handing, home, in_use, settle
 from steepest.nlls.differences import Differences, relative_steps
 from steepest.nlls.losses import DONE, RESIDUAL, tell_residual
-from steepest.nlls.result import MESSAGES, LeastSquaresResult
+from steepest.nlls.result import LeastSquaresResult, result_of
 
 
 def least_squares(
@@ -173,7 +173,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
         else:
             solver, J = run(solver, fun, jac, options, steps, bounds, watch)
         with in_use(home(solver)):
-            result = make_result(solver, J)
+            result = result_of(solver, J)
     if watch is not None:
         watch.end(result)
     return result
@@ -249,35 +249,3 @@ def check_jac(jac: Any) -> Any:
 def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
     """fun with copies for answers."""
     return lambda x: own(fun(x))
-
-
-def make_result(solver: Any, J: Array | None) -> LeastSquaresResult:
-    """The solver's state as a `LeastSquaresResult`; J the Jacobian there, if there was one."""
-    if J is not None and J.ndim == 1:  # one row
-        J = J.reshape(1, -1)
-    result = LeastSquaresResult()
-    solver.put_state(result, J)
-    weight, status = result.pop("jac_weight"), result["status"]
-    if weight is not None:
-        with out_of_range():
-            result["jac"] = J * weight[:, None]
-    result["message"], result["success"] = MESSAGES[status], status > 0
-    if J is None:  # normal equations or blocks of rows
-        result._keep(solver.m, gram_factor(*solver.gram()))
-    return result
-
-
-def gram_factor(triangle: bool, matrix: Array) -> Array:
-    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ.
-
-    From JᵀJ by its eigenvalues, in units where J's columns have norm 1. Those that the solver's
-    Cholesky would take for rounding are set to zero.
-    """
-    if triangle:
-        return np.triu(matrix)
-    norms = np.sqrt(np.diag(matrix))
-    scale = np.where(norms > 0, norms, 1)
-    values, vectors = np.linalg.eigh(matrix / scale / scale[:, None], UPLO="L")
-    rounding = 16 * len(values) * np.finfo(matrix.dtype).eps
-    factor: Array = np.sqrt(np.where(values > rounding, values, 0))[:, None] * vectors.T * scale
-    return factor

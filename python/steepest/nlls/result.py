@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 from warnings import warn
 
 import numpy as np
@@ -37,11 +37,6 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
         return [*super().__dir__(), *methods]  # SciPy's are the entries alone
 
-    def _keep(self, rows: int, factor: Array) -> None:
-        """What stands for a J that is not at hand: its number of rows (0: unknown), and an A with
-        AᵀA = JᵀJ."""
-        object.__setattr__(self, "_kept", (rows, factor))  # beside the dict's entries
-
     def covariance(self, absolute_sigma: bool = False) -> Array:
         """Covariance of the parameters, (n, n): 2 cost / (m − n) · (JᵀJ)⁺.
 
@@ -52,19 +47,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         """
         return arrays.in_kind(self._covariance(absolute_sigma), self["x"])
 
-    def _covariance(self, absolute_sigma: bool) -> Array:
+    def _covariance(self, absolute_sigma: bool, warns: bool = True) -> Array:
         """The same on the host."""
-        covariance = self._estimate(absolute_sigma)
-        if not absolute_sigma and not np.isfinite(covariance).any():
-            warn(
-                "Covariance of the parameters could not be estimated",
-                category=OptimizeWarning,
-                stacklevel=3,
-            )
-        return covariance
-
-    def _estimate(self, absolute_sigma: bool) -> Array:
-        """The same without a warning."""
         with arrays.out_of_range():
             inverse = self._inverse()
         if absolute_sigma:
@@ -75,10 +59,17 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
                 "covariance: normal equations do not tell the number of residuals; use "
                 "absolute_sigma=True and multiply by 2 cost / (m - n)"
             )
-        if m <= n or not np.isfinite(inverse).all():
-            return np.full((n, n), np.inf)
-        with arrays.out_of_range():
-            scaled: Array = inverse * (2 * self["cost"] / (m - n))
+        if m > n and np.isfinite(inverse).all():
+            with arrays.out_of_range():
+                scaled: Array = inverse * (2 * self["cost"] / (m - n))
+        else:
+            scaled = np.full((n, n), np.inf)
+        if warns and not np.isfinite(scaled).any():
+            warn(
+                "Covariance of the parameters could not be estimated",
+                category=OptimizeWarning,
+                stacklevel=3,
+            )
         return scaled
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
@@ -123,6 +114,41 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return s.size == self["x"].size and bool(s[-1] > self._cut(s))
 
 
+def result_of(solver: Any, J: Array | None) -> LeastSquaresResult:
+    """The solver's state as a result; J the Jacobian there, None after normal equations or blocks
+    of rows."""
+    if J is not None and J.ndim == 1:  # one row
+        J = J.reshape(1, -1)
+    result = LeastSquaresResult()
+    solver.put_state(result, J)
+    weight, status = result.pop("jac_weight"), result["status"]
+    if weight is not None:
+        with arrays.out_of_range():
+            result["jac"] = J * weight[:, None]
+    result["message"], result["success"] = MESSAGES[status], status > 0
+    if J is None:
+        # What stands for J: its number of rows (0: unknown), and an A with AᵀA = JᵀJ. Beside the
+        # entries of the dict.
+        object.__setattr__(result, "_kept", (solver.m, gram_factor(*solver.gram())))
+    return result
+
+
+def gram_factor(triangle: bool, matrix: Array) -> Array:
+    """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ.
+
+    From JᵀJ by its eigenvalues, in units where J's columns have norm 1. Those that the solver's
+    Cholesky would take for rounding are set to zero.
+    """
+    if triangle:
+        return np.triu(matrix)
+    norms = np.sqrt(np.diag(matrix))
+    scale = np.where(norms > 0, norms, 1)
+    values, vectors = np.linalg.eigh(matrix / scale / scale[:, None], UPLO="L")
+    rounding = 16 * len(values) * np.finfo(matrix.dtype).eps
+    factor: Array = np.sqrt(np.where(values > rounding, values, 0))[:, None] * vectors.T * scale
+    return factor
+
+
 def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
     """The norms of the columns (1 for 0), and s and V of the matrix divided by them."""
     with arrays.out_of_range():
@@ -145,7 +171,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
-    covariance = result._estimate(absolute_sigma=m == 0)
+    covariance = result._covariance(absolute_sigma=m == 0, warns=False)
     stderr = np.sqrt(np.diag(covariance))
     width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
