@@ -136,7 +136,6 @@ pybind11::tuple run(S& solver, Function fun, const pybind11::object& watch, Jaco
   pybind11::object J = pybind11::none(), f = fun(solver.core().point());
   if (elsewhere(f)) return pybind11::make_tuple(J, f);
   solver.tell_residual(f, pybind11::none());
-  int64_t seen = -1;
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
@@ -152,8 +151,6 @@ pybind11::tuple run(S& solver, Function fun, const pybind11::object& watch, Jaco
     solver.tell_jacobian(told);
     if (solver.core().refused()) continue;  // the last one stands
     J = std::move(told);
-    if (solver.core().nit() == seen) continue;  // a better one of the same point
-    seen = solver.core().nit();
     if (!watch.is_none()) watch();
   }
   return pybind11::make_tuple(J, pybind11::none());

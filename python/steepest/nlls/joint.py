@@ -20,7 +20,6 @@ def run_joint(
     """Tell the solver what fun gives until it is done. Returns the solver, which may have moved to
     a device, and the last Jacobian, None after blocks."""
     J: Array | None = None
-    seen = -1
     while solver.phase != DONE:
         given = _cpu.owned_pair(fun, solver.point())
         pair = is_pair(given)
@@ -30,8 +29,8 @@ def run_joint(
             if pair and tell_residual(solver, given[0], options) == JACOBIAN:
                 solver.tell_jacobian(given[1])
                 J = J if solver.refused else given[1]
-            if watch is not None and solver.nit != seen:
-                seen, watch.solver = solver.nit, solver
+            if watch is not None:
+                watch.solver = solver
                 watch()
     return solver, J
 

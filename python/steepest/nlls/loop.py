@@ -213,7 +213,6 @@ def go_on(
 ) -> Array | None:
     """The same from the residuals at the start; returns the last accepted Jacobian."""
     J: Array | None = None
-    seen = -1
     phase = tell_residual(solver, f, options)
     while phase != DONE:
         if phase == RESIDUAL:
@@ -228,8 +227,7 @@ def go_on(
         if told is None or solver.refused:
             continue  # the last one stands
         J = told
-        if watch is not None and solver.nit != seen:  # else a better one of the same point
-            seen = solver.nit
+        if watch is not None:
             watch()
             phase = solver.phase
     return J

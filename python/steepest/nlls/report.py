@@ -16,16 +16,20 @@ HEAD = "   nit    nfev          cost   reduction        step  optimality  dampin
 
 
 class Watcher:
-    """Called after each iteration: prints a line of it, calls the user's callback."""
+    """Called where an iteration may have ended: prints a line of it, calls the user's callback."""
 
     def __init__(self, solver: Any, callback: Callable[..., Any] | None, verbose: int) -> None:
         self.solver, self.verbose = solver, verbose
         self.callback = None if callback is None else by_signature(callback)
         self.first_cost: float | None = None
+        self.nit = -1
         self.x = np.zeros(0)  # of the line before
 
     def __call__(self) -> None:
         s = self.solver
+        if s.nit == self.nit:  # another Jacobian of the same point, or a step that was rejected
+            return
+        self.nit = s.nit
         if self.first_cost is None:
             self.first_cost = s.cost
             if self.verbose == 2:
