@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <stdexcept>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -53,11 +51,7 @@ class Model {
   }
 
   pybind11::object operator()(const pybind11::object& p) {
-    if (0 < most_ && most_ <= calls_) {
-      throw std::runtime_error(
-          "Optimal parameters not found: Number of calls to function has reached maxfev = " +
-          std::to_string(most_) + ".");
-    }
+    if (0 < most_ && most_ <= calls_) curve_data("refuse_call")(most_);
     ++calls_;
     const Py_ssize_t n = PyObject_Length(p.ptr());
     if (n < 0) throw pybind11::error_already_set();
@@ -73,8 +67,7 @@ class Model {
     pybind11::object y = answer(PyObject_Vectorcall(f_.ptr(), args.data(), args.size(), nullptr));
     if (ydata_.is_none()) return weighted(std::move(y));
     if (!like_ydata(y)) {
-      y = pybind11::module_::import("steepest.nlls.curve_data")
-              .attr("model_values")(std::move(y), ydata_, p);
+      y = curve_data("model_values")(std::move(y), ydata_, p);
     }
     if (calls_ == 1) rounding_ = rounding_of(y);
     if (in_place(y)) return y;
@@ -85,6 +78,10 @@ class Model {
   double rounding() const { return rounding_; }  // f's own: float32 does not show in f - ydata
 
  private:
+  static pybind11::object curve_data(const char* function) {
+    return pybind11::module_::import("steepest.nlls.curve_data").attr(function);
+  }
+
   pybind11::object weighted(pybind11::object y) const {
     if (weight_.is_none()) return y;
     return answer(PyCallable_Check(weight_.ptr()) ? PyObject_CallOneArg(weight_.ptr(), y.ptr())

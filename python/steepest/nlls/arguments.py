@@ -69,16 +69,8 @@ def box(bounds: Any, x0: Array) -> Bounds:
     """Lower and upper bounds as arrays like x0, or None twice where there are none."""
     if bounds is INFINITE:
         return None, None
-    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
-        bounds = sides_of(bounds)
-    if not hasattr(bounds, "__len__"):
-        raise TypeError(
-            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
-            "scipy.optimize.Bounds"
-        )
-    if len(bounds) != 2:
-        raise ValueError(f"bounds: {len(bounds)} elements; `bounds` must contain 2, (lower, upper)")
-    lower, upper = (arrays.numbers("bounds", side) for side in bounds)
+    pair = pair_of(bounds, "bounds: {} elements; `bounds` must contain 2, (lower, upper)")
+    lower, upper = (arrays.numbers("bounds", side) for side in pair)
     sides = []
     for name, side in (("lower", lower), ("upper", upper)):
         if side.ndim == 0:
@@ -108,10 +100,19 @@ def box(bounds: Any, x0: Array) -> Bounds:
     return lower, upper
 
 
-def sides_of(bounds: Any) -> tuple[Any, Any]:
-    """Lower and upper bounds of a scipy.optimize.Bounds, which makes (1,) of one for all."""
-    lower, upper = (b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub))
-    return lower, upper
+def pair_of(bounds: Any, not_two: str) -> Any:
+    """Lower and upper bounds, of a pair or of a scipy.optimize.Bounds, which makes (1,) of one for
+    all; not_two: what to say of another number of them."""
+    if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
+        return [b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub)]
+    if not hasattr(bounds, "__len__"):
+        raise TypeError(
+            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
+            "scipy.optimize.Bounds"
+        )
+    if len(bounds) != 2:
+        raise ValueError(not_two.format(len(bounds)))
+    return bounds
 
 
 def scale(x_scale: Any, x0: Array, method: str) -> Array | None:

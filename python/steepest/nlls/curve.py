@@ -20,9 +20,11 @@ from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Options
 from steepest.nlls.arrays import Array
 from steepest.nlls.curve_data import (
+    NOT_FOUND,
     Whitener,
     clean_data,
     model_jacobian,
+    refuse_call,
     start_and_bounds,
     whitener,
 )
@@ -46,8 +48,6 @@ SAME = {
     "diag": "x_scale",
     "factor": "damping",
 }
-NOT_FOUND = "Optimal parameters not found: "
-MAXFEV = "Number of calls to function has reached maxfev = {}."
 
 
 def curve_fit(
@@ -168,9 +168,7 @@ def curve_fit(
         result = fit(fun, p0, slope, keywords)
     if method == "lm":  # one number as ydata goes with any m of f
         refuse_fewer(result["fun"].size, "residuals", p0.size)
-    if (status := result["status"]) <= 0:
-        text = MAXFEV.format(options["max_nfev"]) if method == "lm" and status == 0 else None
-        raise RuntimeError(NOT_FOUND + (text or result["message"]))
+    refuse_failure(result, options["max_nfev"] if method == "lm" else 0)
     if method == "lm":
         qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
     else:
@@ -186,11 +184,11 @@ def curve_fit(
         return popt, pcov
     infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
     if qr is None:
-        return popt, pcov, infodict, result["message"], status
+        return popt, pcov, infodict, result["message"], result["status"]
     if not counts:
         infodict["njev"] = result["njev"]
     infodict |= {key: arrays.in_kind(v, popt) for key, v in zip(QR_KEYS, qr, strict=True)}
-    return popt, pcov, infodict, result["message"], MINPACK_INFO[status]
+    return popt, pcov, infodict, result["message"], MINPACK_INFO[result["status"]]
 
 
 def refuse_fewer(m: int, what: str, n: int) -> None:
@@ -199,6 +197,14 @@ def refuse_fewer(m: int, what: str, n: int) -> None:
         raise TypeError(
             f"The number of func parameters={n} must not exceed the number of {what}={m}"
         )
+
+
+def refuse_failure(result: OptimizeResult, most: int) -> None:
+    """SciPy's errors where no estimate was found: after `most` evaluations leastsq's, unless 0."""
+    if most and result["status"] == 0:
+        refuse_call(most)
+    if result["status"] <= 0:
+        raise RuntimeError(NOT_FOUND + result["message"])
 
 
 def slope_of(

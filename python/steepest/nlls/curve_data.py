@@ -6,18 +6,18 @@ import inspect
 import math
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-from scipy.optimize import Bounds
 
 from steepest import _cpu, check
 from steepest.arrays import real_numbers
 from steepest.devices import lives_on_cuda
-from steepest.nlls.arguments import INFINITE, sides_of
+from steepest.nlls.arguments import INFINITE, pair_of
 from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
 
 FLOAT = np.dtype(float)
+NOT_FOUND = "Optimal parameters not found: "
 Whitener = Array | Callable[[Array], Array]
 
 
@@ -29,16 +29,8 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         return finite_start(p0).ravel(), bounds, False
     p0 = host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
-    if isinstance(bounds, Bounds):
-        bounds = sides_of(bounds)
-    elif not hasattr(bounds, "__len__"):
-        raise TypeError(
-            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
-            "scipy.optimize.Bounds"
-        )
-    elif len(bounds) != 2:
-        raise ValueError("`bounds` must contain 2 elements.")
-    pair = [numbers("bounds", bound) for bound in bounds]
+    pair = pair_of(bounds, "`bounds` must contain 2 elements.")  # SciPy's words
+    pair = [numbers("bounds", bound) for bound in pair]
     if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
         shapes = " and ".join(str(bound.shape) for bound in pair)
         raise ValueError(
@@ -150,6 +142,11 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
             f"f: returned shape {y.shape}; allowed is {ydata.shape}, a number for each of ydata"
         )
     return y
+
+
+def refuse_call(most: int) -> NoReturn:
+    """The error, SciPy's, where `most` calls of f have found no estimate."""
+    raise RuntimeError(f"{NOT_FOUND}Number of calls to function has reached maxfev = {most}.")
 
 
 def model_jacobian(
