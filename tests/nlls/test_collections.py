@@ -13,7 +13,7 @@ import steepest as st
 from problems import curves, mgh, nist
 from steepest.nlls.arguments import Options, make_solver
 from steepest.nlls.differences import Differences
-from steepest.nlls.loop import go_on
+from steepest.nlls.loop import run_python
 
 TIGHT = dict(ftol=1e-15, xtol=1e-15, gtol=1e-15, max_nfev=5000)
 RUNS = [(name, k) for name in nist.NAMES for k in (0, 1)]
@@ -89,7 +89,7 @@ def test_the_loop_in_python_asks_for_the_same_points_as_that_in_cpp(scheme, opti
         here, there = (functools.partial(noted, points=points) for points in asked)
         python, cpp = (make_solver(start, options, (None, None)) for _ in asked)
         differences = Differences(here, scheme, None, None, None)
-        go_on(python, here(start), here, differences, options, None)
+        run_python(python, here(start), here, differences, options, None)
         cpp.run_differences(there, scheme == "3-point", None, None, None, None)
         np.testing.assert_array_equal(*asked)
         ends = {}, {}

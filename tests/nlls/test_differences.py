@@ -14,9 +14,8 @@ import pytest
 
 import steepest as st
 from steepest import _cpu
-from steepest.nlls.arguments import Options, make_solver
+from steepest.nlls.arguments import JACOBIAN, RESIDUAL, Options, make_solver
 from steepest.nlls.differences import Differences
-from steepest.nlls.losses import JACOBIAN, RESIDUAL
 
 INF = np.inf
 BOXES = {

@@ -8,8 +8,7 @@ from scipy.integrate import solve_ivp
 
 import steepest as st
 from problems import curves
-from steepest.nlls.arguments import Options, make_solver
-from steepest.nlls.losses import JACOBIAN, RESIDUAL
+from steepest.nlls.arguments import JACOBIAN, RESIDUAL, Options, make_solver
 
 LOSSES = {"in C++": "linear", "in Python": lambda z: np.array([z, 0 * z + 1, 0 * z])}
 

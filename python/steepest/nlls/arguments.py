@@ -19,6 +19,8 @@ LINEAR_SOLVERS = ("auto", "cholesky", "qr", "cg")
 LOSSES = ("linear", "soft_l1", "huber", "cauchy", "arctan", "tukey")
 SCHEMES = ("2-point", "3-point", "cs")
 EPS = {np.dtype(np.float32): float(np.finfo(np.float32).eps), np.dtype(float): 2.0**-52}
+# What a solver waits for: its phases.
+RESIDUAL, JACOBIAN, DONE = 0, 1, 2
 SOLVERS = {np.dtype(np.float32): _cpu.Solver32, np.dtype(float): _cpu.Solver64}
 INFINITE = (-np.inf, np.inf)
 
@@ -57,7 +59,7 @@ def start(x0: Any, name: str = "x0") -> Array:
         return x0
     if x0 is None:
         raise ValueError(f"{name}: None; allowed are real numbers")
-    x = np.atleast_1d(real_numbers(name, arrays.host(x0), ValueError))  # as SciPy's
+    x = np.atleast_1d(real_numbers(name, arrays.to_host(x0), ValueError))  # as SciPy's
     if x.ndim > 1:
         raise ValueError(f"{name}: shape {x.shape}; allowed is at most one dimension, (n,)")
     if x.size == 0:
@@ -70,7 +72,7 @@ def box(bounds: Any, x0: Array) -> Bounds:
     if bounds is INFINITE:
         return None, None
     pair = pair_of(bounds, "bounds: {} elements; `bounds` must contain 2, (lower, upper)")
-    lower, upper = (arrays.numbers("bounds", side) for side in pair)
+    lower, upper = (arrays.as_float64("bounds", side) for side in pair)
     sides = []
     for name, side in (("lower", lower), ("upper", upper)):
         if side.ndim == 0:
@@ -124,7 +126,7 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
             )
         return None
     try:
-        values = arrays.numbers("x_scale", x_scale)
+        values = arrays.as_float64("x_scale", x_scale)
         valid = bool(np.isfinite(values).all() and (values > 0).all())
     except (TypeError, ValueError):
         valid = False

@@ -1,7 +1,8 @@
 """What users' functions return, as arrays that the solver reads; most need no conversion.
 
-Arrays of n numbers are NumPy's within this package. Residuals and Jacobians stay where they live:
-on the host, or on a CUDA device as CuPy's, whose functions have NumPy's names.
+Vectors of length n (x, the gradient, scales) are NumPy's within this package. Residuals and
+Jacobians stay where they live: on the host, or on a CUDA device as CuPy's, whose functions have
+NumPy's names.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def namespace(array: Any) -> Any:
     return cupy
 
 
-def host(value: Any) -> Any:
+def to_host(value: Any) -> Any:
     """`value`, copied to the host where it lives on a device."""
     if not lives_on_cuda(value):
         return value
@@ -65,9 +66,9 @@ def host(value: Any) -> Any:
     return cupy.asnumpy(cuda_view("x", value))
 
 
-def numbers(name: str, value: Any) -> Array:
+def as_float64(name: str, value: Any) -> Array:
     """`value` as float64, on the host; text is read, as SciPy does."""
-    values = plain(name, host(value))
+    values = plain(name, to_host(value))
     try:
         values = np.asarray(values)
         if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
@@ -78,7 +79,7 @@ def numbers(name: str, value: Any) -> Array:
         raise kind(f"{name}: {check.shown(value)}; allowed are real numbers") from None
 
 
-def in_kind(values: Array, like: Any) -> Array:
+def from_host(values: Array, like: Any) -> Array:
     """NumPy's `values` as the kind of array that `like` is, on its device."""
     if not lives_on_cuda(like):
         return values
@@ -108,7 +109,7 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
     xp, f = as_array("fun", value)
     if f.ndim > 1:
         raise ValueError(f"fun: residuals of shape {f.shape}; allowed is one dimension, (m,)")
-    return real("fun", xp.atleast_1d(f), dtype)
+    return as_dtype("fun", xp.atleast_1d(f), dtype)
 
 
 def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
@@ -116,7 +117,7 @@ def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     xp, J = as_array("jac", value)
     if J.ndim > 2:
         raise ValueError(f"jac: shape {J.shape}; allowed are two dimensions, (m, n)")
-    return real("jac", xp.atleast_2d(J), dtype)
+    return as_dtype("jac", xp.atleast_2d(J), dtype)
 
 
 def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
@@ -129,7 +130,7 @@ def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
     return residual(value, dtype) if name == "fun" else jacobian(value, dtype)
 
 
-def real(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
+def as_dtype(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     """`values` as `dtype`, in one piece; only real numbers convert."""
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
@@ -148,12 +149,12 @@ def rounding(f: Any) -> float:
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
-def own(value: Any) -> Any:
+def copied_answer(value: Any) -> Any:
     """What a function returned, copied: it may write to it when it is called again."""
     if isinstance(value, list):
-        return [*map(own, value)]
+        return [*map(copied_answer, value)]
     if isinstance(value, tuple):
-        return tuple(map(own, value))
+        return tuple(map(copied_answer, value))
     copy = getattr(value, "copy", getattr(value, "clone", None))  # a tensor of PyTorch has clone
     if copy is None:
         return value

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from steepest import check
 from steepest.arrays import real_numbers
-from steepest.nlls.arrays import host, in_kind
+from steepest.nlls.arrays import from_host, to_host
 
 
 def confidence_band(
@@ -58,7 +58,7 @@ def confidence_band(
     array([0.466, 0.329, 0.269, 0.329, 0.466])
     """
     variance = curve_variance(gradient, covariance)
-    return in_kind(quantile(dof, level) * np.sqrt(variance), gradient)
+    return from_host(quantile(dof, level) * np.sqrt(variance), gradient)
 
 
 def prediction_band(
@@ -101,19 +101,19 @@ def prediction_band(
     array([0.76 , 0.685, 0.658, 0.685, 0.76 ])
     """
     variance = curve_variance(gradient, covariance)
-    s = real_numbers("noise", host(noise)).astype(float)
+    s = real_numbers("noise", to_host(noise)).astype(float)
     if s.shape not in ((), variance.shape) or not (s >= 0).all():
         raise ValueError(
             f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
             f"allowed is one number or {variance.shape}, at least 0"
         )
-    return in_kind(quantile(dof, level) * np.sqrt(s**2 + variance), gradient)
+    return from_host(quantile(dof, level) * np.sqrt(s**2 + variance), gradient)
 
 
 def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:
     """gᵀCg at each of m points."""
-    g = real_numbers("gradient", host(gradient)).astype(float)
-    c = real_numbers("covariance", host(covariance)).astype(float)
+    g = real_numbers("gradient", to_host(gradient)).astype(float)
+    c = real_numbers("covariance", to_host(covariance)).astype(float)
     if g.ndim != 2 or c.shape != (g.shape[1],) * 2:
         raise ValueError(
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "

@@ -179,7 +179,7 @@ def curve_fit(
         warnings.warn(
             "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
         )
-    pcov = arrays.in_kind(pcov, popt)
+    pcov = arrays.from_host(pcov, popt)
     if not full_output:
         return popt, pcov
     infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
@@ -187,7 +187,7 @@ def curve_fit(
         return popt, pcov, infodict, result["message"], result["status"]
     if not counts:
         infodict["njev"] = result["njev"]
-    infodict |= {key: arrays.in_kind(v, popt) for key, v in zip(QR_KEYS, qr, strict=True)}
+    infodict |= {key: arrays.from_host(v, popt) for key, v in zip(QR_KEYS, qr, strict=True)}
     return popt, pcov, infodict, result["message"], MINPACK_INFO[result["status"]]
 
 
@@ -250,7 +250,7 @@ def solver_options(
         epsfcn = check.number("epsfcn", epsfcn)
         options["diff_step"] = max(epsfcn, float(np.finfo(float).eps)) ** 0.5  # as MINPACK
     if (diag := options.pop("diag", None)) is not None:
-        numbers = arrays.numbers("diag", diag)
+        numbers = arrays.as_float64("diag", diag)
         if not (numbers.shape == (n,) and np.isfinite(numbers).all() and (numbers > 0).all()):
             raise ValueError(f"diag: {check.shown(diag)}; allowed are {n} positive numbers")
         options["x_scale"] = 1 / numbers
@@ -274,7 +274,7 @@ def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
 
 def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> Array | None:
     """The covariance of the estimate, on the host; None where it is indeterminate."""
-    inverse = arrays.host(result.covariance(absolute_sigma=True))
+    inverse = arrays.to_host(result.covariance(absolute_sigma=True))
     with np.errstate(invalid="ignore"):
         scaled: Array = inverse * variance(result, absolute_sigma)
     return scaled if math.isfinite(scaled.trace()) else None
@@ -290,7 +290,7 @@ def minpack_outputs(
     """MINPACK's fjac, ipvt and qtf, and the covariance of the estimate, on the host."""
     jac, f = result["jac"], result["fun"]
     if whole:
-        jac, f = arrays.host(jac), arrays.host(f)
+        jac, f = arrays.to_host(jac), arrays.to_host(f)
     elif not isinstance(jac, np.ndarray):  # on a device; R does for the covariance
         jac = arrays.factor(jac)
         f = np.zeros(len(jac))

@@ -14,7 +14,7 @@ from steepest import _cpu, check
 from steepest.arrays import real_numbers
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE, pair_of
-from steepest.nlls.arrays import Array, as_array, host, jacobian, namespace, numbers
+from steepest.nlls.arrays import Array, as_array, as_float64, jacobian, namespace, to_host
 
 FLOAT = np.dtype(float)
 NOT_FOUND = "Optimal parameters not found: "
@@ -27,10 +27,10 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
         return finite_start(p0).ravel(), bounds, False
-    p0 = host(p0)
+    p0 = to_host(p0)
     n = parameter_count(f) if p0 is None else np.size(p0)
     pair = pair_of(bounds, "`bounds` must contain 2 elements.")  # SciPy's words
-    pair = [numbers("bounds", bound) for bound in pair]
+    pair = [as_float64("bounds", bound) for bound in pair]
     if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
         shapes = " and ".join(str(bound.shape) for bound in pair)
         raise ValueError(
@@ -49,7 +49,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 
 
 def finite_start(p0: Any) -> Array:
-    start: Array = np.atleast_1d(real_numbers("p0", host(p0))).astype(float, copy=False)
+    start: Array = np.atleast_1d(real_numbers("p0", to_host(p0))).astype(float, copy=False)
     if start.size == 0:
         raise ValueError("p0: no parameters; allowed is at least one")
     if not _cpu.all_finite(start):
@@ -115,7 +115,7 @@ def clean_data(
             )
         if there is np:
             sigma = real_numbers("sigma", sigma)
-        sigma = xp.asarray(host(sigma)) if there is not xp else sigma
+        sigma = xp.asarray(to_host(sigma)) if there is not xp else sigma
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     return xdata, ydata, sigma
@@ -124,7 +124,7 @@ def clean_data(
 def floats(xp: Any, name: str, values: Array) -> Array:
     if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
         raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
-    return numbers(name, values) if xp is np else xp.asarray(values, dtype=float)
+    return as_float64(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 
 def model_values(value: Any, ydata: Array, p: Array) -> Array:

@@ -123,17 +123,12 @@ class DeviceSolver:
         return jacobian(array, self._dtype)
 
 
-def settle(solver: Any, f: Any) -> Any:
+def moved_to_device_of(solver: Any, f: Any) -> Any:
     """The solver, or a new one on the device where the first residuals `f` live."""
-    if type(f) is np.ndarray or isinstance(solver, DeviceSolver) or solver.nfev:
+    if type(f) is np.ndarray or solver.device is not None or solver.nfev:
         return solver
     device = device_of(f)
     return solver if device is None else DeviceSolver(device, solver.point(), solver.options)
-
-
-def home(solver: Any) -> int | None:
-    """The device that a solver works on; None: the host."""
-    return solver.device if isinstance(solver, DeviceSolver) else None
 
 
 def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
@@ -141,15 +136,15 @@ def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
     return ON_HOST if device is None else devices.Cuda(device).in_use()
 
 
-def handing(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
+def on_device(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
     """fun, handed its x as an array of CuPy."""
     backend = devices.Cuda(device)
 
-    def on_device(x: Array, *args: Any, **kwargs: Any) -> Any:
+    def handed(x: Array, *args: Any, **kwargs: Any) -> Any:
         with backend.in_use():
             return fun(backend.copy_of(x), *args, **kwargs)
 
-    return on_device
+    return handed
 
 
 def load_libraries(module: Any, cupy: Any) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from steepest.nlls import arrays
-from steepest.nlls.arrays import Array, as_array, host, namespace, numbers, residual, rounding
+from steepest.nlls.arrays import Array, as_array, as_float64, namespace, residual, rounding, to_host
 
 Fun = Callable[[Array], Any]
 
@@ -50,7 +50,7 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
     """SciPy's `diff_step`, steps over |x|, as n numbers."""
     if diff_step is None:
         return None
-    steps = numbers("diff_step", diff_step)
+    steps = as_float64("diff_step", diff_step)
     if not np.isfinite(steps).all():
         raise ValueError(f"diff_step: {diff_step!r}; allowed are finite numbers")
     if steps.shape not in ((), (1,), (n,)):
@@ -161,7 +161,7 @@ class Differences:
                 taken[j] = self.taken
             if not learns:
                 continue
-            most, *told = map(float, told if xp is np else host(xp.stack(told)))
+            most, *told = map(float, told if xp is np else to_host(xp.stack(told)))
             noise = _NOISE * eps * most
             for j, change in zip(batch, told, strict=True):
                 if change <= noise and abs(x[j]) < 1:

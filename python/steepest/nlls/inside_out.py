@@ -10,11 +10,21 @@ import numpy as np
 
 from steepest import check
 from steepest.nlls import arrays
-from steepest.nlls.arguments import INFINITE, Loss, Options, box, make_solver, start
+from steepest.nlls.arguments import (
+    DONE,
+    INFINITE,
+    JACOBIAN,
+    RESIDUAL,
+    Loss,
+    Options,
+    box,
+    make_solver,
+    start,
+)
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import home, in_use, settle
+from steepest.nlls.device import in_use, moved_to_device_of
 from steepest.nlls.joint import tell_blocks
-from steepest.nlls.losses import DONE, JACOBIAN, RESIDUAL, tell_residual
+from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import LeastSquaresResult, result_of
 
 WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}
@@ -131,11 +141,11 @@ class LeastSquares:
         """
         self._refuse_within_blocks("tell")
         if callable(self._options.loss):  # it runs before they are read
-            f, jac = arrays.own(f), jac if callable(jac) else arrays.own(jac)
-        solver = self._solver = settle(self._solver, f)
+            f, jac = arrays.copied_answer(f), jac if callable(jac) else arrays.copied_answer(jac)
+        solver = self._solver = moved_to_device_of(self._solver, f)
         if solver.phase == DONE:
             raise ValueError("tell: the solver waits for nothing: it is done")
-        with in_use(home(solver)):
+        with in_use(solver.device):
             if not callable(jac):
                 f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
                 if jac.shape != (f.size, solver.n):  # before the residuals are taken
@@ -145,13 +155,13 @@ class LeastSquares:
                 tell_residual(solver, f, self._options)
             if solver.phase != JACOBIAN:
                 return
-            told = arrays.copied(jac(self.x) if callable(jac) else jac)
+            J = arrays.copied(jac(self.x) if callable(jac) else jac)
             try:
-                solver.tell_jacobian(told)
+                solver.tell_jacobian(J)
             except np.linalg.LinAlgError:  # of the step from there: the point was taken
-                self._J = self._J if solver.refused else told
+                self._J = self._J if solver.refused else J
                 raise
-        self._J = self._J if solver.refused else told
+        self._J = self._J if solver.refused else J
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n; only the lower triangle is read) and Jᵀf (n,) at `x`, summed
@@ -163,7 +173,7 @@ class LeastSquares:
             For numbers of another kind, shape or sign, or not finite at the start.
         """
         self._refuse_within_blocks("tell_normal")
-        solver = self._solver = settle(self._solver, JtJ)
+        solver = self._solver = moved_to_device_of(self._solver, JtJ)
         n, dtype, options = solver.n, self._dtype, self._options
         if options.linear_solver in ("qr", "cg"):
             raise ValueError(
@@ -173,10 +183,10 @@ class LeastSquares:
             raise ValueError(
                 f"loss: {options.loss!r} needs residuals; weigh the rows where they are summed"
             )
-        half = arrays.numbers("tell_normal: cost", cost)
+        half = arrays.as_float64("tell_normal: cost", cost)
         if half.ndim or half < 0:
             raise ValueError(f"tell_normal: cost {cost}; allowed is ½ Σf², a number of at least 0")
-        with in_use(home(solver)):
+        with in_use(solver.device):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
@@ -222,7 +232,7 @@ class LeastSquares:
         """
         if not self._accepted:
             raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
-        with in_use(home(self._solver)):
+        with in_use(self._solver.device):
             result = result_of(self._solver, self._J)
         if not self.done:
             result["message"] = "Not done: more points were asked for."  # its status is 0

@@ -10,8 +10,8 @@ import numpy as np
 
 from steepest.check import function
 from steepest.nlls.arguments import bind, start
-from steepest.nlls.arrays import device_of, host, jacobian, namespace, residual
-from steepest.nlls.device import handing, in_use
+from steepest.nlls.arrays import device_of, jacobian, namespace, residual, to_host
+from steepest.nlls.device import in_use, on_device
 from steepest.nlls.differences import Differences, precision
 
 
@@ -79,7 +79,7 @@ def check_jacobian(
     function("jac", jac)
     point, device = start(x, "x"), device_of(x)
     if device is not None:
-        fun, jac = handing(fun, device), handing(jac, device)
+        fun, jac = on_device(fun, device), on_device(jac, device)
     fun, jac = bind(fun, args, kwargs), bind(jac, args, kwargs)
     raw = fun(point.copy())
     with in_use(device_of(raw)):
@@ -93,7 +93,7 @@ def check_jacobian(
         differences = Differences(fun, "3-point", None, None, None)
         differences.doubt = 0  # noise is looked for below
         # By steps h, 2h and 3h, and compared on the host.
-        J, (D, D2, D3) = host(J), (host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
+        J, (D, D2, D3) = to_host(J), (to_host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
         largest = float(abs(f).max())
     step = eps ** (1 / 3) * np.where(point == 0, 1, np.abs(point))
     with np.errstate(all="ignore"):

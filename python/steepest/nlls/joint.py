@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from steepest import _cpu, check
-from steepest.nlls.arguments import Options
+from steepest.nlls.arguments import DONE, JACOBIAN, Options
 from steepest.nlls.arrays import Array
-from steepest.nlls.device import home, in_use, settle
-from steepest.nlls.losses import DONE, JACOBIAN, tell_residual
+from steepest.nlls.device import in_use, moved_to_device_of
+from steepest.nlls.losses import tell_residual
 
 Block = tuple[Any, Any]
 
@@ -23,9 +23,12 @@ def run_joint(
     while solver.phase != DONE:
         given = _cpu.owned_pair(fun, solver.point())
         pair = is_pair(given)
-        solver = settle(solver, given[0]) if pair else tell_blocks(solver, given, options)
+        if pair:
+            solver = moved_to_device_of(solver, given[0])
+        else:
+            solver = tell_blocks(solver, given, options)
         solver.set_look_ahead(False)
-        with in_use(home(solver)):
+        with in_use(solver.device):
             if pair and tell_residual(solver, given[0], options) == JACOBIAN:
                 solver.tell_jacobian(given[1])
                 J = J if solver.refused else given[1]
@@ -62,11 +65,11 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
                 kind = check.kind(block)
                 raise TypeError(f"fun: a block of rows is {kind}; allowed is a pair (f, J)")
             (f, J), told = block, True
-            settled = settle(solver, f)
-            if settled is not solver:
-                solver = settled
+            moved = moved_to_device_of(solver, f)
+            if moved is not solver:
+                solver = moved
                 solver.begin_blocks()
-            with in_use(home(solver)):
+            with in_use(solver.device):
                 whole = solver.add_block(f, J)
             if not whole:
                 break

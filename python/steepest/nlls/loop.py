@@ -9,7 +9,9 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.nlls.arguments import (
+    DONE,
     INFINITE,
+    RESIDUAL,
     SCHEMES,
     Bounds,
     Loss,
@@ -19,10 +21,10 @@ from steepest.nlls.arguments import (
     make_solver,
     start,
 )
-from steepest.nlls.arrays import Array, device_of, own
-from steepest.nlls.device import DeviceSolver, handing, home, in_use, settle
+from steepest.nlls.arrays import Array, copied_answer, device_of
+from steepest.nlls.device import in_use, moved_to_device_of, on_device
 from steepest.nlls.differences import Differences, relative_steps
-from steepest.nlls.losses import DONE, RESIDUAL, tell_residual
+from steepest.nlls.losses import tell_residual
 from steepest.nlls.result import LeastSquaresResult, result_of
 
 
@@ -153,13 +155,13 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     device = device_of(x0)
     solver = make_solver(x, options, bounds, device)
     if device is not None:
-        fun, jac = handing(fun, device), handing(jac, device) if callable(jac) else jac
+        fun, jac = on_device(fun, device), on_device(jac, device) if callable(jac) else jac
     # Arrays have no truth.
     if type(options.args) is not tuple or options.args or options.kwargs is not None:
         fun = bind(fun, options.args, options.kwargs)
         jac = bind(jac, options.args, options.kwargs) if callable(jac) else jac
     if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
-        fun = owning(fun)
+        fun = copying(fun)
     watch = None
     if options.callback is not None or options.verbose:
         from steepest.nlls.report import Watcher
@@ -172,7 +174,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
             solver, J = run_joint(solver, fun, options, watch)
         else:
             solver, J = run(solver, fun, jac, options, steps, bounds, watch)
-        with in_use(home(solver)):
+        with in_use(solver.device):
             result = result_of(solver, J)
     if watch is not None:
         watch.end(result)
@@ -191,7 +193,7 @@ def run(
     """Tell the solver what fun and jac give until it is done. Returns the solver, which may have
     moved to a device, and the last accepted Jacobian."""
     exact = callable(jac)
-    if callable(options.loss) or (not exact and jac == "cs") or isinstance(solver, DeviceSolver):
+    if callable(options.loss) or (not exact and jac == "cs") or solver.device is not None:
         f = fun(solver.point())
     else:  # the loop below, in C++
         if exact:
@@ -200,19 +202,19 @@ def run(
             J, f = solver.run_differences(fun, jac == "3-point", steps, *bounds, watch)
         if f is None:
             return solver, J
-    solver = settle(solver, f)
+    solver = moved_to_device_of(solver, f)
     if watch is not None:
         watch.solver = solver
     differences = None if exact else Differences(fun, jac, steps, *bounds)
-    with in_use(home(solver)):
-        return solver, go_on(solver, f, fun, differences or jac, options, watch)
+    with in_use(solver.device):
+        return solver, run_python(solver, f, fun, differences or jac, options, watch)
 
 
-def go_on(
+def run_python(
     solver: Any, f: Any, fun: Callable[[Array], Any], jac: Any, options: Options, watch: Any
 ) -> Array | None:
     """The same from the residuals at the start; returns the last accepted Jacobian."""
-    J: Array | None = None
+    accepted: Array | None = None
     phase = tell_residual(solver, f, options)
     while phase != DONE:
         if phase == RESIDUAL:
@@ -220,17 +222,17 @@ def go_on(
             phase = tell_residual(solver, f, options)
             continue
         if isinstance(jac, Differences):
-            told = jac.jacobian(solver, f)
+            J = jac.jacobian(solver, f)
         else:
-            told = _cpu.owned_call(jac, solver.point())
-        phase = solver.keep_jacobian() if told is None else solver.tell_jacobian(told)
-        if told is None or solver.refused:
+            J = _cpu.owned_call(jac, solver.point())
+        phase = solver.keep_jacobian() if J is None else solver.tell_jacobian(J)
+        if J is None or solver.refused:
             continue  # the last one stands
-        J = told
+        accepted = J
         if watch is not None:
             watch()
             phase = solver.phase
-    return J
+    return accepted
 
 
 def check_jac(jac: Any) -> Any:
@@ -244,6 +246,6 @@ def check_jac(jac: Any) -> Any:
     return jac
 
 
-def owning(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
+def copying(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
     """fun with copies for answers."""
-    return lambda x: own(fun(x))
+    return lambda x: copied_answer(fun(x))

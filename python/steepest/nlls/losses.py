@@ -7,10 +7,7 @@ from typing import Any
 
 from steepest.nlls import arrays
 from steepest.nlls.arguments import Options
-from steepest.nlls.arrays import Array, as_array, real, residual
-
-# phases of the solver: what it waits for
-RESIDUAL, JACOBIAN, DONE = 0, 1, 2
+from steepest.nlls.arrays import Array, as_array, as_dtype, residual
 
 
 def tell_residual(solver: Any, f: Any, options: Options) -> int:
@@ -32,4 +29,4 @@ def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
         raise ValueError(
             f"loss: returned shape {rho.shape}; allowed is (3, {f.size}), rows of rho, rho', rho''"
         )
-    return real("loss", rho, f.dtype)
+    return as_dtype("loss", rho, f.dtype)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from steepest import check
-from steepest.nlls.arrays import host
+from steepest.nlls.arrays import to_host
 from steepest.nlls.result import LeastSquaresResult
 
 HEAD = "   nit    nfev          cost   reduction        step  optimality  damping"
@@ -35,7 +35,7 @@ class Watcher:
             if self.verbose == 2:
                 print(HEAD)
         if self.verbose == 2:
-            before, self.x = self.x, host(s.x())
+            before, self.x = self.x, to_host(s.x())
             moved = f"{s.reduction:12.2e}{math.dist(self.x, before):12.2e}" if s.nit else " " * 24
             print(f"{s.nit:6}{s.nfev:8}{s.cost:14.6e}{moved}{s.optimality:12.2e}{s.damping:9.1e}")
         if self.callback is None or s.nit == 0:

@@ -45,7 +45,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         entry is inf, with an `OptimizeWarning`, as there. After normal equations, which do not
         tell how many residuals there are, it is a ValueError.
         """
-        return arrays.in_kind(self._covariance(absolute_sigma), self["x"])
+        return arrays.from_host(self._covariance(absolute_sigma), self["x"])
 
     def _covariance(self, absolute_sigma: bool, warns: bool = True) -> Array:
         """The same on the host."""
@@ -74,7 +74,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
         """Standard errors of the parameters, (n,): the roots of the diagonal of `covariance`."""
-        return arrays.in_kind(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
+        return arrays.from_host(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, (the strongest) correlations, cost and why the fit
@@ -165,7 +165,7 @@ def full_rank(result: LeastSquaresResult) -> bool:
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
-    at, mask = arrays.host(result.x), arrays.host(result.active_mask)
+    at, mask = arrays.to_host(result.x), arrays.to_host(result.active_mask)
     n = at.size
     names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
     if len(names) != n:
