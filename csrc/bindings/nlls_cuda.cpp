@@ -1,5 +1,5 @@
 // Bindings of the least-squares solver over a CUDA device. steepest.nlls.device hands over arrays
-// of CuPy that have been checked; what has n numbers is NumPy's.
+// of CuPy that have been checked; vectors of length n are NumPy's.
 #include <memory>
 #include <tuple>
 #include <utility>

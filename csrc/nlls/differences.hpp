@@ -245,12 +245,14 @@ class Differences {
   bool central_, looked_ = false, found_ = false;
   double noise_ = 0;
   std::vector<T> rel_step_, lower_, upper_;
-  T largest_ = 0, taken_ = 0;     // of all residuals so far; the step of the last column
-  T change_ = 0;                  // of a residual, the largest in the last Jacobian
-  std::vector<T> reach_, slope_;  // of each x_j: how large it was; its last column's largest
-  std::vector<T> ahead_;          // and its last step, to the side that was evaluated
-  std::vector<T> at_;             // where the last Jacobian was taken
-  T* J_ = nullptr;                // and where it is
+  std::vector<T> at_;     // the point of the last Jacobian
+  T* J_ = nullptr;        // and its memory
+  T change_ = 0;          // the largest change of a residual in it
+  T taken_ = 0;           // the step of its last column
+  T largest_ = 0;         // of all residuals so far
+  std::vector<T> reach_;  // how large each x_j has been
+  std::vector<T> slope_;  // the largest element of each column
+  std::vector<T> ahead_;  // the step of each x_j, to the side that was evaluated
 };
 
 }  // namespace steepest::nlls

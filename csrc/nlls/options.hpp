@@ -27,13 +27,11 @@ struct Options {
   bool last_jacobian = true;
 };
 
-// error: the relative error, where a better Jacobian can be had, else 0; doubt: after so many
-// failed steps it is asked for again, as it may be noise, 0 never; first: those before it were
-// noise.
+// What is known of a Jacobian by differences. A doubt of 0 is none.
 struct Accuracy {
-  double error = 0;
-  int doubt = 0;
-  bool first = false;
+  double error = 0;    // its relative error, where a better one can be had, else 0
+  int doubt = 0;       // after so many failed steps it is asked for again, as it may be noise
+  bool first = false;  // all before it were noise
 };
 
 }  // namespace steepest::nlls

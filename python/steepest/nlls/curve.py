@@ -112,10 +112,12 @@ def curve_fit(
     pcov : ndarray, (n, n)
         Its covariance, inf where it cannot be estimated.
     infodict : dict
-        ``nfev`` and ``fvec``, the weighted residuals; with "lm" also ``njev``, where `jac` is a
-        callable, and ``fjac``, ``ipvt`` and ``qtf`` of the QR factorization with column pivoting
-        J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of pcov,
-        of the point before the last step, as MINPACK's.
+        - ``nfev``: evaluations of `f`, with "lm" also those for differences
+        - ``fvec``: the weighted residuals
+        - with "lm" and a callable `jac` ``njev``: its calls
+        - with "lm" ``fjac``, ``ipvt`` and ``qtf`` of the QR factorization with column pivoting
+          J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of
+          pcov, of the point before the last step, as MINPACK's.
     mesg : str
         Why the solver stopped.
     ier : int

@@ -1,8 +1,8 @@
 """Least squares on a CUDA device: the solver there, and how a problem gets to it.
 
 A problem lives on a device if x0 does, or the residuals at x0; all further residuals and Jacobians
-live there, too. What has n numbers is on the host within this package. Users' functions are handed
-x as the kind of array that x0 is.
+live there, too. Vectors of length n (x, the gradient, scales) stay on the host within this package.
+Users' functions are handed x as the kind of array that x0 is.
 """
 
 from __future__ import annotations

@@ -71,15 +71,16 @@ class Differences:
         self.rel_step = rel_step
         self.lower, self.upper = lower, upper
         self.central = False
-        # How many steps from a Jacobian may fail before noise is looked for, 0 never; that of the
-        # residuals as a rounding unit; the last Jacobian with its point and residuals.
-        self.doubt, self.noise = int(rel_step is None and scheme != "cs"), 0.0
-        self.last: tuple[Array, Array, Array]
-        # Of each parameter how large it was, its last column's largest element, and its last step,
-        # to the side that was evaluated; the largest change in the last Jacobian; of all residuals
-        # so far the largest; the step of the last column.
-        self.reach, self.slope, self.ahead = np.zeros(0), np.zeros(0), np.zeros(0)
-        self.change = self.largest = self.taken = 0.0
+        # How many steps from a Jacobian may fail before noise is looked for; 0: never.
+        self.doubt = int(rel_step is None and scheme != "cs")
+        self.noise = 0.0  # of the residuals, as a rounding unit; 0: none was found
+        self.last: tuple[Array, Array, Array]  # point, residuals and Jacobian
+        self.reach = np.zeros(0)  # how large each parameter has been
+        self.slope = np.zeros(0)  # the largest element of each column of the last Jacobian
+        self.ahead = np.zeros(0)  # the step of each, to the side that was evaluated
+        self.change = 0.0  # the largest change of a residual in the last Jacobian
+        self.largest = 0.0  # of all residuals so far
+        self.taken = 0.0  # the step of the last column
 
     def jacobian(self, solver: Any, f: Any) -> Array | None:
         """J at the solver's point, from fun's answer there; None where the last one stands."""

@@ -171,6 +171,23 @@ class LeastSquares:
         ------
         TypeError, ValueError
             For numbers of another kind, shape or sign, or not finite at the start.
+
+        Examples
+        --------
+        Rows of a line's residuals and Jacobian, on three machines say:
+
+        >>> import numpy as np, steepest as st
+        >>> t = np.arange(6.0).reshape(3, 2)
+        >>> s = st.LeastSquares([0.0, 0.0])
+        >>> while not s.done:
+        ...     parts = [(s.x[0] + s.x[1] * t_i - (3 + 2 * t_i), np.c_[[1, 1], t_i]) for t_i in t]
+        ...     s.tell_normal(
+        ...         0.5 * sum(f @ f for f, J in parts),
+        ...         sum(J.T @ J for f, J in parts),
+        ...         sum(J.T @ f for f, J in parts),
+        ...     )
+        >>> s.x.round(6)
+        array([3., 2.])
         """
         self._refuse_within_blocks("tell_normal")
         solver = self._solver = moved_to_device_of(self._solver, JtJ)
@@ -200,12 +217,25 @@ class LeastSquares:
             solver.tell_normal(float(half), xp.ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
-        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each.
+        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each: f (k,), J (k, n), k as
+        it comes. A generator makes them one by one, so that memory is n² and a block.
 
         Raises
         ------
         TypeError, ValueError
             For what are no such pairs, and as `tell`; the point stays to be told.
+
+        Examples
+        --------
+        >>> import numpy as np, steepest as st
+        >>> def blocks(x):
+        ...     for t in np.arange(6.0).reshape(3, 2):
+        ...         yield x[0] + x[1] * t - (3 + 2 * t), np.c_[[1, 1], t]
+        >>> s = st.LeastSquares([0.0, 0.0])
+        >>> while not s.done:
+        ...     s.tell_blocks(blocks(s.x))
+        >>> s.x.round(6)
+        array([3., 2.])
         """
         if not isinstance(blocks, Iterable):
             kind = check.kind(blocks)

@@ -103,7 +103,8 @@ def least_squares(
     diff_step : float or array_like, (n,)
         Difference steps over |x|, for a `jac` that names a scheme (of no effect else, as in
         SciPy).
-    args, kwargs : further arguments of fun and jac.
+    args, kwargs : tuple, dict
+        Further arguments of fun and jac.
     callback : callable
         ``callback(intermediate_result)`` or ``callback(x)`` after each iteration; stops the fit by
         raising StopIteration or returning True. After blocks of rows its `fun` is None.
@@ -113,8 +114,8 @@ def least_squares(
     Returns
     -------
     LeastSquaresResult
-        A `scipy.optimize.OptimizeResult` with `covariance()`, `stderr()` and `summary()`.
-        `optimality` is SciPy's, the largest |gⱼ| (with bounds, times the distance to the bound).
+        A `scipy.optimize.OptimizeResult` with `covariance()`, `stderr()` and `summary()`; its
+        entries, shapes and the meaning of `status` are listed there.
 
     Raises
     ------
@@ -156,7 +157,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     solver = make_solver(x, options, bounds, device)
     if device is not None:
         fun, jac = on_device(fun, device), on_device(jac, device) if callable(jac) else jac
-    # Arrays have no truth.
+    # args may be an array, whose truth value is an error.
     if type(options.args) is not tuple or options.args or options.kwargs is not None:
         fun = bind(fun, options.args, options.kwargs)
         jac = bind(jac, options.args, options.kwargs) if callable(jac) else jac

@@ -26,11 +26,37 @@ MESSAGES = {
 
 
 class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
-    """A SciPy `OptimizeResult`: x cost fun jac grad optimality nfev njev nit status message
-    success damping active_mask, with three methods.
+    """A SciPy `OptimizeResult` with three methods.
 
-    `jac` is None after normal equations or row blocks; with a robust loss its rows are weighted,
-    as SciPy's are, so that jac.T @ jac approximates the Hessian of the cost.
+    Attributes
+    ----------
+    x : ndarray, (n,)
+        The answer.
+    cost : float
+        ½ C² Σ ρ((fᵢ/C)²) there, ½ Σ fᵢ² without a loss.
+    fun : ndarray, (m,), or None
+        The residuals there; None after normal equations or blocks of rows.
+    jac : ndarray, (m, n), or None
+        The Jacobian there; None as `fun`. With a robust loss its rows are weighted, as SciPy's
+        are, so that jac.T @ jac approximates the Hessian of the cost.
+    grad : ndarray, (n,)
+        The gradient of the cost.
+    optimality : float
+        SciPy's: the largest |gⱼ|, with bounds times the distance to the bound.
+    active_mask : ndarray of int, (n,)
+        -1 at a lower bound, 1 at an upper one, else 0.
+    nfev, njev, nit : int
+        Evaluations of the residuals without those for differences, Jacobians, accepted steps.
+    status : int
+        Why it stopped: 1 `gtol`, 2 `ftol`, 3 `xtol`, 4 `ftol` and `xtol`; 0 `max_nfev`; -1 no step
+        longer than `xtol` gives finite numbers; -2 the callback asked for it; -3 no share of a step
+        of "gn" lowers the cost.
+    message : str
+        The same in words.
+    success : bool
+        Whether `status` is above 0.
+    damping : float
+        The last λ.
     """
 
     def __dir__(self) -> list[str]:
@@ -42,8 +68,13 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
         With `absolute_sigma` the residuals are taken to have unit variance, and the factor is
         dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
-        entry is inf, with an `OptimizeWarning`, as there. After normal equations, which do not
-        tell how many residuals there are, it is a ValueError.
+        entry is inf, with an `OptimizeWarning`, as there.
+
+        Raises
+        ------
+        ValueError
+            After normal equations, which do not tell how many residuals there are, unless
+            `absolute_sigma`.
         """
         return arrays.from_host(self._covariance(absolute_sigma), self["x"])
 
@@ -73,7 +104,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return scaled
 
     def stderr(self, absolute_sigma: bool = False) -> Array:
-        """Standard errors of the parameters, (n,): the roots of the diagonal of `covariance`."""
+        """Standard errors of the parameters, (n,): the roots of the diagonal of `covariance`, which
+        warns and raises as it does."""
         return arrays.from_host(np.sqrt(np.diag(self._covariance(absolute_sigma))), self["x"])
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
