@@ -1,12 +1,17 @@
 """Finite differences inside a box, with steps that see through the noise of values.
 
 Steps are √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-point", as SciPy's; ε is the
-rounding unit. Values of a simulator, or of float32 within, have more noise than that, and such
-differences are noise, too. So where a search takes long, and where there is no way down, the values
-along a short line tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33 (2011)
-1292-1314); where no step changes f, longer ones tell whether it is rounded. From there on
-differences are central, each over a step that bends f by so many times its noise that what is left
-in the gradient moves the minimum by less than f shows.
+rounding unit. That is blind to an xᵢ which is far below 1 by its unit. So no step is longer than
+2e-5 of its scale: |f| / |gᵢ|, the largest so far of both, or |xᵢ| where that is more or the slope
+not yet known. Where a first step so short is lost in rounding, since xᵢ is small by chance, the
+usual one is taken, too.
+
+Values of a simulator, or of float32 within, have more noise than rounding, and such differences are
+noise, too. So where a search takes long, and where there is no way down, the values along a short
+line tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292-1314); where no
+step changes f, longer ones tell whether it is rounded. From there on differences are central, each
+over a step that bends f by so many times its noise that what is left in the gradient moves the
+minimum by less than f shows.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
 CLEAR = 1000  # times the noise: a change over a step that need not be longer
 PARTS = 6  # of the line along which noise is looked for
 MOST = 1e-2  # of f
+PART = 2e-5  # of the scale of xᵢ: a step that is longer may not see how f bends
 OFTEN = 6  # so often noise is found, at most
 PATIENCE = {"2-point": 2, "3-point": 6}  # iterations that may lower f by less than shows
 
@@ -43,6 +49,8 @@ class Differences:
         self._change = math.inf
         self._steps: dict[int, float] = {}
         self._found = 0
+        # The largest |f| so far, and of each variable the largest |gᵢ|; 0: no step has changed f.
+        self._largest, self._slopes = 0.0, dict[int, float]()
         # The last f that was lower by more than rounding or noise, and the iterations since.
         self._level, self._since = math.inf, 0
 
@@ -103,16 +111,41 @@ class Differences:
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         unit, g = step_unit(self.scheme, self.unit(f, roundoff)), empty_like(x)
         self._line, self._changes = [], []
+        self._largest = max(self._largest, abs(f))
         for i in range(x.shape[0]):
-            h = unit * max(1.0, abs(float(x[i])))
+            size = abs(float(x[i]))
+            h = unit * max(1.0, size)
             if self.noise:
                 high, low, step = self._through_noise(value, x, f, i, h)
             else:
-                high, low, step = ends(value, x, f, i, h, self.scheme, self._box)
+                high, low, step = self._in_units(value, x, f, i, h, KNOWN * roundoff * abs(f))
             self._line.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
-            g[i] = (high - low) / step if step else 0
+            g[i] = slope = (high - low) / step if step else 0
+            self._note_slope(i, slope)
         return g
+
+    def _note_slope(self, i: int, slope: float) -> None:
+        if slope and math.isfinite(slope):
+            self._slopes[i] = max(self._slopes.get(i, 0.0), abs(slope))
+
+    def _in_units(
+        self, value: Value, x: Array, f: float, i: int, usual: float, hidden: float
+    ) -> tuple[float, float, float]:
+        """`ends` over the usual step, or over one that fits a small xᵢ; changes of f up to `hidden`
+        may be rounding."""
+        scale, slope = abs(float(x[i])), self._slopes.get(i)
+        if slope is not None:
+            scale = max(scale, self._largest / slope if slope else math.inf)
+        h = min(usual, max(usual, PART) * scale) or usual
+        short = ends(value, x, f, i, h, self.scheme, self._box)
+        if h == usual or slope is not None or not abs(short[0] - short[1]) <= hidden:
+            return short
+        high, low, step = ends(value, x, f, i, usual, self.scheme, self._box)
+        change = abs(high - low)
+        if math.isfinite(change):
+            self._slopes[i] = change / abs(step) if change > hidden else 0.0
+        return (high, low, step) if change <= MOST * abs(f) else short
 
     def _through_noise(
         self, value: Value, x: Array, f: float, i: int, h: float

@@ -72,7 +72,8 @@ def minimize(
     jac : callable, True, "2-point", "3-point", "cs" or None
         jac(x, *args) -> g; None is "2-point": forward differences, and from where they no longer
         show a way down, central ones. Where the values of fun turn out to be noisy, of a simulator
-        say, steps are longer (Moré and Wild, 2011).
+        say, steps are longer (Moré and Wild, 2011), and where a variable is far below 1 by its
+        unit, shorter.
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). hess may
         be "2-point" or "3-point": n or 2 n gradients an iteration, where jac is given. The units

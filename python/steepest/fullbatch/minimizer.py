@@ -220,7 +220,8 @@ class Minimizer(Points):
         largest = self._largest(g)
         if not finite(f, largest):
             what = f"the objective is {f}" if not math.isfinite(f) else "the gradient is not finite"
-            return self._finish(NOT_FINITE, f"{what} at x0")
+            where = "x, the best point" if self.nit else "x0"  # after a second start
+            return self._finish(NOT_FINITE, f"{what} at {where}")
         if not self._stopped(math.nan, largest):  # f has not fallen yet
             self._descend()
 

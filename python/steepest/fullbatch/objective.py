@@ -15,6 +15,7 @@ from steepest.fullbatch.minimizer import Minimizer
 
 DIFFERENCES = ("2-point", "3-point", "cs")
 OF_GRADIENTS = ("2-point", "3-point")
+TINY = 1e-30  # complex steps in proportion to less would be lost
 
 
 class Objective:
@@ -105,7 +106,8 @@ class Objective:
         g = namespace(x).zeros_like(x)
         unit = step_unit("cs", self._roundoff())
         for i in range(x.shape[0]):
-            g[i] = self._complex_step(x, i, unit * max(1.0, abs(float(x[i]))))
+            size = abs(float(x[i]))
+            g[i] = self._complex_step(x, i, unit * (size if size > TINY else 1.0))
         return g
 
     def _roundoff(self) -> float:

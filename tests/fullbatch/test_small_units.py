@@ -1,0 +1,100 @@
+"""Parameters far below 1 by their unit: differences take steps that fit them, or that fit 1 where
+they are small by chance."""
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der
+
+import steepest as st
+
+T = np.linspace(0, 4, 50)
+DATA = 2.5 * np.exp(-1.3 * T)
+
+
+def decay(unit):
+    """Half the squares of a decay off its data; the rate is 1.3 units."""
+
+    def fun(p):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return 0.5 * float(((p[0] * np.exp(-p[1] / unit * T) - DATA) ** 2).sum())
+
+    return fun
+
+
+@pytest.mark.parametrize("unit", [1e-2, 1e-4, 1e-7])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_a_rate_per_second_where_one_is_due_per_year(method, jac, unit):
+    """It ended at x0 and said that the gradient there is not finite."""
+    res = st.minimize(decay(unit), [1.0, unit], method=method, jac=jac)
+    np.testing.assert_allclose(res.x, [2.5, 1.3 * unit], rtol=1e-4)
+    assert res.nfev < 2000
+
+
+def test_a_unit_that_the_start_does_not_show():
+    res = st.minimize(decay(1e-7), [1.0, 0.0])
+    np.testing.assert_allclose(res.x, [2.5, 1.3e-7], rtol=1e-4)
+
+
+@pytest.mark.parametrize("by_chance", [1e-3, 1e-5, 1e-7, 1e-12, 1e-300, 5e-324])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_a_start_that_is_small_by_chance(method, by_chance):
+    for start in ([-1.2, by_chance], [by_chance, 1.0], [by_chance, by_chance]):
+        res = st.minimize(rosen, np.array(start), method=method)
+        assert res.success and res.fun < 1e-9 and res.nfev < 200
+
+
+def test_small_variables_at_a_minimum_cost_one_evaluation_more_once():
+    """No difference of theirs changes f; another, of the usual length, says that none should."""
+
+    def fun(x):
+        return 3 + 0.5 * float(x @ x)
+
+    res = st.minimize(fun, np.array([1e-9, 2.0, -1e-9]))
+    looked = 4  # for rounding, where no difference changes f
+    assert res.success and res.nfev == res.njev * 4 + 2 + looked
+
+
+def test_the_longer_step_is_not_taken_out_of_the_domain():
+    """The gradient of the small variable is 0, and f is inf one usual step off."""
+    seen = []
+
+    def fun(x):
+        seen.append(x[1])
+        edge = np.inf if abs(x[1]) > 1e-8 else 0.0
+        return 3 + float(x[0] ** 2) + (1e-9 - x[1]) ** 2 + edge
+
+    res = st.minimize(fun, np.array([1.0, 1e-9]))
+    assert res.success and abs(res.x[0]) < 1e-4 and np.isfinite(res.jac).all()
+
+
+def test_steps_stay_in_a_small_box():
+    asked = []
+
+    def fun(x):
+        asked.append(x.copy())
+        return decay(1e-7)(x)
+
+    low, high = np.array([0.5, 1.2e-7]), np.array([5.0, 2e-7])
+    res = st.minimize(fun, [1.0, 2e-7], bounds=list(zip(low, high, strict=True)))
+    assert (low <= asked).all() and (np.asarray(asked) <= high).all()
+    assert res.success and res.x[1] == 1.2e-7  # a slope of 1e-7 units is below gtol
+
+
+def test_complex_steps_fit_too():
+    def fun(p):
+        with np.errstate(over="ignore", invalid="ignore"):
+            return 0.5 * ((p[0] * np.exp(-p[1] / 1e-7 * T) - DATA) ** 2).sum()
+
+    res = st.minimize(fun, [1.0, 1e-7], jac="cs")
+    np.testing.assert_allclose(res.x, [2.5, 1.3e-7], rtol=1e-6)
+
+
+def test_what_is_not_finite_later_is_not_said_to_be_so_at_x0():
+    s = st.BFGS(np.array([-1.2, 1.0]))
+    while s.nit < 3:
+        x = s.x
+        s.tell(rosen(x), rosen_der(x))
+    s._resume()  # as after Ctrl-C, or with better differences
+    s.tell(np.inf, np.ones(2))
+    assert s.status == 3 and s.message == "the objective is inf at x, the best point"
