@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
-from steepest.fullbatch.differences import Differences
 from steepest.fullbatch.gradient_descent import GradientDescent
 from steepest.fullbatch.lbfgs import LBFGS
-from steepest.fullbatch.minimizer import CALLED_OFF, STUCK, Minimizer
+from steepest.fullbatch.minimizer import CALLED_OFF, Minimizer
 from steepest.fullbatch.newton import Newton
 from steepest.fullbatch.objective import OF_GRADIENTS, Objective
-from steepest.fullbatch.search import noise
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
@@ -186,30 +184,11 @@ def run(
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
         if objective.differences is not None:
-            judge(solver, objective, objective.differences, solver.nit > nit)
+            solver._judge(objective, objective.differences, solver.nit > nit)
     if verbose:
         if (last := progress(solver, objective)) != shown:
             print(last)
         print(solver.message)
-
-
-def judge(
-    solver: Minimizer, objective: Objective, differences: Differences, accepted: bool
-) -> None:
-    """Stop where differences mislead the solver, and go on where better ones are to be had."""
-    hidden = accepted and differences.hide(solver.f, noise(solver.f, solver._eps))
-    if hidden or (differences.rough and solver._goes_back()):
-        solver._stop(STUCK, "differences no longer show a way down")
-    stuck = solver.status == STUCK
-    if (stuck or solver._searches()) and objective.sharpen(solver.best_x, solver.f, stuck):
-        solver._stop(STUCK, "differences are better from here on")
-        solver._resume()
-    solver._eps = differences.unit(solver.f, objective.eps / 2)
-    if solver.status == STUCK and differences.noise:
-        solver.message = (
-            f"no lower point: f = {solver.f:.6g} has noise, or kinks, of about "
-            f"{differences.noise:.1g}, which hide the rest"
-        )
 
 
 def own_options(

@@ -22,9 +22,12 @@ from steepest.fullbatch.wolfe import wolfe
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
+    from steepest.fullbatch.differences import Differences
+    from steepest.fullbatch.objective import Objective
+
 C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
-FEW, MANY = 3, 12  # trials of one search
+FEW, MANY = 3, 12  # trials of one search: longer than most; in vain, but for shorter steps
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
@@ -127,29 +130,47 @@ class Minimizer(Points):
 
     def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""
-        if self.done:
-            return
+        if not self.done:
+            self._take_lowest()
+            self._finish(status, message)
+
+    def _take_lowest(self) -> None:
         if self._lowest is not None:
             self._place(self._x, self._lowest.step)
             self.f = self._lowest.f
             self._rows[G][...] = self._rows[LOWEST]
-        self._finish(status, message)
 
     def _stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
         self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
 
-    def _searches(self) -> bool:
-        """Whether the present search has just become longer than most."""
-        return not self.done and len(self._told) == FEW
+    def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
+        """Stop where gradients by differences mislead, and go on from the lowest point where better
+        ones are to be had. `accepted`: the point told last ended an iteration."""
+        told = len(self._told)
+        hidden = accepted and differences.hide(self.f, noise(self.f, self._eps))
+        long = told >= MANY and self._step < self._told[0].step
+        if hidden or (differences.rough and long):
+            self._stop(STUCK, "differences no longer show a way down")
+        stuck, longer_than_most = self.status == STUCK, not self.done and told == FEW
+        if stuck or longer_than_most:
+            if objective.sharpen(self.best_x, self.f, stuck):
+                self._restart_from_lowest()
+        self._eps = differences.unit(self.f, objective.eps / 2)
+        if self.status == STUCK and differences.noise:
+            self.message = (
+                f"no lower point: f = {self.f:.6g} has noise, or kinks, of about "
+                f"{differences.noise:.1g}, which hide the rest"
+            )
 
-    def _goes_back(self) -> bool:
-        """Whether many trials of the present search have not found a step as long as the first."""
-        return not self.done and len(self._told) >= MANY and self._step < self._told[0].step
+    def _restart_from_lowest(self) -> None:
+        """Go on after the end, or before it, where a better gradient is to be had now."""
+        if not self.done:
+            self._take_lowest()
+        self._resume()
 
     def _resume(self) -> None:
-        """Go on after the end, where a better gradient is to be had now, or after an interrupt: the
-        best point is asked for again, and what was learned is dropped."""
+        """Ask for the best point again, and drop what was learned; after an interrupt, too."""
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
         self._search, self._told, self._lowest, self._handed = None, [], None, None
