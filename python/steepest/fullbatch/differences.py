@@ -20,20 +20,23 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from steepest.fullbatch.arrays import Array, copied, empty_like
 from steepest.fullbatch.box import Box
 
 Value = Callable[[Array], float]
 
-KNOWN = 64  # times rounding: less is no noise
-AGAIN = 1e-3  # of the changes by which noise was looked for last: then it may be seen
-BEND = (30, 3000)  # times the noise: limits of what a step shall bend f by
-CLEAR = 1000  # times the noise: a change over a step that need not be longer
-PARTS = 6  # of the line along which noise is looked for
-MOST = 1e-2  # of f
-PART = 2e-5  # of the scale of xᵢ: a step that is longer may not see how f bends
-OFTEN = 6  # so often noise is found, at most
-PATIENCE = {"2-point": 2, "3-point": 6}  # iterations that may lower f by less than shows
+NOISE_FLOOR = 64  # rounding errors of f: a difference below is not called noise
+SEEN_AGAIN = 1e-3  # of the change at which noise was looked for last: smaller ones may show it
+BEND = (30, 3000)  # times the noise: the least and the most that a step shall bend f by
+ENOUGH_CHANGE = 1000  # times the noise: a step that changes f by more need not be longer
+LINE_PARTS = 6  # that a line is cut into along which noise is looked for
+MAX_RELATIVE_NOISE = 1e-2  # of f: what is beyond counts as no more
+SMALL_CHANGE = 1e-2  # of f: a usual step that changes f by more is too long for xᵢ
+LONGEST_STEP = 2e-5  # of the scale of xᵢ: a longer step may not see how f bends
+MAX_SEARCHES = 6  # for other noise than is known that may end in longer steps
+STALLED_ITERATIONS = {"2-point": 2, "3-point": 6}  # that do not lower f by more than shows
 
 
 class Differences:
@@ -42,12 +45,14 @@ class Differences:
     def __init__(self, scheme: str, box: Box | None) -> None:
         self.scheme, self.noise = scheme, 0.0  # the standard deviation of noise in f
         self._box = box
-        # Of the last gradient each step from x, and the change of f over it; the largest change
-        # when noise was looked for last; the next steps through noise.
+        # Of the last gradient, each step from x and the change of f over it.
         self._line: list[float] = []
         self._changes: list[float] = []
+        # The largest change of f when noise was looked for last.
         self._change = math.inf
+        # The steps through noise that the next ones start from, by variable.
         self._steps: dict[int, float] = {}
+        # How often noise was found.
         self._found = 0
         # The largest |f| so far, and of each variable the largest |gᵢ|; 0: no step has changed f.
         self._largest, self._slopes = 0.0, dict[int, float]()
@@ -59,17 +64,18 @@ class Differences:
         """Whether gradients may mislead a search."""
         return self.scheme == "2-point" or self.noise > 0
 
-    def hide(self, f: float, by: float) -> bool:
-        """Whether f, of an iteration, is one too many that is not lower by more than `by`."""
-        lower = self._level - f > by
+    def note_iteration(self, f: float, hidden: float) -> bool:
+        """Count an iteration that has come to f; whether it is one too many in a row that is not
+        lower by more than `hidden`."""
+        lower = self._level - f > hidden
         self._level, self._since = (f, 0) if lower else (self._level, self._since + 1)
-        return self.rough and self._since == PATIENCE[self.scheme]
+        return self.rough and self._since == STALLED_ITERATIONS[self.scheme]
 
     def unit(self, f: float, roundoff: float) -> float:
         """The rounding unit of f, computed with `roundoff`, as its noise makes it."""
         if not (self.noise and f):
             return roundoff
-        return max(roundoff, min(self.noise / abs(f), MOST))
+        return max(roundoff, min(self.noise / abs(f), MAX_RELATIVE_NOISE))
 
     def gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         """g at x, where value(x) is f, computed with unit roundoff `roundoff`."""
@@ -90,7 +96,7 @@ class Differences:
     def _find_at_first(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
         """Look for noise unless it is known, or was looked for by changes hardly larger."""
         change = max(self._changes)
-        if self.noise or not change <= AGAIN * self._change:
+        if self.noise or not change <= SEEN_AGAIN * self._change:
             return False
         self._change = change
         return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
@@ -101,7 +107,7 @@ class Differences:
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
             if self._find_noise(value, x, f, roundoff, longer):
                 self._found += 1
-                if self._found <= OFTEN and not known / 8 < self.noise < 8 * known:
+                if self._found <= MAX_SEARCHES and not known / 8 < self.noise < 8 * known:
                     return True
         if not known and self._find_rounding(value, x, f):
             return True
@@ -118,7 +124,7 @@ class Differences:
             if self.noise:
                 high, low, step = self._through_noise(value, x, f, i, h)
             else:
-                high, low, step = self._in_units(value, x, f, i, h, KNOWN * roundoff * abs(f))
+                high, low, step = self._in_units(value, x, f, i, h, NOISE_FLOOR * roundoff * abs(f))
             self._line.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
             g[i] = slope = (high - low) / step if step else 0
@@ -137,7 +143,7 @@ class Differences:
         scale, slope = abs(float(x[i])), self._slopes.get(i)
         if slope is not None:
             scale = max(scale, self._largest / slope if slope else math.inf)
-        h = min(usual, max(usual, PART) * scale) or usual
+        h = min(usual, max(usual, LONGEST_STEP) * scale) or usual
         short = ends(value, x, f, i, h, self.scheme, self._box)
         if h == usual or slope is not None or not abs(short[0] - short[1]) <= hidden:
             return short
@@ -145,7 +151,7 @@ class Differences:
         change = abs(high - low)
         if math.isfinite(change):
             self._slopes[i] = change / abs(step) if change > hidden else 0.0
-        return (high, low, step) if change <= MOST * abs(f) else short
+        return (high, low, step) if change <= SMALL_CHANGE * abs(f) else short
 
     def _through_noise(
         self, value: Value, x: Array, f: float, i: int, h: float
@@ -165,7 +171,7 @@ class Differences:
             factor = 1 / 8  # out of the domain
             if math.isfinite(bend):
                 factor = math.sqrt(wanted / max(bend, self.noise))
-                if abs(high - low) > CLEAR * self.noise:
+                if abs(high - low) > ENOUGH_CHANGE * self.noise:
                     factor = min(factor, 1)
             last, h = h, min(h * max(1 / 8, min(factor, 8)), longest)
             if 1 / 4 < h / last < 4:
@@ -180,14 +186,17 @@ class Differences:
         a smooth function falls with each order.
         """
         line = [self._inside(x, i, longer * h) for i, h in enumerate(self._line)]
-        told = [f, *(value(self._moved(x, line, k / PARTS)) for k in range(1, PARTS + 1))]
-        third = differences(told, 3)
-        fourth = differences(third, 1)
-        bent = sum(d * d for d in third) / len(third) / 20
-        rough = sum(d * d for d in fourth) / len(fourth) / 70
-        if not (bent / 16 < rough < math.inf and math.sqrt(rough) > KNOWN * roundoff * abs(f)):
+        shares = [k / LINE_PARTS for k in range(1, LINE_PARTS + 1)]
+        values = [f, *(value(self._moved(x, line, share)) for share in shares)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            third = np.diff(values, 3)
+            bent, rough = float(np.mean(third**2)) / 20, float(np.mean(np.diff(third) ** 2)) / 70
+        if not bent / 16 < rough < math.inf:
             return False
-        self.scheme, self.noise = "3-point", math.sqrt(rough)
+        noise = math.sqrt(rough)
+        if not noise > NOISE_FLOOR * roundoff * abs(f):
+            return False
+        self.scheme, self.noise = "3-point", noise
         return True
 
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
@@ -255,10 +264,3 @@ def moved(x: Array, i: int, by: float) -> tuple[Array, float]:
     y, at = copied(x), float(x[i])
     y[i] = at + by
     return y, float(y[i]) - at
-
-
-def differences(values: list[float], order: int) -> list[float]:
-    """Of neighbours, `order` times."""
-    for _ in range(order):
-        values = [b - a for a, b in zip(values, values[1:], strict=False)]
-    return values

@@ -148,7 +148,7 @@ class Minimizer(Points):
         """Stop where gradients by differences mislead, and go on from the lowest point where better
         ones are to be had. `accepted`: the point told last ended an iteration."""
         told = len(self._told)
-        hidden = accepted and differences.hide(self.f, noise(self.f, self._eps))
+        hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
         long = told >= MANY and self._step < self._told[0].step
         if hidden or (differences.rough and long):
             self._stop(STUCK, "differences no longer show a way down")
