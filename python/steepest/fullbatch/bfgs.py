@@ -10,7 +10,7 @@ from array_api_compat import device
 
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.minimizer import Minimizer
-from steepest.fullbatch.points import SHARED_ROWS, D, G
+from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner, rank_two, symmetric_product
 from steepest.fullbatch.search import Trial
 
@@ -106,7 +106,7 @@ class BFGS(Minimizer):
         had, self._h = self._h is not None, None
         return had
 
-    def _advance(self, at: Trial, g: Array) -> None:
+    def _direction(self, at: Trial, g: Array) -> Direction:
         rows = self._rows
         # The pair (d, y/α) in the place of (s, y): the update does not depend on its scale.
         change = np.array([[-1 / at.step, 1 / at.step], [0.0, 1.0]])
@@ -116,7 +116,7 @@ class BFGS(Minimizer):
             products = inner(self._w, [D], [rows[Y]])
             curvature, square = float(products[0, 0]), float(products[1, 0])
             if not (learn and curvature > 0 and 0 < square < math.inf):
-                return self._descend()
+                return self._first_direction()
             self._h = self._xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
             self._scale, self._pairs = curvature / square, 0
         symmetric_product(self._h, [rows[Y], rows[G]], [rows[HY], rows[HG]])
@@ -134,7 +134,7 @@ class BFGS(Minimizer):
             rank_two(self._h, rows[D], u)
             # H+ g = Hg + d (u.g) + u (d.g), with u.g = half d.g - rho Hy.g
             on_d, on_hy = -(2 * half * dg - rho * scale * hyg), rho * scale * dg
-        self._turn(on_d, on_hy)
+        return self._combine_direction(on_d, on_hy)
 
     def _enlarge(self, yhy: float) -> None:
         """H ← γH, if γ > 1; sᵀH⁻¹s is -sᵀg, as s is along -Hg."""
@@ -142,10 +142,10 @@ class BFGS(Minimizer):
         if 0 < yhy < -self._slope0 < math.inf:
             self._scale *= math.sqrt(-self._slope0 / yhy)
 
-    def _turn(self, on_d: float, on_hy: float) -> None:
+    def _combine_direction(self, on_d: float, on_hy: float) -> Direction:
         """d ← -Hg + on_d d + on_hy Hy, the trial point x + d and the user's, in one pass."""
         c = self._turned
         c[0, :3] = -self._scale, on_d, on_hy
         outs = [self._rows[D], self._rows[self._trial], self._hand_out()]
         combine(self._w, [HG, D, HY, self._x], [], c, outs)
-        self._launch(placed=True)
+        return None, True, None

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer
-from steepest.fullbatch.points import G
+from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer, Stop
+from steepest.fullbatch.points import Direction, G
 from steepest.fullbatch.search import Trial
 
 LONGEST = 100.0  # a step over the last one
@@ -86,31 +86,31 @@ class GradientDescent(Minimizer):
         assert self.lr is not None
         return self.lr
 
-    def _descend(self) -> None:
+    def _first_direction(self) -> Direction:
         if self.lr is None:
-            return super()._descend()
+            return super()._first_direction()
         idle = 0
         while (rate := self._rate()) == 0:  # a warm-up's first step, or a schedule's end
             idle, self.nit = idle + 1, self.nit + 1
             if self.nit >= self.maxiter:
-                return self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
+                raise Stop(LIMIT, f"maxiter {self.maxiter} iterations are done")
             if idle == MAX_STALLED:
-                return self._finish(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
-        self._direct(rate)
+                raise Stop(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
+        return self._downhill(rate)
 
-    def _direct(self, scale: float) -> None:
+    def _downhill(self, scale: float) -> Direction:
         self._scale = scale  # d = -scale g
-        super()._direct(scale)
+        return super()._downhill(scale)
 
-    def _advance(self, at: Trial, g: Array) -> None:
+    def _direction(self, at: Trial, g: Array) -> Direction:
         promised = -self._slope0 * at.step
         self._rows[G][...] = g
         if self.lr is not None:
-            return self._descend()
+            return self._first_direction()
         longer = 1.0
         if self.line_search == "armijo":
             longer = 2.0
         elif self.line_search == "wolfe":
             square = at.step * self._scale * self._free_square(g)
             longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
-        self._direct(longer * at.step * self._scale)
+        return self._downhill(longer * at.step * self._scale)

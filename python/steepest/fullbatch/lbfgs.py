@@ -9,7 +9,7 @@ import numpy as np
 from steepest import _cpu, check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.minimizer import C1, Minimizer
-from steepest.fullbatch.points import SHARED_ROWS, G
+from steepest.fullbatch.points import NO_MORE_KNOWN, SHARED_ROWS, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
@@ -99,7 +99,9 @@ class LBFGS(Minimizer):
             max_nfev=max_nfev,
         )
         self._pairs = _cpu.Pairs(m, SHARED_ROWS)
-        self._products: np.ndarray | None = None  # as `_multiply` gives, of the point told last
+        self._products: np.ndarray | None = (
+            None  # as `_products_with` gives, of the point told last
+        )
         self._free: Array | None = None  # with bounds: the variables that the products are over
         # Whole iterations are compiled calls where Python would take most of their time.
         self._compiled = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
@@ -123,63 +125,56 @@ class LBFGS(Minimizer):
 
     # An iteration
 
-    def _ordinary(self, f: float, g: Array) -> bool:
+    def _fast_direction(self, f: float, g: Array) -> Direction | None:
         searched = self.line_search == "wolfe" and not self.ftol
         if not (self._compiled and searched) or self.nit + 1 >= self.maxiter:
-            return False
+            return None
         line = (self._f0, self._slope0, self._step, C1, self._slope_ratio, self._eps)
         rows = (self._trial, G, self._x, self._d)
         taken: tuple[Any, ...] | None
-        if self.box is None:
-            least = self.n * self.gtol * self.gtol
-            taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
-        else:
+        if self.box is not None:
+            bounds = self._bounds()
             taken = self._pairs.ordinary_iteration_in_box(
-                self._w, f, g, line, self.gtol, rows, self._bounds()
+                self._w, f, g, line, self.gtol, rows, bounds
             )
+            return None if taken is None else self._placed_in_box(*taken)
+        least = self.n * self.gtol * self.gtol
+        taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
         if taken is None:
-            return False
-        self._x = self._trial
-        self.f = f
-        self.nit += 1
-        self._stalled = 0
-        if self.box is None:
-            slope, magnitude, self._d, self._handed = taken
-            self._start(slope, magnitude)
-        else:
-            self._start_in_box(*taken)
-        return True
+            return None
+        slope, magnitude, self._d, self._handed = taken
+        return placed(slope, magnitude)
 
-    def _along(self, f: float, g: Array) -> tuple[float, float]:
+    def _slope_and_square(self, f: float, g: Array) -> tuple[float, float]:
         """As the base has it. For a first trial that is low enough, and so likely to be accepted,
         the same pass also forms all products that the next direction needs."""
         self._products = None
-        if self.box is not None or self._told or f > self._f0 + C1 * self._step * self._slope0:
-            return super()._along(f, g)
-        products = self._products = self._multiply(g)
+        if self.box is not None or self._trials or f > self._f0 + C1 * self._step * self._slope0:
+            return super()._slope_and_square(f, g)
+        products = self._products = self._products_with(g)
         on_d = products[len(products) // 2 - 1]
         return float(on_d[1]), float(products[-1, 1])
 
-    def _multiply(self, g: Array) -> np.ndarray:
+    def _products_with(self, g: Array) -> np.ndarray:
         """The first pass: products of all d, y and g with the new y and with g, where the row d is
         the newest of the pairs."""
         return inner(self._w, self._pairs.rows_with(self._d), [g], self._rows[G])
 
-    def _advance(self, at: Trial, g: Array) -> None:
+    def _direction(self, at: Trial, g: Array) -> Direction:
         if self.box is not None:
-            return self._advance_in_box(g)
+            return self._direction_in_box(g)
         if at.slope - self._slope0 > self._eps * -self._slope0:
-            products = self._multiply(g) if self._products is None else self._products
+            products = self._products_with(g) if self._products is None else self._products
             ratio = self._curvature_ratio(at)
             self._d = self._pairs.append(products, at.step, ratio, self._d)
-            self._turn(products, g, learned=True)
-        elif self._pairs.count:  # no curvature to learn
-            self._turn(inner(self._w, self._pairs.rows(), [g]), g, learned=False)
-        else:
-            self._rows[G][...] = g
-            self._descend()
+            return self._combine_direction(products, g, learned=True)
+        if self._pairs.count:  # no curvature to learn
+            products = inner(self._w, self._pairs.rows(), [g])
+            return self._combine_direction(products, g, learned=False)
+        self._rows[G][...] = g
+        return self._first_direction()
 
-    def _turn(self, products: np.ndarray, g: Array, learned: bool) -> None:
+    def _combine_direction(self, products: np.ndarray, g: Array, learned: bool) -> Direction:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
         c, _, slope, magnitude = self._pairs.direction(products, 1.0)
@@ -189,14 +184,9 @@ class LBFGS(Minimizer):
             outs = [rows[self._pairs.newest_y], *outs]
         picks = [*self._pairs.rows(), G, self._x, d]
         combine(self._w, picks, [g], c if learned else c[1:], outs)
-        self._start(slope, magnitude)
+        return placed(slope, magnitude)
 
-    def _start(self, slope: float, magnitude: float) -> None:
-        """Start along d, with the trial point in place."""
-        doubtful = abs(slope) < CANCELLED * magnitude
-        self._launch(None if doubtful else slope, placed=True)
-
-    def _descend(self) -> None:
+    def _first_direction(self) -> Direction:
         """In a closed box the first step is -g, projected, unless that is longer than |x| and 1: a
         corner close by is reached at once. Where bounds are missing, as with x >= 0, a corner is
         often far from the minimum and a poor stationary point (Penalty I)."""
@@ -205,17 +195,17 @@ class LBFGS(Minimizer):
             x, d = self._rows[self._x], self._rows[self._d]
             d[...] = -box.violation(x, g)
             if self._square(d) <= max(1.0, self._square(x)):
-                return self._launch()
-        super()._descend()
+                return NO_MORE_KNOWN
+        return super()._first_direction()
 
-    def _advance_in_box(self, g: Array) -> None:
-        """As `_advance`, with s and y formed from the points, and all products over the free
+    def _direction_in_box(self, g: Array) -> Direction:
+        """As `_direction`, with s and y formed from the points, and all products over the free
         variables alone."""
         assert self.box is not None
         if self._compiled:
             at = (self._x, G, self._trial, self._d)
             taken = self._pairs.advance_in_box(self._w, g, self._eps, at, self._bounds())
-            return self._start_in_box(*taken)
+            return self._placed_in_box(*taken)
         rows, xp = self._rows, self._xp
         # row `_trial` holds the point before, row d takes s
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
@@ -238,13 +228,18 @@ class LBFGS(Minimizer):
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
         d[...] = xp.where(free, d, -scale * rows[G])
-        self._launch(free=free)
+        return None, False, free
 
     def _bounds(self) -> tuple[Array, Array, Array, Array | None]:
         assert self.box is not None
         return self.box.lower, self.box.upper, self.box.near, self._free
 
-    def _start_in_box(self, slope: float, d: int, handed: Array, free: Array) -> None:
-        """Start along the direction that a compiled call has left, with its trial point."""
+    def _placed_in_box(self, slope: float, d: int, handed: Array, free: Array) -> Direction:
+        """The direction that a compiled call has left, with its trial point."""
         self._d, self._handed, self._free = d, handed, free
-        self._launch(slope, placed=True)
+        return slope, True, None
+
+
+def placed(slope: float, magnitude: float) -> Direction:
+    """A direction with its trial point in place; `magnitude`: the largest term of the slope."""
+    return None if abs(slope) < CANCELLED * magnitude else slope, True, None

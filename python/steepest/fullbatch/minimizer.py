@@ -13,7 +13,7 @@ from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, scalar, vector
 from steepest.fullbatch.exact import exact
-from steepest.fullbatch.points import LOWEST, G, Points
+from steepest.fullbatch.points import LOWEST, NO_MORE_KNOWN, Direction, G, Points
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, explain, finite, noise
 from steepest.fullbatch.state import MADE_ANEW, load, restore, save
@@ -32,11 +32,15 @@ SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
+class Stop(Exception):
+    """(status, message): a method has no direction, and the run ends."""
+
+
 class Minimizer(Points):
     """Base of the methods: tell it f and g at `x` until it is `done`.
 
-    The subclass says how an accepted point gives the next direction (`_advance`), with vectors of
-    its own in the workspace's further rows.
+    The subclass answers the direction from an accepted point (`_direction`), with vectors of its
+    own in the workspace's further rows. All else, from what is told to the next `x`, is here.
     """
 
     method: ClassVar[str]
@@ -67,7 +71,7 @@ class Minimizer(Points):
         self.nit = self.nfev = 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
-        self._told: list[Trial] = []
+        self._trials: list[Trial] = []
         self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
         self._stalled = 0
@@ -118,10 +122,18 @@ class Minimizer(Points):
             g = self.box.told(g)
         self.nfev += 1
         try:
-            if self._slope0 == 0:  # no line to search yet
-                self._begin(f, g)
-            elif self._told or not self._ordinary(f, g):
-                self._go_on(f, g)
+            try:
+                if self._slope0 == 0:  # no line to search yet
+                    self._begin(f, g)
+                elif self._trials or not (direction := self._fast_direction(f, g)):
+                    self._search_on(f, g)
+                else:
+                    self._x = self._trial
+                    self.f, self._stalled = f, 0
+                    self.nit += 1
+                    self._start(direction)
+            except Stop as stop:
+                self._finish(*stop.args)
             if self.max_nfev is not None and self.nfev >= self.max_nfev:
                 self._stop_at_limit(self.max_nfev)
         except BaseException:  # Ctrl-C has left a search, or a step, half done
@@ -147,9 +159,9 @@ class Minimizer(Points):
     def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
         """Stop where gradients by differences mislead, and go on from the lowest point where better
         ones are to be had. `accepted`: the point told last ended an iteration."""
-        told = len(self._told)
+        told = len(self._trials)
         hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
-        long = told >= MANY and self._step < self._told[0].step
+        long = told >= MANY and self._step < self._trials[0].step
         if hidden or (differences.rough and long):
             self._stop(STUCK, "differences no longer show a way down")
         stuck, longer_than_most = self.status == STUCK, not self.done and told == FEW
@@ -173,7 +185,7 @@ class Minimizer(Points):
         """Ask for the best point again, and drop what was learned; after an interrupt, too."""
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
-        self._search, self._told, self._lowest, self._handed = None, [], None, None
+        self._search, self._trials, self._lowest, self._handed = None, [], None, None
         self._slope0, self._stalled = 0.0, 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
 
@@ -219,15 +231,30 @@ class Minimizer(Points):
 
     # What a method says
 
-    def _advance(self, at: Trial, g: Array) -> None:
+    def _direction(self, at: Trial, g: Array) -> Direction:
         """Learn from the accepted point (its x is in place, row G still holds the gradient before),
-        copy g to row G, and start along the next direction."""
+        copy g to row G, and put the next direction in row d."""
         raise NotImplementedError
 
-    def _ordinary(self, f: float, g: Array) -> bool:
-        """Take the first point of a search, and the next direction, in one go where the method can;
-        False, and nothing has changed, if not."""
-        return False
+    def _first_direction(self) -> Direction:
+        """The direction at the accepted point where nothing is learned: steepest descent, with a
+        first step of length min(1, |g|); of length 1 where rounding would hide what f falls by."""
+        g = self._rows[G]
+        square = self._free_square(g)
+        normal = 0 < square < math.inf
+        scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
+        hidden = self.nit == 0 and square <= noise(self.f, self._eps)
+        return self._downhill(scale if hidden else min(1.0, scale))
+
+    def _downhill(self, scale: float) -> Direction:
+        """-scale g."""
+        combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
+        return NO_MORE_KNOWN
+
+    def _fast_direction(self, f: float, g: Array) -> Direction | None:
+        """`_direction`, where the first point of a search is accepted as it is and does not end the
+        run, in one go if the method can; None, and nothing has changed, if not."""
+        return None
 
     def _forget(self) -> bool:
         """Drop what the method has learned; False if there was nothing."""
@@ -244,29 +271,29 @@ class Minimizer(Points):
             where = "x, the best point" if self.nit else "x0"  # after a second start
             return self._finish(NOT_FINITE, f"{what} at {where}")
         if not self._stopped(math.nan, largest):  # f has not fallen yet
-            self._descend()
+            self._start(self._first_direction())
 
-    def _go_on(self, f: float, g: Array) -> None:
+    def _search_on(self, f: float, g: Array) -> None:
         if self._search is None:
             self._search = self._new_search(self._f0, self._slope0, self._step)
             next(self._search)
         slope, square = self._slope(f, g)
-        self._told.append(Trial(self._step, f, slope))
+        self._trials.append(Trial(self._step, f, slope))
         if f == -math.inf:
-            return self._close(End(self._step, UNBOUNDED), g, square)
+            return self._end_search(End(self._step, UNBOUNDED), g, square)
         try:
             step = self._search.send((f, slope))
         except StopIteration as stop:
-            return self._close(stop.value, g, square)
+            return self._end_search(stop.value, g, square)
         if finite(f, slope) and f < (self._lowest.f if self._lowest else self.f):
-            self._lowest = self._told[-1]
+            self._lowest = self._trials[-1]
             self._rows[LOWEST][...] = g
         self._step = step
         self._try(step)
 
-    def _close(self, end: End, g: Array, square: float) -> None:
+    def _end_search(self, end: End, g: Array, square: float) -> None:
         """The search has ended: take its point, or start again along steepest descent."""
-        last = self._told[-1]
+        last = self._trials[-1]
         if end.step == last.step:
             self._accept(last, g, square, end.failure)
         elif self._lowest is not None:
@@ -276,16 +303,16 @@ class Minimizer(Points):
         elif not finite(last.f, last.slope) and self.line_search is None:
             self._finish(NOT_FINITE, f"the objective is {last.f} after a full step")
         elif self._forget():
-            self._descend()
+            self._start(self._first_direction())
         else:
-            self._finish(STUCK, explain(self._told, self._f0, self._slope0, self._eps))
+            self._finish(STUCK, explain(self._trials, self._f0, self._slope0, self._eps))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
         before, self.f = self.f, at.f
         self._x = self._trial
         self.nit += 1
         hardly = before - at.f <= math.sqrt(self._eps) * abs(before)
-        if hardly and at.step < SHORT * self._told[0].step:
+        if hardly and at.step < SHORT * self._trials[0].step:
             self._stalled += MAX_STALLED // 2  # many trials for next to nothing
         else:
             self._stalled = 0 if at.f < before else self._stalled + 1
@@ -297,7 +324,7 @@ class Minimizer(Points):
         if self._stopped(before, math.inf if far else self._largest(g)):
             self._rows[G][...] = g
         else:
-            self._advance(at, g)
+            self._start(self._direction(at, g))
 
     def _stopped(self, before: float, largest: float) -> bool:
         """Whether the accepted point ends the run."""
@@ -316,39 +343,19 @@ class Minimizer(Points):
             self._finish(STUCK, f"{told}: {why}")
         return self.done
 
-    def _descend(self) -> None:
-        """Start along steepest descent, with a first step of length min(1, |g|); of length 1 where
-        rounding would hide what f falls by."""
-        g = self._rows[G]
-        square = self._free_square(g)
-        normal = 0 < square < math.inf
-        scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
-        hidden = self.nit == 0 and square <= noise(self.f, self._eps)
-        self._direct(scale if hidden else min(1.0, scale))
-
-    def _direct(self, scale: float) -> None:
-        """Start along -scale g."""
-        combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
-        self._launch()
-
-    def _launch(
-        self, slope0: float | None = None, placed: bool = False, free: Array | None = None
-    ) -> None:
-        """Start a search along row d with a full step.
-
-        `placed`: the trial point is in place already and, with bounds, d is cut. `free`: with
-        bounds, the free variables where they are known.
-        """
+    def _start(self, direction: Direction) -> None:
+        """Start a search with a full step; along the first direction if this one leads nowhere."""
+        slope0, placed, free = direction
         if self.box is not None and not placed:
             self._cut(free)
         if slope0 is None:
             slope0 = float(inner(self._w, [self._d], [self._rows[G]])[0, 0])
         if not -math.inf < slope0 < 0:
             if self._forget():
-                return self._descend()
+                return self._start(self._first_direction())
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
         self._f0, self._slope0, self._step = self.f, slope0, 1.0
-        self._search, self._told, self._lowest = None, [], None
+        self._search, self._trials, self._lowest = None, [], None
         if not placed:
             self._try(1.0)
 

@@ -12,8 +12,8 @@ from array_api_compat import device
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer
-from steepest.fullbatch.points import SHARED_ROWS, D, G
+from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer, Stop
+from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 from steepest.fullbatch.state import checkpoint, restore
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 R, P, HP = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 Hessian = Any  # an array (n, n), or a callable x -> array
 Product = Callable[[Array, Array], Array]
-
-
-class NotFinite(Exception):
-    """The Hessian, or its product, has NaN or infinity; no error of the user's functions."""
 
 
 class Newton(Minimizer):
@@ -156,25 +152,23 @@ class Newton(Minimizer):
             )
         return h
 
-    def _descend(self) -> None:
-        self._turn(self._given)
+    def _first_direction(self) -> Direction:
+        return self._newton_direction(self._given)
 
-    def _advance(self, at: Trial, g: Array) -> None:
+    def _direction(self, at: Trial, g: Array) -> Direction:
         self._rows[G][...] = g
-        self._turn(self._given if at is self._told[-1] else self._given_lowest)
+        last = at is self._trials[-1]
+        return self._newton_direction(self._given if last else self._given_lowest)
 
-    def _turn(self, given: tuple[Hessian, Product | None]) -> None:
-        """Start along the Newton direction at the accepted point."""
+    def _newton_direction(self, given: tuple[Hessian, Product | None]) -> Direction:
+        """At the accepted point, by what came with it."""
         hess, hessp = given
         free = self.box.free(self._rows[self._x], self._rows[G]) if self.box else None
-        try:
-            if hessp is not None:
-                self._conjugate_gradients(hessp, free)
-            else:
-                self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
-        except NotFinite as error:
-            return self._finish(NOT_FINITE, str(error))
-        self._launch(free=free)
+        if hessp is not None:
+            self._conjugate_gradients(hessp, free)
+        else:
+            self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
+        return None, False, free
 
     def _solve(self, h: Array, free: Array | None) -> None:
         self.nhev += 1
@@ -183,7 +177,7 @@ class Newton(Minimizer):
             both = free[:, None] & free[None, :]
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
         if not bool(xp.all(xp.isfinite(h))):
-            raise NotFinite("the Hessian is not finite")
+            raise Stop(NOT_FINITE, "the Hessian is not finite")
         d[...] = -solve_shifted(h, g)[0]
 
     def _conjugate_gradients(self, hessp: Product, free: Array | None) -> None:
@@ -205,7 +199,7 @@ class Newton(Minimizer):
             rows[HP][...] = masked(vector("hessp(x, p)", product, rows[P]))
             curvature = float(inner(w, [HP], [rows[P]])[0, 0])
             if not math.isfinite(curvature):
-                raise NotFinite("the Hessian's product with a vector is not finite")
+                raise Stop(NOT_FINITE, "the Hessian's product with a vector is not finite")
             if curvature <= 0:
                 if k == 0:
                     rows[D][...] = rows[P]

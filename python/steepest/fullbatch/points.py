@@ -16,6 +16,13 @@ G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the tria
 SHARED_ROWS = 5
 
 
+# What a method answers of the direction that it has left in row d: the slope along it where known;
+# whether the trial point is in place already, with bounds d cut; with bounds, the free variables
+# where known. A plain tuple, as a named one takes 3 % of a small iteration.
+Direction = tuple[float | None, bool, Array | None]
+NO_MORE_KNOWN: Direction = (None, False, None)
+
+
 class Points:
     """x, the trial point x + α d, and the user's copy of it, with bounds inside a box.
 
@@ -88,7 +95,7 @@ class Points:
 
     def _slope(self, f: float, g: Array) -> tuple[float, float]:
         """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
-        slope, square = self._along(f, g)
+        slope, square = self._slope_and_square(f, g)
         if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
             return math.nan, square
         if self.box is not None:
@@ -96,7 +103,7 @@ class Points:
             slope = self.box.slope(x, d, self._step, g)
         return slope, square
 
-    def _along(self, f: float, g: Array) -> tuple[float, float]:
+    def _slope_and_square(self, f: float, g: Array) -> tuple[float, float]:
         """d . g and g . g."""
         products = inner(self._w, [self._d], [g])
         return float(products[0, 0]), float(products[1, 0])

@@ -28,7 +28,7 @@ def save(run: Minimizer) -> dict[str, Any]:
         "method": run.method,
         "line_search": run.line_search,
         "workspace": run._xp.asarray(run._w, copy=True),
-        "told": [tuple(trial) for trial in run._told],
+        "told": [tuple(trial) for trial in run._trials],
         "lowest": None if run._lowest is None else tuple(run._lowest),
         **kept,
     }
@@ -79,7 +79,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     except BaseException:  # the kernels may refuse what the method has learned
         restore(run, kept)
         raise
-    run._told, run._lowest = told, lowest
+    run._trials, run._lowest = told, lowest
     run._search, run._handed = search, None
 
 
@@ -114,7 +114,7 @@ def _trial(where: str, trial: Any) -> Trial:
 
 def checkpoint(run: Minimizer) -> dict[str, Any]:
     """What `restore` brings back in the same run: copies of what a step writes to."""
-    return {**vars(run), "_w": copied(run._w), "_told": list(run._told)}
+    return {**vars(run), "_w": copied(run._w), "_trials": list(run._trials)}
 
 
 def restore(run: Minimizer, state: dict[str, Any]) -> None:
@@ -123,8 +123,8 @@ def restore(run: Minimizer, state: dict[str, Any]) -> None:
     run._xp = namespace(run._w)
     run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
     run._search = run._handed = None
-    if run._told and not run.done:
-        run._search, _ = resumed(run, run._f0, run._slope0, run._told)
+    if run._trials and not run.done:
+        run._search, _ = resumed(run, run._f0, run._slope0, run._trials)
 
 
 def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
