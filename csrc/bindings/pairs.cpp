@@ -4,14 +4,11 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 #include <vector>
 
 #include "bindings/module.hpp"
 #include "bindings/workspace.hpp"
-#include "linalg/vectors/box.hpp"
-#include "linalg/vectors/boxed_pairs.hpp"
+#include "linalg/vectors/iteration.hpp"
 
 namespace py = pybind11;
 
@@ -65,139 +62,102 @@ FirstStep first_step(const py::tuple& line) {
   return {{number(0), number(1)}, number(2), number(3), number(4), number(5)};
 }
 
-std::array<int64_t, 4> four_rows(const py::tuple& rows) {
+linalg::Places places(const py::tuple& rows) {
   if (rows.size() != 4) throw refuse("rows", "four");
-  std::array<int64_t, 4> row;
-  for (size_t i = 0; i < 4; ++i) row[i] = rows[i].cast<int64_t>();
-  return row;
+  const auto row = [&](size_t i) { return rows[i].cast<int64_t>(); };
+  return {row(0), row(1), row(2), row(3)};
 }
 
-// Where the first step of a search meets the strong Wolfe conditions: learns from it and gives
-// (slope, magnitude, row of the next direction, the user's copy of the next point). None, and
-// nothing has changed, where it does not, or where |g|^2 is at most `least_square`. The rows are
-// those of x, of the gradient before, of the point before, whose place the next trial point takes,
-// and of the direction.
+// A workspace of which an iteration's rows are known to be there.
+struct Checked : Workspace {
+  Checked(const py::array& a, const Pairs& p, const linalg::Places& at)
+      : Workspace(a, "workspace") {
+    for (const auto* rows : {&p.d_rows, &p.y_rows})
+      for (const int64_t i : *rows) row(i);
+    for (const int64_t i : {at.x, at.g, at.before, at.d}) row(i);
+  }
+
+  linalg::Pass pass(int64_t vectors) const {
+    return pass_over(dtype, vectors * n * size_of(dtype));
+  }
+};
+
+// (slope, magnitude, row of the next direction, the user's copy of the next point), or None.
 py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, const py::object& g,
-                              const py::tuple& line, double least_square, const py::tuple& places) {
-  const FirstStep first = first_step(line);
-  if (!first.low_enough(f)) return py::none();
-  const Workspace w(workspace, "workspace");
-  void* const told = w.vector(g, "g", false);
-  const auto [x, g_before, trial, d] = four_rows(places);
-
-  // The first pass: as LBFGS._multiply
-  Pointers rows;
-  for (const int64_t i : p.rows_with(d)) rows.push_back(w.row(i));
-  const size_t newest = rows.size() / 2;
-  rows.insert(rows.end(), {nullptr, told});
-  const Pointers columns = {nullptr, told};
-  std::vector<double> products(2 * rows.size());
-  const linalg::Pass pass =
-      pass_over(w.dtype, static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype));
-  linalg::inner(pass, w.view(rows), w.view(columns), w.n, products.data(), {told, w.row(g_before)});
-  const double slope = products[2 * newest + 1], square = products.back();
-  if (!first.strong(slope)) return py::none();
-  if (!(square > least_square && std::isfinite(square))) return py::none();
-
-  // The second: as LBFGS._turn
-  const double ratio = linalg::curvature_ratio(first.from, {f, slope}, first.length, first.eps);
-  const int64_t next = p.append({products.data(), 2}, first.length, ratio, d);
-  std::vector<double> c(5 * static_cast<size_t>(2 * p.count + 4));
-  const Direction to = p.turn({products.data() + 1, 2}, 1.0, c.data());
-  const py::array copy(workspace.dtype(), std::vector<int64_t>{w.n});
-  rows.clear();
-  for (const int64_t i : p.rows()) rows.push_back(w.row(i));
-  rows.insert(rows.end(), {w.row(g_before), w.row(x), w.row(next), told});
-  const Pointers outs = {w.row(p.newest_y()), w.row(g_before), w.row(next), w.row(trial),
-                         const_cast<void*>(copy.data())};
-  linalg::combine(pass, c.data(), w.view(rows), w.view(outs), w.n);
-  return py::make_tuple(to.slope, to.magnitude, next, copy);
+                              const py::tuple& line, double least_square, const py::tuple& rows) {
+  const linalg::Places at = places(rows);
+  const Checked w(workspace, p, at);
+  py::array copy;
+  const auto room = [&] {
+    copy = py::array(workspace.dtype(), std::vector<int64_t>{w.n});
+    return copy.mutable_data();
+  };
+  const auto next = linalg::ordinary_iteration(
+      p, w.pass(2 * std::min(p.count + 1, p.capacity) + 1), {w.data, w.n * size_of(w.dtype)}, w.n,
+      at, first_step(line), {f, w.vector(g, "g", false), least_square}, room);
+  if (!next) return py::none();
+  return py::make_tuple(next->slope, next->magnitude, next->d, copy);
 }
 
-// An accepted point in a box, as Python gives it: the rows of x, of the gradient before, of the
-// point before and of the direction; lower and upper bounds, near, and the variables that were
-// free.
+// An accepted point in a box, as Python gives it: `bounds` are lower and upper bounds, near, and
+// the variables that were free, or None.
+template <class T>
 struct InBox {
-  InBox(const py::array& workspace, const py::tuple& rows, const py::tuple& sides)
-      : w(workspace, "workspace"), bounds(sides), row(four_rows(rows)) {
+  InBox(const Checked& w, const linalg::Places& places, const py::object& g,
+        const py::tuple& bounds)
+      : d(static_cast<T*>(w.row(places.d))) {
     if (bounds.size() != 4) throw refuse("bounds", "four");
+    const auto vector = [&](const py::handle& h, const char* what) {
+      return static_cast<T*>(w.vector(h, what, false));
+    };
+    box = {vector(bounds[0], "lower"), vector(bounds[1], "upper"), vector(bounds[2], "near"), w.n};
+    at = {static_cast<T*>(w.row(places.x)), static_cast<T*>(w.row(places.before)),
+          static_cast<T*>(w.row(places.g)), vector(g, "g")};
+    if (bounds[3].is_none()) return;
+    if (!py::isinstance<py::array_t<bool, py::array::c_style>>(bounds[3]))
+      throw refuse("free", "None or a contiguous array (n,) of bool");
+    const auto a = py::reinterpret_borrow<py::array>(bounds[3]);
+    if (a.ndim() != 1 || a.shape(0) != w.n)
+      throw refuse("free", "None or a contiguous array (n,) of bool");
+    free = static_cast<const bool*>(a.data());
   }
 
-  template <class T>
-  T* at(int64_t i) const {
-    return static_cast<T*>(w.row(i));
-  }
-
-  template <class T>
-  T* vector(const py::handle& h, const char* what) const {
-    return static_cast<T*>(w.vector(h, what, false));
-  }
-
-  template <class T>
-  linalg::Box<T> box() const {
-    return {vector<T>(bounds[0], "lower"), vector<T>(bounds[1], "upper"),
-            vector<T>(bounds[2], "near"), w.n};
-  }
-
-  // Null for None.
-  const bool* free() const {
-    if (bounds[3].is_none()) return nullptr;
-    if (py::isinstance<py::array_t<bool, py::array::c_style>>(bounds[3])) {
-      const auto a = py::reinterpret_borrow<py::array>(bounds[3]);
-      if (a.ndim() == 1 && a.shape(0) == w.n) return static_cast<const bool*>(a.data());
-    }
-    throw refuse("free", "None or a contiguous array (n,) of bool");
-  }
-
-  const Workspace w;
-  const py::tuple bounds;
-  const std::array<int64_t, 4> row;
+  const T* d;
+  linalg::Box<T> box;
+  linalg::Accepted<T> at;
+  const bool* free = nullptr;
 };
 
 // (slope, row of the next direction, the user's copy of the next point, free variables)
 template <class T>
-py::object advance(Pairs& p, const InBox& in, const linalg::Box<T>& box, T* told, double eps) {
-  const auto [x, g, before, d] = in.row;
-  for (const auto* rows : {&p.d_rows, &p.y_rows})
-    for (const int64_t i : *rows) in.w.row(i);  // all there
-  in.w.row(d);
-  const linalg::Accepted<T> at = {in.at<T>(x), in.at<T>(before), in.at<T>(g), told};
-  const bool* free_before = in.free();
-  py::array_t<bool> free(box.n);
-  const linalg::Pass pass = pass_over(in.w.dtype, (2 * p.count + 3) * box.n * size_of(in.w.dtype));
-  linalg::BoxedPairs<T> pairs(p, pass, box, in.at<T>(0));
-  int64_t next = d;
-  const double slope = pairs.advance(at, next, free_before, free.mutable_data(), eps);
-  return py::make_tuple(slope, next, py::array_t<T>(box.n, at.before), free);
+py::object advance(Pairs& p, const Checked& w, const InBox<T>& in, int64_t d, double eps) {
+  py::array_t<bool> free(w.n);
+  const linalg::Pass pass = w.pass(2 * p.count + 3);
+  linalg::BoxedPairs<T> pairs(p, pass, in.box, static_cast<T*>(w.row(0)));
+  const double slope = pairs.advance(in.at, d, in.free, free.mutable_data(), eps);
+  return py::make_tuple(slope, d, py::array_t<T>(w.n, in.at.before), free);
 }
 
 py::object advance_in_box(Pairs& p, const py::array& workspace, const py::object& g, double eps,
                           const py::tuple& rows, const py::tuple& bounds) {
-  const InBox in(workspace, rows, bounds);
-  return visit(in.w.dtype, [&](auto kind) {
-    using T = decltype(kind);
-    return advance<T>(p, in, in.box<T>(), in.vector<T>(g, "g"), eps);
+  const linalg::Places at = places(rows);
+  const Checked w(workspace, p, at);
+  return visit(w.dtype, [&](auto kind) {
+    return advance(p, w, InBox<decltype(kind)>(w, at, g, bounds), at.d, eps);
   });
 }
 
-// As `ordinary_iteration`, by the weak Wolfe conditions along the projected path; None also where
-// no element of the projected gradient is above gtol.
+// As `advance_in_box`, or None where the first step is not taken, or the run ends there.
 py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, double f,
                                      const py::object& g, const py::tuple& line, double gtol,
                                      const py::tuple& rows, const py::tuple& bounds) {
-  const FirstStep first = first_step(line);
-  if (!first.low_enough(f)) return py::none();
-  const InBox in(workspace, rows, bounds);
-  return visit(in.w.dtype, [&](auto kind) -> py::object {
-    using T = decltype(kind);
-    const auto [x, g_before, before, d] = in.row;
-    const linalg::Box<T> box = in.box<T>();
-    T* const told = in.vector<T>(g, "g");
-    if (!std::all_of(told, told + box.n, [](T gi) { return std::isfinite(gi); })) return py::none();
-    const auto length = static_cast<T>(first.length);
-    if (!first.weak(box.slope(in.at<T>(before), in.at<T>(d), length, told))) return py::none();
-    if (!(box.violation(in.at<T>(x), told) > gtol)) return py::none();
-    return advance<T>(p, in, box, told, first.eps);
+  const linalg::Places at = places(rows);
+  const linalg::FirstStep first = first_step(line);
+  const Checked w(workspace, p, at);
+  return visit(w.dtype, [&](auto kind) -> py::object {
+    const InBox<decltype(kind)> in(w, at, g, bounds);
+    if (!linalg::goes_on(first, f, in.box, in.at, in.d, gtol)) return py::none();
+    return advance(p, w, in, at.d, first.eps);
   });
 }
 

@@ -21,7 +21,7 @@ struct Box {
   }
 
   // The largest |x - P(x - g)|: zero where first-order conditions hold.
-  T violation(const T* x, const T* g) const {
+  T largest_projected_gradient(const T* x, const T* g) const {
     T largest = 0;
     for (int64_t i = 0; i < n; ++i)
       largest = std::max(largest, std::fabs(x[i] - clip(x[i] - g[i], i)));
@@ -41,7 +41,7 @@ struct Box {
 
   // Which variables are not held: the complement of Bertsekas's set I+ (eq. 32).
   void find_free(const T* x, const T* g, bool* free) const {
-    const T largest = violation(x, g);
+    const T largest = largest_projected_gradient(x, g);
     for (int64_t i = 0; i < n; ++i) {
       const T within = std::min(near[i], largest);
       const bool at_lower = x[i] <= lower[i] + within && g[i] > 0;

@@ -1,0 +1,99 @@
+// Whole iterations of L-BFGS, from the first point of a search to the next trial point, where that
+// point meets the Wolfe conditions and does not end the run. The same bits as LBFGS in Python,
+// which does all else, and these for other array libraries.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "linalg/vectors/boxed_pairs.hpp"
+#include "linalg/vectors/pairs.hpp"
+#include "linalg/vectors/vectors.hpp"
+
+namespace steepest::linalg {
+
+// The rows of a workspace by number, and vectors beside it.
+struct Rows {
+  char* first;
+  int64_t bytes;  // of a row
+
+  void* at(int64_t i) const { return first + i * bytes; }
+
+  std::vector<void*> at(const std::vector<int64_t>& picks) const {
+    std::vector<void*> out;
+    out.reserve(picks.size() + 4);
+    for (const int64_t i : picks) out.push_back(at(i));
+    return out;
+  }
+};
+
+// Rows: of the point, of the gradient before, of the point before, whose place the next trial point
+// takes, and of the direction.
+struct Places {
+  int64_t x, g, before, d;
+};
+
+struct Told {
+  double f;
+  void* g;
+  double least_square;  // of |g|, above which the run goes on
+};
+
+struct NextLine {
+  double slope, magnitude;  // as of a `Direction`
+  int64_t d;                // the direction's row
+};
+
+// Learns from the point, and leaves its gradient in row g, the next direction and the next trial
+// point in their rows, and a copy of that point in what room() gives. Nothing, and nothing has
+// changed, where the step is not taken.
+template <class Room>
+std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass, const Rows& rows,
+                                           int64_t n, const Places& at, const FirstStep& first,
+                                           const Told& told, Room&& room) {
+  const auto view = [](const std::vector<void*>& v) {
+    return Vectors{v.data(), static_cast<int64_t>(v.size())};
+  };
+  if (!first.low_enough(told.f)) return {};
+
+  // The first pass: products of all d, y and g with the new y, a null pointer, and with g
+  std::vector<void*> read = rows.at(pairs.rows_with(at.d));
+  const size_t newest_d = read.size() / 2;
+  void* const columns[] = {nullptr, told.g};
+  read.insert(read.end(), columns, columns + 2);
+  std::vector<double> products(2 * read.size());
+  inner(pass, view(read), {columns, 2}, n, products.data(), {told.g, rows.at(at.g)});
+  const double slope = products[2 * newest_d + 1], square = products.back();
+  if (!first.strong(slope)) return {};
+  if (!(square > told.least_square && std::isfinite(square))) return {};
+
+  // The second: the new y, g, the direction, the next trial point and its copy
+  const double ratio = curvature_ratio(first.from, {told.f, slope}, first.length, first.eps);
+  const int64_t next = pairs.append({products.data(), 2}, first.length, ratio, at.d);
+  std::vector<double> c(5 * static_cast<size_t>(2 * pairs.count + 4));
+  const Direction to = pairs.turn({products.data() + 1, 2}, 1.0, c.data());
+  void* const others[] = {rows.at(at.g), rows.at(at.x), rows.at(next), told.g};
+  read = rows.at(pairs.rows());
+  read.insert(read.end(), others, others + 4);
+  void* const outs[] = {rows.at(pairs.newest_y()), others[0], others[2], rows.at(at.before),
+                        room()};
+  combine(pass, c.data(), view(read), {outs, 5}, n);
+  return NextLine{to.slope, to.magnitude, next};
+}
+
+// In a box, where `BoxedPairs::advance` is the rest: whether the first step, along d to at.x, meets
+// the weak Wolfe conditions along the projected path, and an element of the projected gradient is
+// above gtol.
+template <class T>
+bool goes_on(const FirstStep& first, double f, const Box<T>& box, const Accepted<T>& at, const T* d,
+             double gtol) {
+  if (!first.low_enough(f)) return false;
+  if (!std::all_of(at.told, at.told + box.n, [](T gi) { return std::isfinite(gi); })) return false;
+  if (!first.weak(box.slope(at.before, d, static_cast<T>(first.length), at.told))) return false;
+  return box.largest_projected_gradient(at.x, at.told) > gtol;
+}
+
+}  // namespace steepest::linalg
