@@ -165,6 +165,68 @@ void noisy_residuals() {
        "what is not finite tells nothing");
 }
 
+// What differences ask of a core and tell it, which has f of two variables on trial at x.
+struct Core {
+  struct {
+    double cosine = 1;
+  } stationary;
+  struct {
+    bool predicted = true;
+    bool close() const { return predicted; }
+  } step;
+  struct {
+    double error = 0;
+    int doubt = 0;
+    bool first = false;
+  } told;
+  bool asked_again = false;
+  int64_t jacobians = 0;
+  std::vector<double> x{8, 2}, f;
+
+  const std::vector<double>& point() const { return x; }
+  const double* trial_fun() const { return f.data(); }
+  int64_t m() const { return static_cast<int64_t>(f.size()); }
+  int64_t njev() const { return jacobians; }
+  bool again() const { return asked_again; }
+  const auto& stationarity() const { return stationary; }
+  const auto& judged() const { return step; }
+  void set_accuracy(decltype(told) accuracy) { told = accuracy; }
+};
+
+// Jacobians at one point of a core, by evaluations of a function with or without noise.
+void jacobians_of_a_core() {
+  constexpr double eps = std::numeric_limits<double>::epsilon();
+  std::mt19937 random(0);
+  std::normal_distribution<double> normal(0, 1e-5);
+  for (const bool noisy : {false, true}) {
+    Core core;
+    Differences<double> differences(false, {}, {}, {});
+    std::vector<double> moved, J(800);
+    int calls = 0;
+    const auto at = [&](const std::vector<double>& x) {
+      ++calls, moved.resize(400);
+      for (double& f : moved) f = 3 * x[0] - x[1] + (noisy ? normal(random) : 0);
+      return moved.data();
+    };
+    core.f.assign(at(core.x), at(core.x) + 400);
+    const auto evaluations = [&] {
+      calls = 0;
+      return differences.at_point(core, eps, [&] { return J.data(); }, at) ? calls : -calls;
+    };
+    must(evaluations() == 2 && core.told.doubt == 1 && !core.told.first, "the first is believed");
+    core.jacobians = 1;
+    must(evaluations() == 2, "and the next after a step that does as predicted");
+    core.step.predicted = false;
+    must(evaluations() == (noisy ? 8 : 3), "else noise is looked for, and J taken again by it");
+    must(core.told.first == noisy && core.told.doubt == (noisy ? 0 : 3), "which the core is told");
+    must(std::fabs(J[0] / 3 - 1) < (noisy ? 1e-1 : 1e-6), "a slope");
+    core.asked_again = true;
+    must(evaluations() == (noisy ? 2 : -1), "asked again, one that is no noise stands");
+    core.stationary.cosine = 0;
+    must(evaluations() == (noisy ? 4 : 5) && core.told.error == 0, "unless the gradient is lost");
+  }
+}
+
 // Noise from five points on a line.
 void noise() {
   std::vector<double> f[5];
@@ -198,6 +260,7 @@ void noise() {
 int main() {
   differences();
   noisy_residuals();
+  jacobians_of_a_core();
   noise();
   return verdict();
 }
