@@ -9,6 +9,8 @@ import fake_cupy
 import numpy as np
 import pytest
 
+from steepest.fullbatch.factor import cholesky_solve
+
 
 @pytest.fixture
 def methods(device, monkeypatch):
@@ -45,3 +47,11 @@ def test_a_singular_matrix(methods, method, words):
     a, b = fake_cupy.ndarray(np.zeros((3, 3))), fake_cupy.ndarray(np.ones(3))
     with pytest.raises(np.linalg.LinAlgError, match=f"A is {words}"):
         methods[method](a, b, False, False)
+
+
+def test_newtons_system_is_solved_by_triangles(methods):
+    a, b = problem((), "C")
+    x = cholesky_solve(fake_cupy.ndarray(a.copy()), fake_cupy.ndarray(b.copy()))
+    np.testing.assert_allclose(x.held, np.linalg.solve(a, b), rtol=1e-10)
+    indefinite = a - 2 * np.max(np.diag(a)) * np.eye(5)
+    assert cholesky_solve(fake_cupy.ndarray(indefinite), fake_cupy.ndarray(b)) is None

@@ -40,20 +40,20 @@ class Box:
         """The point of the box nearest to x."""
         return self._xp.minimum(self._xp.maximum(x, self.lower), self.upper)
 
-    def told(self, g: Array) -> Array:
+    def known_gradient(self, g: Array) -> Array:
         """The gradient, 0 for fixed variables where it is not finite: it does not count there."""
         if self._fixed is None:
             return g
         return self._xp.where(self._fixed & ~self._xp.isfinite(g), self.zero, g)
 
-    def violation(self, x: Array, g: Array) -> Array:
+    def projected_gradient(self, x: Array, g: Array) -> Array:
         """The projected gradient x - P(x - g): zero where first-order conditions hold."""
         return x - self.project(x - g)
 
     def free(self, x: Array, g: Array) -> Array:
         """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32)."""
         xp = self._xp
-        near = xp.minimum(self.near, xp.max(xp.abs(self.violation(x, g))))
+        near = xp.minimum(self.near, xp.max(xp.abs(self.projected_gradient(x, g))))
         at_lower = (x <= self.lower + near) & (g > 0)
         at_upper = (x >= self.upper - near) & (g < 0)
         held = at_lower | at_upper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from array_api_compat import device
+from array_api_compat import device, is_cupy_array
 
 from steepest.fullbatch.arrays import Array, namespace
 
@@ -52,11 +52,18 @@ def cholesky_solve(a: Array, b: Array) -> Array | None:
             return None
         x = potrs(factor, b, lower=False)[0]
         return x if np.isfinite(x).all() else None
+    if is_cupy_array(a):
+        from steepest.linear.cusolver import cholesky
+
+        try:
+            return cholesky(a, b, False, False)
+        except np.linalg.LinAlgError:
+            return None
     xp = namespace(a)
     try:
         factor = xp.linalg.cholesky(a)
     except np.linalg.LinAlgError:
         return None
-    if not bool(xp.all(xp.isfinite(factor))):  # CuPy says it so
+    if not bool(xp.all(xp.isfinite(factor))):  # some libraries say it so
         return None
     return xp.linalg.solve(factor.T, xp.linalg.solve(factor, b))

@@ -193,7 +193,7 @@ class LBFGS(Minimizer):
         box, g = self.box, self._rows[G]
         if self.nit == 0 and box is not None and box.closed and self._square(g) > 1:
             x, d = self._rows[self._x], self._rows[self._d]
-            d[...] = -box.violation(x, g)
+            d[...] = -box.projected_gradient(x, g)
             if self._square(d) <= max(1.0, self._square(x)):
                 return NO_MORE_KNOWN
         return super()._first_direction()

@@ -119,7 +119,7 @@ class Minimizer(Points):
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f, g = scalar("f", f), vector("g", g, self._rows[0])
         if self.box is not None:
-            g = self.box.told(g)
+            g = self.box.known_gradient(g)
         self.nfev += 1
         try:
             try:

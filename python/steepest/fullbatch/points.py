@@ -129,7 +129,7 @@ class Points:
     def _largest(self, g: Array) -> float:
         """The largest |gᵢ|, of the projected gradient with bounds."""
         if self.box is not None:
-            g = self.box.violation(self._rows[self._x], g)
+            g = self.box.projected_gradient(self._rows[self._x], g)
         return float(self._xp.max(self._xp.abs(g)))
 
     def _copy(self, row: int) -> Array:
