@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ C1 = 1e-4
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 FEW, MANY = 3, 12  # trials of one search: longer than most; in vain, but for shorter steps
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
+ANOTHER_THREAD = "tell: another thread is inside this run"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
@@ -75,6 +77,7 @@ class Minimizer(Points):
         self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
         self._stalled = 0
+        self._inside: int | None = None  # the thread that is in `tell`
 
     # What users see
 
@@ -111,7 +114,7 @@ class Minimizer(Points):
         TypeError, ValueError
             If f is not a real scalar or g not n real numbers; nothing has changed then.
         RuntimeError
-            If the run has ended.
+            If the run has ended, or another thread is in this call.
         KeyboardInterrupt
             On Ctrl-C in it; `x` is then the best point, which is to be told again.
         """
@@ -120,8 +123,12 @@ class Minimizer(Points):
         f, g = scalar("f", f), vector("g", g, self._rows[0])
         if self.box is not None:
             g = self.box.known_gradient(g)
-        self.nfev += 1
+        me, inside = get_ident(), self._inside  # me, where `Newton.tell` has come here
+        if inside is not None and inside != me:
+            raise RuntimeError(ANOTHER_THREAD)
+        self._inside = me  # Ctrl-C does not come between this and `try`
         try:
+            self.nfev += 1
             try:
                 if self._slope0 == 0:  # no line to search yet
                     self._begin(f, g)
@@ -139,6 +146,8 @@ class Minimizer(Points):
         except BaseException:  # Ctrl-C has left a search, or a step, half done
             self._resume()
             raise
+        finally:
+            self._inside = inside
 
     def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""

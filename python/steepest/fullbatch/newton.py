@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from array_api_compat import device
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import NOT_FINITE, Minimizer, Stop
+from steepest.fullbatch.minimizer import ANOTHER_THREAD, NOT_FINITE, Minimizer, Stop
 from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
@@ -107,22 +108,30 @@ class Newton(Minimizer):
             If one of them is of another kind or shape; nothing has changed then, nor where hess or
             hessp raise.
         RuntimeError
-            If the run has ended.
+            If the run has ended, or another thread is in this call.
         """
         if (hess is None) == (hessp is None):
             raise TypeError("tell: give one of hess and hessp")
         if hess is not None and not callable(hess):
             hess = self._checked(hess)
-        kept = checkpoint(self)  # functions may fail: the point is to be told again then
+        me, inside = get_ident(), self._inside
+        if inside is not None and inside != me:
+            raise RuntimeError(ANOTHER_THREAD)
+        self._inside = me  # as in `super().tell`, which comes too late for `restore`
+        kept = None
         try:
+            kept = checkpoint(self)  # functions may fail: the point is to be told again then
             before = self._lowest
             self._given = (hess, hessp)
             super().tell(f, g)
             if self._lowest is not before:
                 self._given_lowest = self._given
         except BaseException:
-            restore(self, kept)
+            if kept is not None:
+                restore(self, kept)
             raise
+        finally:
+            self._inside = inside
 
     def result(self) -> OptimizeResult:
         result = super().result()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # What every method keeps beside its workspace.
 SHARED = tuple("_x _d f nit nfev done status message _f0 _slope0 _step _stalled".split())
 # What a pickle lacks: `restore` makes it anew.
-MADE_ANEW = ("_xp", "_rows", "_search", "_handed")
+MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
 
 
 def save(run: Minimizer) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def restore(run: Minimizer, state: dict[str, Any]) -> None:
     vars(run).update(state)
     run._xp = namespace(run._w)
     run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
-    run._search = run._handed = None
+    run._search = run._handed = run._inside = None
     if run._trials and not run.done:
         run._search, _ = resumed(run, run._f0, run._slope0, run._trials)
 

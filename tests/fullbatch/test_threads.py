@@ -1,0 +1,119 @@
+"""Several threads that tell one run: an error for those who come second, not garbage."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from fullbatch_methods import START
+from scipy.optimize import rosen, rosen_der, rosen_hess
+
+import steepest as st
+
+OTHER = "tell: another thread is inside this run"
+
+
+class Held(st.BFGS):
+    """Calls `pause` before its first direction and before that of its fourth point."""
+
+    pause = staticmethod(lambda run: None)
+
+    def _first_direction(self):
+        Held.pause(self)
+        return super()._first_direction()
+
+    def _direction(self, at, g):
+        if self.nit == 3:
+            Held.pause(self)
+        return super()._direction(at, g)
+
+
+def elsewhere(work):
+    """What `work` raises in another thread."""
+    raised = []
+
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    return raised
+
+
+def ended(s):
+    while not s.done:
+        x = s.x
+        s.tell(rosen(x), rosen_der(x))
+    return s
+
+
+@pytest.fixture
+def pause(monkeypatch):
+    return lambda what: monkeypatch.setattr(Held, "pause", staticmethod(what))
+
+
+def test_the_second_thread_is_refused_and_the_first_goes_on(pause):
+    raised = []
+    pause(lambda run: raised.extend(elsewhere(lambda: run.tell(0.0, np.zeros(4)))))
+    s, alone = ended(Held(START)), ended(st.BFGS(START))
+    assert [str(error) for error in raised] == [OTHER] * 2 and type(raised[0]) is RuntimeError
+    assert s.success and s.nfev == alone.nfev and s.x.tobytes() == alone.x.tobytes()
+
+
+def test_newton_keeps_what_the_first_thread_has_told():
+    raised, wrong = [], -np.eye(4)
+
+    def hess(x):
+        raised.extend(elsewhere(lambda: s.tell(0.0, np.zeros(4), wrong)))
+        return rosen_hess(x)
+
+    runs = []
+    for h in (hess, rosen_hess):
+        s = st.Newton(START)
+        while not s.done:
+            x = s.x
+            s.tell(rosen(x), rosen_der(x), h)
+        runs.append(s)
+    assert raised and {str(error) for error in raised} == {OTHER}
+    assert runs[0].success and runs[0].x.tobytes() == runs[1].x.tobytes()
+
+
+def test_threads_may_take_turns():
+    s = st.LBFGS(START)
+    while not s.done:
+        x = s.x
+        assert elsewhere(lambda x=x: s.tell(rosen(x), rosen_der(x))) == []
+    assert s.success
+
+
+@pytest.mark.parametrize("make", [Held, st.Newton])
+def test_ctrl_c_leaves_the_run_open_to_others(make, pause, monkeypatch):
+    def interrupt(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    pause(interrupt)
+    s, further = make(START), [interrupt] if make is st.Newton else []
+    with pytest.raises(KeyboardInterrupt):
+        while not s.done:
+            x = s.x
+            s.tell(rosen(x), rosen_der(x), *further)
+    x = s.x
+    further = [rosen_hess(x)] if further else []
+    assert elsewhere(lambda: s.tell(rosen(x), rosen_der(x), *further)) == []
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
+def test_copies_made_inside_are_nobodys(copied, pause):
+    copies = []
+    pause(lambda run: copies.append(copied(run)))
+    Held(START).tell(rosen(START), rosen_der(START))
+    assert elsewhere(lambda: copies[0].tell(rosen(START), rosen_der(START))) == []
