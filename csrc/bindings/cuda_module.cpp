@@ -11,7 +11,6 @@
 #include "bindings/plans.hpp"
 #include "bindings/streams.hpp"
 #include "core/error.hpp"
-#include "core/intervals.hpp"
 #include "cuda/plan.hpp"
 
 namespace py = pybind11;
@@ -23,60 +22,42 @@ using cuda::Stream;
 
 // An array of CuPy: what of it a plan compares and keeps.
 struct DeviceArray {
+  using Array = py::object;
+
   py::object dtype, shape, strides;
-  void* pointer;  // to the lowest element in memory
-  int64_t n, itemsize, bytes, device;
+  Extent extent{};
+  int64_t device;
 
   explicit DeviceArray(py::handle array)
       : dtype(array.attr("dtype")), shape(array.attr("shape")), strides(array.attr("strides")) {
-    n = array.attr("size").cast<int64_t>();
-    itemsize = array.attr("itemsize").cast<int64_t>();
-    bytes = n * itemsize;
+    extent.n = array.attr("size").cast<int64_t>();
+    extent.itemsize = array.attr("itemsize").cast<int64_t>();
     const py::object data = array.attr("data");
     device = data.attr("device_id").cast<int64_t>();
     auto at = static_cast<int64_t>(data.attr("ptr").cast<uintptr_t>());
     const auto dims = shape.cast<std::vector<int64_t>>(),
                steps = strides.cast<std::vector<int64_t>>();
-    for (size_t i = 0; n > 0 && i < dims.size(); ++i)
+    for (size_t i = 0; extent.n > 0 && i < dims.size(); ++i)
       if (steps[i] < 0) at += (dims[i] - 1) * steps[i];
-    pointer = reinterpret_cast<void*>(static_cast<uintptr_t>(at));
+    extent.lowest = reinterpret_cast<void*>(static_cast<uintptr_t>(at));
   }
+  static Extent extent_of(py::handle array) { return DeviceArray(array).extent; }
   bool fits(const DeviceArray& other) const {
     return device == other.device && dtype.equal(other.dtype) && shape.equal(other.shape) &&
-           (n == 0 || strides.equal(other.strides));
+           (extent.n == 0 || strides.equal(other.strides));
   }
 };
 
 // CuPy gives an empty array the address 0, which would mean that it has no gradient.
 void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
 
-class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
+class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
  public:
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaPlan(int device, py::function stream, py::function allocate)
       : PlanWithGradients(device),
         allocate_(std::move(allocate)),
         streams_(device, std::move(stream)) {}
-
-  // Arrays are checked in Python, as for the module _cpu.
-  void add_tensor(int group, const py::object& theta, const std::vector<py::object>& states,
-                  const py::object& ema, int64_t t, double scalar) {
-    const Hold hold(mutex_);
-    const DeviceArray layout(theta);
-    const auto keep = [&](const py::object& array) {
-      const DeviceArray seen(array);
-      return take(array, seen.pointer, seen.bytes);
-    };
-    Tensor tensor{};
-    tensor.group = group;
-    tensor.n = layout.n;
-    tensor.dtype = layout.itemsize == 4 ? DType::float32 : DType::float64;
-    tensor.theta = keep(theta);
-    for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
-    if (!ema.is_none()) tensor.ema = keep(ema);
-    layouts_.push_back(layout);
-    add(tensor, t, scalar);
-  }
 
   // Memory for what will be added: nothing is, where there is none or a graph is being captured.
   void reserve(int64_t groups, const std::vector<int64_t>& sizes) {
@@ -125,36 +106,26 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan> {
     if (Py_TYPE(g.ptr()) != Py_TYPE(kept_.front().ptr())) return {};
     const DeviceArray seen(g);
     if (!layouts_[static_cast<size_t>(i)].fits(seen)) return {};
-    return seen.n ? seen.pointer : empty_gradient();
+    return seen.extent.n ? seen.extent.lowest : empty_gradient();
   }
 
   // CuPy arrays neither become read-only nor move.
   Trouble changed() const { return {}; }
 
   // Gradients that are to be zeroed must be apart from each other.
-  Trouble cannot_zero() {
+  Trouble cannot_zero(const py::tuple&) {
     if (apart_ == plan_.gradient_changes()) return {};
-    Intervals seen;
-    for (int64_t i = 0; i < plan_.size(); ++i) {
-      const Tensor& tensor = plan_.tensor(i);
-      if (tensor.grad) seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
-    }
-    if (const auto pair = seen.sort()) return {{"shared", pair->second}};
+    if (Trouble trouble = shared_gradient()) return trouble;
     apart_ = plan_.gradient_changes();
     return {};
   }
 
-  Trouble run(const py::tuple&, const StepOptions& options) {
-    if (options.zero_grad)
-      if (Trouble trouble = cannot_zero()) return trouble;
+  int64_t run(const StepOptions& options) {
     place();
-    const int64_t bad = without_gil([&](Stream stream) { return plan_.step(options, stream); });
-    if (bad >= 0) return {{"nonfinite", bad}};
-    return {};
+    return without_gil([&](Stream stream) { return plan_.step(options, stream); });
   }
 
   py::function allocate_;
-  std::vector<DeviceArray> layouts_;
   std::vector<py::object> memory_;
   py::object spare_;      // reserved, for the next place
   int64_t apart_ = -1;    // the gradients' changes after which they were found apart
@@ -189,16 +160,6 @@ void bind_counts(py::class_<CudaPlan>& c) {
       });
 }
 
-// The indices of two arrays that overlap, or none.
-std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::object>& arrays) {
-  Intervals all;
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    const DeviceArray array(arrays[i]);
-    all.add(array.pointer, array.bytes, static_cast<int64_t>(i));
-  }
-  return all.sort();
-}
-
 }  // namespace
 }  // namespace steepest
 
@@ -214,7 +175,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
     const py::gil_scoped_release released;
     cuda::write(reinterpret_cast<void*>(to), data, bytes, reinterpret_cast<Stream>(stream));
   });
-  m.def("find_overlap", &find_overlap);
+  m.def("find_overlap", &find_overlap<DeviceArray>);
   // What was asked of the devices so far: launches, copies, waits.
   m.def("calls", [] {
     return py::make_tuple(cuda::calls.launches.load(), cuda::calls.copies.load(),

@@ -1,5 +1,5 @@
-// What the plans of both modules share: their lock, their gradients, and how a step is asked for
-// and answers.
+// What the plans of both modules share: their lock, their arrays and gradients, and how a step is
+// asked for and answers.
 #pragma once
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -36,14 +36,58 @@ inline StepOptions step_options(double grad_scale, std::optional<double> max_nor
           zero_grad};
 }
 
-// A plan with the gradients of a step, or those that were bound. `Engine` is the plan of the CPU or
-// of a device; `Derived` has
+// Where the elements of an array lie, from the lowest in memory on.
+struct Extent {
+  void* lowest;
+  int64_t n, itemsize;
+
+  int64_t bytes() const { return n * itemsize; }
+};
+
+// The indices of two arrays that overlap, or none.
+template <class Layout>
+std::optional<std::pair<int64_t, int64_t>> find_overlap(
+    const std::vector<typename Layout::Array>& arrays) {
+  Intervals all;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const Extent extent = Layout::extent_of(arrays[i]);
+    all.add(extent.lowest, extent.bytes(), static_cast<int64_t>(i));
+  }
+  return all.sort();
+}
+
+// A plan with the arrays that it writes, and the gradients of a step or those that were bound.
+// `Engine` is the plan of the CPU or of a device, and `Layout` how an array lies in memory, with
+//   Array, extent_of(a)   the class of arrays in Python, and where one of them lies
+// `Derived` has
 //   address_of(i, g)      where gradient i lies, or none if it is not laid out like its parameter
 //   changed()             what the owner of a parameter has changed since it was added
-//   run(grads, options)   the step on the gradients that were loaded
-template <class Derived, class Engine>
+//   cannot_zero(grads)    what keeps the gradients that were loaded from being zeroed
+//   run(options)          the step on them, answered as by the engine
+template <class Derived, class Engine, class Layout>
 class PlanWithGradients {
  public:
+  using Array = typename Layout::Array;
+
+  // Arrays are checked in Python: aligned, writeable, dense, apart, states laid out like theta.
+  void add_tensor(int group, const Array& theta, const std::vector<Array>& states,
+                  const pybind11::object& ema, int64_t t, double scalar) {
+    const Hold hold(mutex_);
+    const Extent extent = Layout::extent_of(theta);
+    Tensor tensor{};
+    tensor.group = group;
+    tensor.n = extent.n;
+    tensor.dtype = extent.itemsize == 4 ? DType::float32 : DType::float64;
+    tensor.theta = take(theta, extent);
+    for (size_t s = 0; s < states.size(); ++s)
+      tensor.states[s] = take(states[s], Layout::extent_of(states[s]));
+    if (!ema.is_none()) tensor.ema = take(ema, Layout::extent_of(ema));
+    layouts_.emplace_back(theta);
+    plan_.add_tensor(tensor, t, scalar);
+    bound_.push_back(nullptr);
+    sorted_ = false;
+  }
+
   Trouble bind(pybind11::tuple grads) {
     const Hold hold(mutex_);
     bound_loaded_ = false;
@@ -60,7 +104,7 @@ class PlanWithGradients {
     if (Trouble trouble = derived().changed()) return trouble;
     bound_loaded_ = false;
     if (Trouble trouble = load(grads)) return trouble;
-    return derived().run(grads, options);
+    return run(grads, options);
   }
 
   Trouble step_bound(const StepOptions& options) {
@@ -70,32 +114,38 @@ class PlanWithGradients {
       for (size_t i = 0; i < bound_.size(); ++i)
         plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
     bound_loaded_ = true;
-    return derived().run(bound_grads_, options);
+    return run(bound_grads_, options);
   }
 
  protected:
   template <class... Arguments>
   explicit PlanWithGradients(Arguments... arguments) : plan_(arguments...) {}
 
-  // An array that a step writes, from its lowest element in memory on.
-  void* take(const pybind11::object& array, void* lowest, int64_t bytes) {
-    kept_.push_back(array);
-    taken_.add(lowest, bytes, plan_.size());
-    return lowest;
-  }
-
-  void add(const Tensor& tensor, int64_t t, double scalar) {
-    plan_.add_tensor(tensor, t, scalar);
-    bound_.push_back(nullptr);
-    sorted_ = false;
+  // What cannot be zeroed: gradients that share memory.
+  Trouble shared_gradient() const {
+    Intervals seen;
+    for (int64_t i = 0; i < plan_.size(); ++i) {
+      const Tensor& tensor = plan_.tensor(i);
+      if (tensor.grad) seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
+    }
+    if (const auto pair = seen.sort()) return {{"shared", pair->second}};
+    return {};
   }
 
   std::recursive_mutex mutex_;  // its owner, and callbacks of a step, may call the plan again
   Engine plan_;
   std::vector<pybind11::object> kept_;
+  std::vector<Layout> layouts_;  // of the parameters
 
  private:
   Derived& derived() { return static_cast<Derived&>(*this); }
+
+  // An array that a step writes.
+  void* take(const pybind11::object& array, const Extent& extent) {
+    kept_.push_back(array);
+    taken_.add(extent.lowest, extent.bytes(), plan_.size());
+    return extent.lowest;
+  }
 
   Trouble load(const pybind11::tuple& grads) {
     check_count(grads, plan_.size());
@@ -113,6 +163,14 @@ class PlanWithGradients {
       if (taken_.overlaps(*at, tensor.n * size_of(tensor.dtype))) return {{"overlap", i}};
       plan_.set_gradient(i, *at);
     }
+    return {};
+  }
+
+  Trouble run(const pybind11::tuple& grads, const StepOptions& options) {
+    if (options.zero_grad)
+      if (Trouble trouble = derived().cannot_zero(grads)) return trouble;
+    const int64_t bad = derived().run(options);
+    if (bad >= 0) return {{"nonfinite", bad}};
     return {};
   }
 

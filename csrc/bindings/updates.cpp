@@ -10,7 +10,6 @@
 
 #include "bindings/module.hpp"
 #include "bindings/plans.hpp"
-#include "core/intervals.hpp"
 #include "cpu/fetch_ahead.hpp"
 #include "cpu/plan.hpp"
 #include "rules/list.hpp"
@@ -38,22 +37,27 @@ int64_t elements(PyObject* array) {
 
 // How a parameter lies in memory, to compare its gradients with.
 struct Layout {
+  using Array = py::array;
+
   PyObject* descr;  // kept alive by the parameter
   int nd, flags;
   std::vector<Py_ssize_t> dims, strides;
-  int64_t offset, n;  // from the first element to the lowest in memory, in bytes; elements
+  int64_t offset;  // from the first element to the lowest in memory, in bytes
 
-  explicit Layout(PyObject* array) {
-    const auto* p = proxy(array);
+  explicit Layout(const py::array& array) {
+    const auto* p = proxy(array.ptr());
     descr = p->descr;
     nd = p->nd;
     flags = p->flags;
     dims.assign(p->dimensions, p->dimensions + nd);
     strides.assign(p->strides, p->strides + nd);
-    offset = 0;
-    n = elements(array);
-    for (size_t i = 0; n > 0 && i < dims.size(); ++i)
-      if (strides[i] < 0) offset += (dims[i] - 1) * strides[i];
+    offset = to_lowest(p);
+  }
+
+  static Extent extent_of(py::handle array) {
+    const auto given = py::reinterpret_borrow<py::array>(array);
+    const auto* p = proxy(array.ptr());
+    return {p->data + to_lowest(p), elements(array.ptr()), given.itemsize()};
   }
 
   // Whether an array has the same dtype, shape and order of elements.
@@ -75,6 +79,16 @@ struct Layout {
   }
 
   void* lowest(PyObject* array) const { return proxy(array)->data + offset; }
+
+ private:
+  static int64_t to_lowest(const py::detail::PyArray_Proxy* p) {
+    int64_t offset = 0;
+    for (int i = 0; i < p->nd; ++i) {
+      if (p->dimensions[i] == 0) return 0;
+      if (p->strides[i] < 0) offset += (p->dimensions[i] - 1) * p->strides[i];
+    }
+    return offset;
+  }
 };
 
 // A parameter as its owner holds it; the owner may have changed what a step relies on.
@@ -93,26 +107,8 @@ struct Owned {
   }
 };
 
-class PyPlan : public PlanWithGradients<PyPlan, Plan> {
+class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
  public:
-  // Arrays are checked in Python: aligned, writeable, dense, apart, states laid out like theta.
-  void add_tensor(int group, const py::array& theta, const std::vector<py::array>& states,
-                  const py::object& ema, int64_t t, double scalar) {
-    Hold hold(mutex_);
-    const Layout& layout = layouts_.emplace_back(theta.ptr());
-    const auto keep = [&](const py::object& array) {
-      return take(array, layout.lowest(array.ptr()), layout.n * theta.itemsize());
-    };
-    Tensor tensor{};
-    tensor.group = group;
-    tensor.n = layout.n;
-    tensor.dtype = theta.itemsize() == 4 ? DType::float32 : DType::float64;
-    tensor.theta = keep(theta);
-    for (size_t s = 0; s < states.size(); ++s) tensor.states[s] = keep(states[s]);
-    if (!ema.is_none()) tensor.ema = keep(ema);
-    add(tensor, t, scalar);
-  }
-
   // The caller's own array, of which the tensor added last is a view: looked at before each step.
   void watch(const py::array& given) {
     Hold hold(mutex_);
@@ -172,45 +168,24 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan> {
 
   // Gradients that are to be zeroed must be writeable and apart from each other.
   Trouble cannot_zero(const py::tuple& grads) const {
-    Intervals seen;
-    for (int64_t i = 0; i < plan_.size(); ++i) {
-      const Tensor& tensor = plan_.tensor(i);
-      if (!tensor.grad) continue;
-      if (!(proxy(PyTuple_GET_ITEM(grads.ptr(), i))->flags & writeable)) return {{"readonly", i}};
-      seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
-    }
-    if (const auto pair = seen.sort()) return {{"shared", pair->second}};
-    return {};
+    for (int64_t i = 0; i < plan_.size(); ++i)
+      if (plan_.tensor(i).grad && !(proxy(PyTuple_GET_ITEM(grads.ptr(), i))->flags & writeable))
+        return {{"readonly", i}};
+    return shared_gradient();
   }
 
-  Trouble run(const py::tuple& grads, const StepOptions& options) {
-    if (options.zero_grad)
-      if (Trouble trouble = cannot_zero(grads)) return trouble;
+  int64_t run(const StepOptions& options) {
     std::optional<py::gil_scoped_release> release;
     if (plan_.bytes() > gil_bytes) release.emplace();
-    const int64_t bad = plan_.step(options);
-    if (bad >= 0) return {{"nonfinite", bad}};
-    return {};
+    return plan_.step(options);
   }
 
   // Bytes of a step below which releasing the GIL costs more than other threads gain.
   static constexpr int64_t gil_bytes = 1 << 18;
 
   int held_ = 0;  // how often it is acquired and not yet released
-  std::vector<Layout> layouts_;
   std::vector<Owned> owned_;
 };
-
-// The indices of two arrays that overlap, or none.
-std::optional<std::pair<int64_t, int64_t>> find_overlap(const std::vector<py::array>& arrays) {
-  Intervals all;
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    const Layout layout(arrays[i].ptr());
-    all.add(layout.lowest(arrays[i].ptr()), layout.n * arrays[i].itemsize(),
-            static_cast<int64_t>(i));
-  }
-  return all.sort();
-}
 
 template <class Rule>
 py::tuple describe() {
@@ -261,7 +236,7 @@ using Distances = std::array<int64_t, 3>;
 
 void bind_updates(py::module_& m) {
   m.def("rules", [] { return describe_all(base::AllRules{}); });
-  m.def("find_overlap", &find_overlap);
+  m.def("find_overlap", &find_overlap<Layout>);
   m.def("simd_level", &level_in_use);
   // (L1, L2, lines) of each, and above how many bytes the first two are
   m.def("set_fetch_ahead", [](const Distances& alone, const Distances& staged,

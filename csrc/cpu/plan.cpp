@@ -36,10 +36,9 @@ double fold_in_half(std::vector<double>& a) {
 
 }  // namespace
 
-int Plan::add_group(const Group& group) {
+void Plan::add_group(const Group& group) {
   groups_.push_back(group);
   last_given_.push_back(group.given);
-  return static_cast<int>(groups_.size()) - 1;
 }
 
 void Plan::remember() {

@@ -14,7 +14,7 @@ namespace steepest {
 
 class Plan {
  public:
-  int add_group(const Group& group);
+  void add_group(const Group& group);
   void set_group(int i, const Group& group) { groups_[static_cast<size_t>(i)] = group; }
   void set_lr(int i, double lr) { groups_[static_cast<size_t>(i)].given[0] = lr; }
   // t: steps taken so far; scalar: what the rule carries beside its arrays.

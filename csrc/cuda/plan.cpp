@@ -33,11 +33,10 @@ int grid(int64_t work, int resident) {
 
 }  // namespace
 
-int Plan::add_group(const Group& group) {
+void Plan::add_group(const Group& group) {
   groups_.push_back(group);
   last_given_.push_back(group.given);
   placed_ = false;
-  return static_cast<int>(groups_.size()) - 1;
 }
 
 void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {

@@ -17,7 +17,7 @@ class Plan {
  public:
   explicit Plan(int device) : device_(device) {}
 
-  int add_group(const Group& group);
+  void add_group(const Group& group);
   void add_tensor(const Tensor& tensor, int64_t t, double scalar);
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
