@@ -78,9 +78,9 @@ def run(*command, **env):
 
 def objects(cxx, folder, flags, sources, levels, of_level=ENGINE_LEVEL):
     """Compiles sources once, and ``of_level`` once a level; two at a time."""
-    common = [cxx, *STANDARD, *ALIKE, "-fopenmp", *flags, "-c"]
     x86 = ["-DSTEEPEST_X86_LEVELS=1"] if "avx512" in levels else []
-    jobs = [[*common, *x86, source, "-o", folder / f"{source.stem}.o"] for source in sources]
+    common = [cxx, *STANDARD, *ALIKE, *x86, "-fopenmp", *flags, "-c"]
+    jobs = [[*common, source, "-o", folder / f"{source.stem}.o"] for source in sources]
     for level in levels:
         made = folder / f"{of_level.stem}_{level}.o"
         definition = f"-DSTEEPEST_LEVEL={level}"

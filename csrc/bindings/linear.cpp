@@ -65,7 +65,7 @@ void run_sweep(const py::array& a, const py::array& b, py::array x, double omega
   // Triangles are solved between products by BLAS, whose threads go on spinning after each: with a
   // team a solution took 6 to 25 times as long.
   const int threads = triangle ? 1 : threads_for(a.nbytes());
-  const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, level_in_use());
+  const linalg::SweepKernels kernels = linalg::sweep_kernels(dtype, simd_level());
   const Unlocked unlocked(a.nbytes() * n_rhs);
   linalg::sweep(dtype, task, kernels, threads);
 }

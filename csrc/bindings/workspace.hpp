@@ -90,7 +90,7 @@ struct Workspace {
 };
 
 inline linalg::Pass pass_over(DType dtype, int64_t bytes) {
-  return {dtype, linalg::vector_kernels(dtype, level_in_use()), threads_for(bytes)};
+  return {dtype, linalg::vector_kernels(dtype, simd_level()), threads_for(bytes)};
 }
 
 // Releases the GIL where the work takes longer than that.

@@ -231,9 +231,11 @@ constexpr Level table(List<Rules...>) {
   };
 }
 
+constexpr Level kernels = table(AllRules{});
+
 }  // namespace
-
-extern const Level kernels;
-const Level kernels = table(AllRules{});
-
 }  // namespace steepest::STEEPEST_LEVEL
+
+namespace steepest {
+const Level& update_kernels(simd::STEEPEST_LEVEL) { return STEEPEST_LEVEL::kernels; }
+}  // namespace steepest

@@ -5,6 +5,7 @@
 
 #include "core/chunk.hpp"
 #include "core/dtype.hpp"
+#include "core/simd_level.hpp"
 #include "rules/list.hpp"
 
 namespace steepest {
@@ -27,8 +28,14 @@ struct Level {
   BlockSum (*block_sum[n_dtypes])(const void* g, int64_t n, Ahead ahead);
 };
 
+// By level.cpp, compiled once a level.
+const Level& update_kernels(simd::base);
+const Level& update_kernels(simd::avx2);
+const Level& update_kernels(simd::avx512);
+
 // The level in use: the best that the processor has, or STEEPEST_SIMD; set_level is for tests.
 const Level& level();
+SimdLevel simd_level();
 void set_level(const char* name);
 const char* level_in_use();
 // The names of the levels that this build and processor have, worst first.

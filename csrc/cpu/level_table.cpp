@@ -8,33 +8,26 @@
 
 namespace steepest {
 
-namespace base {
-extern const Level kernels;
-}
-#ifdef STEEPEST_X86_LEVELS
-namespace avx2 {
-extern const Level kernels;
-}
-namespace avx512 {
-extern const Level kernels;
-}
-#endif
-
 namespace {
 
 struct Named {
   const char* name;
-  const Level* level;
+  SimdLevel level;
+  const Level* kernels;
+
+  template <class Tag>
+  Named(const char* level_name, Tag tag)
+      : name(level_name), level(tag), kernels(&update_kernels(tag)) {}
 };
 
 const std::vector<Named>& levels() {
   static const std::vector<Named> all = [] {
-    std::vector<Named> found{{"base", &base::kernels}};
+    std::vector<Named> found{{"base", simd::base{}}};
 #ifdef STEEPEST_X86_LEVELS
-    if (__builtin_cpu_supports("avx2")) found.push_back({"avx2", &avx2::kernels});
+    if (__builtin_cpu_supports("avx2")) found.emplace_back("avx2", simd::avx2{});
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-      found.push_back({"avx512", &avx512::kernels});
+      found.emplace_back("avx512", simd::avx512{});
 #endif
     return found;
   }();
@@ -64,7 +57,8 @@ const Named& current() {
 
 }  // namespace
 
-const Level& level() { return *current().level; }
+const Level& level() { return *current().kernels; }
+SimdLevel simd_level() { return current().level; }
 void set_level(const char* name) { in_use.store(&find(name), std::memory_order_release); }
 const char* level_in_use() { return current().name; }
 std::vector<const char*> level_names() {

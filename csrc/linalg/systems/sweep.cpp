@@ -2,31 +2,14 @@
 #include "linalg/systems/sweep.hpp"
 
 #include <algorithm>
-#include <string>
 #include <vector>
 
 #include "core/float_mode.hpp"
 
 namespace steepest::linalg {
 
-namespace base {
-SweepKernels sweep_kernels(DType dtype);
-}
-#ifdef STEEPEST_X86_LEVELS
-namespace avx2 {
-SweepKernels sweep_kernels(DType dtype);
-}
-namespace avx512 {
-SweepKernels sweep_kernels(DType dtype);
-}
-#endif
-
-SweepKernels sweep_kernels(DType dtype, [[maybe_unused]] const std::string& level) {
-#ifdef STEEPEST_X86_LEVELS
-  if (level == "avx512") return avx512::sweep_kernels(dtype);
-  if (level == "avx2") return avx2::sweep_kernels(dtype);
-#endif
-  return base::sweep_kernels(dtype);
+SweepKernels sweep_kernels(DType dtype, SimdLevel level) {
+  return std::visit([dtype](auto tag) { return sweep_kernels(dtype, tag); }, level);
 }
 
 namespace {

@@ -7,9 +7,9 @@
 // only lets many threads share one row's predecessors. Backward, the order and L turn round.
 #pragma once
 #include <cstdint>
-#include <string>
 
 #include "core/dtype.hpp"
+#include "core/simd_level.hpp"
 
 namespace steepest::linalg {
 
@@ -44,7 +44,11 @@ struct SweepKernels {
   void (*subtract)(const Sweep& task, const SweepBlock& block, int64_t first);
   void (*relax)(const Sweep& task, const SweepBlock& block);
 };
-SweepKernels sweep_kernels(DType dtype, const std::string& level);
+// By sweep_level.cpp, compiled once a level.
+SweepKernels sweep_kernels(DType dtype, simd::base);
+SweepKernels sweep_kernels(DType dtype, simd::avx2);
+SweepKernels sweep_kernels(DType dtype, simd::avx512);
+SweepKernels sweep_kernels(DType dtype, SimdLevel level);
 
 void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threads);
 

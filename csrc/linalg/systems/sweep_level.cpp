@@ -151,12 +151,9 @@ void relax(const Sweep& task, const SweepBlock& block) {
 
 }  // namespace
 
-namespace STEEPEST_LEVEL {
-SweepKernels sweep_kernels(DType dtype);
-SweepKernels sweep_kernels(DType dtype) {
+SweepKernels sweep_kernels(DType dtype, simd::STEEPEST_LEVEL) {
   if (dtype == DType::float32) return {subtract<float>, relax<float>};
   return {subtract<double>, relax<double>};
 }
-}  // namespace STEEPEST_LEVEL
 
 }  // namespace steepest::linalg

@@ -13,24 +13,8 @@
 
 namespace steepest::linalg {
 
-namespace base {
-VectorKernels vector_kernels(DType dtype);
-}
-#ifdef STEEPEST_X86_LEVELS
-namespace avx2 {
-VectorKernels vector_kernels(DType dtype);
-}
-namespace avx512 {
-VectorKernels vector_kernels(DType dtype);
-}
-#endif
-
-VectorKernels vector_kernels(DType dtype, [[maybe_unused]] const std::string& level) {
-#ifdef STEEPEST_X86_LEVELS
-  if (level == "avx512") return avx512::vector_kernels(dtype);
-  if (level == "avx2") return avx2::vector_kernels(dtype);
-#endif
-  return base::vector_kernels(dtype);
+VectorKernels vector_kernels(DType dtype, SimdLevel level) {
+  return std::visit([dtype](auto tag) { return vector_kernels(dtype, tag); }, level);
 }
 
 namespace {

@@ -5,9 +5,9 @@
 // number of lanes, over fixed blocks that are joined in order.
 #pragma once
 #include <cstdint>
-#include <string>
 
 #include "core/dtype.hpp"
+#include "core/simd_level.hpp"
 
 namespace steepest::linalg {
 
@@ -46,7 +46,11 @@ constexpr int64_t streamed_above = 32 << 20;  // bytes of a pass, of which littl
 constexpr int64_t max_lanes = 16;
 constexpr int64_t max_outs = 5;
 
-VectorKernels vector_kernels(DType dtype, const std::string& level);
+// By vectors_level.cpp, compiled once a level.
+VectorKernels vector_kernels(DType dtype, simd::base);
+VectorKernels vector_kernels(DType dtype, simd::avx2);
+VectorKernels vector_kernels(DType dtype, simd::avx512);
+VectorKernels vector_kernels(DType dtype, SimdLevel level);
 
 // How a pass runs: its kernels and, at most, so many threads.
 struct Pass {

@@ -299,13 +299,10 @@ void add(void* out, const void* part, int64_t n) {
 
 }  // namespace
 
-namespace STEEPEST_LEVEL {
-VectorKernels vector_kernels(DType dtype);
-VectorKernels vector_kernels(DType dtype) {
+VectorKernels vector_kernels(DType dtype, simd::STEEPEST_LEVEL) {
   if (dtype == DType::float32)
     return {inner<float>, combine<float>, symmetric_product<float>, rank_two<float>, add<float>};
   return {inner<double>, combine<double>, symmetric_product<double>, rank_two<double>, add<double>};
 }
-}  // namespace STEEPEST_LEVEL
 
 }  // namespace steepest::linalg
