@@ -23,4 +23,15 @@ STEEPEST_HD int kind_of(int rule, DType dtype) {
 }
 constexpr int any_kind = -1;  // in the place of a number: tensors are of several
 
+// f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
+template <class F, class Kind>
+STEEPEST_HD void visit(List<Kind>, int, F&& f) {
+  f(Kind{});
+}
+template <class F, class... Kinds>
+STEEPEST_HD void visit(List<Kinds...>, int kind, F&& f) {
+  int i = 0;
+  ((kind == i++ ? f(Kinds{}) : void()), ...);
+}
+
 }  // namespace steepest::cuda
