@@ -12,6 +12,7 @@ import pytest
 
 import steepest as st
 from runs import bits, make, problem, snapshot
+from steepest.updates import optimizer
 from table import CLASSES, RULES
 
 DTYPES = pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
@@ -310,6 +311,16 @@ def test_a_save_within_a_save(tmp_path, monkeypatch):
 
 
 # --- pickle and copies ---
+
+
+def test_a_copy_is_given_no_attribute_of_the_engine():
+    """It has made its own, which would be overwritten."""
+    opt = st.Adam(np.ones(3))
+    opt._mine = [1]  # as a subclass may have
+    assert vars(opt).keys() - {"_mine"} == optimizer._ENGINE
+    other = copy.deepcopy(opt)
+    assert other._mine == [1] and other._mine is not opt._mine
+    assert all(getattr(other, name) is not getattr(opt, name) for name in ("_plan", "_groups"))
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import MutableMapping
 
 import numpy as np
 import pytest
@@ -136,6 +137,12 @@ def test_param_groups_is_a_view_of_hyperparameters_only():
     (group,) = opt.param_groups
     assert set(group) == {"params", "param_names", *opt._checks} and len(group) == len(set(group))
     assert repr(group).startswith("ParamGroup(1 array, lr=0.5, ")
+
+
+def test_a_group_shows_a_user_what_a_dict_does_and_little_else():
+    (group,) = st.SGD(np.ones(3), lr=0.5).param_groups
+    shown = {name for name in dir(group) if not name.startswith("_")}
+    assert shown - set(dir(MutableMapping)) == {"hyperparameters", "param_names", "params"}
 
 
 def test_structures_that_a_group_shows_are_copies():

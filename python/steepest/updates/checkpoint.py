@@ -95,7 +95,9 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
             isinstance(k, str) for k in state
         )
         raise ValueError(f"{where}: entries {entries}; allowed are 0 to {last}{text}")
-    shown = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}  # by opt.ema
+    # A state dict may hold means that opt.ema handed out, under other tensors' numbers. They are
+    # copied: one would be overwritten before it is read.
+    handed_out = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}
     checked = []
     for i in range(len(opt._views)):
         mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
@@ -117,8 +119,7 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
             if given.shape != array.shape:
                 shapes = f"shape {given.shape} differs from the present {array.shape}"
                 raise ValueError(f"{where}[{i}][{name!r}]: {shapes}")
-            # One of them in the place of another is read before it is written.
-            entry[name] = given.copy() if id(given.base) in shown else given
+            entry[name] = given.copy() if id(given.base) in handed_out else given
         checked.append(entry)
     return checked
 
@@ -171,7 +172,7 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
             new[name] = opt._checks[name](f"{where}[{i}][{name!r}]", value)
         last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
         try:
-            checked.append((mine.checked(new), last))
+            checked.append((mine._checked(new), last))
         except ValueError as error:
             raise ValueError(f"{where}[{i}]: {error}") from None
     return checked
@@ -197,7 +198,7 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
         ]
         changes.append(partial(opt._plan.remember))
         for group, (values, _) in zip(opt._groups, groups, strict=True):
-            changes += group.changes(values)
+            changes += group._changes_of(values)
         for i, entry in enumerate(state):
             for name, array in _arrays_of(opt, i).items():
                 changes.append(opt._backend.assignment(array, entry[name]))

@@ -18,7 +18,7 @@ FIXED = ("params", "param_names")  # what a group shows beside its hyperparamete
 
 Check = Callable[[str, Any], Any]
 Rate = float | Callable[[int], float]
-MISSING: Any = inspect.Parameter.empty  # a learning rate that the groups may have instead
+MISSING: Any = inspect.Parameter.empty  # lr was not given: then each group must have its own
 
 
 def at_least_zero(name: str, value: Any) -> float:
@@ -106,22 +106,31 @@ class ParamGroup(MutableMapping[str, Any]):
         For a value that is not allowed, or a setting that decides which state arrays there are.
     """
 
-    __slots__ = ("_check", "_lock", "_values", "changes", "most", "param_names", "params")
+    __slots__ = (
+        "_changes_of",
+        "_largest_lr",
+        "_lock",
+        "_validate",
+        "_values",
+        "param_names",
+        "params",
+    )
 
     def __init__(
         self,
         values: dict[str, Any],
         params: Any,
         param_names: list[str],
-        most: float,
-        checked: Callable[[dict[str, Any]], dict[str, Any]],
-        changes: Callable[[dict[str, Any]], list[Change]],
+        *,
+        largest_lr: float,
+        validate: Callable[[dict[str, Any]], dict[str, Any]],
+        changes_of: Callable[[dict[str, Any]], list[Change]],
         lock: Any,
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
-        self.most = most  # for a learning rate: what the arrays' dtypes hold
-        self._check, self.changes, self._lock = checked, changes, lock
+        self._largest_lr = largest_lr  # that the arrays' dtypes hold
+        self._validate, self._changes_of, self._lock = validate, changes_of, lock
 
     if not TYPE_CHECKING:  # to a type checker an attribute that is not here is an error
 
@@ -138,26 +147,26 @@ class ParamGroup(MutableMapping[str, Any]):
         return list(self.param_names) if name == "param_names" else self._values[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self.change({name: value})
+        self._set({name: value})
 
-    def change(self, new: dict[str, Any]) -> None:
+    def _set(self, new: dict[str, Any]) -> None:
         """Set several hyperparameters, all or none."""
-        checked = self.checked(new)
+        checked = self._checked(new)
         with self._lock:
-            commit(self.changes(checked))
+            commit(self._changes_of(checked))
 
-    def checked(self, new: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, new: dict[str, Any]) -> dict[str, Any]:
         """Hyperparameters that may be set, each in its own type."""
         for name in new:
             if name in FIXED:
                 raise ValueError(f"{name}: the arrays of a group stay as they are")
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
-        return self._check(new)
+        return self._validate(new)
 
     def update(self, *new: Any, **values: Any) -> None:
         """As a dict's, but all or none."""
-        self.change(dict(*new, **values))
+        self._set(dict(*new, **values))
 
     def __delitem__(self, name: str) -> None:
         raise TypeError(f"{name!r} cannot be deleted from a parameter group")

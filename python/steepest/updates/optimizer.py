@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from steepest import arrays, check
 from steepest.updates import checkpoint, tree
+from steepest.updates.commit import commit
 from steepest.updates.groups import MISSING
 from steepest.updates.parameters import Parameters
 
 NONFINITE = ("propagate", "skip", "raise")
-# The attributes that are made anew in a copy; others, of a subclass or a user, are copied.
-_ENGINE = frozenset(
-    "_backend _plan _lock _groups _views _states _emas _tensors _paths _rules _callables _bound "
-    "_pinned _most _defaults _grouped _plain_list _norm_before".split()
-)
 MOST_REPLACED = 1000  # a schedule that sets a new one each time it is asked would never end
 _ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
 
@@ -42,8 +42,9 @@ class Optimizer(Parameters):
         Steps taken, skipped ones not counted.
     skipped : int
         Steps skipped because a gradient was not finite.
-    grad_norm : float
-        Global 2-norm of the gradients at the last step that clipped.
+    grad_norm : float or None
+        Global 2-norm of the gradients at the last step that clipped, after unscaling and before
+        clipping; None before the first.
     ema : structure of arrays
         Running means of the parameters, with ``ema_decay``.
     """
@@ -151,6 +152,24 @@ class Optimizer(Parameters):
         if trouble is not None:
             self._refuse(*trouble)
 
+    def _bind(self, converted: tuple[Any, ...], grads: Sequence[Any]) -> Any:
+        """Binds gradients, and has them watched; or returns what is wrong with one.
+
+        Each step looks whether those of PyTorch still have their memory. Those of NumPy keep it:
+        no array is resized in place while there is a weak reference to it.
+        """
+        pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
+        bound = [
+            ("moved gradient", i, grad, address)
+            for i, grad in enumerate(grads)
+            if (address := arrays.tensor_address(grad)) is not None
+        ]
+        with self._lock:  # another thread may add a group
+            tensors = self._watched_parameters() + bound
+            watched = {"_bound": True, "_pinned": pinned, "_tensors": tensors}
+            bind, watch = partial(self._plan.bind, converted), partial(vars(self).update, watched)
+            return commit([bind, watch])
+
     # Steps ------------------------------------------------------------------------------------
 
     def step(
@@ -244,7 +263,9 @@ class Optimizer(Parameters):
             with self._lock:
                 calls, rates = self._plan.calls(), self._callable_rates()
             asked = [
-                check.number(f"lr({calls})", rate(calls), at_least=0, at_most=self._groups[i].most)
+                check.number(
+                    f"lr({calls})", rate(calls), at_least=0, at_most=self._groups[i]._largest_lr
+                )
                 for i, rate in rates
             ]
             with self._lock:
@@ -370,3 +391,9 @@ class Optimizer(Parameters):
             return f"{type(self).__name__}({head}, {lines[0]})"
         body = "".join(f"\n  group {i}: {line}" for i, line in enumerate(lines))
         return f"{type(self).__name__}({head}{body}\n)"
+
+
+# The attributes that a copy makes anew; others, of a subclass or a user, are copied.
+_bare = object.__new__(Optimizer)
+_bare._setup({})
+_ENGINE = frozenset(vars(_bare)) | {"_backend", "_plan", "_lock"}  # these by _use

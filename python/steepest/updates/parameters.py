@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +37,7 @@ class NewGroup:
 class Parameters:
     """The groups of an optimizer: hyperparameters, arrays, their state, the engine's plan of all.
 
+    Optimizer adds what is done with them: gradients, steps, checkpoints.
     A rule names its hyperparameters in ``_checks``; each becomes an attribute, of all groups.
     """
 
@@ -149,24 +149,6 @@ class Parameters:
     def _watched_parameters(self) -> list[tuple[str, int, Any, int]]:
         return [row for row in self._tensors if row[0] == "moved"]
 
-    def _bind(self, converted: tuple[Any, ...], grads: Sequence[Any]) -> Any:
-        """Binds gradients, and has them watched; or returns what is wrong with one.
-
-        Each step looks whether those of PyTorch still have their memory. Those of NumPy keep it:
-        no array is resized in place while there is a weak reference to it.
-        """
-        pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
-        bound = [
-            ("moved gradient", i, grad, address)
-            for i, grad in enumerate(grads)
-            if (address := arrays.tensor_address(grad)) is not None
-        ]
-        with self._lock:  # another thread may add a group
-            tensors = self._watched_parameters() + bound
-            watched = {"_bound": True, "_pinned": pinned, "_tensors": tensors}
-            bind, watch = partial(self._plan.bind, converted), partial(vars(self).update, watched)
-            return commit([bind, watch])
-
     def _read(self, group: Mapping[str, Any], root: str) -> NewGroup:
         """A group as given; errors name its structure as ``root``."""
         values = {name: value for name, value in group.items() if name not in FIXED}
@@ -267,7 +249,7 @@ class Parameters:
                 n += 1
             if callable(new.values["lr"]):
                 changes.append(partial(self._callables.update, {i: None}))
-            most = min(most, group.most)
+            most = min(most, group._largest_lr)
         first = news[0].params
         settings = {
             "_most": most,
@@ -285,7 +267,7 @@ class Parameters:
         cls, plan, callables, present = type(self), self._plan, self._callables, new.values
         dtypes, fixed = {view.dtype for view in new.views}, (*cls._structural, "ema_decay")
 
-        def checked(new: dict[str, Any]) -> dict[str, Any]:
+        def validate(new: dict[str, Any]) -> dict[str, Any]:
             new = cls._checked(new)
             check_rounding(cls._checks, new, dtypes)
             if not any(name in new for name in fixed):
@@ -297,17 +279,25 @@ class Parameters:
                 raise ValueError(_decided(fixed, present, whole))
             return new
 
-        def changes(new: dict[str, Any]) -> list[Change]:
+        def changes_of(new: dict[str, Any]) -> list[Change]:
             values, asked = {**present, **new}, partial(callables.pop, i, None)
             if callable(values["lr"]):
                 asked = partial(callables.update, {i: None})
                 # The number before stays in the plan, for a step that another thread has begun.
                 values["lr"] = present["lr"]
             passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
-            return [passed_on, asked, partial(present.update, new)]  # a device may refuse
+            # The plan first: a captured stream refuses, and nothing has changed.
+            return [passed_on, asked, partial(present.update, new)]
 
-        most = largest(dtypes)
-        return ParamGroup(present, new.params, new.joined, most, checked, changes, plan)
+        return ParamGroup(
+            present,
+            new.params,
+            new.joined,
+            largest_lr=largest(dtypes),
+            validate=validate,
+            changes_of=changes_of,
+            lock=plan,
+        )
 
     @property
     def param_groups(self) -> tuple[ParamGroup, ...]:
@@ -336,12 +326,12 @@ def _shared(name: str) -> Any:
 
     def put(self: Parameters, value: Any) -> None:
         groups = self.param_groups  # of now: another thread may add one
-        checked = [group.checked({name: value}) for group in groups]  # all before any
+        checked = [group._checked({name: value}) for group in groups]  # all before any
         with self._lock:
             changes = [
                 change
                 for group, new in zip(groups, checked, strict=True)
-                for change in group.changes(new)
+                for change in group._changes_of(new)
             ]
             commit([*changes, partial(self._defaults.update, checked[0])])
 
