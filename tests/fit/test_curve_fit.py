@@ -392,3 +392,37 @@ def test_differences_fit_the_precision_of_the_model(dtype, rtol, sigma):
     """Steps for float64 would be lost in such a model's rounding, and with them the slope."""
     got = st.curve_fit(lambda *p: model(*p).astype(dtype), X, Y, np.ones(3), sigma)[0]
     np.testing.assert_allclose(got, st.curve_fit(model, X, Y, sigma=sigma)[0], rtol=rtol)
+
+
+class Column:
+    """As much of a Series of pandas as counts here."""
+
+    ndim = 1
+
+    def __init__(self, values):
+        self.values = np.asarray(values)
+
+    def __getitem__(self, where):
+        return Column(self.values[where])
+
+    def to_numpy(self):
+        return self.values
+
+
+@pytest.mark.parametrize("place", ["x", "y"])
+def test_a_column_of_pandas_is_cleaned_as_an_array(place):
+    x, y = np.arange(6.0), 2 * np.arange(6.0) + 1
+    (x if place == "x" else y)[2] = np.nan
+    given = []
+
+    def line(x, a, b):
+        given.append(x)
+        return a * x.to_numpy() + b
+
+    popt, _ = st.curve_fit(line, Column(x), y, nan_policy="omit")
+    np.testing.assert_allclose(popt, [2, 1], rtol=1e-6)
+    assert type(given[0]) is Column
+    with pytest.raises(ValueError, match=f"^{place}data: array must not contain infs or NaNs"):
+        st.curve_fit(line, Column(x), y)
+    days = Column(np.array(["2026-01-01", "b"] * 3, dtype=object))  # of which there are no numbers
+    st.curve_fit(lambda x, a: a * np.arange(6.0), days, np.arange(6.0))

@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 import steepest as st
 from problems.decay import X, Y, jacobian, model
+from steepest.nlls.result import determined
 
 X0 = [1.0, 1.0, 0.0]
 
@@ -147,3 +148,33 @@ def test_the_summary_of_a_fit_without_spare_residuals_does_not_warn(m, capsys):
     assert capsys.readouterr().out.count("(error indeterminate)") == 2
     with pytest.warns(OptimizeWarning, match="could not be estimated"):
         assert np.isinf(fit.stderr()).all()
+
+
+def test_summary_tells_which_parameters_the_residuals_do_not_determine(capsys):
+    """One is not used, two count only as their product; the other two have their errors."""
+
+    def residual(p):
+        return p[0] * p[1] * np.exp(-p[2] * X) + p[3] + 0 * p[4] - Y
+
+    def slopes(p):
+        a, k, c = jacobian(X, p[0] * p[1], p[2], p[3]).T
+        return np.stack([p[1] * a, p[0] * a, k, c, 0 * X], axis=1)
+
+    st.least_squares(residual, [1.0, 1.0, 1.0, 0.0, 1.0], slopes).summary(list("abkcu"))
+    lines = {line[:1]: line for line in capsys.readouterr().out.splitlines() if " = " in line}
+    due = st.curve_fit(model, X, Y, X0)[1]
+    assert all(lines[name].endswith("(error indeterminate)") for name in "abu"), lines
+    for name, j in (("k", 1), ("c", 2)):
+        error = float(lines[name].split("±")[1].split()[0])
+        np.testing.assert_allclose(error, np.sqrt(due[j, j] * 47 / 45), rtol=1e-2)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1, 1e9])
+def test_what_is_determined_does_not_depend_on_units(unit):
+    A = np.random.default_rng(0).standard_normal((40, 3)) @ [[1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    A = A * [1, 1, unit]
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(3), lambda x: A)
+    np.testing.assert_array_equal(determined(fit), [False, False, True])
+    assert determined(st.least_squares(lambda x: x - 1, np.zeros(3))).all()
+    few = st.least_squares(lambda x: np.array([x[2] - 1]), np.zeros(3))
+    np.testing.assert_array_equal(determined(few), [False, False, True])

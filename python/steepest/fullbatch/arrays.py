@@ -8,7 +8,7 @@ from typing import Any
 
 import array_api_compat.numpy
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_jax_array
 
 from steepest import check
 from steepest.arrays import plain, real_numbers
@@ -46,6 +46,10 @@ def start_point(name: str, x0: Array) -> Array:
         xp = namespace(x0)
     except TypeError:
         xp = array_api_compat.numpy
+    if is_jax_array(x0):  # which cannot be written to
+        xp = array_api_compat.numpy
+    if getattr(x0, "requires_grad", False):  # a tensor of PyTorch
+        x0 = x0.detach()
     if xp is array_api_compat.numpy:
         x0 = real_numbers(name, x0)
     elif x0.dtype not in (xp.float32, xp.float64):

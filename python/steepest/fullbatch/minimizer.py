@@ -16,7 +16,7 @@ from steepest.fullbatch.arrays import Array, scalar, vector
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, NO_MORE_KNOWN, Direction, G, Points
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import UNBOUNDED, End, Search, Trial, explain, finite, noise
+from steepest.fullbatch.search import CHECK, UNBOUNDED, End, Search, Trial, explain, finite, noise
 from steepest.fullbatch.state import MADE_ANEW, load, restore, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -183,6 +183,8 @@ class Minimizer(Points):
                 f"no lower point: f = {self.f:.6g} has noise, or kinks, of about "
                 f"{differences.noise:.1g}, which hide the rest"
             )
+        elif self.status == STUCK:
+            self.message = self.message.replace(CHECK, "differences are not exact enough, give jac")
 
     def _restart_from_lowest(self) -> None:
         """Go on after the end, or before it, where a better gradient is to be had now."""
@@ -215,11 +217,14 @@ class Minimizer(Points):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the run needs to go on, copied: plain values and arrays."""
+        """Everything the run needs to go on, copied: plain values and arrays, for `pickle`."""
         return save(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict` of the same method, size and options.
+
+        A run that ended at `maxiter` or `max_nfev` goes on where the present ones are larger, from
+        its best point, which is asked for again.
 
         Raises
         ------
@@ -228,6 +233,9 @@ class Minimizer(Points):
             then.
         """
         load(self, state)
+        spent = self.max_nfev is not None and self.nfev >= self.max_nfev
+        if self.status == LIMIT and self.nit < self.maxiter and not spent:
+            self._resume()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in MADE_ANEW}

@@ -33,6 +33,9 @@ Search = Generator[float, tuple[float, float], End]
 ROUNDING = "the objective changes by no more than rounding"
 UNBOUNDED = "the objective falls without bound along the direction"
 SHRINK = 0.2  # of the step, where a trial was not finite
+CHECK = (
+    "check the gradient, for example with scipy.optimize.check_grad, unless f is not smooth there"
+)
 CLEAR = 100  # times the noise: a predicted change that rounding cannot hide
 STEEP = 10  # times the prediction: a change beyond it may be curvature
 
@@ -60,14 +63,15 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     nearest = min(inside, key=lambda trial: trial.step)
     hidden = noise(f0, eps)
     clear = [trial for trial in inside if -slope0 * trial.step > CLEAR * hidden]
+    # Terms of f that cancel round by more than f tells; f that changes nowhere is not rounded.
+    clear = [trial for trial in clear if trial.f != f0] or clear
     shortest = min(clear, key=lambda trial: trial.step, default=nearest)
     change, predicted = shortest.f - f0, slope0 * shortest.step
     wrong = bool(clear) and 0.5 * predicted < change < -STEEP * predicted
     if wrong or abs(nearest.f - f0) > hidden:
         return (
             f"no lower point: over a step of {shortest.step:.3g} f changes by {change:.3g} where "
-            f"the gradient predicts {predicted:.3g}: check the gradient, for example with "
-            "scipy.optimize.check_grad, unless f is not smooth there"
+            f"the gradient predicts {predicted:.3g}: {CHECK}"
         )
     return (
         f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "

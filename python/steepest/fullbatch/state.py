@@ -71,6 +71,9 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         raise ValueError(
             f"state_dict['step']: {state['step']!r}; the search over 'told' gives {step!r}"
         )
+    x = w[values["_x"], :]
+    if run.box is not None and not bool(run._xp.all(run.box.project(x) == x)):
+        raise ValueError("state_dict['workspace']: x is outside the bounds of this run")
     kept = checkpoint(run)
     try:
         run._w[...] = w
@@ -130,7 +133,10 @@ def restore(run: Minimizer, state: dict[str, Any]) -> None:
 def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
     """A new search, told again what the one before was told, and the step that it asks for."""
     search = run._new_search(f0, slope0, told[0][0])
-    step = next(search)
-    for _step, f, slope in told:
-        step = search.send((f, slope))
+    try:
+        step = next(search)
+        for _step, f, slope in told:
+            step = search.send((f, slope))
+    except StopIteration:
+        raise ValueError("state_dict['told']: its search has ended; it is of no run") from None
     return search, step

@@ -6,6 +6,7 @@ import inspect
 import math
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,7 @@ from steepest.nlls.arguments import INFINITE, pair_of
 from steepest.nlls.arrays import Array, as_array, as_float64, jacobian, namespace, to_host
 
 FLOAT = np.dtype(float)
+NOT_FINITE_X = "xdata: array must not contain infs or NaNs"
 NOT_FOUND = "Optimal parameters not found: "
 Whitener = Array | Callable[[Array], Array]
 
@@ -101,7 +103,9 @@ def clean_data(
             )
         xdata = floats(xp, "xdata", xdata)
         if check_finite and not finite(xdata):
-            raise ValueError("xdata: array must not contain infs or NaNs")
+            raise ValueError(NOT_FINITE_X)
+    elif check_finite and not np.isfinite(column(xdata)).all():
+        raise ValueError(NOT_FINITE_X)
     if check_finite and not finite(ydata):
         raise ValueError("ydata: array must not contain infs or NaNs")
     if ydata.size == 0:
@@ -119,6 +123,14 @@ def clean_data(
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     return xdata, ydata, sigma
+
+
+def column(xdata: Any) -> Array:
+    """The numbers in a column of pandas, or of one like it; none where it is no such."""
+    if getattr(xdata, "ndim", 0) == 1 and hasattr(xdata, "to_numpy"):
+        with suppress(TypeError, ValueError):  # of dates, say
+            return np.asarray(xdata.to_numpy(), dtype=float)
+    return np.empty(0)
 
 
 def floats(xp: Any, name: str, values: Array) -> Array:
@@ -193,12 +205,14 @@ def without_nan(
     missing, predictors = xp.isnan(ydata), isinstance(xdata, xp.ndarray)
     if predictors:
         missing = missing | xp.isnan(xdata).any(axis=tuple(range(xdata.ndim - 1)))
+    elif (numbers := column(xdata)).size == ydata.size:
+        predictors, missing = True, missing | xp.isnan(xp.asarray(numbers))
     if not missing.any():
         return xdata, ydata, sigma
     if nan_policy == "raise":
         raise ValueError("The input contains nan values")
     if predictors:
-        xdata = xdata[..., ~missing]
+        xdata = xdata[..., ~missing] if isinstance(xdata, xp.ndarray) else xdata[~missing]
     if sigma is not None and sigma.size > 1:
         sigma = sigma[~missing] if sigma.ndim == 1 else sigma[~missing][:, ~missing]
     return xdata, ydata[~missing], sigma

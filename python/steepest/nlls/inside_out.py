@@ -59,6 +59,9 @@ class LeastSquares:
     array([1., 1.])
     """
 
+    # An attribute that would change nothing, `damping` say, is an error.
+    __slots__ = "_J", "_device", "_dtype", "_options", "_solver", "_within_blocks", "__weakref__"
+
     def __init__(
         self,
         x0: Any,

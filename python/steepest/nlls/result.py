@@ -68,7 +68,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
         With `absolute_sigma` the residuals are taken to have unit variance, and the factor is
         dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
-        entry is inf, with an `OptimizeWarning`, as there.
+        entry is inf, with an `OptimizeWarning`, as there. The entries of a parameter that the
+        residuals do not determine say nothing of it: `summary` calls its error indeterminate.
 
         Raises
         ------
@@ -190,9 +191,13 @@ def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
     return scale, s, V
 
 
-def full_rank(result: LeastSquaresResult) -> bool:
-    """Whether the residuals determine every parameter, as `covariance` decides: in any units."""
-    return result._full_rank(unit_columns(result._triangle())[1])
+def determined(result: LeastSquaresResult) -> Array:
+    """Whether the residuals determine each parameter, (n,): no direction that changes none of them
+    changes it. In any units; what is rounding `covariance` decides, too."""
+    _, s, V = unit_columns(result._triangle())
+    in_rows = (V[s > result._cut(s)] ** 2).sum(axis=0)  # of each unit vector; the rest is free
+    known: Array = 1 - in_rows <= 1000 * len(in_rows) * np.finfo(s.dtype).eps
+    return known
 
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
@@ -204,7 +209,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
     covariance = result._covariance(absolute_sigma=m == 0, warns=False)
-    stderr = np.sqrt(np.diag(covariance))
+    stderr = np.where(determined(result), np.sqrt(np.diag(covariance)), np.inf)
     width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
     lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
@@ -218,10 +223,11 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
         relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
         known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
         lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
-    if n > 1 and np.isfinite(covariance).all() and (stderr > 0).all():
+    finite = np.flatnonzero(np.isfinite(stderr))
+    if finite.size > 1 and (stderr > 0).all():
         lines += ["", "correlations"]
         correlation = covariance / np.outer(stderr, stderr)
-        pairs = [(i, j) for i in range(1, n) for j in range(i)]
+        pairs = [(int(i), int(j)) for i in finite for j in finite if j < i]
         pairs = [at for at in pairs if n <= 4 or abs(correlation[at]) >= 0.5]
         strongest = sorted(pairs, key=lambda at: -abs(correlation[at]))[:MOST_PAIRS]
         for i, j in sorted(strongest):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from steepest import check
 from steepest.apps.fits.formula import Formula, Model, compile_model
 from steepest.apps.fits.table import Table, TableError
-from steepest.nlls.result import full_rank
+from steepest.nlls.result import determined
 
 Array = NDArray[np.float64]
 LEVEL = 0.95  # of intervals and bands
@@ -198,7 +198,9 @@ def sigma_column(table: Table, name: str) -> Array:
 def estimate_covariance(result: Any, absolute_sigma: bool) -> Array:
     """The covariance of the estimate, inf where it is indeterminate."""
     m, n = result.jac.shape
-    if (m == n and not absolute_sigma) or not full_rank(result):
+    if m == n and not absolute_sigma:
         return np.full((n, n), np.inf)
     covariance: Array = result.covariance(absolute_sigma=absolute_sigma)
+    free = ~determined(result)
+    covariance[free] = covariance[:, free] = np.inf
     return covariance
