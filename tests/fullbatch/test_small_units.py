@@ -9,6 +9,7 @@ import steepest as st
 
 T = np.linspace(0, 4, 50)
 DATA = 2.5 * np.exp(-1.3 * T)
+SCALES = np.array([1.0, 3, 10, 30])
 
 
 def decay(unit):
@@ -79,6 +80,34 @@ def test_steps_stay_in_a_small_box():
     res = st.minimize(fun, [1.0, 2e-7], bounds=list(zip(low, high, strict=True)))
     assert (low <= asked).all() and (np.asarray(asked) <= high).all()
     assert res.success and res.x[1] == 1.2e-7  # a slope of 1e-7 units is below gtol
+
+
+def value_and_gradient(p, unit):
+    with np.errstate(over="ignore", invalid="ignore"):
+        e = np.exp(-p[1] / unit * T)
+        r = p[0] * e - DATA
+        return 0.5 * float(r @ r), np.array([r @ e, r @ (-p[0] * e * T) / unit])
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("unit", [1, 1e-4, 1e-7, 1e-12])
+def test_hessians_by_differences_fit_too(unit, scheme):
+    """At 1e-9 it took 21,655 gradients, or said that the Hessian is not finite."""
+    res = st.minimize(
+        value_and_gradient, [1.0, unit], (unit,), jac=True, method="newton", hess=scheme
+    )
+    np.testing.assert_allclose(res.x, [2.5, 1.3 * unit], rtol=1e-4)
+    assert res.success and res.nfev < 50
+
+
+@pytest.mark.parametrize("by_chance", [1e-5, 1e-9, 1e-14, 1e-300])
+def test_hessians_where_variables_are_small_by_chance(by_chance):
+    def fun(x):
+        return 3 + 0.5 * float(x @ (SCALES * x)), SCALES * x
+
+    start = np.array([1, by_chance, 1, by_chance])
+    res = st.minimize(fun, start, jac=True, method="newton", hess="2-point")
+    assert res.success and res.nit == 1 and res.nfev <= 2 + 4 + 2
 
 
 def test_complex_steps_fit_too():

@@ -143,7 +143,7 @@ class Differences:
         scale, slope = abs(float(x[i])), self._slopes.get(i)
         if slope is not None:
             scale = max(scale, self._largest / slope if slope else math.inf)
-        h = min(usual, max(usual, LONGEST_STEP) * scale) or usual
+        h = fitting(usual, scale)
         short = ends(value, x, f, i, h, self.scheme, self._box)
         if h == usual or slope is not None or not abs(short[0] - short[1]) <= hidden:
             return short
@@ -229,6 +229,11 @@ def step_unit(scheme: str, roundoff: float) -> float:
     """The length of difference steps over max(1, |xᵢ|): a power of the unit roundoff, 1/2 for
     2-point and the complex step, 1/3 for 3-point."""
     return float(roundoff ** (1 / 3 if scheme == "3-point" else 1 / 2))
+
+
+def fitting(usual: float, scale: float) -> float:
+    """The usual step, or a shorter one where the variable's scale is small, but not 0."""
+    return min(usual, max(usual, LONGEST_STEP) * scale) or usual
 
 
 def room(x: Array, i: int, box: Box | None) -> tuple[float, float]:

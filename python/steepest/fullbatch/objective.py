@@ -10,7 +10,7 @@ from array_api_compat import device
 
 from steepest import check
 from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
-from steepest.fullbatch.differences import Differences, ends, step_unit
+from steepest.fullbatch.differences import NOISE_FLOOR, Differences, ends, fitting, step_unit
 from steepest.fullbatch.minimizer import Minimizer
 
 DIFFERENCES = ("2-point", "3-point", "cs")
@@ -42,6 +42,7 @@ class Objective:
         self.nfev = self.njev = 0
         # of the value and the gradient that came last, where coarser than float64's
         self._rounding = self._rounding_of_g = 0.0
+        self._largest_g = 0.0  # the largest |gᵢ| where Hessians were taken
 
     @property
     def by_differences(self) -> bool:
@@ -87,14 +88,22 @@ class Objective:
                 return copied(self.value_and_gradient(y)[1])  # it may come in a buffer
             return copied(self._told("jac(x)", self._jac(y, *self.args)))
 
-        h = namespace(x).zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        unit = step_unit(scheme, max(self.eps, self._rounding_of_g))
+        xp = namespace(x)
+        h = xp.zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
+        roundoff = max(self.eps, self._rounding_of_g)
+        unit = step_unit(scheme, roundoff)
+        self._largest_g = max(self._largest_g, float(xp.max(xp.abs(g))))
+        hidden = NOISE_FLOOR * roundoff * self._largest_g
         for i in range(x.shape[0]):
-            h_i = unit * max(1.0, abs(float(x[i])))
-            high, low, step = ends(gradient, x, g, i, h_i, scheme, self._box)
+            size = abs(float(x[i]))
+            usual = unit * max(1.0, size)
+            h_i = fitting(usual, size)
+            change, step = difference(ends(gradient, x, g, i, h_i, scheme, self._box))
+            if h_i < usual and bool(xp.all(xp.abs(change) <= hidden)):  # xᵢ is small by chance
+                change, step = difference(ends(gradient, x, g, i, usual, scheme, self._box))
             if step:
                 with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                    h[i, ...] = (high - low) / step
+                    h[i, ...] = change / step
         with np.errstate(over="ignore", invalid="ignore"):
             return (h + h.T) / 2
 
@@ -127,6 +136,13 @@ class Objective:
                 "lost; use '2-point' or '3-point'"
             )
         return float(complex(f).imag) / h
+
+
+def difference(found: tuple[Array, Array, float]) -> tuple[Array, float]:
+    """Of what `ends` has found, and the step."""
+    high, low, step = found
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return high - low, step
 
 
 def pair(answer: Any) -> tuple[Any, Any]:
