@@ -21,7 +21,10 @@ def plain(path: str, value: Any) -> Any:
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{path}: a masked array, whose mask would be ignored; pass its .data")
+        raise TypeError(
+            f"{path}: a masked array, whose mask would be ignored; pass its .data (with what is "
+            "masked) or .compressed() (without)"
+        )
     return np.ndarray.view(value, np.ndarray)
 
 

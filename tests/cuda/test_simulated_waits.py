@@ -152,7 +152,7 @@ def test_who_used_several_streams_waits_before_memory_goes_back(device):
         assert waits(s._solver.fun) == 1  # for what the other stream was asked
     del stream
     assert kept() is not None
-    assert waits(lambda: s.__dict__.clear()) == 1
+    assert waits(lambda: delattr(s, "_solver")) == 1
     assert kept() is None
 
 
