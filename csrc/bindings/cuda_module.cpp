@@ -113,16 +113,20 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
   Trouble changed() const { return {}; }
 
   // Gradients that are to be zeroed must be apart from each other.
-  Trouble cannot_zero(const py::tuple&) {
+  Trouble cannot_zero() {
     if (apart_ == plan_.gradient_changes()) return {};
     if (Trouble trouble = shared_gradient()) return trouble;
     apart_ = plan_.gradient_changes();
     return {};
   }
 
-  int64_t run(const StepOptions& options) {
+  Trouble run(const py::tuple&, const StepOptions& options) {
+    if (options.zero_grad)
+      if (Trouble trouble = cannot_zero()) return trouble;
     place();
-    return without_gil([&](Stream stream) { return plan_.step(options, stream); });
+    const int64_t bad = without_gil([&](Stream stream) { return plan_.step(options, stream); });
+    if (bad >= 0) return {{"nonfinite", bad}};
+    return {};
   }
 
   py::function allocate_;

@@ -62,8 +62,7 @@ std::optional<std::pair<int64_t, int64_t>> find_overlap(
 // `Derived` has
 //   address_of(i, g)      where gradient i lies, or none if it is not laid out like its parameter
 //   changed()             what the owner of a parameter has changed since it was added
-//   cannot_zero(grads)    what keeps the gradients that were loaded from being zeroed
-//   run(options)          the step on them, answered as by the engine
+//   run(grads, options)   the step on the gradients that were loaded
 template <class Derived, class Engine, class Layout>
 class PlanWithGradients {
  public:
@@ -104,7 +103,7 @@ class PlanWithGradients {
     if (Trouble trouble = derived().changed()) return trouble;
     bound_loaded_ = false;
     if (Trouble trouble = load(grads)) return trouble;
-    return run(grads, options);
+    return derived().run(grads, options);
   }
 
   Trouble step_bound(const StepOptions& options) {
@@ -114,7 +113,7 @@ class PlanWithGradients {
       for (size_t i = 0; i < bound_.size(); ++i)
         plan_.set_gradient(static_cast<int64_t>(i), bound_[i]);
     bound_loaded_ = true;
-    return run(bound_grads_, options);
+    return derived().run(bound_grads_, options);
   }
 
  protected:
@@ -163,14 +162,6 @@ class PlanWithGradients {
       if (taken_.overlaps(*at, tensor.n * size_of(tensor.dtype))) return {{"overlap", i}};
       plan_.set_gradient(i, *at);
     }
-    return {};
-  }
-
-  Trouble run(const pybind11::tuple& grads, const StepOptions& options) {
-    if (options.zero_grad)
-      if (Trouble trouble = derived().cannot_zero(grads)) return trouble;
-    const int64_t bad = derived().run(options);
-    if (bad >= 0) return {{"nonfinite", bad}};
     return {};
   }
 

@@ -174,10 +174,14 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
     return shared_gradient();
   }
 
-  int64_t run(const StepOptions& options) {
+  Trouble run(const py::tuple& grads, const StepOptions& options) {
+    if (options.zero_grad)
+      if (Trouble trouble = cannot_zero(grads)) return trouble;
     std::optional<py::gil_scoped_release> release;
     if (plan_.bytes() > gil_bytes) release.emplace();
-    return plan_.step(options);
+    const int64_t bad = plan_.step(options);
+    if (bad >= 0) return {{"nonfinite", bad}};
+    return {};
   }
 
   // Bytes of a step below which releasing the GIL costs more than other threads gain.
