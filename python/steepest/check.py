@@ -141,9 +141,7 @@ def pair(
 
 def flag(name: str, value: Any) -> bool:
     """True or False."""
-    if value is True or value is False:
-        return bool(value)
-    if type(value).__name__ in ("bool_", "bool"):  # NumPy's
+    if value is True or value is False or isinstance(value, np.bool_):
         return bool(value)
     raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is True or False")
 
@@ -178,6 +176,14 @@ def function(name: str, value: Any) -> Any:
     if not callable(value):
         raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is a callable")
     return value
+
+
+def users_level() -> int:
+    """The `stacklevel` at which our caller's warning names the line that called this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -352,7 +352,11 @@ def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
 
 
 @pytest.mark.parametrize("name", ["maximize", "bias_correction", "amsgrad"])
-@pytest.mark.parametrize("value", [1, 0, None, "yes", np.ones(1)], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [1, 0, None, "yes", np.ones(1), pytest.param(type("bool_", (), {})(), id="named as NumPy's")],
+    ids=str,
+)
 def test_flag_that_is_none(name, value):
     message = f"{name}: {value!r} is {check.kind(value)}; allowed is True or False"
     with says(TypeError, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from linear_systems import ITERATIVE, NAMESPACES, definite, right_hand_side
 from numpy.linalg import LinAlgError
+from scipy.linalg import LinAlgWarning
 
 import steepest as st
 from steepest import _cpu
@@ -26,7 +27,7 @@ CASES = [
     (EYE, ONES, {"method": "gauss-seidel", "sweep": "up"}, ValueError, "sweep: 'up'"),
     (EYE, ONES, {"method": "gauss-seidel", "omega": 2}, ValueError, "omega: 2.0 is not allowed"),
     (EYE, ONES, {"method": "pcg", "preconditioner": "ilu"}, ValueError, "preconditioner: 'ilu'"),
-    (EYE, ONES, {"method": "cg", "callback": 3}, TypeError, "callback: 3 is not callable"),
+    (EYE, ONES, {"method": "cg", "callback": 3}, TypeError, "callback: 3 is an int; allowed"),
     (EYE, ONES, {"method": "pcg", "omega": 0}, ValueError, "omega: 0.0 is not allowed"),
     (EYE, ONES, {"overwrite_a": 1}, TypeError, "overwrite_a: 1 is an int"),
     (EYE, ONES, {"overwrite_b": 1}, TypeError, "overwrite_b: 1 is an int"),
@@ -413,3 +414,9 @@ def test_what_lapack_must_not_be_handed():
     frozen.flags.writeable = False
     with pytest.raises(ValueError, match="not writeable"):
         _cpu.solve_directly("lu", a, frozen, False, True)
+
+
+def test_a_warning_is_of_the_users_line():
+    with pytest.warns(LinAlgWarning, match="ill-conditioned") as told:
+        st.solve(np.diag([1.0, 1.0, 1e-20]), ONES, method="lu")
+    assert [warning.filename for warning in told] == [__file__]

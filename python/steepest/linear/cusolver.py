@@ -1,4 +1,7 @@
-"""Cholesky, LU and QR of CuPy arrays, by cuSOLVER. Each waits for the device to learn success."""
+"""Cholesky, LU and QR of CuPy arrays, by cuSOLVER. Each waits for the device to learn success.
+
+All are told what they may overwrite; CuPy copies A for Cholesky, and A and b for QR, all the same.
+"""
 
 from __future__ import annotations
 

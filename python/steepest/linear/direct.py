@@ -10,7 +10,7 @@ import warnings
 import array_api_compat
 import numpy as np
 
-from steepest import _cpu
+from steepest import _cpu, check
 from steepest.linear.progress import SolveInfo
 from steepest.linear.system import Array, System, check_symmetric
 
@@ -67,5 +67,5 @@ def _warn(rcond: float) -> None:
         f"solve: A is ill-conditioned, its reciprocal condition number is about {rcond:.3g}: "
         f"the digits of x may all be wrong",
         LinAlgWarning,
-        stacklevel=4,
+        stacklevel=check.users_level(),
     )

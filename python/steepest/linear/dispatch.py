@@ -165,19 +165,19 @@ def solve(
 
 
 def _check_options(method: str, options: dict[str, Any]) -> None:
-    """Every option in range, and none given that the method would ignore."""
+    """Every option in range and of its own type, and none given that the method would ignore."""
     if all(map(operator.is_, options.values(), DEFAULTS)):
         return
-    check.number("rtol", options["rtol"], at_least=0)
-    check.number("atol", options["atol"], at_least=0)
+    options["rtol"] = check.number("rtol", options["rtol"], at_least=0)
+    options["atol"] = check.number("atol", options["atol"], at_least=0)
     if options["maxiter"] is not None:
         options["maxiter"] = check.limit("maxiter", options["maxiter"], at_least=1)
     check.choice("sweep", options["sweep"], ("forward", "backward", "symmetric"))
-    check.number("omega", options["omega"], above=0, below=2)
+    options["omega"] = check.number("omega", options["omega"], above=0, below=2)
     if user_product(options["preconditioner"]) is None:
         check.choice("preconditioner", options["preconditioner"], ("jacobi", "ssor"))
-    if options["callback"] is not None and not callable(options["callback"]):
-        raise TypeError(f"callback: {options['callback']!r} is not callable")
+    if options["callback"] is not None:
+        check.function("callback", options["callback"])
     for name, (default, methods) in OPTIONS.items():
         value = options[name]
         given = value is not default and not (np.isscalar(value) and value == default)
@@ -198,10 +198,8 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
     maxiter = options["maxiter"]
     if maxiter is None:
         maxiter = max(1000, 10 * system.b.shape[0])
-    progress = Progress(
-        system, float(options["rtol"]), float(options["atol"]), maxiter, options["callback"]
-    )
-    omega = float(options["omega"])
+    progress = Progress(system, options["rtol"], options["atol"], maxiter, options["callback"])
+    omega = options["omega"]
     if method == "jacobi":
         x = stationary.jacobi(system, progress)
     elif method == "gauss-seidel":

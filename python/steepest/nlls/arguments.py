@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from warnings import warn
@@ -163,17 +162,9 @@ def tolerance(name: str, value: Any, eps: float) -> float:
         warn(
             f"Setting `{name}` below the machine epsilon ({eps:.2e}) effectively disables the "
             f"corresponding termination condition.",
-            stacklevel=users_level(),
+            stacklevel=check.users_level(),
         )
     return tol
-
-
-def users_level() -> int:
-    """The `stacklevel` at which our caller's warning names the line that called this package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "steepest":
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def bind(

@@ -178,9 +178,8 @@ def curve_fit(
     popt = result["x"]
     if pcov is None:
         pcov = np.full((popt.size, popt.size), np.inf)
-        warnings.warn(
-            "Covariance of the parameters could not be estimated", OptimizeWarning, stacklevel=2
-        )
+        words = "Covariance of the parameters could not be estimated"
+        warnings.warn(words, OptimizeWarning, stacklevel=check.users_level())
     pcov = arrays.from_host(pcov, popt)
     if not full_output:
         return popt, pcov

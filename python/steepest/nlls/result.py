@@ -9,6 +9,7 @@ from warnings import warn
 import numpy as np
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
+from steepest import check
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
@@ -100,7 +101,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
             warn(
                 "Covariance of the parameters could not be estimated",
                 category=OptimizeWarning,
-                stacklevel=3,
+                stacklevel=check.users_level(),
             )
         return scaled
 
