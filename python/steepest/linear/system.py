@@ -129,8 +129,8 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     for name, value in given.items():
         if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
             raise ValueError(
-                f"{name}: a masked array, whose mask would be ignored; pass its .data (with what is "
-                "masked) or .compressed() (without)"
+                f"{name}: a masked array, whose mask would be ignored; pass its .data (with what "
+                "is masked) or .compressed() (without)"
             )
     given = {name: plain(name, value) for name, value in given.items()}
     arrays = {
