@@ -27,6 +27,13 @@ CASES = [
     (EYE, ONES, {"method": "gauss-seidel", "sweep": "up"}, ValueError, "sweep: 'up'"),
     (EYE, ONES, {"method": "gauss-seidel", "omega": 2}, ValueError, "omega: 2.0 is not allowed"),
     (EYE, ONES, {"method": "pcg", "preconditioner": "ilu"}, ValueError, "preconditioner: 'ilu'"),
+    (
+        EYE,
+        ONES,
+        {"method": "pcg", "preconditioner": EYE},
+        TypeError,
+        "preconditioner: an ndarray; all",
+    ),
     (EYE, ONES, {"method": "cg", "callback": 3}, TypeError, "callback: 3 is an int; allowed"),
     (EYE, ONES, {"method": "pcg", "omega": 0}, ValueError, "omega: 0.0 is not allowed"),
     (EYE, ONES, {"overwrite_a": 1}, TypeError, "overwrite_a: 1 is an int"),

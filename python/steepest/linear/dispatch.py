@@ -175,6 +175,9 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
     check.choice("sweep", options["sweep"], ("forward", "backward", "symmetric"))
     options["omega"] = check.number("omega", options["omega"], above=0, below=2)
     if user_product(options["preconditioner"]) is None:
+        if hasattr(options["preconditioner"], "dot"):
+            kind = check.kind(options["preconditioner"])
+            raise TypeError(f"preconditioner: {kind}; allowed is a function r -> M⁻¹r, as its .dot")
         check.choice("preconditioner", options["preconditioner"], ("jacobi", "ssor"))
     if options["callback"] is not None:
         check.function("callback", options["callback"])
