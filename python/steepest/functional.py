@@ -4,7 +4,8 @@
 keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
 class, in its order or by its names, laid out like p; start them as the class does (zeros, mostly).
 ``nadam`` also carries a number from step to step: it returns ``mu_product``, a keyword of its next
-call.
+call. Each call checks all its arguments, in some 10 µs: a loop over short arrays is several times
+faster with the class.
 
 >>> import numpy as np, steepest as st
 >>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)

@@ -3,7 +3,8 @@
 A schedule goes where a number goes: ``st.Adam(params, lr=st.schedules.cosine(1e-3, 1000))``. The
 optimizer asks it with the number of earlier calls of ``step``: 0 the first time. Each is a frozen
 dataclass, written in lower case because it is used like a function: it compares, hashes, pickles
-and prints. Powers and cosines come from the C library, whose last bit may differ between machines.
+and prints. The rate of the next step is ``opt.lr(opt.step_count + opt.skipped)``. Powers and
+cosines come from the C library, whose last bit may differ between machines.
 
 >>> import steepest as st
 >>> warm = st.schedules.linear_warmup(st.schedules.exponential(0.1, 0.5), steps=2)

@@ -301,3 +301,20 @@ def test_newton_in_a_box_takes_the_curvature_of_the_free_variables(product, star
     )
     assert r.success and r.nit <= (4 if product else 1) + (start < 1)
     np.testing.assert_allclose(r.x, [*np.linalg.solve(H[:2, :2], [10, 9]), 1], atol=1e-5)
+
+
+def test_what_ends_a_run_in_float32_is_its_precision_not_the_gradient():
+    """The squares that cancel round by more than f, which is near zero, tells."""
+    starts = (np.random.default_rng(seed).normal(size=4).astype("f4") for seed in range(20))
+    runs = [st.minimize(rosen, x0, jac=rosen_der) for x0 in starts]
+    stuck = [run for run in runs if not run.success]
+    assert stuck and all("the precision of f is reached" in run.message for run in stuck)
+
+
+def test_who_gave_no_gradient_is_not_told_to_check_it():
+    def penalty(x):
+        return (x**2).sum() + 1e6 * max(0.0, 1 - x.sum()) ** 2
+
+    run = st.minimize(penalty, np.zeros(2))
+    assert not run.success
+    assert run.message.endswith("differences are not exact enough, give jac")

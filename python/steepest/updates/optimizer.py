@@ -323,7 +323,8 @@ class Optimizer(Parameters):
         return checkpoint.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave; the run goes on bit for bit.
+        """Take over what ``state_dict`` gave; the run goes on bit for bit. A callable ``lr`` is not
+        in it: the present one stays, unless a number takes its place.
 
         Raises
         ------
