@@ -225,7 +225,7 @@ class Differences:
     def _at(self, x: Array, j: int, h: float) -> tuple[Array, float]:
         """f at x + h along j, and the step that was taken after rounding."""
         moved = x.copy()
-        moved[j] += h
+        moved[j] += x.dtype.type(h)  # NumPy 1 would add in float64
         taken = float(moved[j]) - float(x[j])
         f = residual(self.fun(moved), x.dtype)
         return f, taken
