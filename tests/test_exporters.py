@@ -366,3 +366,17 @@ def test_a_tensor_that_is_the_negative_of_its_memory_is_refused():
     assert (p.item(), opt.step_count) == (0, 0)
     opt.step(negative.resolve_neg())
     assert p.item() == 1
+
+
+def test_a_start_of_pytorch_that_requires_grad():
+    torch = pytest.importorskip("torch")
+    x0 = torch.tensor([-1.0, 1.5], dtype=torch.float64, requires_grad=True)
+
+    def fun(x):
+        x = x.detach().requires_grad_()
+        f = ((x - 1) ** 4).sum() + (x[0] * x[1] - 1) ** 2
+        (g,) = torch.autograd.grad(f, x)
+        return f.detach(), g
+
+    found = st.minimize(fun, x0, jac=True)
+    assert found.success and isinstance(found.x, torch.Tensor) and not found.x.requires_grad

@@ -13,6 +13,10 @@ from steepest.devices import backend_of, cuda_view, dlpack_device, is_cuda
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost
+MASKED = (
+    "a masked array, whose mask would be ignored; pass its .data (with what is masked) or "
+    ".compressed() (without)"
+)
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -21,10 +25,7 @@ def plain(path: str, value: Any) -> Any:
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):
         return value
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(
-            f"{path}: a masked array, whose mask would be ignored; pass its .data (with what is "
-            "masked) or .compressed() (without)"
-        )
+        raise TypeError(f"{path}: {MASKED}")
     return np.ndarray.view(value, np.ndarray)
 
 

@@ -330,9 +330,20 @@ def test_f_scale_is_the_size_from_which_residuals_are_outliers(here, capsys):
         options = ("--loss", "cauchy", "--f-scale", str(0.02 * unit))
         slopes.append(as_json(capsys, "y = a*x", *options)["parameters"][0]["value"] / unit)
     np.testing.assert_allclose(slopes, 0.5, atol=0.01)
-    with pytest.raises(SystemExit):
-        fit("y = a*x", "--f-scale", "0")
-    assert "0 is not allowed; allowed is a number above 0" in capsys.readouterr().err
+    assert fit("y = a*x", "--f-scale", "0") == 2
+    assert (
+        "f_scale: 0.0 is not allowed; allowed is a number, finite, above 0"
+        in capsys.readouterr().err
+    )
+
+
+def test_a_fixed_parameter_needs_no_derivative(here, capsys):
+    """That by b is not finite at x < 0."""
+    (here / "data.csv").write_text("x,y\n-2,8\n-1,2\n1,2\n2,8\n")
+    record = as_json(capsys, "y = a*x**b", "--start", "b=2", "--fix", "b")
+    assert record["parameters"][0]["value"] == pytest.approx(2)
+    assert fit("y = a*x**b", "--start", "b=2") == 2
+    assert "line 2: its derivative by b is nan at x = -2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

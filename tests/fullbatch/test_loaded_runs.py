@@ -60,20 +60,6 @@ def test_a_state_outside_the_bounds_is_refused():
     np.testing.assert_array_equal(boxed.x, np.zeros(4))
 
 
-def test_a_start_of_pytorch_that_requires_grad():
-    torch = pytest.importorskip("torch")
-    x0 = torch.tensor([-1.0, 1.5], dtype=torch.float64, requires_grad=True)
-
-    def fun(x):
-        x = x.detach().requires_grad_()
-        f = ((x - 1) ** 4).sum() + (x[0] * x[1] - 1) ** 2
-        (g,) = torch.autograd.grad(f, x)
-        return f.detach(), g
-
-    found = st.minimize(fun, x0, jac=True)
-    assert found.success and isinstance(found.x, torch.Tensor) and not found.x.requires_grad
-
-
 def test_a_start_that_cannot_be_written_to_is_taken_as_numpys(monkeypatch):
     """As of JAX, which is not among the tests' packages."""
     strict = pytest.importorskip("array_api_strict")

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scale = (
         "residual from which the loss counts it as an outlier, in units of sigma or of the response"
     )
-    add("--f-scale", metavar="C", type=positive, default=1.0, help=f"{scale} (default: 1)")
+    add("--f-scale", metavar="C", type=float, default=1.0, help=f"{scale} (default: 1)")
     add("--omit-missing", action="store_true", help="leave out rows with empty fields or NaN")
     add("--encoding", default="utf-8", help="of the file, such as latin-1 (default: utf-8)")
     add("--json", action="store_true", help="print JSON in the place of the summary")
@@ -94,13 +94,6 @@ def main(args: argparse.Namespace) -> int:
 def joined(given: list[str] | None) -> str:
     """One text of an option that may be given several times."""
     return ",".join(given or ())
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; allowed is a number above 0")
-    return value
 
 
 def split(option: str, text: str) -> list[str]:

@@ -12,7 +12,7 @@ import array_api_compat.numpy
 import numpy as np
 
 from steepest import _cpu, check
-from steepest.arrays import from_numbers, plain
+from steepest.arrays import MASKED, from_numbers, plain
 
 Array = Any
 Product = Callable[[Array], Array]
@@ -128,10 +128,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
         if isinstance(value, np.ma.MaskedArray):  # ValueError, as SciPy's solve
-            raise ValueError(
-                f"{name}: a masked array, whose mask would be ignored; pass its .data (with what "
-                "is masked) or .compressed() (without)"
-            )
+            raise ValueError(f"{name}: {MASKED}")
     given = {name: plain(name, value) for name, value in given.items()}
     arrays = {
         name: native(from_numbers(name, value) if isinstance(value, PYTHON) else value)

@@ -111,7 +111,7 @@ def fit_table(table: Table, request: Request) -> Fitted:
         raise FitError(f"{rows} for {wanted}; give more, or --fix some")
     weight = np.ones_like(y) if sigma is None else 1 / sigma
     parameters = np.array(list(request.start.values()))
-    check_start(table, model, x, parameters)
+    check_start(table, model, x, parameters, free)
 
     def at(p: Array) -> Array:
         whole = parameters.copy()
@@ -168,11 +168,14 @@ def check_names(table: Table, request: Request) -> list[str]:
     return [name for name in names if name in columns]
 
 
-def check_start(table: Table, model: Model, x: Array, parameters: Array) -> None:
-    """Raise at the first row where the formula has no finite value or slope to start from."""
+def check_start(
+    table: Table, model: Model, x: Array, parameters: Array, free: NDArray[np.bool_]
+) -> None:
+    """Raise at the first row where the formula, or its derivative by a free parameter, is not
+    finite at the start."""
     values = model.value(x, parameters)
     slopes = np.column_stack([values, model.jacobian(x, parameters)])
-    bad = ~np.isfinite(slopes)
+    bad = ~np.isfinite(slopes) & np.append(True, free)
     if bad.any():
         i = int(np.argmax(bad.any(axis=1)))
         j = int(np.argmax(bad[i]))
