@@ -1,6 +1,6 @@
 // The damped quadratic model minimized inside a box.
 //
-//   minimize  q(s) = gᵀs + ½ sᵀ(H + λD²)s   subject to  lower <= x + s <= upper
+//   minimize  q(s) = gᵀs + ½ sᵀ(H + λD²)s   subject to  bounds of x + s
 //
 // by Bertsekas' two-metric projection (SIAM J. Control Optim. 20 (1982) 221-246): variables on a
 // bound that the gradient pushes outwards rest; on the others, the free set, a Newton step, which
@@ -31,7 +31,7 @@ class BoxModel {
       : lower_(std::move(lower)), upper_(std::move(upper)), all_(static_cast<size_t>(n)), n_(n) {
     std::iota(all_.begin(), all_.end(), 0);
     if (!bounded()) return;
-    for (auto* v : {&r_, &d_, &product_, &next_}) v->resize(all_.size());
+    for (auto* v : {&low_, &high_, &r_, &d_, &product_, &next_}) v->resize(all_.size());
     for (auto* v : {&on_, &next_on_}) v->resize(all_.size());
   }
 
@@ -66,13 +66,27 @@ class BoxModel {
   // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
-  // The step s from x; false where the system is singular.
+  // Steps from x may end on the bounds, or, cautious, three quarters of the way to them: a model
+  // that is wrong so far away leads to bounds from which a fit does not come back.
+  void set_limits(const T* x, bool cautious) {
+    if (!bounded()) return;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const auto off = [&](T bound) {
+        return cautious && std::isfinite(bound) ? x[j] / 4 - bound / 4 : T(0);
+      };
+      low_[i] = lower(j) + off(lower(j));
+      high_[i] = upper(j) + off(upper(j));
+    }
+  }
+
+  // The step s from x, within the limits; false where the system is singular.
   bool minimize(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     const T* g = backend.gradient();
     std::fill_n(s, n_, T(0));
     if (!bounded()) return backend.solve(damping, all_, s, g, s);
     std::copy_n(g, n_, r_.data());
-    for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = side(x[j], j);
+    for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = limit_at(x[j], j);
     std::vector<int64_t> free, before;
     for (int64_t round = 0; round < 2 * n_ + 10; ++round) {
       before = std::move(free);
@@ -90,12 +104,13 @@ class BoxModel {
   }
 
  private:
-  T bound(int side, int64_t j) const { return side < 0 ? lower(j) : upper(j); }
+  T limit(int side, int64_t j) const { return (side < 0 ? low_ : high_)[static_cast<size_t>(j)]; }
+  int limit_at(T x, int64_t j) const { return x <= limit(-1, j) ? -1 : x >= limit(1, j) ? 1 : 0; }
   int towards(int64_t j) const { return d_[static_cast<size_t>(j)] < 0 ? -1 : 1; }
 
   T at(const T* x, const T* s, int64_t j) const {
     const int side = on_[static_cast<size_t>(j)];
-    return side != 0 ? bound(side, j) : x[j] + s[j];
+    return side != 0 ? limit(side, j) : x[j] + s[j];
   }
 
   std::vector<int64_t> free_set() const {
@@ -140,9 +155,9 @@ class BoxModel {
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       const T step = alpha * d_[i];
-      const int to = side(at(x, s, j) + step, j);
+      const int to = limit_at(at(x, s, j) + step, j);
       q.full = q.full && (to == 0 || step == 0);
-      next_[i] = to == 0 ? step : to == on_[i] ? T(0) : bound(to, j) - x[j] - s[j];
+      next_[i] = to == 0 ? step : to == on_[i] ? T(0) : limit(to, j) - x[j] - s[j];
       next_on_[i] = to;
       q.slope += static_cast<double>(r_[i]) * static_cast<double>(next_[i]);
     }
@@ -176,14 +191,14 @@ class BoxModel {
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       if (towards(j) == on_[i]) continue;
-      const T room = std::abs(bound(towards(j), j) - at(x, s, j));
+      const T room = std::abs(limit(towards(j), j) - at(x, s, j));
       if (room < out.alpha * std::abs(d_[i])) out = {room / std::abs(d_[i]), j};
     }
     return out;
   }
 
-  std::vector<T> lower_, upper_, r_, d_, product_, next_;
-  std::vector<int> on_, next_on_;  // -1 where x + s is on the lower bound, 1 on the upper
+  std::vector<T> lower_, upper_, low_, high_, r_, d_, product_, next_;
+  std::vector<int> on_, next_on_;  // -1 where x + s is on the lower limit, 1 on the upper
   std::vector<int64_t> all_;
   int64_t n_;
   bool full_step_ = false, solved_ = true;

@@ -49,7 +49,8 @@ class TrustRegion {
         x_(x0),
         trial_(std::move(x0)),
         scaling_(options.method, options.x_scale, x_.size()),
-        finder_(options.damping, x_.size(), scaling_.exponent()) {}
+        finder_(options.damping, x_.size(), scaling_.exponent()),
+        trusted_(gauss_newton()) {}
 
   Backend& backend() { return backend_; }
   const Backend& backend() const { return backend_; }
@@ -148,6 +149,7 @@ class TrustRegion {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
+      trusted_ = in_noise_ || trial_.judged.as_predicted();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
     }
     x_ = trial_.point;
@@ -327,6 +329,7 @@ class TrustRegion {
 
   void propose() {
     asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
+    box_.set_limits(x_.data(), !trusted_);
     if (!gauss_newton()) {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
@@ -386,6 +389,7 @@ class TrustRegion {
   Status status_ = Status::max_nfev;
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   bool started_ = false;
+  bool trusted_;           // the last step that was taken has done as predicted
   bool in_noise_ = false;  // the step on trial changed the cost by chance
   double doubted_ = 0;     // twice the length of the step that met ftol in doubt
   int64_t nfev_ = 0, nit_ = 0;

@@ -8,7 +8,7 @@ from scipy.optimize import Bounds, lsq_linear
 from scipy.optimize import least_squares as scipy_least_squares
 
 import steepest as st
-from problems import mgh
+from problems import curves, mgh, peaks
 
 ROSENBROCK = mgh.PROBLEMS[0]
 BROYDEN = next(p for p in mgh.PROBLEMS if p.name == "Broyden tridiagonal")
@@ -145,6 +145,36 @@ def test_a_step_to_a_bound_ends_on_it():
     s = st.LeastSquares(x0, bounds=(-9, bound), method="gn")
     s.tell(x0 - 100, np.eye(50))
     np.testing.assert_array_equal(s.x, bound)
+
+
+# Bounds that the first steps led to, by models that were wrong so far away, held fits: of the 24 of
+# each line 16, 22 and 19 arrived, of the curves 11 of 12.
+@pytest.mark.parametrize("angle", peaks.ANGLES)
+def test_an_angle_with_bounds_is_found(angle):
+    def found(p):
+        fit = st.least_squares(p.residual, p.start, p.jacobian, bounds=p.bounds)
+        return fit.success and fit.cost <= 0.5 * np.sum(p.residual(p.true) ** 2)
+
+    assert sum(found(peaks.problem(angle, seed)) for seed in range(24)) >= 23
+
+
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize("curve", ["exponential", "lorentzian", "logistic", "gompertz", "hill"])
+def test_positive_parameters_from_ones(curve, method):
+    for seed in range(12):
+        p = curves.problem(curve, "ones", seed)
+        bounds = (0, 10 * p.true)
+        with np.errstate(all="ignore"):  # at 0
+            fit = st.least_squares(p.residual, p.start, p.jacobian, bounds=bounds, method=method)
+        assert p.solved(fit.x), seed
+
+
+def test_a_bound_is_met_in_the_end_after_steps_that_stop_before_it():
+    def fun(x):
+        return np.array([np.exp(3 * x[0]), x[1] - np.sin(x[0]), 0.1])
+
+    fit = st.least_squares(fun, [2.0, 0.0], bounds=([-1.5, -1], [3, 0.8]))
+    assert fit.success and fit.x[0] == -1.5 and fit.active_mask.tolist() == [-1, 0]
 
 
 def test_scipys_bounds_object():
