@@ -110,7 +110,10 @@ ThreadLimits thread_limits(const std::string& root) {
           openmp_limit()};
 }
 
-int threads_allowed(const ThreadLimits& limits) {
+int threads_allowed([[maybe_unused]] const ThreadLimits& limits) {
+#ifndef _OPENMP
+  return 1;
+#endif
   if (limits.set > 0) return limits.set;
   int n = std::max(1, limits.affinity);
   if (limits.quota > 0) n = std::min(n, limits.quota);
@@ -119,6 +122,9 @@ int threads_allowed(const ThreadLimits& limits) {
 }
 
 int get_num_threads() {
+#ifndef _OPENMP
+  return 1;
+#endif
   const int set = set_threads.load(std::memory_order_relaxed);
   if (set > 0) return set;
   static const int quota = cgroup_quota("");  // read once: a dozen files

@@ -156,6 +156,8 @@ def set_flush_denormals(on: bool) -> None:
 def _reason(limits: dict[str, int]) -> str:
     """Which of the limits decides, in words."""
     n = limits["threads"]
+    if not _cpu.openmp:
+        return "a build without OpenMP"
     if limits["set"]:
         return "set_num_threads"
     words = {

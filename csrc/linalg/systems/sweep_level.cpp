@@ -15,13 +15,16 @@ constexpr int64_t register_bytes = 16;
 // register holds less, a part at a time, on columns that stay in the first cache.
 template <class T>
 struct Lanes {
-  typedef T Vector __attribute__((vector_size(register_bytes), aligned(alignof(T)), may_alias));
+  typedef T Vector __attribute__((vector_size(register_bytes)));
   static constexpr int64_t width = 32 / sizeof(T), parts = 32 / register_bytes;
 };
 
+// Copied, as clang 14 and 16 take a Vector& for aligned, whatever the type says.
 template <class T>
-const typename Lanes<T>::Vector& load(const T* p) {
-  return *reinterpret_cast<const typename Lanes<T>::Vector*>(p);
+typename Lanes<T>::Vector load(const T* p) {
+  typename Lanes<T>::Vector v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
 }
 
 constexpr int64_t cached = 256;  // columns of sweep_rows rows that the first cache holds
