@@ -73,7 +73,7 @@ def test_bad_number_of_threads(n, error, message):
     st.set_num_threads(2)
     with pytest.raises(error, match=message):
         st.set_num_threads(n)
-    assert st.get_num_threads() == 2
+    assert st.get_num_threads() == (2 if _cpu.openmp else 1)
 
 
 @openmp
@@ -252,6 +252,7 @@ def test_quota_of_the_container(tmp_path, groups, files, quota):
     assert machine(tmp_path, groups, files) == quota
 
 
+@openmp
 def test_the_least_limit_decides(tmp_path):
     machine(tmp_path, "0::/\n", {"cpu.max": "100000 100000\n"})
     limits = _cpu.thread_limits(str(tmp_path))
@@ -259,6 +260,13 @@ def test_the_least_limit_decides(tmp_path):
     assert system._reason({**limits, "affinity": 4, "openmp": 0}) == "the container's CPU quota"
     st.set_num_threads(5)
     assert _cpu.thread_limits(str(tmp_path))["threads"] == 5
+
+
+@pytest.mark.skipif(_cpu.openmp, reason="built with OpenMP")
+def test_without_openmp_there_is_one_thread_whatever_is_set():
+    st.set_num_threads(3)
+    assert st.get_num_threads() == st.info()["threads"] == 1
+    assert st.info()["threads because of"] == "a build without OpenMP"
 
 
 # --- forks ---
