@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
+from steepest.apps.race import DEFAULT  # noqa: E402
 from steepest.apps.races import race_draw  # noqa: E402
 from steepest.apps.races.race_draw import FLOOR, figure_of, height, moments, styles  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
@@ -172,3 +173,20 @@ def test_png_and_gif(view, tmp_path):
     with Image.open(tmp_path / "race.png") as png:
         assert png.size == (1430, 806)
         np.testing.assert_array_equal(np.asarray(png.convert("RGB")), whole(130))
+
+
+def test_a_gif_keeps_each_colour(tmp_path):
+    """Median cut made one teal of the blue and the green in a picture of mostly greys."""
+    from PIL import Image
+
+    surface = find_surface("rosenbrock")
+    paths = [run(parse_entry(name), surface, 20) for name in DEFAULT]
+    race_draw.save_gif(surface, paths, "contour", tmp_path / "race.gif", fps=10)
+    with Image.open(tmp_path / "race.gif") as gif:
+        for k in (0, gif.n_frames - 1):
+            gif.seek(k)
+            frame = np.asarray(gif.convert("RGB")).astype(int)
+            assert (frame[0] == 255).all()
+            for style in styles(7):
+                due = [int(style.colour[i : i + 2], 16) for i in (1, 3, 5)]
+                assert np.sum(np.abs(frame - due).max(axis=2) <= 4) > 30

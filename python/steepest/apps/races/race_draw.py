@@ -211,6 +211,20 @@ def moments(paths: list[Path], frames: int) -> Floats:
     return np.unique(np.rint(last * np.linspace(0, 1, frames) ** 1.6))
 
 
+def palette_of(colours: list[str]) -> Any:
+    """Greys, and each colour on its way to white, for a GIF: median cut would merge colours."""
+    from matplotlib.colors import to_rgb
+    from PIL import Image
+
+    towards_white = np.linspace(0, 1, 16, endpoint=False)[:, None]
+    shades = [c + (1 - np.array(c)) * towards_white for c in map(to_rgb, dict.fromkeys(colours))]
+    greys = [*range(0, 252, 4), 255]  # Pillow looks colours up in steps of 4
+    every = np.concatenate([np.repeat(greys, 3), np.rint(255 * np.ravel(shades))])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(every.astype(np.uint8).tobytes())
+    return palette
+
+
 def save_gif(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: float) -> None:
     """The race as an animation; the background is drawn once."""
     from PIL import Image
@@ -225,7 +239,7 @@ def save_gif(surface: Surface, paths: list[Path], view: str, out: FilePath, fps:
         for artist in drawing.at(moment):
             artist.axes.draw_artist(artist)
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette = frames[-1].quantize(128)
+    palette = palette_of([style.colour for style in styles(len(paths))])
     first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 / fps)] * len(rest) + [2500]
     first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)
