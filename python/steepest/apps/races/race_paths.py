@@ -163,9 +163,13 @@ def run_rule(entry: Entry, surface: Surface, steps: int) -> Path:
 
 
 def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
-    """A full-batch method: an iterate may take several evaluations."""
+    """A full-batch method: an iterate may take several evaluations.
+
+    As for a rule, an iterate is reached before f and its gradient are evaluated there: k full
+    steps are k evaluations.
+    """
     solver = optimizer_class(entry.name)(
-        np.array(surface.start, float), max_nfev=steps, **{"gtol": 1e-10, **entry.options}
+        np.array(surface.start, float), max_nfev=steps + 1, **{"gtol": 1e-10, **entry.options}
     )
     points, spent = [solver.best_x], [0]
     while not solver.done:
@@ -174,8 +178,8 @@ def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
         solver.tell(surface.value(x), surface.gradient(x), *h)
         if not np.array_equal(solver.best_x, points[-1]):
             points.append(solver.best_x)
-            spent.append(solver.nfev)
-    ended = f"after {solver.nfev} evaluations: {solver.message}" if solver.nfev < steps else ""
+            spent.append(solver.nfev - 1)
+    ended = f"after {solver.nfev} evaluations: {solver.message}" if solver.nfev <= steps else ""
     return make_path(entry, surface, points, spent, ended)
 
 
