@@ -72,7 +72,7 @@ def test_paths_are_those_of_the_optimizers():
         x = x + v
         np.testing.assert_allclose(point, x, rtol=1e-12)
     newton = run(parse_entry("newton"), find_surface("bowl"), 20)
-    assert len(newton.points) == 2 and newton.ended.startswith("after 2 evaluations")  # one step
+    assert len(newton.points) == 2 and newton.ended.startswith("converged: largest |g|")
     assert run(parse_entry("newton"), surface, 3).ended == ""
     path = run(parse_entry("adam:betas=0.5/0.9"), surface, 3)
     x = np.array(surface.start)
@@ -168,6 +168,47 @@ def test_divergence_ends_a_path_and_is_told():
     path = run(parse_entry("sgd:lr=1"), find_surface("valley"), 500)
     assert path.label == "SGD (lr=1) diverged" and path.ended == "diverged"
     assert np.isfinite(path.points).all() and path.spent[-1] < 500
+
+
+@pytest.mark.parametrize(
+    ("formula", "entry", "ended"),
+    [
+        ("1/x + x + y**2", "newton", "unbounded"),  # by the minimizer's own word
+        ("1/x + x + y**2", "gd", "unbounded"),  # into the pole, where the steps are short
+        ("x*y", "sgd", "unbounded"),
+        ("x*y", "l-bfgs", "unbounded"),
+        ("x**2 + y**2", "gd:lr=1.5", "diverged"),
+        ("x**2 + y**2", "newton:line_search=none", ""),
+        ("x + y", "sgd", ""),  # as yet
+        ("x**2 + y**2", "gd:lr=1", ""),  # f neither falls nor rises
+        ("exp(-x) + y**2", "newton", ""),
+    ],
+)
+def test_a_path_that_ran_off_is_lost(formula, entry, ended):
+    path = run(parse_entry(entry), find_surface(formula, start=(3.0, 2.0)), 200)
+    assert path.lost == bool(ended)
+    if ended:
+        assert path.ended == ended and path.label.endswith(f" {ended}")
+
+
+def test_who_ran_off_is_last(tmp_path, capsys):
+    args = ["race", "1/x + x + y**2", "--x", "0.1", "5", "--start", "3", "2", "-o"]
+    assert main([*args, "newton", "gd", "adam", "sgd", "--out", str(tmp_path / "a.png")]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    at = {name: next(i for i, row in enumerate(rows) if name in row) for name in ("Newton", "SGD")}
+    assert at["SGD"] == 0 and at["Newton"] == 2
+    assert "unbounded" in rows[2] and not any("unbounded" in row for row in rows[:2])
+
+
+def test_the_table_says_why_a_minimizer_ended(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    args = ["race", "x**2 + y**2", "-o", "newton", "gd:lr=1", "bfgs:gtol=0", "gd:lr=1.5"]
+    assert main([*args, "--out", str(tmp_path / "a.png")]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    told = {row.split("│")[1].split(" (")[0].strip(): row.split("│")[-2].strip() for row in rows}
+    assert told["Newton"] == "converged"
+    assert told["Gradient descent"] == "diverged"  # of both the last
+    assert rows[2].count("f = 25 ") == 1  # in the message of the second
 
 
 @pytest.mark.parametrize("kind", ["png", "gif", "html"])

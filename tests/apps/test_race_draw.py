@@ -7,8 +7,9 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
 from steepest.apps.race import DEFAULT  # noqa: E402
 from steepest.apps.races import race_draw  # noqa: E402
-from steepest.apps.races.race_draw import FLOOR, figure_of, height, moments, styles  # noqa: E402
+from steepest.apps.races.race_draw import figure_of, height, moments, styles  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
+from steepest.apps.races.reference import FLOOR  # noqa: E402
 from steepest.apps.races.surfaces import NAMED, find_surface  # noqa: E402
 
 FORMULA = "x**4 + y**2/4 - 3"
@@ -63,7 +64,7 @@ def test_a_floor_is_named_where_a_path_is_below_it():
         at, f = np.zeros((2, 2)), np.array([1.0, least])
         paths = [Path("one", at, f, np.array([0.0, 1.0]), "")]
         labels.append(figure_of(surface, paths, "contour", 50).figure.axes[1].get_ylabel())
-    assert labels == ["f", "max(f, 10⁻¹²)"]
+    assert labels == ["f", "f (cut off at 10⁻¹²)"]
 
 
 @pytest.mark.parametrize("view", ["contour", "surface"])
@@ -77,7 +78,8 @@ def test_words_axes_and_legend(view):
         assert 2 < main.get_zlim()[1] < 4 and not main.computed_zorder  # paths stay on top
     wider = 0.2 if view == "surface" else 0
     np.testing.assert_allclose([main.get_xlim(), main.get_ylim()], np.transpose(RANGES), wider)
-    assert (side.get_xlabel(), side.get_ylabel()) == ("gradient evaluations", "f − lowest f")
+    label = "f − lowest f (cut off at 10⁻¹²)"
+    assert (side.get_xlabel(), side.get_ylabel()) == ("gradient evaluations", label)
     assert side.get_yscale() == "log"
     left, right = side.get_xlim()
     assert left < 0 and 6 < right < 6.5
@@ -91,7 +93,7 @@ def test_words_axes_and_legend(view):
     named = find_surface("bowl")
     bowl = figure_of(named, [run(parse_entry("newton"), named, 9)], view, 50).figure
     assert bowl.get_suptitle() == f"Quadratic bowl:  f(x, y) = {NAMED['bowl'].formula}"
-    assert bowl.axes[1].get_ylabel() == "max(f, 10⁻¹²)"  # the lowest is 0
+    assert bowl.axes[1].get_ylabel() == "f (cut off at 10⁻¹²)"  # the lowest is 0
 
 
 @pytest.mark.parametrize("view", ["contour", "surface"])
@@ -133,13 +135,6 @@ def test_a_surface_that_would_be_flat_is_drawn_by_its_logarithm(formula, flat):
     up, label = height(find_surface(formula))
     assert label == ("log₁₀(1 + f − min f)" if flat else "f")
     np.testing.assert_allclose(up(np.array([-3, 6, 96])), [0, 1, 2] if flat else [-3, 6, 96])
-
-
-def test_the_lowest_is_of_the_picture_or_of_a_path():
-    assert race_draw.lowest(SURFACE, PATHS) == -3
-    aside = find_surface(FORMULA, (1.0, 5.0), (-4.0, 4.0), (2.0, 2.0))
-    assert race_draw.lowest(aside, PATHS[1:]) == -2
-    assert race_draw.lowest(aside, PATHS) == -3
 
 
 def test_moments_are_close_at_first_and_end_with_the_last():

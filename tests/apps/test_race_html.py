@@ -15,9 +15,10 @@ pytest.importorskip("sympy")
 from PIL import Image  # noqa: E402
 
 from steepest.apps.races import race_html  # noqa: E402
-from steepest.apps.races.race_draw import FLOOR, styles  # noqa: E402
+from steepest.apps.races.race_draw import styles  # noqa: E402
 from steepest.apps.races.race_html import save_html  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
+from steepest.apps.races.reference import FLOOR  # noqa: E402
 from steepest.apps.races.surfaces import compile_surface, find_surface  # noqa: E402
 
 # No value left of -3: gaps, no NaN in the JSON. The lowest value is not 0.

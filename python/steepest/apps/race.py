@@ -68,9 +68,8 @@ def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Pat
     import numpy as np
 
     from steepest.apps.beforehand import check_packages, check_writable
-    from steepest.apps.races.race_draw import grid
     from steepest.apps.races.race_paths import parse_entry, run
-    from steepest.apps.races.surfaces import NAMED, find_surface
+    from steepest.apps.races.surfaces import NAMED, find_surface, grid
 
     if out.suffix.lower() not in KINDS:
         raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
@@ -114,13 +113,14 @@ def save(surface: Surface, paths: list[Path], view: str, out: FilePath, fps: flo
 
 
 def show_results(surface: Surface, paths: list[Path]) -> None:
-    """A table: where everyone got to, the lowest first."""
+    """A table: where everyone got to, the lowest first, and last who ran off."""
     rows: list[tuple[Any, ...]] = [("optimizer", "f", "x, y", "evaluations", "ended early")]
-    for path in sorted(paths, key=lambda path: float(path.values[-1])):
+    for path in sorted(paths, key=lambda path: (path.lost, float(path.values[-1]))):
         x, y = path.points[-1]
         at = f"{x:.4g}, {y:.4g}"
-        ended = "" if path.ended.startswith("after") else path.ended
-        rows.append((path.label, f"{path.values[-1]:.4g}", at, f"{path.spent[-1]:.0f}", ended))
+        label = path.label.removesuffix(f" {path.ended}")  # which the last column has
+        ended = path.ended.partition(":")[0]
+        rows.append((label, f"{path.values[-1]:.4g}", at, f"{path.spent[-1]:.0f}", ended))
     if not any(row[-1] for row in rows[1:]):
         rows = [row[:-1] for row in rows]
     print_table(surface.title, rows)

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from steepest.apps.races.race_paths import Path
-from steepest.apps.races.surfaces import Floats, Surface
+from steepest.apps.races.reference import Reference, reference_of
+from steepest.apps.races.surfaces import Floats, Surface, grid
 
 # Okabe and Ito's palette without yellow, which fades on white; told apart with any colour vision
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = "os^DvPX"
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
-GRID = 241  # points a side
 LEVELS = 18
-FLOOR = 1e-12  # the least f - lowest that is shown
 FRAMES = 120  # of a GIF at most
 AZIMUTH, ELEVATION = -62, 38
 
@@ -47,19 +46,6 @@ def styles(count: int) -> list[Style]:
     return [
         Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i in range(count)
     ]
-
-
-def lowest(surface: Surface, paths: list[Path]) -> float:
-    """The least value on the grid or on a path."""
-    seen = [np.nanmin(grid(surface)[2]), *(np.nanmin(path.values) for path in paths)]
-    return float(min(seen))
-
-
-def grid(surface: Surface) -> tuple[Floats, Floats, Floats]:
-    """x, y and f over the picture; NaN where f is not finite."""
-    x, y = np.meshgrid(np.linspace(*surface.x_limits, GRID), np.linspace(*surface.y_limits, GRID))
-    f = surface.values(x, y)
-    return x, y, np.where(np.isfinite(f), f, np.nan)
 
 
 def height(surface: Surface) -> tuple[Any, str]:
@@ -97,17 +83,16 @@ def draw_background(axes: Any, surface: Surface) -> None:
     axes.set_ylim(surface.y_limits)
 
 
-def draw_progress_axes(axes: Any, paths: list[Path], low: float) -> None:
+def draw_progress_axes(axes: Any, paths: list[Path], reference: Reference) -> None:
     """Axes of f over gradient evaluations, with room for heads; what diverges leaves them."""
-    top = float(paths[0].values[0]) - low  # at the common start
-    axes.set_yscale("log")
-    bottom = max(FLOOR / 3, min(float(np.min(path.values - low)) for path in paths) / 10)
-    axes.set_ylim(bottom, max(top, 10 * FLOOR) * 10)
+    bottom, top = reference.limits(paths)
+    if reference.log:
+        axes.set_yscale("log")
+    axes.set_ylim(bottom, top)
     last = max(float(path.spent[-1]) for path in paths) or 1
     axes.set_xlim(-0.03 * last, 1.03 * last)
     axes.set_xlabel("gradient evaluations")
-    below = any(float(np.min(path.values)) < FLOOR for path in paths)  # which looks like a stall
-    axes.set_ylabel("f − lowest f" if low else "max(f, 10⁻¹²)" if below else "f")
+    axes.set_ylabel(reference.label(paths))
     axes.grid(color="0.9", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
@@ -154,14 +139,14 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     layout = figure.add_gridspec(1, 2, width_ratios=(1.55, 1))
     main = figure.add_subplot(layout[0], projection="3d" if view == "surface" else None)
     side = figure.add_subplot(layout[1])
-    low = lowest(surface, paths)
+    reference = reference_of(surface, paths)
     draw_background(main, surface)
-    draw_progress_axes(side, paths, low)
+    draw_progress_axes(side, paths, reference)
     figure.suptitle(title(surface))
     artists, handles = [], []
     for path, style in zip(paths, styles(len(paths)), strict=True):
         where = coordinates(surface, path, view == "surface")
-        over = (path.spent, np.maximum(path.values - low, FLOOR))
+        over = (path.spent, reference.above(path.values))
         group = []
         for axes, data in ((main, where), (side, over)):
             empty: list[list[float]] = [[] for _ in data]

@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 
 from steepest.apps.races.race_draw import (
-    FLOOR,
     coordinates,
     draw_background,
     draw_progress_axes,
-    lowest,
     mark_start,
     moments,
     styles,
     title,
 )
 from steepest.apps.races.race_paths import Path
+from steepest.apps.races.reference import reference_of
 from steepest.apps.races.surfaces import Floats, Surface
 
 DPI = 150  # of the backgrounds; they are shown at 100, so that they stay sharp
@@ -37,9 +36,8 @@ MOST_MOMENTS = 400
 
 def save_html(surface: Surface, paths: list[Path], view: str, out: FilePath) -> None:
     """Write the page; `view` is the one it opens with."""
-    low = lowest(surface, paths)
     panels = {name: main_panel(surface, paths, name) for name in ("contour", "surface")}
-    panels["progress"] = progress_panel(paths, low)
+    panels["progress"] = progress_panel(surface, paths)
     race = {
         "view": view,
         "panels": panels,
@@ -76,12 +74,12 @@ def main_panel(surface: Surface, paths: list[Path], view: str) -> dict[str, Any]
     return panel(figure, axes, [coordinates(surface, path, view == "surface") for path in paths])
 
 
-def progress_panel(paths: list[Path], low: float) -> dict[str, Any]:
+def progress_panel(surface: Surface, paths: list[Path]) -> dict[str, Any]:
     """f over gradient evaluations."""
     figure, axes = new_axes(SIDE_INCHES, None)
-    draw_progress_axes(axes, paths, low)
-    over = [(path.spent, np.maximum(path.values - low, FLOOR)) for path in paths]
-    return panel(figure, axes, over)
+    reference = reference_of(surface, paths)
+    draw_progress_axes(axes, paths, reference)
+    return panel(figure, axes, [(path.spent, reference.above(path.values)) for path in paths])
 
 
 def new_axes(inches: tuple[float, float], projection: str | None) -> tuple[Any, Any]:

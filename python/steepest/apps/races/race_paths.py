@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import steepest as st
-from steepest.apps.races.surfaces import Floats, Surface
+from steepest.apps.races.surfaces import Floats, Surface, heights
+from steepest.fullbatch.minimizer import CONVERGED, FELL_WITHOUT_BOUND, LIMIT
 
 # name -> class, and what the learning rate is where none is given: for the first three a share of
 # 1/curvature, for the others, whose steps have the length of the rate, of the width shown
@@ -32,6 +33,8 @@ FIRST_ORDER: dict[str, tuple[str, float]] = {
 SECOND_ORDER = {"gd": "GradientDescent", "newton": "Newton", "bfgs": "BFGS", "l-bfgs": "LBFGS"}
 BY_CURVATURE = ("sgd", "momentum", "nesterov")
 FAR = 1e3  # shown widths from the picture: a path that far out has diverged
+DEEP = 1e6  # shown heights below it: f falls without bound
+LOST = ("diverged", "unbounded")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Path:
     values: Floats  # (k,)
     spent: Floats  # (k,), from 0
     ended: str  # why before the last evaluation, or ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ran off."""
+        return self.ended in LOST
 
 
 def show(value: Any) -> str:
@@ -172,28 +180,40 @@ def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
         np.array(surface.start, float), max_nfev=steps + 1, **{"gtol": 1e-10, **entry.options}
     )
     points, spent = [solver.best_x], [0]
-    while not solver.done:
+    lost = ""
+    while not solver.done and not lost:
         x = solver.x
         h = [surface.hessian(x)] if entry.name == "newton" else []
         solver.tell(surface.value(x), surface.gradient(x), *h)
         if not np.array_equal(solver.best_x, points[-1]):
             points.append(solver.best_x)
             spent.append(solver.nfev - 1)
-    ended = f"after {solver.nfev} evaluations: {solver.message}" if solver.nfev <= steps else ""
-    return make_path(entry, surface, points, spent, ended)
+            lost = trouble(surface, points[-1])
+    ended = "" if solver.status == LIMIT else solver.message
+    if solver.status == CONVERGED:
+        ended = f"converged: {ended}"
+    elif solver.status == FELL_WITHOUT_BOUND:
+        lost = "unbounded"
+    elif ended and solver.f > surface.value(points[0]):
+        lost = "diverged"
+    return make_path(entry, surface, points, spent, lost or ended)
 
 
 def trouble(surface: Surface, x: Floats) -> str:
     """Why a path cannot go on from x, or ""."""
+    f, (low, high) = surface.value(x), heights(surface)
     width = max(np.ptp(surface.x_limits), np.ptp(surface.y_limits))
     center = np.array([np.mean(surface.x_limits), np.mean(surface.y_limits)])
-    if not np.isfinite(x).all() or np.abs(x - center).max() > FAR * width:
+    far = not np.isfinite(x).all() or np.abs(x - center).max() > FAR * width
+    if low - f > DEEP * (high - low) or far and f < low:
+        return "unbounded"
+    if far:
         return "diverged"
-    return "" if math.isfinite(surface.value(x)) else "f is not finite"
+    return "" if math.isfinite(f) else "f is not finite"
 
 
 def make_path(entry: Entry, surface: Surface, points: Any, spent: Any, ended: str) -> Path:
     """A path from its iterates."""
     at = np.array(points, float)
-    label = entry.label + (" diverged" if ended == "diverged" else "")
+    label = f"{entry.label} {ended}" if ended in LOST else entry.label
     return Path(label, at, surface.values(at[:, 0], at[:, 1]), np.array(spent, float), ended)

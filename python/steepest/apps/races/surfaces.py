@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from steepest.apps.fits.formula import FUNCTIONS, derivative, not_too_deep, pars
 
 Floats = NDArray[np.float64]
 Limits = tuple[float, float]
+GRID = 241  # points a side
 LARGEST = 1e100  # a value beyond counts as none: pictures and their scales overflow
 
 
@@ -27,6 +29,7 @@ class Named:
     y_limits: Limits
     start: tuple[float, float]
     note: str  # what there is to see
+    lowest: float | None = 0.0  # f at its least; None of a formula
 
 
 NAMED = {
@@ -77,6 +80,7 @@ NAMED = {
         (-1.8, 1.8),
         (-2.0, 0.002),
         "a start almost on the ridge; minima at (0, 1) and (0, -1)",
+        -0.25,
     ),
     "rastrigin": Named(
         "Rastrigin",
@@ -101,10 +105,25 @@ class Surface:
     values: Callable[[Floats, Floats], Floats]  # elementwise
     gradient: Callable[[Floats], Floats]  # (2,) -> (2,)
     hessian: Callable[[Floats], Floats]  # (2,) -> (2, 2)
+    lowest: float | None = None  # f at its least, where known
 
     def value(self, p: Floats) -> float:
         """f at one point."""
         return float(self.values(p[0], p[1]))
+
+
+@lru_cache(maxsize=4)
+def grid(surface: Surface) -> tuple[Floats, Floats, Floats]:
+    """x, y and f over the picture; NaN where f is not finite."""
+    x, y = np.meshgrid(np.linspace(*surface.x_limits, GRID), np.linspace(*surface.y_limits, GRID))
+    return x, y, surface.values(x, y)
+
+
+@lru_cache(maxsize=4)
+def heights(surface: Surface) -> tuple[float, float]:
+    """The lowest and the highest value over the picture."""
+    f = grid(surface)[2]
+    return float(np.nanmin(f)), float(np.nanmax(f))
 
 
 def find_surface(
@@ -123,7 +142,7 @@ def find_surface(
     """
     named = NAMED.get(text.lower())  # the table of results writes Rosenbrock
     if named is None:
-        named = Named(text, text, (-5, 5), (-5, 5), (-4.0, 3.0), "")
+        named = Named(text, text, (-5, 5), (-5, 5), (-4.0, 3.0), "", None)
     for name, limits in (("x", x_limits), ("y", y_limits)):
         if limits is not None and not -LARGEST <= limits[0] < limits[1] <= LARGEST:
             what = f"the first must be the smaller, and neither beyond {LARGEST:g}"
@@ -142,7 +161,7 @@ def find_surface(
             f"start {surface.start}: the function or its gradient has no finite value there, "
             f"or one beyond {LARGEST:g}; choose another by --start X Y"
         )
-    return surface
+    return replace(surface, lowest=named.lowest)
 
 
 def around(limits: Limits, at: float) -> Limits:
