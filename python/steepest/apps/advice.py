@@ -40,6 +40,7 @@ class Answer:
     method: str
     why: str
     rests_on: str
+    measure: str  # what the numbers are
     numbers: list[tuple[str, str]]  # method, what it took
     code: str
 
@@ -57,7 +58,11 @@ for step in range(steps):
 RESIDUALS = """import steepest as st
 result = st.least_squares(residuals, x0, jacobian)  # f of shape (m,), J of shape (m, n)
 print(result.message, result.x, result.stderr())"""
-MATRIX_FREE = ("cg", "pcg", "gradient descent")
+USABLE = {  # by the matrix, the methods that were measured; any for one that is s.p.d.
+    "general": ("lu", "qr"),
+    "tall": ("qr",),
+    "product": ("cg", "pcg", "gradient descent"),
+}
 WELL_CONDITIONED = 1e4  # a hundred products
 LINEAR = """import steepest as st
 x, info = st.solve(A, b, method="{method}", return_info=True)
@@ -129,7 +134,7 @@ def full_batch(problem: Problem, case: Case) -> Answer:
         "l-bfgs": "a full batch has exact gradients, and L-BFGS turns their changes into curvature "
         "for O(n) work and memory; a line search sets the step",
         "bfgs": "a full batch has exact gradients, and BFGS keeps the whole inverse Hessian, which "
-        "n parameters of this number allow (O(n²) work and memory)",
+        "is affordable for so few parameters (O(n²) work and memory)",
         "newton": "a Hessian at hand makes convergence quadratic, whatever the conditioning, and n "
         "is small enough to factor it (O(n³))",
         "gd": "the problem is so well conditioned that gradients alone do; the line search sets "
@@ -143,6 +148,7 @@ def full_batch(problem: Problem, case: Case) -> Answer:
         f"Because {why}.",
         f"{described(case)}; evaluations of f and its gradient until f ≤ 1e-8 f(x0); the learning "
         "rates of first-order rules were tuned",
+        "evaluations",
         table(case, "evaluations", "not in 3000"),
         loss_code(method, case, "the full batch"),
     )
@@ -161,6 +167,7 @@ def minibatch(case: Case) -> Answer:
         f"out; of these, {method} came lowest, or within {NEAR:g} times of it and is simpler. To "
         "regularise by weight decay, take st.AdamW.",
         f"{described(case)}; f after 1000 steps with a cosine schedule, over f(x0); rates tuned",
+        "f / f(x0)",
         table(case, "end", "diverged"),
         loss_code(method, case, "one minibatch, see st.minibatches"),
     )
@@ -174,6 +181,7 @@ def residuals(problem: Problem, case: Case) -> Answer:
             f"Because {size(problem)} for JᵀJ is too much for least_squares, which is dense: "
             "minimize f(x) = ½ Σ rᵢ(x)², whose gradient Jᵀr needs no J in memory.",
             f"{described(case)}; evaluations until the same cost",
+            "evaluations",
             table(case, "evaluations", "not in 3000"),
             MINIMIZE.format(method="l-bfgs"),
         )
@@ -182,6 +190,7 @@ def residuals(problem: Problem, case: Case) -> Answer:
         "Because a sum of squares shows its curvature: JᵀJ needs first derivatives only, and "
         "Levenberg-Marquardt damps it where the model is poor. It also gives standard errors.",
         f"{described(case)}; evaluations until the same cost",
+        "evaluations",
         table(case, "evaluations", "not in 3000"),
         RESIDUALS,
     )
@@ -198,12 +207,11 @@ def linear(problem: Problem, case: Case) -> Answer:
                     f"definite: cg takes about √condition of them, "
                     f"{math.sqrt(problem.condition):,.0f}"),
     }[problem.matrix]  # fmt: skip
-    seconds = case["methods"]
+    usable = USABLE.get(problem.matrix, tuple(case["methods"]))
+    seconds = {name: one for name, one in case["methods"].items() if name in usable}
     more = ""
-    if problem.matrix == "product":
-        if problem.condition > WELL_CONDITIONED:
-            more = " pcg takes fewer with a preconditioner that knows A, a function r ↦ M⁻¹r."
-        seconds = {name: one for name, one in seconds.items() if name in MATRIX_FREE}
+    if problem.matrix == "product" and problem.condition > WELL_CONDITIONED:
+        more = " pcg takes fewer with a preconditioner that knows A, a function r ↦ M⁻¹r."
     if problem.parameters > HELD and problem.matrix == "spd":
         method = "cg"
         why = f"{size(problem)} for A is too much: hand over the product, a function v ↦ Av"
@@ -219,19 +227,24 @@ def linear(problem: Problem, case: Case) -> Answer:
         share = problem.parameters / case["n"]
         if faster and min(faster.values()) < direct * share:  # products take n², the factor n³
             method = best_of(faster, ["cg", "pcg"])
-            why = "A is symmetric positive definite and so well conditioned that few products do"
+            why = (
+                "A is symmetric positive definite, and so well conditioned that a few products "
+                "with A are enough"
+            )
         elif faster:
-            why += "; cg took less where n was larger, as its products take n² and the factor n³"
+            why += "; cg is faster for larger n: its products cost n², the factorisation n³"
     numbers = []
     for name, one in seconds.items():
         count = one["iterations"]
         took = "not in 2000 iterations" if count is None else f"{1e3 * one['seconds']:.3g} ms"
         numbers.append((name, took + (f", {count} iterations" if count else "")))
+    measured = "s.p.d." if problem.matrix in ("spd", "product") else "square"
     return Answer(
         method,
-        f"Because {why}. Gradient descent, and SGD still more, is not a way to solve a linear "
+        f"Because {why}. Gradient descent, let alone SGD, is no way to solve a linear "
         f"system.{more}",
-        f"{described(case)}, s.p.d.; time to a residual of 1e-8, on two cores",
+        f"{described(case)}, {measured}; time to a residual of 1e-8, on two cores",
+        "time",
         numbers,
         LINEAR.format(method=method),
     )

@@ -75,12 +75,12 @@ QUESTIONS: dict[str, Question] = dict(
         lambda known: known["kind"] == "loss",
     ),
     noise=(
-        "Noise of a minibatch's gradient against the first gradient: low, high",
+        "Noise in a minibatch gradient, relative to the first full gradient: low (0.1), high (1)",
         one_of(tuple(NOISES)),
         lambda known: known.get("batch") == "minibatch",
     ),
     hessian=(
-        "Is the Hessian at hand: yes, no",
+        "Is the Hessian available (yes, no)",
         yes,
         lambda known: known.get("batch") == "full" and known["parameters"] <= DENSE,
     ),
@@ -149,7 +149,7 @@ def show(answer: Answer) -> None:
     console.print(Text(f"{answer.rests_on}."))
     numbers = Table()
     numbers.add_column("method")
-    numbers.add_column("took")
+    numbers.add_column(answer.measure)
     for name, took in answer.numbers:
         numbers.add_row(Text(name, style="bold" if name == answer.method else ""), Text(took))
     console.print(numbers)
