@@ -7,7 +7,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
 from steepest.apps.race import DEFAULT  # noqa: E402
 from steepest.apps.races import race_draw  # noqa: E402
-from steepest.apps.races.race_draw import figure_of, height, moments, styles  # noqa: E402
+from steepest.apps.races.race_draw import DOTS, figure_of, height, moments, styles  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
 from steepest.apps.races.reference import FLOOR  # noqa: E402
 from steepest.apps.races.surfaces import NAMED, find_surface  # noqa: E402
@@ -30,10 +30,35 @@ PATHS = [
 
 
 def test_styles_differ_for_21_paths():
-    some = styles(21)
+    some = styles([""] * 21)
     assert len({(s.colour, str(s.dashes)) for s in some}) == 21
     assert len({s.marker for s in some}) == len({s.colour for s in some[:7]}) == 7
     assert {s.dashes for s in some[:7]} == {"-"}
+
+
+def test_a_method_keeps_its_style_from_race_to_race():
+    home = dict(zip(DEFAULT, styles(DEFAULT), strict=True))
+    assert len(set(home.values())) == 7
+    few = ["lion", "newton", "sgd", "newton", "bfgs"]
+    found = styles(few)
+    assert len(set(found)) == 5
+    assert found[1] == home["newton"] and found[2] == home["sgd"]
+    assert styles(["newton"]) == [home["newton"]]
+    assert run(parse_entry("newton:gtol=1"), SURFACE, 3).name == "newton"
+
+
+@pytest.mark.parametrize("view", ["contour", "surface"])
+def test_iterates_are_dots_where_they_are_few(view):
+    paths = [path(str(n), range(n), *[(0, 0)] * (n - 1)) for n in (DOTS, DOTS + 1)]
+    lines = [group[0][0] for group in figure_of(SURFACE, paths, view, 50).artists]
+    assert [line.get_marker() for line in lines] == ["o", "None"]
+
+
+@pytest.mark.parametrize(("wide", "equal"), [(8.0, True), (24.9, False), (1.2, False), (2.0, True)])
+def test_a_unit_is_as_long_along_x_and_y_unless_the_sides_differ_by_much(wide, equal):
+    surface = find_surface("x**2 + y**2", (0.0, wide), (0.0, 4.0), (1.0, 1.0))
+    main = figure_of(surface, PATHS, "contour", 50).figure.axes[0]
+    assert main.get_aspect() == (1 if equal else "auto")
 
 
 @pytest.mark.parametrize("view", ["contour", "surface"])
@@ -41,7 +66,7 @@ def test_styles_differ_for_21_paths():
 def test_paths_are_shown_up_to_the_evaluations_spent(view, spent):
     drawing = figure_of(SURFACE, PATHS, view, 50)
     assert len(list(drawing.at(spent))) == 2 * 4
-    for one, style, group in zip(PATHS, styles(2), drawing.artists, strict=True):
+    for one, style, group in zip(PATHS, styles(["", ""]), drawing.artists, strict=True):
         n = np.sum(one.spent <= spent)
         main = one.points.T
         if view == "surface":
@@ -71,7 +96,8 @@ def test_a_floor_is_named_where_a_path_is_below_it():
 def test_words_axes_and_legend(view):
     drawn = figure_of(SURFACE, PATHS, view, 50).figure
     main, side = drawn.axes
-    assert drawn.get_suptitle() == FORMULA
+    assert drawn.get_suptitle() == f"f(x, y) = {FORMULA}"
+    assert race_draw.title(find_surface("f = x + y")) == "f(x, y) = x + y"
     assert (main.get_xlabel(), main.get_ylabel()) == ("x", "y")
     if view == "surface":
         assert main.get_zlabel() == "log₁₀(1 + f − min f)"
@@ -86,7 +112,7 @@ def test_words_axes_and_legend(view):
     bottom, top = side.get_ylim()
     assert 0.1 * FLOOR < bottom < FLOOR and top == pytest.approx(10 * START)
     (legend,) = drawn.legends
-    handles = zip(PATHS, styles(2), legend.get_texts(), legend.legend_handles, strict=True)
+    handles = zip(PATHS, styles(["", ""]), legend.get_texts(), legend.legend_handles, strict=True)
     for one, style, text, handle in handles:
         assert text.get_text() == one.label
         assert (handle.get_color(), handle.get_marker()) == (style.colour, style.marker)
@@ -182,6 +208,6 @@ def test_a_gif_keeps_each_colour(tmp_path):
             gif.seek(k)
             frame = np.asarray(gif.convert("RGB")).astype(int)
             assert (frame[0] == 255).all()
-            for style in styles(7):
+            for style in styles(DEFAULT):
                 due = [int(style.colour[i : i + 2], 16) for i in (1, 3, 5)]
                 assert np.sum(np.abs(frame - due).max(axis=2) <= 4) > 30

@@ -54,6 +54,7 @@ function look() {
     const drawn = made[id].drawn, of = key => drawn.filter(call => call[0] === key);
     return {
       lines: of("stroke").map(call => call[1]).filter(colour => colour !== "#fff"),
+      dots: of("fillRect").map(call => [call[2], ...call[3].slice(0, 2).map(v => v + 2)]),
       heads: of("fill").map(call => call[2]),
       first: of("arc").map(call => call[3].slice(0, 2)),
       dashes: of("setLineDash").at(-1)[3][0],  // of the heads
@@ -100,7 +101,7 @@ def written(page):
 def race(tmp_path_factory):
     """A page, its data, its surface and paths."""
     surface = find_surface(FORMULA, start=(1.0, 2.0))
-    paths = [run(parse_entry(entry), surface, 60) for entry in ("l-bfgs", "adam")]
+    paths = [run(parse_entry(entry), surface, 60) for entry in ("bfgs", "adam")]
     out = tmp_path_factory.mktemp("race") / "race.html"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(race_html, "MOST_MOMENTS", 20)  # not each evaluation
@@ -122,12 +123,15 @@ def test_page_has_the_paths_as_they_are(race):
     _, found, _, paths = race
     assert found["view"] == "contour" and found["moments"][0] == 0
     assert found["moments"][-1] == max(path.spent[-1] for path in paths) == 60
-    for one, path, style in zip(found["paths"], paths, styles(2), strict=True):
+    for one, path, style in zip(
+        found["paths"], paths, styles([path.name for path in paths]), strict=True
+    ):
         assert (one["label"], one["ended"]) == (path.label, path.ended)
         assert (one["colour"], one["marker"], one["dashes"]) == (style.colour, style.marker, [])
         np.testing.assert_allclose(one["points"], path.points, rtol=1e-8)
         np.testing.assert_allclose(one["values"], path.values, rtol=1e-8)
         assert one["spent"] == path.spent.tolist()
+    assert [one["dots"] for one in found["paths"]] == [True, False]
 
 
 def place(panel, x, y):
@@ -236,5 +240,8 @@ def test_script_shows_what_is_asked_for(race, tmp_path):
             assert drawn["pictures"] == [panel["picture"]]
             assert drawn["dashes"] == []
             assert drawn["lines"] == drawn["heads"] == colours
+            dots = panel["tracks"][0][: now[0] + 1] if 0 in shown else []  # the other has too many
+            got = [[colour, *np.round(at, 1)] for colour, *at in drawn["dots"]]
+            assert got == [[found["paths"][0]["colour"], *at] for at in dots]
             if 0 in shown:  # whose marker is round
                 assert drawn["first"] == [panel["tracks"][0][now[0]]]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
 
+from steepest.apps.race import DEFAULT
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.reference import Reference, reference_of
 from steepest.apps.races.surfaces import Floats, Surface, grid
@@ -18,6 +20,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "os^DvPX"
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 LEVELS = 18
+DOTS = 60  # iterates of a path at most that are told apart by dots
+STRETCH = 2.5  # one unit is as long along x and y unless one side is longer than this of the other
 FRAMES = 120  # of a GIF at most
 AZIMUTH, ELEVATION = -62, 38
 
@@ -40,12 +44,15 @@ class Style:
         return {"color": self.colour, "marker": self.marker, "linestyle": "none", **white}
 
 
-def styles(count: int) -> list[Style]:
-    """A style for each path; 21 differ."""
-    n = len(COLOURS)
-    return [
-        Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]) for i in range(count)
-    ]
+def styles(names: Sequence[str]) -> list[Style]:
+    """A style for each path; 21 differ. The default methods keep theirs from race to race."""
+    places = {name: DEFAULT.index(name) for name in names if name in DEFAULT}
+    free = (i for i in count() if i not in places.values())
+    n, own, found = len(COLOURS), dict(places), []
+    for name in names:
+        i = own.pop(name) if name in own else next(free)
+        found.append(Style(COLOURS[i % n], MARKERS[i % n], DASHES[i // n % len(DASHES)]))
+    return found
 
 
 def height(surface: Surface) -> tuple[Any, str]:
@@ -81,6 +88,8 @@ def draw_background(axes: Any, surface: Surface) -> None:
         axes.contour(x, y, f, levels[1:-1], colors="0.55", linewidths=0.5, linestyles="solid")
     axes.set_xlim(surface.x_limits)
     axes.set_ylim(surface.y_limits)
+    if 1 / STRETCH <= np.ptp(surface.x_limits) / np.ptp(surface.y_limits) <= STRETCH:
+        axes.set_aspect("equal")  # gradients are seen to be perpendicular to contours
 
 
 def draw_progress_axes(axes: Any, paths: list[Path], reference: Reference) -> None:
@@ -144,13 +153,16 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
     draw_progress_axes(side, paths, reference)
     figure.suptitle(title(surface))
     artists, handles = [], []
-    for path, style in zip(paths, styles(len(paths)), strict=True):
+    for path, style in zip(paths, styles([path.name for path in paths]), strict=True):
         where = coordinates(surface, path, view == "surface")
         over = (path.spent, reference.above(path.values))
+        dots: dict[str, Any] = (
+            {"marker": "o", "markersize": 3.5} if len(path.points) <= DOTS else {}
+        )
         group = []
         for axes, data in ((main, where), (side, over)):
             empty: list[list[float]] = [[] for _ in data]
-            (line,) = axes.plot(*empty, **style.line(), zorder=5)
+            (line,) = axes.plot(*empty, **style.line(), **dots, zorder=5)
             (head,) = axes.plot(*empty, **style.head(), zorder=6)
             for artist, is_head in ((line, False), (head, True)):
                 artist.set_in_layout(False)  # still empty, it would confuse the layout
@@ -164,9 +176,8 @@ def figure_of(surface: Surface, paths: list[Path], view: str, dpi: int) -> Drawi
 
 def title(surface: Surface) -> str:
     """The name and, unless it is the name, the formula."""
-    if surface.title == surface.formula:
-        return surface.formula
-    return f"{surface.title}:  f(x, y) = {surface.formula}"
+    formula = f"f(x, y) = {surface.formula.rpartition('=')[2].strip()}"
+    return formula if surface.title == surface.formula else f"{surface.title}:  {formula}"
 
 
 def mark_start(axes: Any, surface: Surface) -> None:
@@ -224,7 +235,7 @@ def save_gif(surface: Surface, paths: list[Path], view: str, out: FilePath, fps:
         for artist in drawing.at(moment):
             artist.axes.draw_artist(artist)
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
-    palette = palette_of([style.colour for style in styles(len(paths))])
+    palette = palette_of([style.colour for style in styles([path.name for path in paths])])
     first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [round(1000 / fps)] * len(rest) + [2500]
     first.save(out, save_all=True, append_images=rest, duration=durations, loop=0)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from steepest.apps.races.race_draw import (
+    DOTS,
     coordinates,
     draw_background,
     draw_progress_axes,
@@ -49,11 +50,12 @@ def save_html(surface: Surface, paths: list[Path], view: str, out: FilePath) -> 
                 "colour": style.colour,
                 "marker": style.marker,
                 "dashes": [] if style.dashes == "-" else [3 * d for d in style.dashes[1]],
+                "dots": len(path.points) <= DOTS,
                 "spent": path.spent.tolist(),
                 "values": [finite(v) for v in path.values],
                 "points": [[finite(v) for v in p] for p in path.points],
             }
-            for path, style in zip(paths, styles(len(paths)), strict=True)
+            for path, style in zip(paths, styles([path.name for path in paths]), strict=True)
         ],
     }
     data = json.dumps(race, separators=(",", ":")).replace("</", "<\\/")
@@ -234,6 +236,9 @@ function paint(canvas, panel) {
     pen.lineWidth = 2;
     pen.setLineDash(path.dashes);
     pen.stroke();
+    pen.fillStyle = path.colour;
+    for (let k = 0; path.dots && k <= end; k++)
+      if (track[k]) pen.fillRect(track[k][0] - 2, track[k][1] - 2, 4, 4);
   });
   pen.setLineDash([]);
   race.paths.forEach((path, i) => {  // after all lines, so that none hides a head

@@ -63,6 +63,7 @@ class Path:
     values: Floats  # (k,)
     spent: Floats  # (k,), from 0
     ended: str  # why before the last evaluation, or ""
+    name: str = ""  # of the optimizer, as it is given
 
     @property
     def lost(self) -> bool:
@@ -216,4 +217,5 @@ def make_path(entry: Entry, surface: Surface, points: Any, spent: Any, ended: st
     """A path from its iterates."""
     at = np.array(points, float)
     label = f"{entry.label} {ended}" if ended in LOST else entry.label
-    return Path(label, at, surface.values(at[:, 0], at[:, 1]), np.array(spent, float), ended)
+    values = surface.values(at[:, 0], at[:, 1])
+    return Path(label, at, values, np.array(spent, float), ended, entry.name)

@@ -45,7 +45,7 @@ NAMED = {
         "Ill-conditioned valley",
         "(x**2 + 50*y**2)/2",
         (-6, 6),
-        (-1.6, 1.6),
+        (-3, 3),
         (-5.5, 1.1),
         "condition 50: gradient descent crosses it and crawls along it",
     ),
