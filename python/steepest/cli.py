@@ -6,6 +6,7 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # it may have no µ: nothing is lost but that
         sys.stdout.reconfigure(errors="replace")
     parser = argparse.ArgumentParser(prog="steepest", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"steepest {_cpu.version}")
+    version = _cpu.version or "(run from its tree, not installed)"
+    parser.add_argument("--version", action="version", version=f"steepest {version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         app = importlib.import_module(module)
@@ -39,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         app.add_arguments(sub)
         sub.set_defaults(run=app.main)
     given = sys.argv[1:] if argv is None else argv
-    args = parser.parse_args([f" {word}" if is_negative(word) else word for word in given])
+    words = (f" {word}" if is_value(word) else word for word in given[1:])
+    args = parser.parse_args([*given[:1], *words])
     try:
         _cpu.simd_level()
     except ValueError as error:  # of STEEPEST_SIMD
@@ -61,13 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if isinstance(error, BackendError) else 2
 
 
-def is_negative(word: str) -> bool:
-    """A negative number, of which argparse takes -1e-3 for an option; after a space it does not."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return word.startswith("-")
+def is_value(word: str) -> bool:
+    """A number or formula that begins with a minus sign; after a space argparse takes it as one."""
+    return re.match("-[^-oh]", word) is not None  # -o and -h are all the short options
 
 
 def explained(error: Exception) -> str:

@@ -103,6 +103,15 @@ def test_help_says_what_a_command_does(name, capsys, monkeypatch):
     assert f"\n{importlib.import_module(cli.COMMANDS[name]).HELP}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("built", ["1.2.3", ""])  # a build in the tree has none
+def test_the_version_is_told(built, capsys, monkeypatch):
+    monkeypatch.setattr(_cpu, "version", built)
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    told = built or "(run from its tree, not installed)"
+    assert capsys.readouterr().out == f"steepest {told}\n"
+
+
 def test_a_reader_that_has_gone_is_no_failure_to_tell():
     reads, writes = os.pipe()
     os.close(reads)
@@ -144,14 +153,25 @@ def test_errors_of_the_program_itself_are_not_hidden(monkeypatch):
         cli.main(["info"])
 
 
-@pytest.mark.parametrize("word", ["-1", "-1e-3", "-1E+3", "-.5", "-5.", "-inf"])
-def test_what_is_a_negative_number(word):
-    assert cli.is_negative(word)
+NEGATIVE = ["-1", "-1e-3", "-1E+3", "-.5", "-5.", "-inf", "-x**2-y**2", "-(x + y)", "-x"]
 
 
-@pytest.mark.parametrize("word", ["1e-3", "-o", "--x", "-", "--", "-1e", "-x**2", ""])
+@pytest.mark.parametrize("word", NEGATIVE)
+def test_what_begins_with_a_minus_sign_and_is_a_value(word):
+    assert cli.is_value(word)
+
+
+@pytest.mark.parametrize("word", ["1e-3", "-o", "-oadam", "-h", "--x", "-", "--", ""])
 def test_what_is_none(word):
-    assert not cli.is_negative(word)
+    assert not cli.is_value(word)
+
+
+def test_short_options_are_those_that_no_value_is_taken_for():
+    for name in cli.COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(cli.COMMANDS[name]).add_arguments(parser)
+        options = {o for action in parser._actions for o in action.option_strings}
+        assert {o for o in options if not o.startswith("--")} <= {"-o", "-h"}
 
 
 def test_questions_without_an_input_are_missing_answers():

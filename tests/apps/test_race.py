@@ -164,6 +164,13 @@ def test_negative_numbers_with_an_exponent_are_no_options(tmp_path, capsys):
     assert "-0.001, 2" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_formula_may_begin_with_a_minus_sign(first, tmp_path, capsys):
+    args, formula = ["-o", "sgd", "--steps", "3", "--out", str(tmp_path / "a.png")], ["-x**2-y**2"]
+    assert main(["race", *(formula + args if first else args + formula)]) == 0
+    assert capsys.readouterr().out.startswith("-x**2-y**2")
+
+
 def test_divergence_ends_a_path_and_is_told():
     path = run(parse_entry("sgd:lr=1"), find_surface("valley"), 500)
     assert path.label == "SGD (lr=1) diverged" and path.ended == "diverged"
@@ -237,6 +244,11 @@ def test_the_ending_says_what_is_written(kind, tmp_path, capsys):
         (["bowl", "--x", "3", "1"], "x from 3.0 to 1.0: the first must be the smaller"),
         (["bowl", "--y", "-1e308", "1e308"], "y from -1e+308 to 1e+308: the first must be "),
         (["bowl", "-o", "adma"], "no optimizer 'adma'; there are sgd"),
+        (
+            ["bowl", "-o", "sgd,newton"],
+            "'sgd,newton'; separate optimizers by spaces; there are sgd",
+        ),
+        (["bowl", "-o", "sgd:lr=1,adam"], "'adam' names no option; separate optimizers by spaces"),
         (["bowl", "-o", "sgd:beta=1"], "'beta=1' is no option of sgd; there are lr"),
         (["bowl", "-o", "sgd:lr=-1"], "lr: -1.0 is not allowed"),
         (["y/(1 + " * 60 + "x" + ")" * 60], "formula, character 4: nested too deeply"),
@@ -327,13 +339,6 @@ def test_the_table_says_why_a_path_ended_only_where_one_did(tmp_path, capsys):
     main(["race", "bowl", "-o", "sgd:lr=100", "--steps", "20", "--out", out])
     told = capsys.readouterr().out
     assert "ended early" in told and "diverged" in told
-
-
-def test_the_version_is_told(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--version"])
-    assert end.value.code == 0
-    assert capsys.readouterr().out == f"steepest {st.__version__}\n"
 
 
 def test_the_picture_includes_a_start_elsewhere():

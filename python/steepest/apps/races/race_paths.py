@@ -34,6 +34,7 @@ SECOND_ORDER = {"gd": "GradientDescent", "newton": "Newton", "bfgs": "BFGS", "l-
 BY_CURVATURE = ("sgd", "momentum", "nesterov")
 FAR = 1e3  # shown widths from the picture: a path that far out has diverged
 DEEP = 1e6  # shown heights below it: f falls without bound
+BY_SPACES = "separate optimizers by spaces"
 LOST = ("diverged", "unbounded")
 
 
@@ -88,13 +89,16 @@ def parse_entry(text: str) -> Entry:
     name = {"lbfgs": "l-bfgs"}.get(name.lower(), name.lower())
     if name not in FIRST_ORDER and name not in SECOND_ORDER:
         known = ", ".join([*FIRST_ORDER, *SECOND_ORDER])
-        raise ValueError(f"{text!r}: no optimizer {name!r}; there are {known}")
+        hint = f"{BY_SPACES}; " if "," in name else ""
+        raise ValueError(f"{text!r}: no optimizer {name!r}; {hint}there are {known}")
     options: dict[str, Any] = {}
     allowed = option_names(name)
     for part in filter(None, rest.split(",")):
         option, equals, value = (word.strip() for word in part.partition("="))
         if not equals:
             due = "allowed is OPTION=VALUE, of a pair as betas=0.9/0.999"
+            if option in FIRST_ORDER or option in SECOND_ORDER:
+                due = BY_SPACES
             raise ValueError(f"{text!r}: {part!r} names no option; {due}")
         if option not in allowed:
             listed = ", ".join(allowed)

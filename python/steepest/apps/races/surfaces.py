@@ -140,6 +140,7 @@ def find_surface(
         For a formula that is not one (`FormulaError`, with the place), limits that are none, or a
         start without a value.
     """
+    text = text.strip()
     named = NAMED.get(text.lower())  # the table of results writes Rosenbrock
     if named is None:
         named = Named(text, text, (-5, 5), (-5, 5), (-4.0, 3.0), "", None)
