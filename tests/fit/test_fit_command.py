@@ -40,7 +40,7 @@ def test_without_a_start_all_parameters_start_at_one(here, capsys):
     assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
     assert fit("y = a*exp(-b*t)") == 2
     assert (
-        "no column of the data stands right of \"=\": there are 'x', 'y', 'error', 'z';"
+        "the right side of \"=\" names no column (columns: 'x', 'y', 'error', 'z');"
         in capsys.readouterr().err
     )
 
@@ -296,7 +296,7 @@ def test_one_row_is_a_row(here, capsys):
 def test_a_column_is_named_as_a_formula_can_say_it(here, capsys):
     (here / "data.csv").write_text("time (ms),y,U in V\n1,2,3\n2,3.5,4\n3,6,5\n")
     assert fit("y = a*t") == 2
-    assert "there are 'time', 'y', 'U_in_V'; give --start for all" in capsys.readouterr().err
+    assert "(columns: 'time', 'y', 'U_in_V'); if that is intended, give" in capsys.readouterr().err
     assert fit("U_in_V = a*time ms") == 2
     assert "a column of this name is time_ms here" in capsys.readouterr().err
     assert as_json(capsys, "U_in_V = a*time + b")["parameters"][0]["value"] == pytest.approx(1)

@@ -14,7 +14,7 @@ ERRORS = [
     (["y = a*x +", *START], "formula, character 10: ends too early"),
     (["y = a*foo(x)", *START], "formula, character 7: no function 'foo'"),
     (["w = a*x", "--start", "a=1"], "data.csv, line 1: no column 'w'; the header has x, y, erro"),
-    (["y = a*t + q", "--start", "a=1"], 'no column of the data stands right of "="'),
+    (["y = a*t + q", "--start", "a=1"], 'the right side of "=" names no column (columns: '),
     ([FORMULA, "--start", "a=1", "--start", "b=2,a=1"], "--start: 'a' is given twice"),
     ([FORMULA, *START, "--encoding", "none"], "--encoding: 'none' is not known"),
     (["y = a*(x - 9)**b"], "data.csv, line 2: its derivative by b is nan at x = 0, a = 1, b = 1"),

@@ -134,7 +134,9 @@ ERRORS = [
     ("ñ = foo(x)", 5, "no function 'foo'"),  # characters, not bytes
     ("ñ = 2x", 6, "after '2' an operator is missing"),
     ("y = a\n\nx", 8, "no operator between 'a' and 'x'"),
-    ("y == x", 4, "invalid syntax"),
+    ("y == x", 4, 'write one "="'),
+    ("y = a = x", 7, 'write one "="'),
+    ("y = a <= x", 5, "Compare is not allowed"),
     ("y = x if", 7, "'if' is a word of Python's, no name here; take another"),
     ("y = a*exp(-lambda*x)", 12, "'lambda' is a word of Python's, no name here"),
     ("y = a*exp(-b*time ms)", 19, "no operator between 'time' and 'ms'; names have no spaces"),
@@ -151,6 +153,7 @@ ERRORS = [
     ("y = x.real", 5, "Attribute is not allowed"),
     ("y = a^x", 7, '"^" is not a power; write "**"'),
     ("y = a + foo(x)", 9, "no function 'foo'; there are abs, acos"),
+    ("y = ln(x)", 5, "tan, tanh; log is the natural logarithm"),
     ("y = eval(x)", 5, "no function 'eval'"),
     ("y = exp(x, 2)", 5, "exp takes one argument"),
     ("y = exp(x=2)", 5, "exp takes one argument"),

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     default = "(default: %(default)s)"
     add("--output", type=Path, default=Path("pictures"), help=f"folder of pictures {default}")
-    add("--epochs", type=_at_least(1), default=30, help=f"walks through the digits {default}")
+    add(
+        "--epochs", type=_at_least(1), default=30, help=f"passes over the training digits {default}"
+    )
     add("--seed", type=_at_least(0), default=0, help=f"of weights and minibatches {default}")
 
 

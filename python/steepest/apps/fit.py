@@ -39,13 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fix", metavar="c,d", action="append", help="parameters to hold at their start")
     add("--loss", choices=LOSSES, default="linear", help="robust loss (default: linear)")
     scale = (
-        "residual from which the loss counts it as an outlier, in units of sigma or of the response"
+        "size of residual above which a point counts as an outlier, in units of sigma or of the "
+        "response"
     )
     add("--f-scale", metavar="C", type=float, default=1.0, help=f"{scale} (default: 1)")
     add("--omit-missing", action="store_true", help="leave out rows with empty fields or NaN")
     add("--encoding", default="utf-8", help="of the file, such as latin-1 (default: utf-8)")
-    add("--json", action="store_true", help="print JSON in the place of the summary")
-    add("--output", metavar="PREFIX", help="write PREFIX.png; in a folder, or here, DATA_fit.png")
+    add("--json", action="store_true", help="print JSON instead of the summary")
+    output = "write PREFIX.png (given a folder: DATA_fit.png in it; default: DATA_fit.png here)"
+    add("--output", metavar="PREFIX", help=output)
 
 
 def main(args: argparse.Namespace) -> int:

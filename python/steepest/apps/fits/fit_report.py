@@ -137,7 +137,7 @@ def record(fitted: Fitted, plot: str) -> dict[str, Any]:
 
 
 def finite(value: Any) -> Any:
-    """The value with None in the place of inf and NaN, which JSON does not have."""
+    """The value with None instead of inf and NaN, which JSON does not have."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -137,8 +137,8 @@ def ones(formula: Formula, table: Table, told: Collection[str] = ()) -> dict[str
     all_told = set(formula.names) <= {"pi", *told}
     if not all_told and table.names.keys().isdisjoint(formula.names):  # misspelt, most likely
         listed = ", ".join(map(repr, table.names))
-        problem = f'no column of the data stands right of "=": there are {listed}'
-        raise FitError(f"{problem}; give --start for all parameters if so meant")
+        problem = f'the right side of "=" names no column (columns: {listed})'
+        raise FitError(f"{problem}; if that is intended, give --start for every parameter")
     return {name: 1.0 for name in formula.names if name not in table.names and name != "pi"}
 
 

@@ -41,6 +41,7 @@ FUNCTIONS = {
     "tan": "tan",
     "tanh": "tanh",
 }
+NATURAL = "log is the natural logarithm"
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -145,6 +146,8 @@ def unreadable(text: str, start: int, right: str, error: SyntaxError) -> Formula
     if product := re.search(NUMBER_BEFORE_A_NAME, right):
         problem = f'after {product.group()!r} an operator is missing, as in "2*x"'
         return FormulaError(text, start + product.end() + 1, problem)
+    if again := re.search("(?<![<>!:])=", right):
+        return FormulaError(text, start + again.start() + 1, 'write one "="')
     if not error.offset:  # Python's sign for the end
         return FormulaError(text, len(text.rstrip()) + 1, "ends too early")
     return FormulaError(text, start + error.offset, error.msg)
@@ -171,7 +174,7 @@ def check(formula: Formula, node: ast.expr) -> None:
             raise formula.error(node, f"{name} takes one argument")
         case ast.Call(func=ast.Name(id=name)):
             known = ", ".join(sorted(FUNCTIONS))
-            raise formula.error(node, f"no function {name!r}; there are {known}")
+            raise formula.error(node, f"no function {name!r}; there are {known}; {NATURAL}")
         case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTIONS:
             raise formula.error(node, f"write {name}(...), without what stands before it")
         case ast.Call():
