@@ -190,16 +190,19 @@ def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
         x = solver.x
         h = [surface.hessian(x)] if entry.name == "newton" else []
         solver.tell(surface.value(x), surface.gradient(x), *h)
-        if not np.array_equal(solver.best_x, points[-1]):
-            points.append(solver.best_x)
+        at = solver.best_x
+        if solver.done and any(np.array_equal(at, point) for point in points[:-1]):  # f has risen
+            at = x if math.isfinite(surface.value(x)) else points[-1]
+        if not np.array_equal(at, points[-1]):
+            points.append(at)
             spent.append(solver.nfev - 1)
-            lost = trouble(surface, points[-1])
+            lost = trouble(surface, at)
     ended = "" if solver.status == LIMIT else solver.message
     if solver.status == CONVERGED:
         ended = f"converged: {ended}"
     elif solver.status == FELL_WITHOUT_BOUND:
         lost = "unbounded"
-    elif ended and solver.f > surface.value(points[0]):
+    elif ended and surface.value(points[-1]) > surface.value(points[0]):
         lost = "diverged"
     return make_path(entry, surface, points, spent, lost or ended)
 
