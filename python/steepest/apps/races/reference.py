@@ -64,7 +64,7 @@ def reference_of(surface: Surface, paths: list[Path]) -> Reference:
     x, y, f = grid(surface)
     i = np.nanargmin(f)
     starts = [np.array([x.flat[i], y.flat[i]])]
-    starts += [path.points[np.nanargmin(path.values)] for path in paths if not path.lost]
+    starts += [path.points[np.nanargmin(path.values)] for path in paths]
     ends = [end for start in starts if (end := bottom(surface, start)) is not None]
     if not ends:
         low, high = heights(surface)
