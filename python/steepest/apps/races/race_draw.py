@@ -21,7 +21,7 @@ MARKERS = "os^DvPX"
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 LEVELS = 18
 DOTS = 60  # iterates of a path at most that are told apart by dots
-STRETCH = 2.5  # one unit is as long along x and y unless one side is longer than this of the other
+EQUAL = 0.6, 2.5  # width over height between which a unit is as long along x as along y
 FRAMES = 120  # of a GIF at most
 AZIMUTH, ELEVATION = -62, 38
 
@@ -88,7 +88,7 @@ def draw_background(axes: Any, surface: Surface) -> None:
         axes.contour(x, y, f, levels[1:-1], colors="0.55", linewidths=0.5, linestyles="solid")
     axes.set_xlim(surface.x_limits)
     axes.set_ylim(surface.y_limits)
-    if 1 / STRETCH <= np.ptp(surface.x_limits) / np.ptp(surface.y_limits) <= STRETCH:
+    if EQUAL[0] <= np.ptp(surface.x_limits) / np.ptp(surface.y_limits) <= EQUAL[1]:
         axes.set_aspect("equal")  # gradients are seen to be perpendicular to contours
 
 
