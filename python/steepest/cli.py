@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "advise": "steepest.apps.advise",
 }
 DESCRIPTION = "Fused optimizer steps, least squares and full-batch methods on arrays."
+OPTIONAL = ("matplotlib", "sklearn", "sympy")  # what steepest[demo] brings
 FAILURES = (ValueError, OSError, ImportError, MemoryError, BackendError)
 
 
@@ -71,7 +72,7 @@ def is_value(word: str) -> bool:
 
 def explained(error: Exception) -> str:
     """What went wrong, and on which file or for want of which package."""
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and (error.name or "").split(".")[0] in OPTIONAL:
         return f"{error}; pip install 'steepest[demo]'"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"

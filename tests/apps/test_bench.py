@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_json_has_a_row_for_each_rule_and_size(capsys):
         assert set(row["ratio"]) == set(row["seconds"]) - {"bound"}
         assert all(value > 0 for value in (*row["seconds"].values(), *row["ratio"].values()))
         assert row["gb_s"] == pytest.approx(row["bytes"] / row["seconds"]["bound"] / 1e9)
+
+
+def test_a_pytorch_that_does_not_load_is_left_out(capsys, monkeypatch, tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch_cuda.so: no such file')\n")
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cli.main([*TINY, "--rules", "adam", "--sizes", "1x100", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "torch" not in found and "torch fused" not in found["rows"][0]["seconds"]
 
 
 def test_table_names_rules_and_limit(capsys):

@@ -1,7 +1,6 @@
 """`steepest demo`: its gradients, the NumPy updates beside it, and a short run of the whole."""
 
 import dataclasses
-import importlib.util
 import io
 import re
 import subprocess
@@ -373,10 +372,7 @@ def test_a_folder_that_takes_no_files_is_said_before_the_work(capsys, monkeypatc
 
 
 def test_an_update_is_timed_without_torch(monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "torch" else find(name)
-    )
+    monkeypatch.setitem(sys.modules, "torch", None)
     times = demo_train.time_update(RULES[-1], seed=0)
     assert times.torch is None and 0 < times.ours and 0 < times.numpy
     run = demo_train.Run(losses=[1.0, 0.5], accuracies=[0.9], seconds=1.0)

@@ -137,16 +137,13 @@ def _check_memory(text: str, tensors: int, elements: int) -> None:
 
 
 def _set_threads(n: int | None) -> None:
-    import importlib.util
-
     import steepest
+    from steepest.apps.bench_peers import pytorch
 
     if n is not None:
         n = check.integer("--threads", n, at_least=1, at_most=_cpu.max_threads)
         steepest.set_num_threads(n)
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
+    if torch := pytorch():
         torch.set_num_threads(steepest.get_num_threads())
 
 
@@ -232,15 +229,12 @@ def _row(
 
 
 def _machine() -> dict[str, Any]:
-    import importlib.util
-
     import steepest
+    from steepest.apps.bench_peers import pytorch
 
     info = steepest.info()
     found = {key: info[key] for key in ("version", "python", "numpy", "simd", "threads")}
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
+    if torch := pytorch():
         found["torch"] = torch.__version__
     return found
 

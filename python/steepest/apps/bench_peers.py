@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -188,12 +187,20 @@ TORCH: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def torch_for(arrays: Arrays) -> Any:
-    """PyTorch, where it is installed and can use these arrays, or None."""
-    if importlib.util.find_spec("torch") is None:
+def pytorch() -> Any:
+    """PyTorch, where it can be imported, or None."""
+    try:
+        import torch
+    except (ImportError, OSError):  # none, or its libraries lack something
         return None
-    import torch
+    return torch
 
+
+def torch_for(arrays: Arrays) -> Any:
+    """PyTorch, where it can be imported and can use these arrays, or None."""
+    torch = pytorch()
+    if torch is None:
+        return None
     return torch if isinstance(arrays[0], np.ndarray) or torch.cuda.is_available() else None
 
 
