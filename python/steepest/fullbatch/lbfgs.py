@@ -52,9 +52,11 @@ class LBFGS(Minimizer):
 
     Attributes
     ----------
-    x : the point to evaluate next; the best one when done
+    x : the point to evaluate next; when done, the answer
     done, success, status, message : how the run stands
-    f, g, best_x, nit, nfev, optimality : the last accepted point
+    nit, nfev : iterations and evaluations so far
+    f, g, best_x, optimality : the last accepted point; when done, the answer: the point that
+        converged, else the lowest accepted one
 
     Raises
     ------

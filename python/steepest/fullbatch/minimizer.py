@@ -34,6 +34,9 @@ ANOTHER_THREAD = "tell: another thread is inside this run"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 
 
+Passed = tuple[float, Array, Array]  # f, x, g
+
+
 class Stop(Exception):
     """(status, message): a method has no direction, and the run ends."""
 
@@ -76,6 +79,7 @@ class Minimizer(Points):
         self._trials: list[Trial] = []
         self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
+        self._passed: Passed | None = None  # the lowest point, where full steps rose from it
         self._stalled = 0
         self._inside: int | None = None  # the thread that is in `tell`
 
@@ -88,7 +92,7 @@ class Minimizer(Points):
 
     @property
     def x(self) -> Array:
-        """A copy of the point to evaluate next; when done, of the best point."""
+        """A copy of the point to evaluate next; when done, of the answer."""
         if self._handed is not None:
             x, self._handed = self._handed, None
             return x
@@ -143,6 +147,8 @@ class Minimizer(Points):
                 self._finish(*stop.args)
             if self.max_nfev is not None and self.nfev >= self.max_nfev:
                 self._stop_at_limit(self.max_nfev)
+            if self.done:
+                self._go_back()
         except BaseException:  # Ctrl-C has left a search, or a step, half done
             self._resume()
             raise
@@ -154,6 +160,14 @@ class Minimizer(Points):
         if not self.done:
             self._take_lowest()
             self._finish(status, message)
+            self._go_back()
+
+    def _go_back(self) -> None:
+        """To the lowest point, unless the run converged at the last: full steps may rise."""
+        if self._passed is not None and self.status != CONVERGED and not self.f <= self._passed[0]:
+            self.message += f"; x is the lowest point, the last had f = {self.f:g}"
+            self.f, self._rows[self._x][...], self._rows[G][...] = self._passed
+        self._passed = None
 
     def _take_lowest(self) -> None:
         if self._lowest is not None:
@@ -325,6 +339,9 @@ class Minimizer(Points):
             self._finish(STUCK, explain(self._trials, self._f0, self._slope0, self._eps))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
+        if self.line_search is None and at.f > self.f:
+            if self._passed is None or self.f < self._passed[0]:
+                self._passed = self.f, self._copy(self._x), self._copy(G)
         before, self.f = self.f, at.f
         self._x = self._trial
         self.nit += 1

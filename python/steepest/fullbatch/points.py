@@ -56,7 +56,7 @@ class Points:
 
     @property
     def best_x(self) -> Array:
-        """A copy of the last accepted point."""
+        """A copy of the last accepted point; when done, of the answer."""
         return self._copy(self._x)
 
     @property

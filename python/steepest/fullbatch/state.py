@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
 # What every method keeps beside its workspace.
-SHARED = tuple("_x _d f nit nfev done status message _f0 _slope0 _step _stalled".split())
+SHARED = tuple("_x _d f nit nfev done status message _f0 _slope0 _step _stalled _passed".split())
 # What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
 
@@ -104,6 +104,14 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     if isinstance(mine, tuple):
         if not isinstance(value, (tuple, list)) or len(value) != len(mine):
             raise TypeError(f"{where}: {check.shown(value)}; allowed is a tuple of {len(mine)}")
+    if name == "_passed" and value is not None:
+        if not isinstance(value, (tuple, list)) or len(value) != 3:
+            raise TypeError(f"{where}: {check.shown(value)}; allowed is f, x and g, or None")
+        f, x, g = value
+        x, g = (copied(vector(where, each, run._like)) for each in (x, g))
+        if run.box is not None and not bool(run._xp.all(run.box.project(x) == x)):
+            raise ValueError(f"{where}: x is outside the bounds of this run")
+        return scalar(where, f), x, g
     if name == "_h" and value is not None:  # of BFGS
         return copied(vector(where, value, run._xp.broadcast_to(run._like, (run.n, run.n))))
     return copy.deepcopy(value)

@@ -1,0 +1,106 @@
+"""Full steps, which may rise: the lowest point is the answer, and the message names the cause."""
+
+import numpy as np
+import pytest
+from fullbatch_methods import START
+from scipy.optimize import rosen, rosen_der
+
+import steepest as st
+
+VALLEY = np.diag([1.0, 50.0])
+
+
+def valley(x):
+    return 0.5 * x @ VALLEY @ x, VALLEY @ x
+
+
+def recorded(fun, seen):
+    def recording(x):
+        f, g = fun(x)
+        seen.append((f, x.copy(), np.array(g)))
+        return f, g
+
+    return recording
+
+
+def told(run, fun):
+    while not run.done:
+        run.tell(*fun(run.x))
+    return run
+
+
+FULL = [
+    ({"method": "gd", "lr": 0.05}, valley, [1.0, 1.0]),
+    ({"method": "gd", "lr": 0.005}, lambda x: (rosen(x), rosen_der(x)), [-1.2, 1]),
+    ({"method": "gd", "lr": 0.05, "max_nfev": 4}, valley, [1.0, 1.0]),
+    ({"method": "l-bfgs", "line_search": None}, lambda x: (rosen(x), rosen_der(x)), START),
+    ({"method": "bfgs", "line_search": None}, lambda x: (rosen(x), rosen_der(x)), START),
+]
+
+
+@pytest.mark.parametrize(("options", "fun", "x0"), FULL)
+def test_the_lowest_point_is_the_answer(options, fun, x0):
+    seen = []
+    r = st.minimize(recorded(fun, seen), np.array(x0, float), jac=True, **options)
+    f, x, g = min(seen, key=lambda point: point[0])
+    assert r.success == ("lr" not in options)
+    if not r.success:
+        last = seen[-1][0]
+        assert r.message.endswith(f"; x is the lowest point, the last had f = {last:g}")
+    assert r.fun == f
+    np.testing.assert_array_equal(r.x, x)
+    np.testing.assert_array_equal(r.jac, g)
+
+
+def test_while_it_runs_the_points_are_those_it_goes_through():
+    run, values = st.GradientDescent([1.0, 1.0], lr=0.05), []
+    while not run.done:
+        x = run.x
+        run.tell(*valley(x))
+        values.append(run.f)
+        if not run.done:
+            np.testing.assert_array_equal(run.best_x, x)
+    assert values[:-1] == sorted(values[:-1]) and run.f == values[0] == 25.5
+    for x in (run.x, run.best_x):
+        np.testing.assert_array_equal(x, [1, 1])
+    np.testing.assert_array_equal(run.g, [1, 50])
+    assert run.optimality == 50
+
+
+def test_a_run_that_converged_answers_where_it_did():
+    """Even if it has come through a lower valley."""
+    fun = lambda x: (float(x @ x) / 2 - 9 * (0.5 < x[0] < 1.5), x)  # noqa: E731
+    r = st.minimize(fun, [4.0], jac=True, method="gd", lr=0.5, gtol=1e-3)
+    assert r.success and abs(r.x[0]) <= 1e-3 and r.fun > -1e-3 and "lowest" not in r.message
+
+
+def test_a_run_that_the_callback_stops_answers_with_the_lowest_point():
+    def callback(intermediate_result):
+        if intermediate_result.nit == 5:
+            assert intermediate_result.fun > 25.5
+            raise StopIteration
+
+    r = st.minimize(valley, [1.0, 1.0], jac=True, method="gd", lr=0.05, callback=callback)
+    assert (r.status, r.fun, r.nit) == (99, 25.5, 5)
+
+
+def test_a_saved_run_knows_its_lowest_point():
+    run = st.GradientDescent([1.0, 1.0], lr=0.05)
+    for _ in range(4):
+        run.tell(*valley(run.x))
+    state, other = run.state_dict(), st.GradientDescent([0.0, 0.0], lr=0.05)
+    other.load_state_dict(state)
+    assert told(other, valley).f == told(run, valley).f == 25.5
+    f, x, g = state["passed"]
+    for passed, message in [
+        ((f, x), r"\(25.5, array.*; allowed is f, x and g, or None"),
+        ("f", "'f'; allowed is f, x and g, or None"),
+        ((f, x, g[:1]), r"shape \(1,\); allowed is \(2,\)"),
+        (("f", x, g), "'f' is a str; allowed is a real number"),
+    ]:
+        with pytest.raises((TypeError, ValueError), match=r"^state_dict\['passed'\]: " + message):
+            other.load_state_dict({**state, "passed": passed})
+    boxed = st.GradientDescent([0.0, 0.0], lr=0.05, bounds=[(-9, 0.5), (-9e9, 9e9)])
+    state["workspace"][:] = 0
+    with pytest.raises(ValueError, match=r"^state_dict\['passed'\]: x is outside the bounds"):
+        boxed.load_state_dict(state)
