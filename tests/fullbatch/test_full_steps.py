@@ -104,3 +104,99 @@ def test_a_saved_run_knows_its_lowest_point():
     state["workspace"][:] = 0
     with pytest.raises(ValueError, match=r"^state_dict\['passed'\]: x is outside the bounds"):
         boxed.load_state_dict(state)
+
+
+LOWER = "the steps are too long; lower lr, or use a line search"
+SEARCH = "the steps are too long; use a line search"
+
+
+def quiet(fun):
+    def calling(x):
+        with np.errstate(all="ignore"):
+            return fun(x)
+
+    return calling
+
+
+@pytest.mark.parametrize(
+    ("fun", "x0", "options", "status", "message"),
+    [
+        (valley, [1, 1], {"lr": 0.05}, 2, f"f = 83131.6 has not fallen for 10 iterations: {LOWER}"),
+        (  # the limit 2/L
+            lambda x: (x @ x / 2, x),
+            [3, 4],
+            {"lr": 2.0},
+            2,
+            f"f = 12.5 has not fallen for 10 iterations: {LOWER}",
+        ),
+        (
+            lambda x: (rosen(x), rosen_der(x)),
+            [-1.2, 1],
+            {"lr": 0.1},
+            3,
+            f"the slope along the step is -inf: {LOWER}",
+        ),
+        (
+            lambda x: (rosen(x), rosen_der(x)),
+            [-1.2, 1],
+            {"lr": 0.01},
+            3,
+            f"f is inf after a full step: {LOWER}",
+        ),
+        (
+            lambda x: (x[0] * np.arctan(x[0]) - np.log(np.hypot(1, x[0])), np.arctan(x)),
+            [2],
+            {
+                "method": "newton",
+                "line_search": None,
+                "hess": lambda x: np.diag(np.hypot(1, x) ** -2.0),
+            },
+            2,
+            SEARCH,
+        ),
+        (
+            lambda x: (0.0 if x[0] == 1 else -1.0, [1.0 if x[0] == 1 else np.nan]),
+            [1],
+            {"lr": 0.1},
+            3,
+            f"the slope is nan after a full step: {LOWER}",
+        ),
+        (
+            lambda x: (x @ x, -2 * x),
+            [1],
+            {"lr": 0.1},
+            2,
+            "changes by 11.7 where the gradients at both ends predict -11.7: check the gradient",
+        ),
+        (
+            lambda x: (1e6 + x @ x, 2 * x),
+            [1],
+            {"lr": 0.1, "gtol": 0},
+            2,
+            "hardly lowered f = 1e+06: rounding hides the rest",
+        ),
+        (
+            lambda x: (np.float64(np.float32(1e6 + x @ x)), 2 * x),
+            [1e-2],
+            {"lr": 1e-3},
+            2,
+            "hardly lowered f = 1e+06: rounding hides the rest",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_steps_is_named(fun, x0, options, status, message):
+    x0 = np.array(x0, float)
+    r = st.minimize(quiet(fun), x0, jac=True, **{"method": "gd", **options})
+    assert r.status == status and message in r.message, r.message
+
+
+@pytest.mark.parametrize("lr", [0.05, 0.04])
+def test_f_that_rises_has_not_converged_by_ftol(lr):
+    r = st.minimize(valley, [1.0, 1.0], jac=True, method="gd", lr=lr, ftol=1e-3)
+    assert r.status == (2 if lr == 0.05 else 0)
+
+
+def test_ftol_says_what_it_was_compared_with():
+    fun = lambda x: (1e-6 * (x @ x), 2e-6 * x)  # noqa: E731
+    r = st.minimize(fun, [1.0, 1.0], jac=True, method="gd", lr=1e4, ftol=1e-6, gtol=0.0)
+    assert r.message == "f fell by 7.92e-08, which is at most ftol max(|f|, 1) = 1e-06"

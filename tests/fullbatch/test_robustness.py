@@ -161,7 +161,7 @@ def test_a_full_step_out_of_the_domain_is_a_failure():
 
 def test_a_learning_rate_that_is_too_high_is_named():
     r = st.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="gd", lr=10.0)
-    assert not r.success and r.status == 2 and "take a lower lr" in r.message
+    assert not r.success and r.status == 2 and "the steps are too long; lower lr" in r.message
 
 
 def test_newton_checks_its_products():

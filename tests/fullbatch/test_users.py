@@ -115,9 +115,9 @@ def test_limits():
         assert st.minimize(rosen, START, jac=rosen_der, **options).success
     with pytest.raises(ValueError, match="max_nfev: 0.5 is not allowed; allowed is .* at least 1"):
         st.minimize(rosen, START, max_nfev=0.5)
-    assert r.nit == 2 and r.status == 1 and r.message == "maxiter 2 iterations are done"
+    assert r.nit == 2 and r.status == 1 and r.message == "maxiter = 2 iterations reached"
     r = st.minimize(rosen, START, jac=rosen_der, max_nfev=5)
-    assert r.nfev == 5 and r.status == 1 and r.message == "max_nfev 5 evaluations are spent"
+    assert r.nfev == 5 and r.status == 1 and r.message == "max_nfev = 5 evaluations reached"
     assert r.fun < rosen(START) and r.fun == rosen(r.x)
     r = st.minimize(rosen, START, jac=rosen_der, maxiter=0)
     assert r.nit == 0 and r.nfev == 1 and r.status == 1
@@ -162,7 +162,7 @@ def test_a_rate_of_zero_moves_nothing_and_asks_for_no_evaluation():
     ended = run(st.schedules.cosine(0.01, 5))  # 0 from step 5 on
     assert (ended.nfev, ended.status) == (6, 2) and 0.9 < ended.x[0] < 1
     assert ended.message == "lr has been 0 for 10 iterations"
-    assert run(lambda k: 0.0, maxiter=4).message == "maxiter 4 iterations are done"
+    assert run(lambda k: 0.0, maxiter=4).message == "maxiter = 4 iterations reached"
     with pytest.raises(ValueError, match=r"^lr\(0\): -1.0 is not allowed; .* at least 0$"):
         run(lambda k: -1.0)
 

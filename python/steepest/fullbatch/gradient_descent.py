@@ -50,6 +50,7 @@ class GradientDescent(Minimizer):
     """
 
     method: ClassVar[str] = "gd"
+    _too_long: ClassVar[str] = "the steps are too long; lower lr, or use a line search"
     _saved: ClassVar[tuple[str, ...]] = ("_scale",)
 
     def __init__(
@@ -93,7 +94,7 @@ class GradientDescent(Minimizer):
         while (rate := self._rate()) == 0:  # a warm-up's first step, or a schedule's end
             idle, self.nit = idle + 1, self.nit + 1
             if self.nit >= self.maxiter:
-                raise Stop(LIMIT, f"maxiter {self.maxiter} iterations are done")
+                raise Stop(LIMIT, f"maxiter = {self.maxiter} iterations reached")
             if idle == MAX_STALLED:
                 raise Stop(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
         return self._downhill(rate)

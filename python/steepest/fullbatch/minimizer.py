@@ -16,7 +16,17 @@ from steepest.fullbatch.arrays import Array, scalar, vector
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, NO_MORE_KNOWN, Direction, G, Points
 from steepest.fullbatch.primitives import combine, inner
-from steepest.fullbatch.search import CHECK, UNBOUNDED, End, Search, Trial, explain, finite, noise
+from steepest.fullbatch.search import (
+    CHECK,
+    CLEAR,
+    UNBOUNDED,
+    End,
+    Search,
+    Trial,
+    explain,
+    finite,
+    noise,
+)
 from steepest.fullbatch.state import MADE_ANEW, load, restore, save
 from steepest.fullbatch.wolfe import wolfe
 
@@ -49,6 +59,7 @@ class Minimizer(Points):
     """
 
     method: ClassVar[str]
+    _too_long: ClassVar[str] = "the steps are too long; use a line search"
     _slope_ratio: ClassVar[float] = 0.9  # c2
     _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
 
@@ -177,7 +188,7 @@ class Minimizer(Points):
 
     def _stop_at_limit(self, max_nfev: int) -> None:
         """End the run because its evaluations are spent."""
-        self._stop(LIMIT, f"max_nfev {max_nfev} evaluations are spent")
+        self._stop(LIMIT, f"max_nfev = {max_nfev} evaluations reached")
 
     def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
         """Stop where gradients by differences mislead, and go on from the lowest point where better
@@ -332,7 +343,8 @@ class Minimizer(Points):
             self._place(self._trial, lowest.step)
             self._accept(lowest, self._rows[LOWEST], math.nan, end.failure)
         elif not finite(last.f, last.slope) and self.line_search is None:
-            self._finish(NOT_FINITE, f"the objective is {last.f} after a full step")
+            what = f"the slope is {last.slope}" if math.isfinite(last.f) else f"f is {last.f}"
+            self._finish(NOT_FINITE, f"{what} after a full step: {self._too_long}")
         elif self._forget():
             self._start(self._first_direction())
         else:
@@ -362,20 +374,36 @@ class Minimizer(Points):
 
     def _stopped(self, before: float, largest: float) -> bool:
         """Whether the accepted point ends the run."""
-        change = before - self.f
+        change, scale = before - self.f, max(abs(before), abs(self.f), 1.0)
         if largest <= self.gtol:
             self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
-        elif self.nit and self.ftol and change <= self.ftol * max(abs(before), abs(self.f), 1.0):
-            self._finish(CONVERGED, f"f fell by {change:.3g}, at most ftol {self.ftol:g} of it")
+        elif self.ftol and -max(self.ftol, 10 * self._eps) * scale <= change <= self.ftol * scale:
+            most = f"ftol max(|f|, 1) = {self.ftol * scale:.3g}"
+            self._finish(CONVERGED, f"f fell by {change:.3g}, which is at most {most}")
         elif self.nit >= self.maxiter:
-            self._finish(LIMIT, f"maxiter {self.maxiter} iterations are done")
+            self._finish(LIMIT, f"maxiter = {self.maxiter} iterations reached")
         elif self._stalled >= MAX_STALLED:
-            why = "rounding hides the rest, or the gradient is not exact enough for gtol"
-            if -change > noise(before, self._eps):  # only full steps rise
-                why = "the steps are too long; take a lower lr, or a line search"
-            told = f"the last iterations have hardly lowered f = {self.f:g}"
-            self._finish(STUCK, f"{told}: {why}")
+            self._finish(STUCK, self._why_stalled())
         return self.done
+
+    def _why_stalled(self) -> str:
+        at, f0, slope0 = self._trials[-1], self._f0, self._slope0
+        clear = CLEAR * noise(f0, self._eps)
+        change, predicted = at.f - f0, at.step * (slope0 + at.slope) / 2  # by the trapezoidal rule
+        far = at.slope > 0 and -slope0 * at.step > clear
+        risen = self._passed is not None and self.f - self._passed[0] > clear
+        if self.line_search is not None or not (far or risen):
+            return (
+                f"the last iterations have hardly lowered f = {self.f:g}: rounding hides the rest, "
+                "or the gradient is not exact enough for gtol"
+            )
+        stalled = f"f = {self.f:g} has not fallen for {MAX_STALLED} iterations"
+        if clear < change and -1.25 * change < predicted < -0.8 * change:
+            return (
+                f"{stalled}: over the last step it changes by {change:.3g} where the gradients at "
+                f"both ends predict {predicted:.3g}: {CHECK}"
+            )
+        return f"{stalled}: {self._too_long}"
 
     def _start(self, direction: Direction) -> None:
         """Start a search with a full step; along the first direction if this one leads nowhere."""
@@ -387,6 +415,9 @@ class Minimizer(Points):
         if not -math.inf < slope0 < 0:
             if self._forget():
                 return self._start(self._first_direction())
+            if slope0 == -math.inf:
+                why = self._too_long if self.line_search is None else "the gradient is too large"
+                return self._finish(NOT_FINITE, f"the slope along the step is -inf: {why}")
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
         self._f0, self._slope0, self._step = self.f, slope0, 1.0
         self._search, self._trials, self._lowest = None, [], None
