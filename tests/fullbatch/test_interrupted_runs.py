@@ -20,6 +20,7 @@ RUNS = [
     (st.BFGS, {}),
     (st.GradientDescent, {"lr": lambda k: 1e-3, "gtol": 0.3}),
     (st.Newton, {}),
+    (st.LBFGS, {"line_search": "armijo", "gtol": 1e-2}),  # which calls for its gradients
 ]
 
 
@@ -32,7 +33,8 @@ def run(make, options, n=None, first=0):
         if s.done:
             return s, interrupted, ended
         x, nit = s.x, s.nit
-        answer = rosen(x), rosen_der(x), *(h(x) for h in hess.values())
+        g = rosen_der if s.line_search in ("armijo", "exact") else rosen_der(x)
+        answer = rosen(x), g, *(h(x) for h in hess.values())
         traced = n is not None and call >= first and not interrupted
         if traced:
             sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces none

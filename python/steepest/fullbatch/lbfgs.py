@@ -54,7 +54,7 @@ class LBFGS(Minimizer):
     ----------
     x : the point to evaluate next; when done, the answer
     done, success, status, message : how the run stands
-    nit, nfev : iterations and evaluations so far
+    nit, nfev, njev : iterations, evaluations, and gradients among these, so far
     f, g, best_x, optimality : the last accepted point; when done, the answer: the point that
         converged, else the lowest accepted one
 

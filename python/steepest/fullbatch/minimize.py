@@ -12,7 +12,7 @@ from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
 from steepest.fullbatch.gradient_descent import GradientDescent
 from steepest.fullbatch.lbfgs import LBFGS
-from steepest.fullbatch.minimizer import CALLED_OFF, Minimizer
+from steepest.fullbatch.minimizer import BY_VALUES, CALLED_OFF, Minimizer
 from steepest.fullbatch.newton import Newton
 from steepest.fullbatch.objective import OF_GRADIENTS, Objective
 
@@ -171,10 +171,12 @@ def run(
     verbose: int,
 ) -> None:
     """Tell the solver what it asks for until it is done."""
+    by_values = solver.line_search in BY_VALUES
+    ask = objective.value_then_gradient if by_values else objective.value_and_gradient
     shown = ""
     while not solver.done:
         nit = solver.nit
-        solver.tell(*objective.value_and_gradient(solver.x), **further)
+        solver.tell(*ask(solver.x), **further)
         if solver.nit > nit:
             if verbose > 1:
                 shown = progress(solver, objective)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,18 +13,18 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.fullbatch.armijo import armijo
-from steepest.fullbatch.arrays import Array, scalar, vector
+from steepest.fullbatch.arrays import Array, empty_like, scalar, vector
 from steepest.fullbatch.exact import exact
 from steepest.fullbatch.points import LOWEST, NO_MORE_KNOWN, Direction, G, Points
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import (
     CHECK,
-    CLEAR,
     UNBOUNDED,
     End,
     Search,
     Trial,
     explain,
+    explain_full_steps,
     finite,
     noise,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from steepest.fullbatch.objective import Objective
 
 C1 = 1e-4
+BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 FEW, MANY = 3, 12  # trials of one search: longer than most; in vain, but for shorter steps
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
@@ -45,6 +47,7 @@ CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3
 
 
 Passed = tuple[float, Array, Array]  # f, x, g
+Gradient = Callable[[Array], Array]
 
 
 class Stop(Exception):
@@ -84,12 +87,13 @@ class Minimizer(Points):
         self.maxiter = 15_000 if maxiter is None else check.limit("maxiter", maxiter, at_least=0)
         self.max_nfev = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
         self.f = math.nan
-        self.nit = self.nfev = 0
+        self.nit = self.nfev = self.njev = 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
         self._trials: list[Trial] = []
         self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
+        self._lowest_gradient: Gradient | None = None  # of the lowest trial, not called yet
         self._passed: Passed | None = None  # the lowest point, where full steps rose from it
         self._stalled = 0
         self._inside: int | None = None  # the thread that is in `tell`
@@ -114,20 +118,21 @@ class Minimizer(Points):
         """Whether the run has ended at its tolerances."""
         return self.status == CONVERGED
 
-    def tell(self, f: Any, g: Array) -> None:
+    def tell(self, f: Any, g: Array | Gradient) -> None:
         """Take the value and the gradient at `x`, both copied, and choose the next `x`.
 
         Parameters
         ----------
         f : scalar
             The objective at `x`; inf or NaN where it has no value.
-        g : array, shape (n,)
-            Its gradient.
+        g : array, shape (n,), or callable
+            Its gradient; or g(x) -> array, which "armijo" and "exact" call at accepted points only.
 
         Raises
         ------
         TypeError, ValueError
-            If f is not a real scalar or g not n real numbers; nothing has changed then.
+            If f is not a real scalar or g not n real numbers; nothing has changed then. Where g is
+            a callable that fails, `x` is then the best point, which is to be told again.
         RuntimeError
             If the run has ended, or another thread is in this call.
         KeyboardInterrupt
@@ -135,15 +140,18 @@ class Minimizer(Points):
         """
         if self.done:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
-        f, g = scalar("f", f), vector("g", g, self._rows[0])
-        if self.box is not None:
-            g = self.box.known_gradient(g)
+        f = scalar("f", f)
+        if not callable(g):
+            g = self._known("g", g)
         me, inside = get_ident(), self._inside  # me, where `Newton.tell` has come here
         if inside is not None and inside != me:
             raise RuntimeError(ANOTHER_THREAD)
         self._inside = me  # Ctrl-C does not come between this and `try`
         try:
             self.nfev += 1
+            if callable(g) and not self._may_wait():
+                g = self._called(g, self._copy(self._trial))
+            self.njev += not callable(g)
             try:
                 if self._slope0 == 0:  # no line to search yet
                     self._begin(f, g)
@@ -166,6 +174,33 @@ class Minimizer(Points):
         finally:
             self._inside = inside
 
+    def _known(self, name: str, g: Any) -> Array:
+        """A gradient that was told, checked."""
+        g = vector(name, g, self._rows[0])
+        return g if self.box is None else self.box.known_gradient(g)
+
+    def _called(self, gradient: Gradient, x: Array) -> Array:
+        return self._known("g(x)", gradient(x))
+
+    def _may_wait(self) -> bool:
+        """Whether the search goes on without the gradient: by values, and none was told to it."""
+        by_values = self.line_search in BY_VALUES and self._slope0 != 0
+        return by_values and (self._lowest is None or self._lowest_gradient is not None)
+
+    def _settle(self) -> None:
+        """Call for the gradient at the lowest trial, which is none where that is not finite."""
+        if self._lowest is None or self._lowest_gradient is None:
+            return
+        step, f, _ = self._lowest
+        x = empty_like(self._rows[0])
+        self._put(x, step)
+        g = self._called(self._lowest_gradient, x)
+        self.njev += 1
+        slope, _ = self._slope(f, g, step)
+        self._rows[LOWEST][...] = g
+        self._lowest = Trial(step, f, slope) if math.isfinite(slope) else None
+        self._lowest_gradient = None
+
     def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""
         if not self.done:
@@ -181,6 +216,7 @@ class Minimizer(Points):
         self._passed = None
 
     def _take_lowest(self) -> None:
+        self._settle()
         if self._lowest is not None:
             self._place(self._x, self._lowest.step)
             self.f = self._lowest.f
@@ -222,6 +258,7 @@ class Minimizer(Points):
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
         self._search, self._trials, self._lowest, self._handed = None, [], None, None
+        self._lowest_gradient = None
         self._slope0, self._stalled = 0.0, 0
         self.done, self.status, self.message = False, -1, "the run has not ended"
 
@@ -234,7 +271,7 @@ class Minimizer(Points):
             fun=self.f,
             jac=self.g,
             nfev=self.nfev,
-            njev=self.nfev,
+            njev=self.njev,
             nit=self.nit,
             status=self.status,
             success=self.success,
@@ -263,6 +300,7 @@ class Minimizer(Points):
             self._resume()
 
     def __getstate__(self) -> dict[str, Any]:
+        self._settle()
         return {name: value for name, value in vars(self).items() if name not in MADE_ANEW}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -315,30 +353,43 @@ class Minimizer(Points):
         if not self._stopped(math.nan, largest):  # f has not fallen yet
             self._start(self._first_direction())
 
-    def _search_on(self, f: float, g: Array) -> None:
+    def _search_on(self, f: float, g: Array | Gradient) -> None:
+        """Take a trial, whose gradient a callable g gives once it is needed."""
         if self._search is None:
             self._search = self._new_search(self._f0, self._slope0, self._step)
             next(self._search)
-        slope, square = self._slope(f, g)
+        slope, square = (math.nan, math.nan) if callable(g) else self._slope(f, g, self._step)
+        end: End | None = End(self._step, UNBOUNDED)
+        if f != -math.inf:
+            try:
+                step = self._search.send((f, slope))
+                end = None
+            except StopIteration as stop:
+                end = stop.value
+        if end is not None and end.step == self._step and callable(g):
+            g = self._called(g, self._copy(self._trial))
+            self.njev += 1
+            slope, square = self._slope(f, g, self._step)
         self._trials.append(Trial(self._step, f, slope))
-        if f == -math.inf:
-            return self._end_search(End(self._step, UNBOUNDED), g, square)
-        try:
-            step = self._search.send((f, slope))
-        except StopIteration as stop:
-            return self._end_search(stop.value, g, square)
-        if finite(f, slope) and f < (self._lowest.f if self._lowest else self.f):
+        if end is not None:
+            return self._end_search(end, g, square)
+        lower = f < (self._lowest.f if self._lowest else self.f)
+        if lower and math.isfinite(f) and (callable(g) or math.isfinite(slope)):
             self._lowest = self._trials[-1]
-            self._rows[LOWEST][...] = g
+            if callable(g):
+                self._lowest_gradient = g
+            else:
+                self._rows[LOWEST][...], self._lowest_gradient = g, None
         self._step = step
         self._try(step)
 
-    def _end_search(self, end: End, g: Array, square: float) -> None:
+    def _end_search(self, end: End, g: Array | Gradient, square: float) -> None:
         """The search has ended: take its point, or start again along steepest descent."""
         last = self._trials[-1]
         if end.step == last.step:
-            self._accept(last, g, square, end.failure)
-        elif self._lowest is not None:
+            return self._accept(last, g, square, end.failure)
+        self._settle()
+        if self._lowest is not None:
             lowest = self._lowest
             self._place(self._trial, lowest.step)
             self._accept(lowest, self._rows[LOWEST], math.nan, end.failure)
@@ -348,7 +399,10 @@ class Minimizer(Points):
         elif self._forget():
             self._start(self._first_direction())
         else:
-            self._finish(STUCK, explain(self._trials, self._f0, self._slope0, self._eps))
+            told = self._trials
+            if callable(g):  # the values alone decide
+                told = [trial._replace(slope=self._slope0) for trial in told]
+            self._finish(STUCK, explain(told, self._f0, self._slope0, self._eps))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
         if self.line_search is None and at.f > self.f:
@@ -383,27 +437,14 @@ class Minimizer(Points):
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter = {self.maxiter} iterations reached")
         elif self._stalled >= MAX_STALLED:
-            self._finish(STUCK, self._why_stalled())
+            lowest = self.f if self._passed is None else self._passed[0]
+            line = (self._trials[-1], self._f0, self._slope0, self._eps)
+            long = None if self.line_search else explain_full_steps(lowest, *line, self._too_long)
+            why = "rounding hides the rest, or the gradient is not exact enough for gtol"
+            hardly = f"the last iterations have hardly lowered f = {self.f:g}: {why}"
+            rising = f"f = {self.f:g} has not fallen for {MAX_STALLED} iterations: {long}"
+            self._finish(STUCK, rising if long else hardly)
         return self.done
-
-    def _why_stalled(self) -> str:
-        at, f0, slope0 = self._trials[-1], self._f0, self._slope0
-        clear = CLEAR * noise(f0, self._eps)
-        change, predicted = at.f - f0, at.step * (slope0 + at.slope) / 2  # by the trapezoidal rule
-        far = at.slope > 0 and -slope0 * at.step > clear
-        risen = self._passed is not None and self.f - self._passed[0] > clear
-        if self.line_search is not None or not (far or risen):
-            return (
-                f"the last iterations have hardly lowered f = {self.f:g}: rounding hides the rest, "
-                "or the gradient is not exact enough for gtol"
-            )
-        stalled = f"f = {self.f:g} has not fallen for {MAX_STALLED} iterations"
-        if clear < change and -1.25 * change < predicted < -0.8 * change:
-            return (
-                f"{stalled}: over the last step it changes by {change:.3g} where the gradients at "
-                f"both ends predict {predicted:.3g}: {CHECK}"
-            )
-        return f"{stalled}: {self._too_long}"
 
     def _start(self, direction: Direction) -> None:
         """Start a search with a full step; along the first direction if this one leads nowhere."""
@@ -420,7 +461,7 @@ class Minimizer(Points):
                 return self._finish(NOT_FINITE, f"the slope along the step is -inf: {why}")
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
         self._f0, self._slope0, self._step = self.f, slope0, 1.0
-        self._search, self._trials, self._lowest = None, [], None
+        self._search, self._trials, self._lowest, self._lowest_gradient = None, [], None, None
         if not placed:
             self._try(1.0)
 

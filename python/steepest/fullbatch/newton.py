@@ -13,7 +13,7 @@ from array_api_compat import device
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import ANOTHER_THREAD, NOT_FINITE, Minimizer, Stop
+from steepest.fullbatch.minimizer import ANOTHER_THREAD, NOT_FINITE, Gradient, Minimizer, Stop
 from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
@@ -88,7 +88,7 @@ class Newton(Minimizer):
         self._given_lowest: tuple[Hessian, Product | None] = (None, None)
 
     def tell(  # type: ignore[override]
-        self, f: Any, g: Array, hess: Hessian = None, *, hessp: Product | None = None
+        self, f: Any, g: Array | Gradient, hess: Hessian = None, *, hessp: Product | None = None
     ) -> None:
         """Take the value, the gradient and the Hessian at `x`, and choose the next `x`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -65,15 +66,26 @@ class Objective:
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """f(x) and its gradient; x is the functions' own."""
+        if self._jac is not True:
+            f = self.value(copied(x))
+            return f, self._gradient(x, f)
+        self.nfev += 1
+        f, g = pair(self._fun(x, *self.args))
+        return scalar("fun(x)[0]", f), self._told("fun(x)[1]", g)
+
+    def value_then_gradient(self, x: Array) -> tuple[float, Array | Callable[[Array], Array]]:
+        """f(x), and its gradient as a callable where `fun` does not give both."""
         if self._jac is True:
-            self.nfev += 1
-            f, g = pair(self._fun(x, *self.args))
-            return scalar("fun(x)[0]", f), self._told("fun(x)[1]", g)
-        f = self.value(copied(x))
+            return self.value_and_gradient(x)
+        f = self.value(x)
+        return f, lambda at: self._gradient(at, f)
+
+    def _gradient(self, x: Array, f: float) -> Array:
+        """The gradient at x, where fun is f."""
         if callable(self._jac):
-            return f, self._told("jac(x)", self._jac(x, *self.args))
+            return self._told("jac(x)", self._jac(x, *self.args))
         self.njev += 1
-        return f, self._by_differences(x, f)
+        return self._by_differences(x, f)
 
     def _told(self, name: str, g: Any) -> Array:
         self.njev += 1

@@ -76,9 +76,13 @@ class Points:
 
     def _place(self, row: int, step: float) -> None:
         """The point at a step, in a row."""
-        combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [self._rows[row]])
+        self._put(self._rows[row], step)
+
+    def _put(self, out: Array, step: float) -> None:
+        """The point at a step."""
+        combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [out])
         if self.box is not None:
-            self._rows[row][...] = self.box.project(self._rows[row])
+            out[...] = self.box.project(out)
 
     def _try(self, step: float) -> None:
         """The trial point at a step, and the user's copy of it, in one pass."""
@@ -93,14 +97,14 @@ class Points:
         self._handed = empty_like(self._rows[0])
         return self._handed
 
-    def _slope(self, f: float, g: Array) -> tuple[float, float]:
-        """The slope along the search at the trial point, NaN where g is not finite; and g . g."""
+    def _slope(self, f: float, g: Array, step: float) -> tuple[float, float]:
+        """The slope along the search at a step, NaN where g is not finite; and g . g."""
         slope, square = self._slope_and_square(f, g)
         if not math.isfinite(square) and not bool(self._xp.all(self._xp.isfinite(g))):
             return math.nan, square
         if self.box is not None:
             x, d = self._rows[self._x], self._rows[self._d]
-            slope = self.box.slope(x, d, self._step, g)
+            slope = self.box.slope(x, d, step, g)
         return slope, square
 
     def _slope_and_square(self, f: float, g: Array) -> tuple[float, float]:

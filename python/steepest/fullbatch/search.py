@@ -77,3 +77,20 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
         f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "
         "rounding; the precision of f is reached, or gtol is too small for it"
     )
+
+
+def explain_full_steps(
+    lowest: float, at: Trial, f0: float, slope0: float, eps: float, too_long: str
+) -> str | None:
+    """Why full steps have not lowered f, the last from f0 along slope0 to `at`; None where it may
+    be rounding. `lowest`: the lowest f before."""
+    clear = CLEAR * noise(f0, eps)
+    if at.f - lowest <= clear and not (at.slope > 0 and -slope0 * at.step > clear):
+        return None
+    change, predicted = at.f - f0, at.step * (slope0 + at.slope) / 2  # by the trapezoidal rule
+    if clear < change and -1.25 * change < predicted < -0.8 * change:
+        return (
+            f"over the last step it changes by {change:.3g} where the gradients at both ends "
+            f"predict {predicted:.3g}: {CHECK}"
+        )
+    return too_long

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from steepest.fullbatch.minimizer import Minimizer
 
 # What every method keeps beside its workspace.
-SHARED = tuple("_x _d f nit nfev done status message _f0 _slope0 _step _stalled _passed".split())
+SHARED = tuple(
+    "_x _d f nit nfev njev done status message _f0 _slope0 _step _stalled _passed".split()
+)
 # What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
 
 
 def save(run: Minimizer) -> dict[str, Any]:
     """The state as a dict of plain values and copied arrays."""
+    run._settle()
     kept = {name.lstrip("_"): copy.deepcopy(getattr(run, name)) for name in SHARED + run._saved}
     return {
         "method": run.method,
@@ -82,7 +85,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     except BaseException:  # the kernels may refuse what the method has learned
         restore(run, kept)
         raise
-    run._trials, run._lowest = told, lowest
+    run._trials, run._lowest, run._lowest_gradient = told, lowest, None
     run._search, run._handed = search, None
 
 
