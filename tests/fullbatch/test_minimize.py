@@ -163,6 +163,26 @@ def test_bfgs_keeps_the_inverse_hessian():
     np.testing.assert_array_equal(r.hess_inv, r.hess_inv.T)
 
 
+@pytest.mark.parametrize("jac", [None, "given"])
+def test_bfgs_keeps_the_inverse_hessian_where_it_ends_without_a_way_down(jac):
+    """It was the identity: the search had started again along the gradient."""
+    a = np.diag([1.0, 2.0, 4.0])
+    s = st.BFGS(np.zeros(3), line_search="exact", gtol=0)
+    r = st.minimize(lambda x: 0.5 * x @ a @ x - x.sum() + 3, np.zeros(3), method="bfgs",
+                    jac=jac and (lambda x: a @ x - 1), line_search="exact", gtol=0)  # fmt: skip
+    assert r.status == 2
+    np.testing.assert_allclose(r.hess_inv, np.linalg.inv(a), atol=0.5)
+    while not s.done:
+        x = s.x
+        s.tell(0.5 * x @ a @ x - x.sum(), a @ x - 1)
+    assert s.status == 2
+    loaded = st.BFGS(np.zeros(3), line_search="exact", gtol=0)
+    loaded.load_state_dict(s.state_dict())
+    for h in (s.inverse_hessian, loaded.inverse_hessian):
+        assert (np.diag(h) != 1).all()
+        np.testing.assert_array_equal(h, s.result().hess_inv)
+
+
 def test_bfgs_follows_the_textbook_update():
     """Eq. 6.20 and 6.17 of Nocedal & Wright with Biggs's curvature and the enlarged start, from
     the accepted points alone."""

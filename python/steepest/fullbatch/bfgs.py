@@ -60,7 +60,7 @@ class BFGS(Minimizer):
     """
 
     method: ClassVar[str] = "bfgs"
-    _saved: ClassVar[tuple[str, ...]] = ("_h", "_scale", "_pairs")
+    _saved: ClassVar[tuple[str, ...]] = ("_h", "_scale", "_pairs", "_stale")
 
     def __init__(
         self,
@@ -85,10 +85,15 @@ class BFGS(Minimizer):
         self._turned = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 0, 1]])
         self._h: Array | None = None  # lower triangle of H / _scale; None: a multiple of I
         self._scale, self._pairs = 1.0, 0  # pairs learned
+        self._stale = False  # whether H is only kept, and the method starts again without it
 
     @property
     def inverse_hessian(self) -> Array:
-        """A copy of H, symmetric, (n, n); the identity before the first update."""
+        """A copy of H, symmetric, (n, n), as of the last update; the identity before the first.
+
+        It is made for short runs, scaled and damped by Biggs's κ, and does not see the last step:
+        near the inverse Hessian, but no source of standard errors.
+        """
         xp = self._xp
         if self._h is None:
             return xp.eye(self.n, dtype=self._w.dtype)
@@ -103,7 +108,7 @@ class BFGS(Minimizer):
         return result
 
     def _forget(self) -> bool:
-        had, self._h = self._h is not None, None
+        had, self._stale = self._h is not None and not self._stale, True
         return had
 
     def _direction(self, at: Trial, g: Array) -> Direction:
@@ -112,13 +117,13 @@ class BFGS(Minimizer):
         change = np.array([[-1 / at.step, 1 / at.step], [0.0, 1.0]])
         combine(self._w, [G], [g], change, [rows[Y], rows[G]])
         learn = at.slope - self._slope0 > self._eps * -self._slope0
-        if self._h is None:
+        if self._h is None or self._stale:
             products = inner(self._w, [D], [rows[Y]])
             curvature, square = float(products[0, 0]), float(products[1, 0])
             if not (learn and curvature > 0 and 0 < square < math.inf):
                 return self._first_direction()
             self._h = self._xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
-            self._scale, self._pairs = curvature / square, 0
+            self._scale, self._pairs, self._stale = curvature / square, 0, False
         symmetric_product(self._h, [rows[Y], rows[G]], [rows[HY], rows[HG]])
         products = inner(self._w, [D, HY], [rows[Y], rows[G]])
         (curvature, dg), (yhy, hyg) = products[:2].tolist()  # Hy and Hg without the scale
