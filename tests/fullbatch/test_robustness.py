@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 from fullbatch_methods import ALL, START, extra
-from scipy.optimize import rosen, rosen_der
+from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
 
@@ -162,6 +162,17 @@ def test_a_full_step_out_of_the_domain_is_a_failure():
 def test_a_learning_rate_that_is_too_high_is_named():
     r = st.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="gd", lr=10.0)
     assert not r.success and r.status == 2 and "the steps are too long; lower lr" in r.message
+
+
+@pytest.mark.parametrize("kind", ["hess", "hessp"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_hessian_of_the_wrong_sign_is_named(kind, sign):
+    hess = {"hess": lambda x: sign * rosen_hess(x)}
+    if kind == "hessp":
+        hess = {"hessp": lambda x, p: sign * rosen_hess(x) @ p}
+    r = st.minimize(rosen, START, jac=rosen_der, method="newton", maxiter=40, gtol=1e-30, **hess)
+    end = "; the Hessian has not been positive definite for 40 iterations: check it, and its sign"
+    assert r.status in (1, 2) and r.message.endswith(end) == (sign < 0)
 
 
 def test_newton_checks_its_products():

@@ -13,7 +13,16 @@ from array_api_compat import device
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import ANOTHER_THREAD, NOT_FINITE, Gradient, Minimizer, Stop
+from steepest.fullbatch.minimizer import (
+    ANOTHER_THREAD,
+    LIMIT,
+    MAX_STALLED,
+    NOT_FINITE,
+    STUCK,
+    Gradient,
+    Minimizer,
+    Stop,
+)
 from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
@@ -59,7 +68,7 @@ class Newton(Minimizer):
     """
 
     method: ClassVar[str] = "newton"
-    _saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest")
+    _saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest", "_indefinite")
 
     def __init__(
         self,
@@ -83,6 +92,7 @@ class Newton(Minimizer):
             max_nfev=max_nfev,
         )
         self.nhev = 0
+        self._indefinite = 0  # iterations in a row without a positive definite Hessian
         # what the last trial point and the lowest one came with
         self._given: tuple[Hessian, Product | None] = (None, None)
         self._given_lowest: tuple[Hessian, Product | None] = (None, None)
@@ -138,6 +148,12 @@ class Newton(Minimizer):
         result.nhev = self.nhev
         return result
 
+    def _finish(self, status: int, message: str) -> None:
+        if status in (LIMIT, STUCK) and self._indefinite >= MAX_STALLED:
+            told = f"the Hessian has not been positive definite for {self._indefinite} iterations"
+            message += f"; {told}: check it, and its sign"
+        super()._finish(status, message)
+
     def _checked(self, hess: Array) -> Array:
         """A copy of the Hessian, or what is wrong with it."""
         if hasattr(hess, "toarray"):
@@ -187,7 +203,9 @@ class Newton(Minimizer):
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
         if not bool(xp.all(xp.isfinite(h))):
             raise Stop(NOT_FINITE, "the Hessian is not finite")
-        d[...] = -solve_shifted(h, g)[0]
+        step, shift = solve_shifted(h, g)
+        self._indefinite = self._indefinite + 1 if shift else 0
+        d[...] = -step
 
     def _conjugate_gradients(self, hessp: Product, free: Array | None) -> None:
         """Row d ← about -H⁻¹g."""
@@ -212,7 +230,9 @@ class Newton(Minimizer):
             if curvature <= 0:
                 if k == 0:
                     rows[D][...] = rows[P]
+                    self._indefinite += 1
                 break
+            self._indefinite = 0
             step = square / curvature
             moves = np.array([[1.0, 0, step, 0], [0, 1.0, 0, step]])
             combine(w, [D, R, P, HP], [], moves, [rows[D], rows[R]])
