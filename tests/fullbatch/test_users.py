@@ -132,6 +132,9 @@ def test_verbose(capsys):
     r = st.minimize(rosen, START, jac=rosen_der, verbose=2)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == r.nit + 1 and f"iteration {r.nit:5d}" in lines[-2]  # told once
+    for quiet, flag in ((0, False), (1, True), (1, np.True_)):  # as least_squares takes them
+        st.minimize(rosen, START, jac=rosen_der, verbose=flag)
+        assert len(capsys.readouterr().out.splitlines()) == 2 * quiet
     st.minimize(rosen, START, jac=rosen_der, verbose=2, max_nfev=1)
     assert len(capsys.readouterr().out.splitlines()) == 2
     with pytest.raises(ValueError, match="verbose: 3 is not allowed; .* at most 2"):
@@ -165,6 +168,33 @@ def test_a_rate_of_zero_moves_nothing_and_asks_for_no_evaluation():
     assert run(lambda k: 0.0, maxiter=4).message == "maxiter = 4 iterations reached"
     with pytest.raises(ValueError, match=r"^lr\(0\): -1.0 is not allowed; .* at least 0$"):
         run(lambda k: -1.0)
+
+
+def even(k):
+    return 0.0 if 3 <= k < 6 else 0.01
+
+
+@pytest.mark.parametrize("jac", [None, lambda x: 2 * x])
+@pytest.mark.parametrize(
+    ("lr", "rows"),
+    [(st.schedules.cosine(0.04, 10), 20), (st.schedules.linear_warmup(0.01, 9), 30), (even, 30)],
+)
+def test_iterations_with_a_rate_of_zero_are_shown_and_counted_one_by_one(capsys, lr, rows, jac):
+    seen = []
+
+    def callback(intermediate_result):
+        seen.append((intermediate_result.nit, intermediate_result.fun))
+
+    r = st.minimize(lambda x: x @ x, [3.0, 4.0], jac=jac, method="gd", lr=lr, maxiter=30,
+                    gtol=1e-3, verbose=2, callback=callback)  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    assert [int(line.split()[1]) for line in lines[:-1]] == list(range(1, rows + 1))
+    assert [nit for nit, _ in seen] == list(range(1, rows + 1)) and r.nit == rows
+    if jac is not None:
+        x = 25.0
+        for k, (_, f) in enumerate(seen):
+            x *= (1 - 2 * lr(k)) ** 2
+            assert f == pytest.approx(x, rel=1e-12)
 
 
 @pytest.mark.parametrize("method", ["l-bfgs", "newton", "gd"])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer, Stop
 from steepest.fullbatch.points import Direction, G
 from steepest.fullbatch.search import Trial
+
+if TYPE_CHECKING:
+    from steepest.fullbatch.differences import Differences
+    from steepest.fullbatch.objective import Objective
 
 LONGEST = 100.0  # a step over the last one
 
@@ -71,6 +75,7 @@ class GradientDescent(Minimizer):
             raise ValueError(f"line_search: {line_search!r} with lr; allowed is one of the two")
         self.lr = lr if lr is None or callable(lr) else check.number("lr", lr, above=0)
         self._scale = 0.0
+        self._idle = 0  # iterations in a row with a rate of 0
         super().__init__(
             x0,
             bounds=bounds,
@@ -90,14 +95,18 @@ class GradientDescent(Minimizer):
     def _first_direction(self) -> Direction:
         if self.lr is None:
             return super()._first_direction()
-        idle = 0
+        self._idle = 0
         while (rate := self._rate()) == 0:  # a warm-up's first step, or a schedule's end
-            idle, self.nit = idle + 1, self.nit + 1
+            self._idle, self.nit = self._idle + 1, self.nit + 1
             if self.nit >= self.maxiter:
                 raise Stop(LIMIT, f"maxiter = {self.maxiter} iterations reached")
-            if idle == MAX_STALLED:
+            if self._idle == MAX_STALLED:
                 raise Stop(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
         return self._downhill(rate)
+
+    def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
+        if not (self.done and self._idle):  # no differences move x by a rate of 0
+            super()._judge(objective, differences, accepted)
 
     def _downhill(self, scale: float) -> Direction:
         self._scale = scale  # d = -scale g

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
@@ -19,7 +21,7 @@ from steepest.fullbatch.objective import OF_GRADIENTS, Objective
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult
 
-Reporter = Callable[[Minimizer, Objective], bool]
+Reporter = Callable[[Minimizer, Objective, int], bool]
 METHODS: dict[str, type[Minimizer]] = {
     "gd": GradientDescent,
     "newton": Newton,
@@ -138,6 +140,7 @@ def minimize(
     if tol is not None:
         tol = check.number("tol", tol, at_least=0)
         gtol = tol if isinstance(gtol, float) and gtol == 1e-5 else gtol
+    verbose = int(verbose) if isinstance(verbose, (bool, np.bool_)) else verbose
     verbose = check.integer("verbose", verbose, at_least=0, at_most=2)
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)
@@ -177,18 +180,19 @@ def run(
     while not solver.done:
         nit = solver.nit
         solver.tell(*ask(solver.x), **further)
-        if solver.nit > nit:
+        for k in range(nit + 1, solver.nit + 1):  # more than one where a schedule's rate is 0
             if verbose > 1:
-                shown = progress(solver, objective)
+                shown = progress(solver, objective, k)
                 print(shown)
-            if report is not None and not report(solver, objective):
+            if report is not None and not report(solver, objective, k):
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
+                break
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
         if objective.differences is not None:
             solver._judge(objective, objective.differences, solver.nit > nit)
     if verbose:
-        if (last := progress(solver, objective)) != shown:
+        if (last := progress(solver, objective, solver.nit)) != shown:
             print(last)
         print(solver.message)
 
@@ -221,10 +225,10 @@ def reporter(callback: Callable[..., Any] | None) -> Reporter | None:
         return None
     named = check.names_intermediate_result(callback)
 
-    def report(solver: Minimizer, objective: Objective) -> bool:
+    def report(solver: Minimizer, objective: Objective, nit: int) -> bool:
         from scipy.optimize import OptimizeResult
 
-        counts = {"nit": solver.nit, "nfev": objective.nfev}
+        counts = {"nit": nit, "nfev": objective.nfev}
         try:
             if named:
                 callback(
@@ -239,8 +243,8 @@ def reporter(callback: Callable[..., Any] | None) -> Reporter | None:
     return report
 
 
-def progress(solver: Minimizer, objective: Objective) -> str:
+def progress(solver: Minimizer, objective: Objective, nit: int) -> str:
     return (
-        f"iteration {solver.nit:5d}  evaluations {objective.nfev:5d}  f {solver.f: .6e}  "
+        f"iteration {nit:5d}  evaluations {objective.nfev:5d}  f {solver.f: .6e}  "
         f"largest |g| {solver.optimality:.2e}"
     )
