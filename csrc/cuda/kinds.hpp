@@ -21,7 +21,7 @@ using AllKinds = decltype(on_both_types(base::AllRules{}));
 STEEPEST_HD int kind_of(int rule, DType dtype) {
   return dtype == DType::float32 ? rule : rule + base::AllRules::size;
 }
-constexpr int any_kind = -1;  // in the place of a number: tensors are of several
+constexpr int any_kind = -1;  // in place of a number: tensors are of several
 
 // f(Kind{}) with the kind of this number, which is one of AllKinds unless Kinds is a single one.
 template <class F, class Kind>

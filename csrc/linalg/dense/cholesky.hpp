@@ -29,7 +29,7 @@ struct Damping {
   T rounding = 1;
 };
 
-// Row-major lower L with L Lᵀ = A in the place of A; false at a pivot below `smallest`.
+// Row-major lower L with L Lᵀ = A in place of A; false at a pivot below `smallest`.
 template <class T>
 bool factor_own(T* A, int64_t n, T smallest) {
   for (int64_t j = 0; j < n; ++j) {

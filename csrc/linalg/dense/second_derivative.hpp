@@ -6,7 +6,7 @@
 
 namespace steepest::linalg {
 
-// f'' = 2/h ((f(x + h s) - f)/h - J s), in the place of J s.
+// f'' = 2/h ((f(x + h s) - f)/h - J s), in place of J s.
 template <class T>
 struct SecondDerivative {
   const T *f, *ahead;

@@ -89,7 +89,7 @@ struct SquareWeights {
 };
 
 // The lower triangle, by columns, of a system A x = b with b as one more row below A. Cholesky of
-// the whole puts L in the place of A and L⁻¹b in that of b, so that one triangular solve is left.
+// the whole puts L in place of A and L⁻¹b in place of b, so that one triangular solve is left.
 // The corner to the right of b is so large that its own pivot is positive, whatever b is.
 template <class T>
 struct Bordered {

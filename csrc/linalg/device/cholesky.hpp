@@ -92,7 +92,7 @@ class DeviceCholesky {
     space.resize(down_, 2 * n + count + 1);
   }
 
-  // answer: step, product, the factor's diagonal, and potrf's info in the place of one number.
+  // answer: step, product, the factor's diagonal, and potrf's info in place of one number.
   void factor_and_solve(DeviceNormal<T>& normal, T* answer, Space& space) {
     const int64_t n = free_.count;
     space.potrf(n + 1, L_.data(), ld_);

@@ -21,7 +21,7 @@ Y, HY, HG = SHARED_ROWS, SHARED_ROWS + 1, SHARED_ROWS + 2
 
 
 class BFGS(Minimizer):
-    """BFGS, inside out: tell it f and g at `x` until it is `done`.
+    """BFGS by reverse communication: ask for `x`, tell it f and g, until it is `done`.
 
     The inverse Hessian H is kept as a lower triangle and updated in O(n²):
 
@@ -35,7 +35,7 @@ class BFGS(Minimizer):
     between. H starts as sᵀy/yᵀy I (Nocedal & Wright, eq. 6.20). BFGS is quick to correct an H that
     is too large and slow where it is too small, so the next n-1 pairs come with
     γ = max(1, √(sᵀH⁻¹s / yᵀHy)), the middle of Oren and Luenberger's interval (1974, Management
-    Sci. 20, 845-862) where it enlarges H. A pair without curvature, sᵀy ≤ ε |sᵀg|, is not learned.
+    Sci. 20, 845-862) where it enlarges H. A pair without curvature, sᵀy ≤ ε |sᵀg|, is skipped.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class BFGS(Minimizer):
 
     def _direction(self, at: Trial, g: Array) -> Direction:
         rows = self._rows
-        # The pair (d, y/α) in the place of (s, y): the update does not depend on its scale.
+        # The pair (d, y/α) in place of (s, y): the update does not depend on its scale.
         change = np.array([[-1 / at.step, 1 / at.step], [0.0, 1.0]])
         combine(self._w, [G], [g], change, [rows[Y], rows[G]])
         learn = at.slope - self._slope0 > self._eps * -self._slope0

@@ -15,7 +15,7 @@ FIRST_SHIFT = 1e-3  # of |h_ii|
 def solve_shifted(h: Array, b: Array) -> tuple[Array, float]:
     """(H + τD)⁻¹ b and τ, for a symmetric H that need not be positive definite.
 
-    Nocedal & Wright (2006), algorithm 3.3, with D = |diag H| in the place of I: in other units of
+    Nocedal & Wright (2006), algorithm 3.3, with D = |diag H| in place of I: in other units of
     the variables x is the same. τ = 0 where the diagonal allows it, else as much as makes the
     diagonal positive; doubled until the Cholesky factorization exists. Where h_ii is 0 beside the
     largest |h_ij|, the latter stands in D.

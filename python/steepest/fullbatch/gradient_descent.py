@@ -19,7 +19,8 @@ LONGEST = 100.0  # a step over the last one
 
 
 class GradientDescent(Minimizer):
-    """Gradient descent on the full batch, inside out: tell it f and g at `x` until it is `done`.
+    """Gradient descent on the full batch by reverse communication: ask for `x`, tell it f and g,
+    until it is `done`.
 
     x ← x - αₖ g, with αₖ from `lr` or from a line search: with "exact", Cauchy's steepest descent
     (1847), the optimal learning rate. An exact search starts from the last αₖ, and Armijo's, which
@@ -32,10 +33,11 @@ class GradientDescent(Minimizer):
     x0, bounds, gtol, ftol, maxiter, max_nfev
         As `LBFGS`.
     lr : float or callable, optional
-        The learning rate, or a schedule lr(k) -> float of the number of steps taken, which may be
-        0 for a while; then there is no line search.
+        The learning rate, above 0; or a schedule lr(k) -> float, k being the number of steps taken,
+        whose value may be 0 (ten such steps in a row end the run). There is no line search then,
+        so f may rise; ten steps in a row that do not lower it end the run.
     line_search : {"wolfe", "armijo", "exact"} or None
-        The search for the learning rate where `lr` is not given.
+        The search for the learning rate where `lr` is not given; None only with `lr`.
 
     Raises
     ------

@@ -18,7 +18,7 @@ CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from 
 
 
 class LBFGS(Minimizer):
-    """L-BFGS, inside out: tell it f and g at `x` until it is `done`.
+    """L-BFGS by reverse communication: ask for `x`, tell it f and g, until it is `done`.
 
     The direction -H g of the two-loop recursion is a combination of g and the m stored pairs
     (s, y). Its coefficients come from inner products alone (Chen, Wang & Zhou 2014), so an
@@ -42,7 +42,7 @@ class LBFGS(Minimizer):
         x stays inside; the search then runs along the projected path. A start outside is moved to
         the nearest point inside, as SciPy has it.
     line_search : {"wolfe", "armijo", "exact"} or None
-        See `line_search`; None takes full steps.
+        See `line_search`; None takes full steps, which may raise f.
     gtol : float
         Done when the largest |gᵢ| (of the projected gradient) is at most gtol.
     ftol : float
@@ -53,10 +53,10 @@ class LBFGS(Minimizer):
     Attributes
     ----------
     x : the point to evaluate next; when done, the answer
-    done, success, status, message : how the run stands
+    done, success, status, message : how the run stands; status as in `minimize`, -1 before the end
     nit, nfev, njev : iterations, evaluations, and gradients among these, so far
     f, g, best_x, optimality : the last accepted point; when done, the answer: the point that
-        converged, else the lowest accepted one
+        converged, else the lowest one found
 
     Raises
     ------

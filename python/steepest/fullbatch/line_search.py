@@ -35,14 +35,15 @@ def line_search(
     - "wolfe": φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, the strong Wolfe conditions, with
       φ(α) = fun(x + α d), by the search of Moré & Thuente (1994, ACM TOMS 20, 286-307). It
       interpolates slopes as well as values, which saves trials where gradients are cheap.
-    - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966).
+    - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966), to the
+      minimizer of a parabola or cubic through the last trials, 0.1 to 0.5 of the step before.
     - "exact": a minimizer of φ, by Brent's method (1973) on a bracket.
 
     Parameters
     ----------
     fun : callable
-        fun(x) -> f; inf or NaN says that x is outside the domain, -inf that f is unbounded below.
-        x is the function's own.
+        fun(x) -> f. x is a copy that fun may overwrite. Return inf or NaN outside the domain, and
+        -inf where f is unbounded below.
     jac : callable or None
         jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
     x, direction : array, shape (n,)

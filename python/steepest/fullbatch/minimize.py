@@ -61,8 +61,8 @@ def minimize(
     Parameters
     ----------
     fun : callable
-        fun(x, *args) -> f, or (f, g) with jac=True. x is a copy, the function's own; inf or NaN
-        says that x is outside the domain, -inf that f is unbounded below.
+        fun(x, *args) -> f, or (f, g) with jac=True. x is a copy that fun may overwrite. Return inf
+        or NaN outside the domain, and -inf where f is unbounded below.
     x0 : array, shape (n,)
         The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
     args : tuple
@@ -70,10 +70,10 @@ def minimize(
     method : {"gd", "newton", "bfgs", "l-bfgs"}
         `GradientDescent`, `Newton`, `BFGS` or `LBFGS`.
     jac : callable, True, "2-point", "3-point", "cs" or None
-        jac(x, *args) -> g; None is "2-point": forward differences, and from where they no longer
-        show a way down, central ones. Where the values of fun turn out to be noisy, of a simulator
-        say, steps are longer (Moré and Wild, 2011), and where a variable is far below 1 by its
-        unit, shorter.
+        jac(x, *args) -> g, called only at the points taken with "armijo" and "exact". None means
+        "2-point": forward differences, and central ones once those no longer lead down. Their steps
+        are longer where the values of fun prove noisy, as a simulator's are (Moré and Wild, 2011),
+        and shorter for a variable whose unit makes it far smaller than 1.
     hess, hessp : callable
         For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). hess may
         be "2-point" or "3-point": n or 2 n gradients an iteration, where jac is given. The units
@@ -81,9 +81,10 @@ def minimize(
     bounds : scipy.optimize.Bounds or n pairs (low, high)
         Not with "bfgs". A start outside is moved to the nearest point inside.
     line_search : {"wolfe", "armijo", "exact"} or None
-        See `line_search`; None for full steps.
+        See `line_search`; None takes full steps ("gd" then needs `lr`).
     lr : float or callable
-        For "gd": the learning rate, or a schedule of the step number, in the place of a search.
+        For "gd": the learning rate, above 0, or a schedule of the step number, instead of a line
+        search (see `GradientDescent`).
     history : int
         For "l-bfgs": the number of stored pairs.
     gtol : float
@@ -94,8 +95,9 @@ def minimize(
         Limits; unless given 15,000 iterations and no limit on evaluations.
     callback : callable
         callback(intermediate_result=OptimizeResult) or callback(x), by its parameter's name, after
-        each iteration; StopIteration ends the run with status 99.
-    verbose : {0, 1, 2}
+        each iteration; StopIteration ends the run with status 99. What it returns is ignored, as
+        by SciPy's `minimize`.
+    verbose : {0, 1, 2} or bool
         1 prints how the run ended, 2 also each iteration.
     constraints, tol
         SciPy passes these to a method: no constraints are supported; tol is gtol where that is
@@ -104,10 +106,13 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        x, fun, jac (where equal bounds leave no room, NaN by differences and 0 for inf and NaN),
-        nfev and njev (differences included), nit, success, message, status: 0 converged,
-        1 a limit reached, 2 no lower point found, 3 not finite, 4 unbounded below, 99 called off;
-        for "newton" nhev, for "bfgs" hess_inv.
+        x, the point that converged or else the lowest one found; fun and jac there; nfev and njev
+        (differences included), nit, success, message, status: 0 converged, 1 a limit reached, 2 no
+        lower point found, 3 not finite, 4 unbounded below, 99 stopped by the callback; for "newton"
+        nhev, for "bfgs" hess_inv (see `BFGS.inverse_hessian`).
+
+        Where the bounds of a variable are equal, jac is NaN there by differences, and 0 where a
+        callable gives inf or NaN.
 
     Raises
     ------

@@ -37,11 +37,11 @@ Product = Callable[[Array, Array], Array]
 
 
 class Newton(Minimizer):
-    """Newton's method, inside out: `tell(f, g, H)` at `x` until it is `done`.
+    """Newton's method by reverse communication: ask for `x`, `tell(f, g, H)`, until it is `done`.
 
     d = -(H + τD)⁻¹ g by Cholesky with D = |diag H|, τ raised from 0 until H + τD is positive
     definite (Nocedal & Wright 2006, algorithm 3.3, where D = I): the units of the variables do not
-    matter. With `hessp` in the place of H, Hd = -g by conjugate gradients, stopped at
+    matter. With `hessp` in place of H, Hd = -g by conjugate gradients, stopped at
     |r| ≤ min(½, √|g|) |g| or at a direction of negative curvature (their algorithm 7.1); there the
     units do matter: choose some in which the variables are alike. With bounds, the system is that
     of the free variables (Bertsekas 1982).
