@@ -92,6 +92,8 @@ def test_a_saved_run_knows_its_lowest_point():
     other.load_state_dict(state)
     assert told(other, valley).f == told(run, valley).f == 25.5
     f, x, g = state["passed"]
+    other.load_state_dict(st.GradientDescent([0.0, 0.0], lr=0.05).state_dict())
+    assert other.state_dict()["passed"] is None and not other.done
     for passed, message in [
         ((f, x), r"\(25.5, array.*; allowed is f, x and g, or None"),
         ("f", "'f'; allowed is f, x and g, or None"),
@@ -188,6 +190,15 @@ def test_what_is_wrong_with_the_steps_is_named(fun, x0, options, status, message
     x0 = np.array(x0, float)
     r = st.minimize(quiet(fun), x0, jac=True, **{"method": "gd", **options})
     assert r.status == status and message in r.message, r.message
+
+
+@pytest.mark.parametrize("jac", [None, "3-point"])
+def test_better_differences_do_not_shorten_steps_that_are_too_long(jac):
+    """They were looked for, along steps of the far point that the run had come to."""
+    r = st.minimize(lambda x: valley(x)[0], [1.0, 1.0], jac=jac, method="gd", lr=0.05)
+    assert (r.nit, r.njev, r.fun) == (10, 11, 25.5) and LOWER in r.message
+    r = st.minimize(quiet(rosen), [-1.2, 1.0], jac=jac, method="gd", lr=0.1)
+    assert (r.status, r.fun) == (3, rosen(np.array([-1.2, 1.0]))) and LOWER in r.message
 
 
 @pytest.mark.parametrize("lr", [0.05, 0.04])

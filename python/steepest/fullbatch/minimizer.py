@@ -213,7 +213,13 @@ class Minimizer(Points):
         if self._passed is not None and self.status != CONVERGED and not self.f <= self._passed[0]:
             self.message += f"; x is the lowest point, the last had f = {self.f:g}"
             self.f, self._rows[self._x][...], self._rows[G][...] = self._passed
-        self._passed = None
+
+    def _risen(self) -> bool:
+        """Whether full steps have led up, by more than noise."""
+        if self._passed is None:
+            return False
+        last = self._trials[-1].f if self.done and self._trials else self.f
+        return not last - self._passed[0] <= noise(self._passed[0], self._eps)
 
     def _take_lowest(self) -> None:
         self._settle()
@@ -229,6 +235,8 @@ class Minimizer(Points):
     def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
         """Stop where gradients by differences mislead, and go on from the lowest point where better
         ones are to be had. `accepted`: the point told last ended an iteration."""
+        if self._risen():
+            return  # the steps are too long, whatever the differences
         told = len(self._trials)
         hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
         long = told >= MANY and self._step < self._trials[0].step
@@ -405,9 +413,10 @@ class Minimizer(Points):
             self._finish(STUCK, explain(told, self._f0, self._slope0, self._eps))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
-        if self.line_search is None and at.f > self.f:
-            if self._passed is None or self.f < self._passed[0]:
-                self._passed = self.f, self._copy(self._x), self._copy(G)
+        if self.line_search is None and at.f > self.f and self._passed is None:
+            self._passed = self.f, self._copy(self._x), self._copy(G)
+        elif self._passed is not None and at.f < self._passed[0]:
+            self._passed = None
         before, self.f = self.f, at.f
         self._x = self._trial
         self.nit += 1

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from steepest import check
-from steepest.fullbatch.arrays import copied, namespace, scalar, vector
+from steepest.fullbatch.arrays import Array, copied, namespace, scalar, vector
 from steepest.fullbatch.points import D
 from steepest.fullbatch.search import Search, Trial
 
@@ -92,6 +92,8 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
 def _value(run: Minimizer, name: str, value: Any) -> Any:
     """An entry of a state, checked to be of the kind that the run has."""
     where, mine = f"state_dict[{name.lstrip('_')!r}]", getattr(run, name)
+    if name == "_passed":
+        return None if value is None else _passed(run, where, value)
     if name == "_x":
         return check.integer(where, value, at_least=0, at_most=1)
     if name == "_d":
@@ -107,17 +109,19 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     if isinstance(mine, tuple):
         if not isinstance(value, (tuple, list)) or len(value) != len(mine):
             raise TypeError(f"{where}: {check.shown(value)}; allowed is a tuple of {len(mine)}")
-    if name == "_passed" and value is not None:
-        if not isinstance(value, (tuple, list)) or len(value) != 3:
-            raise TypeError(f"{where}: {check.shown(value)}; allowed is f, x and g, or None")
-        f, x, g = value
-        x, g = (copied(vector(where, each, run._like)) for each in (x, g))
-        if run.box is not None and not bool(run._xp.all(run.box.project(x) == x)):
-            raise ValueError(f"{where}: x is outside the bounds of this run")
-        return scalar(where, f), x, g
     if name == "_h" and value is not None:  # of BFGS
         return copied(vector(where, value, run._xp.broadcast_to(run._like, (run.n, run.n))))
     return copy.deepcopy(value)
+
+
+def _passed(run: Minimizer, where: str, value: Any) -> tuple[float, Array, Array]:
+    """The lowest point, of full steps."""
+    if not isinstance(value, (tuple, list)) or len(value) != 3:
+        raise TypeError(f"{where}: {check.shown(value)}; allowed is f, x and g, or None")
+    x, g = (copied(vector(where, each, run._like)) for each in value[1:])
+    if run.box is not None and not bool(run._xp.all(run.box.project(x) == x)):
+        raise ValueError(f"{where}: x is outside the bounds of this run")
+    return scalar(where, value[0]), x, g
 
 
 def _trial(where: str, trial: Any) -> Trial:
