@@ -64,8 +64,8 @@ def test_a_run_may_be_told_where_its_gradient_is_to_be_had(method, search):
     want, arrays = told(lambda k: False)
     got, calls = told(lambda k: True)
     np.testing.assert_array_equal(got, want)
-    assert arrays.njev == arrays.nfev == calls.nfev
-    assert calls.njev == (calls.nfev if search == "wolfe" else calls.nit + 1)
+    assert arrays.result().njev == arrays.nfev == calls.nfev
+    assert calls.result().njev == (calls.nfev if search == "wolfe" else calls.nit + 1)
 
     def saved(run):
         other = CLASSES[method](0 * START, line_search=search, maxiter=12)

@@ -54,7 +54,7 @@ class LBFGS(Minimizer):
     ----------
     x : the point to evaluate next; when done, the answer
     done, success, status, message : how the run stands; status as in `minimize`, -1 before the end
-    nit, nfev, njev : iterations, evaluations, and gradients among these, so far
+    nit, nfev : iterations and evaluations so far
     f, g, best_x, optimality : the last accepted point; when done, the answer: the point that
         converged, else the lowest one found
 

@@ -24,7 +24,7 @@ from steepest.fullbatch.search import (
     Search,
     Trial,
     explain,
-    explain_full_steps,
+    explain_stall,
     finite,
     noise,
 )
@@ -87,7 +87,7 @@ class Minimizer(Points):
         self.maxiter = 15_000 if maxiter is None else check.limit("maxiter", maxiter, at_least=0)
         self.max_nfev = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
         self.f = math.nan
-        self.nit = self.nfev = self.njev = 0
+        self.nit = self.nfev = self._spared = 0  # spared: evaluations without a gradient
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
         self._trials: list[Trial] = []
@@ -141,17 +141,19 @@ class Minimizer(Points):
         if self.done:
             raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f = scalar("f", f)
-        if not callable(g):
-            g = self._known("g", g)
+        if not (later := callable(g)):
+            g = vector("g", g, self._rows[0])
+            g = g if self.box is None else self.box.known_gradient(g)
         me, inside = get_ident(), self._inside  # me, where `Newton.tell` has come here
         if inside is not None and inside != me:
             raise RuntimeError(ANOTHER_THREAD)
         self._inside = me  # Ctrl-C does not come between this and `try`
         try:
             self.nfev += 1
-            if callable(g) and not self._may_wait():
-                g = self._called(g, self._copy(self._trial))
-            self.njev += not callable(g)
+            if later:
+                self._spared += 1
+                if not self._may_wait():
+                    g = self._called(g, self._copy(self._trial))
             try:
                 if self._slope0 == 0:  # no line to search yet
                     self._begin(f, g)
@@ -174,13 +176,10 @@ class Minimizer(Points):
         finally:
             self._inside = inside
 
-    def _known(self, name: str, g: Any) -> Array:
-        """A gradient that was told, checked."""
-        g = vector(name, g, self._rows[0])
-        return g if self.box is None else self.box.known_gradient(g)
-
     def _called(self, gradient: Gradient, x: Array) -> Array:
-        return self._known("g(x)", gradient(x))
+        g = vector("g(x)", gradient(x), self._rows[0])
+        self._spared -= 1
+        return g if self.box is None else self.box.known_gradient(g)
 
     def _may_wait(self) -> bool:
         """Whether the search goes on without the gradient: by values, and none was told to it."""
@@ -195,7 +194,6 @@ class Minimizer(Points):
         x = empty_like(self._rows[0])
         self._put(x, step)
         g = self._called(self._lowest_gradient, x)
-        self.njev += 1
         slope, _ = self._slope(f, g, step)
         self._rows[LOWEST][...] = g
         self._lowest = Trial(step, f, slope) if math.isfinite(slope) else None
@@ -279,7 +277,7 @@ class Minimizer(Points):
             fun=self.f,
             jac=self.g,
             nfev=self.nfev,
-            njev=self.njev,
+            njev=self.nfev - self._spared,
             nit=self.nit,
             status=self.status,
             success=self.success,
@@ -367,16 +365,16 @@ class Minimizer(Points):
             self._search = self._new_search(self._f0, self._slope0, self._step)
             next(self._search)
         slope, square = (math.nan, math.nan) if callable(g) else self._slope(f, g, self._step)
-        end: End | None = End(self._step, UNBOUNDED)
-        if f != -math.inf:
+        end: End | None = None
+        if f == -math.inf:
+            end = End(self._step, UNBOUNDED)
+        else:
             try:
                 step = self._search.send((f, slope))
-                end = None
             except StopIteration as stop:
                 end = stop.value
         if end is not None and end.step == self._step and callable(g):
             g = self._called(g, self._copy(self._trial))
-            self.njev += 1
             slope, square = self._slope(f, g, self._step)
         self._trials.append(Trial(self._step, f, slope))
         if end is not None:
@@ -407,10 +405,9 @@ class Minimizer(Points):
         elif self._forget():
             self._start(self._first_direction())
         else:
-            told = self._trials
-            if callable(g):  # the values alone decide
-                told = [trial._replace(slope=self._slope0) for trial in told]
-            self._finish(STUCK, explain(told, self._f0, self._slope0, self._eps))
+            f0, slope0, told = self._f0, self._slope0, self._trials
+            told = [at._replace(slope=slope0) for at in told] if callable(g) else told  # by values
+            self._finish(STUCK, explain(told, f0, slope0, self._eps))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
         if self.line_search is None and at.f > self.f and self._passed is None:
@@ -437,22 +434,20 @@ class Minimizer(Points):
 
     def _stopped(self, before: float, largest: float) -> bool:
         """Whether the accepted point ends the run."""
-        change, scale = before - self.f, max(abs(before), abs(self.f), 1.0)
+        change = before - self.f
+        most = self.ftol and self.ftol * max(abs(before), abs(self.f), 1.0)
         if largest <= self.gtol:
             self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
-        elif self.ftol and -max(self.ftol, 10 * self._eps) * scale <= change <= self.ftol * scale:
-            most = f"ftol max(|f|, 1) = {self.ftol * scale:.3g}"
-            self._finish(CONVERGED, f"f fell by {change:.3g}, which is at most {most}")
+        elif most and -max(most, noise(before, self._eps)) <= change <= most:
+            told = f"f fell by {change:.3g}, which is at most ftol max(|f|, 1) = {most:.3g}"
+            self._finish(CONVERGED, told)
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter = {self.maxiter} iterations reached")
         elif self._stalled >= MAX_STALLED:
             lowest = self.f if self._passed is None else self._passed[0]
-            line = (self._trials[-1], self._f0, self._slope0, self._eps)
-            long = None if self.line_search else explain_full_steps(lowest, *line, self._too_long)
-            why = "rounding hides the rest, or the gradient is not exact enough for gtol"
-            hardly = f"the last iterations have hardly lowered f = {self.f:g}: {why}"
-            rising = f"f = {self.f:g} has not fallen for {MAX_STALLED} iterations: {long}"
-            self._finish(STUCK, rising if long else hardly)
+            line = self._trials[-1], self._f0, self._slope0, self._eps
+            too_long = None if self.line_search else self._too_long
+            self._finish(STUCK, explain_stall(self.f, lowest, *line, MAX_STALLED, too_long))
         return self.done
 
     def _start(self, direction: Direction) -> None:

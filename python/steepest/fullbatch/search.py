@@ -79,18 +79,32 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     )
 
 
-def explain_full_steps(
-    lowest: float, at: Trial, f0: float, slope0: float, eps: float, too_long: str
-) -> str | None:
-    """Why full steps have not lowered f, the last from f0 along slope0 to `at`; None where it may
-    be rounding. `lowest`: the lowest f before."""
+def explain_stall(
+    f: float,
+    lowest: float,
+    at: Trial,
+    f0: float,
+    slope0: float,
+    eps: float,
+    iterations: int,
+    too_long: str | None,
+) -> str:
+    """The message where so many iterations have not lowered f.
+
+    The last led from f0 along slope0 to `at`; `lowest` is the lowest f before. Full steps may be
+    `too_long`, those of a search (None) are not.
+    """
     clear = CLEAR * noise(f0, eps)
-    if at.f - lowest <= clear and not (at.slope > 0 and -slope0 * at.step > clear):
-        return None
+    far = at.slope > 0 and -slope0 * at.step > clear
+    if too_long is None or not (far or at.f - lowest > clear):
+        return (
+            f"the last iterations have hardly lowered f = {f:g}: rounding hides the rest, or the "
+            "gradient is not exact enough for gtol"
+        )
     change, predicted = at.f - f0, at.step * (slope0 + at.slope) / 2  # by the trapezoidal rule
     if clear < change and -1.25 * change < predicted < -0.8 * change:
-        return (
+        too_long = (
             f"over the last step it changes by {change:.3g} where the gradients at both ends "
             f"predict {predicted:.3g}: {CHECK}"
         )
-    return too_long
+    return f"f = {f:g} has not fallen for {iterations} iterations: {too_long}"
