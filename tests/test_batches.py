@@ -80,13 +80,13 @@ def test_is_a_value_with_a_repr():
     "args, kwargs, error, message",
     [
         ((-1, 4), dict(seed=0), ValueError, "n: -1 is not allowed; .* at least 0"),
-        ((10.0, 4), dict(seed=0), TypeError, r"n: 10\.0 is a float; allowed is a whole number"),
+        ((10.0, 4), dict(seed=0), TypeError, r"n: 10\.0 is a float; expected a whole number"),
         ((2**70, 4), dict(seed=0), ValueError, "n: 1180591620717411303424 is not allowed"),
         ((10, 0), dict(seed=0), ValueError, "batch_size: 0 is not allowed; .* at least 1"),
         ((10, 4), dict(seed=-1), ValueError, "seed: -1 is not allowed"),
-        ((10, 4), dict(seed=None), TypeError, "seed: None is a NoneType"),
+        ((10, 4), dict(seed=None), TypeError, "seed: got None"),
         ((10, 4), dict(seed=0, epoch=-1), ValueError, "epoch: -1 is not allowed"),
-        ((10, 4), dict(seed=0, drop_last=1), TypeError, "drop_last: 1 is an int; allowed is True"),
+        ((10, 4), dict(seed=0, drop_last=1), TypeError, "drop_last: 1 is an int; expected True"),
         ((10, 4), dict(), TypeError, "seed"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_start_of_float32_stays_one_in_either_byte_order(solve, order):
     ids=lambda start: str(start)[:20],
 )
 def test_what_is_no_real_number_is_refused(solve, start):
-    with pytest.raises(error_of(solve), match="^(x0|p0|x): dtype .*; allowed are real numbers$"):
+    with pytest.raises(error_of(solve), match="^(x0|p0|x): dtype .*; expected real numbers$"):
         solve(start)
 
 
@@ -92,6 +92,6 @@ def test_what_is_no_real_number_is_refused(solve, start):
     "start", [{1.0, 2.0}, {"a": 1.0}, iter([1.0, 2.0]), object()], ids=lambda x: type(x).__name__
 )
 def test_what_is_no_array_is_named(solve, start):
-    words = f"{check.kind(start)}; allowed are real numbers"
+    words = f"{check.kind(start)}; expected real numbers"
     with pytest.raises(error_of(solve), match=f"^(x0|p0|x): {words}$"):
         solve(start)

@@ -26,7 +26,7 @@ using Trouble = std::optional<std::pair<const char*, int64_t>>;
 inline void check_count(const pybind11::tuple& grads, int64_t tensors) {
   const auto n = static_cast<int64_t>(grads.size());
   if (n != tensors)
-    throw Error(ErrorKind::value, "grads: " + std::to_string(n) + " given; allowed are " +
+    throw Error(ErrorKind::value, "grads: " + std::to_string(n) + " given; expected " +
                                       std::to_string(tensors) + ", one for each parameter");
 }
 

@@ -43,7 +43,7 @@ const Named& find(const char* name) {
     allowed += std::string(allowed.empty() ? "'" : ", '") + one.name + "'";
   }
   throw Error(ErrorKind::value, std::string("STEEPEST_SIMD: '") + name +
-                                    "' is not allowed; allowed is one of " + allowed);
+                                    "' is not allowed; expected one of " + allowed);
 }
 
 const Named& current() {

@@ -39,7 +39,7 @@ enable_language(CUDA)
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 13)
   if(STEEPEST_CUDA STREQUAL "ON")
     message(FATAL_ERROR "STEEPEST_CUDA=ON, and nvcc is ${CMAKE_CUDA_COMPILER_VERSION}; "
-                        "allowed is 13 or newer")
+                        "expected 13 or newer")
   endif()
   message(STATUS "steepest: no CUDA module, as nvcc ${CMAKE_CUDA_COMPILER_VERSION} is older than 13")
   return()

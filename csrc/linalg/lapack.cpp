@@ -25,7 +25,7 @@ int blas_int(int64_t n) {
   if (n > std::numeric_limits<int>::max()) {
     throw Error(ErrorKind::value,
                 "LAPACK: size " + std::to_string(n) +
-                    " does not fit its 32-bit integers; allowed is at most 2147483647");
+                    " does not fit its 32-bit integers; expected at most 2147483647");
   }
   return static_cast<int>(n);
 }

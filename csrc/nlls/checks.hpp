@@ -44,10 +44,11 @@ inline void check_form(Form form, Form at_start) {
 
 // before: the number at x0, 0 while that is unknown.
 inline void check_size(int64_t m, int64_t before) {
-  if (m == 0) throw Error(ErrorKind::value, "fun: no residuals; allowed is at least one");
+  if (m == 0) throw Error(ErrorKind::value, "fun: no residuals; expected at least one");
   if (before == 0 || m == before) return;
   throw Error(ErrorKind::value, "fun: " + std::to_string(m) + " residuals, " +
-                                    std::to_string(before) + " at x0; their number may not change");
+                                    std::to_string(before) +
+                                    " at x0; their number must not change");
 }
 
 inline void check_start(double cost) {

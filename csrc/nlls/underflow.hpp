@@ -22,8 +22,8 @@ void check_underflow(Backend& backend) {
   const linalg::Sums nonzero = backend.space().sum(rows.m, NonZero<T>::in(rows));
   if (nonzero.first > 0 && nonzero.second > 0) {
     throw Error(ErrorKind::value,
-                "jac: the squares of its entries underflow at x0; scale the residuals, by a power "
-                "of two say");
+                "jac: the squares of its entries underflow at x0; scale the residuals, say by a "
+                "power of two");
   }
 }
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 _CPU = (1, 3)  # DLPack's kDLCPU and kDLCUDAHost
 MASKED = (
-    "a masked array, whose mask would be ignored; pass its .data (with what is masked) or "
+    "a masked array, whose mask would be ignored; pass its .data (with the masked values) or "
     ".compressed() (without)"
 )
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -32,16 +32,14 @@ def plain(path: str, value: Any) -> Any:
 def from_numbers(path: str, value: Any) -> Array:
     """A NumPy array of numbers that come in another way, in lists say."""
     if value is None:
-        raise TypeError(
-            f"{path}: None; allowed are numbers (a function without `return` gives None)"
-        )
+        raise TypeError(f"{path}: None; expected numbers (a function without `return` gives None)")
     value = plain(path, value)
     try:
         return np.asarray(value)
     except ValueError as error:  # of lists of different lengths
-        raise ValueError(f"{path}: {check.shown(value)} is no array: {error}") from error
+        raise ValueError(f"{path}: {check.shown(value)} is not an array: {error}") from error
     except Exception as error:  # of a tensor that requires grad, say
-        kind = f"this {type(value).__name__} makes no array"
+        kind = f"this {type(value).__name__} cannot become an array"
         raise TypeError(f"{path}: {kind}: {type(error).__name__}: {error}") from error
 
 
@@ -59,7 +57,7 @@ def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> A
     if kind not in "fiub":
         lone = kind == "O" and array.ndim == 0  # a generator or a set, say
         what = check.kind(value) if lone else f"dtype {array.dtype}"
-        raise error(f"{path}: {what}; allowed are real numbers")
+        raise error(f"{path}: {what}; expected real numbers")
     single = kind == "f" and array.itemsize == 4
     with np.errstate(over="ignore"):  # a long double may be infinite in float64
         return array.astype(np.float32 if single else np.float64, copy=False)
@@ -79,16 +77,16 @@ def view(path: str, value: Any) -> Array:
         return value
     if isinstance(value, np.generic):
         raise TypeError(
-            f"{path}: {check.kind(value)}; allowed is an array; NumPy gives a scalar for an "
-            "expression of 0-d arrays, of which np.asarray makes an array"
+            f"{path}: {check.got(value)}; expected an array; NumPy gives a scalar for an "
+            "expression of 0-d arrays, which np.asarray makes an array"
         )
     if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
         fix = "" if isinstance(value, (str, bytes, dict)) else "; make one by np.array(..., float)"
-        raise TypeError(f"{path}: {check.kind(value)}; allowed is an array{fix}")
+        raise TypeError(f"{path}: {check.got(value)}; expected an array{fix}")
     if isinstance(value, Iterator):
-        raise TypeError(f"{path}: {check.kind(value)}, which is read only once; pass a list")
+        raise TypeError(f"{path}: {check.got(value)}, which can be read only once; pass a list")
     if isinstance(value, type):
-        raise TypeError(f"{path}: the class {value.__name__}; allowed is an array")
+        raise TypeError(f"{path}: the class {value.__name__}; expected an array")
     kind = type(value).__name__
     value = _answer(path, f"this {kind} does not export its memory", _alias, value)
     if _answer(path, f"is_neg of this {kind}", _is_negated, value):
@@ -101,20 +99,21 @@ def view(path: str, value: Any) -> Array:
     if device is not None:
         if device not in _CPU:
             raise TypeError(
-                f"{path}: this {kind} lives on a device that is none of CUDA's; move it to the host"
+                f"{path}: this {kind} lives on a device that is not a CUDA device; "
+                "move it to the host"
             )
         what = f"this {kind}{_odd_dtype(value)} does not export its memory"
         return cast(Array, _answer(path, what, np.from_dlpack, value))
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
-    fix = "; of several arrays pass a list" if hasattr(type(value), "__iter__") else ""
+    fix = "; for several arrays pass a list" if hasattr(type(value), "__iter__") else ""
     if hasattr(type(value), "to_numpy"):  # of pandas, say
         fix = "; pass its .to_numpy(copy=True)"
     elif _is_buffer(value):  # of ctypes, say
         fix = "; pass np.asarray(...) of it, which shares its memory"
     raise TypeError(
-        f"{path}: {check.kind(value)}; allowed is an array: one of NumPy, or what exports "
+        f"{path}: {check.got(value)}; expected an array: NumPy's own, or one that exports "
         f"DLPack or __array_interface__{fix}"
     )
 
@@ -134,7 +133,7 @@ def _odd_dtype(value: Any) -> str:
     except Exception:  # asking runs the code of whatever was given
         return ""
     known = ("", *(kind.name for kind in _DTYPES))
-    return "" if dtype.rpartition(".")[2] in known else f" of {dtype}, none of float32 and float64,"
+    return "" if dtype.rpartition(".")[2] in known else f" of {dtype}, neither float32 nor float64,"
 
 
 def _alias(value: Any) -> Any:
@@ -192,7 +191,7 @@ def _check_kind(path: str, array: Array, due: str = "") -> None:
         to = due or (native.name if native in _DTYPES else "float32")
         fix = f" (a copy of that kind: .astype({to!r}))" if dtype.kind in "biuf" else ""
         raise TypeError(
-            f"{path}: dtype {dtype}; allowed are float32 and float64 in native byte order{fix}"
+            f"{path}: dtype {dtype}; expected float32 or float64 in native byte order{fix}"
         )
     if not isinstance(array, np.ndarray):  # CuPy has no flag for it
         if array.data.ptr % array.itemsize:

@@ -1,4 +1,4 @@
-"""Checks of plain arguments: each returns the value in its own type or says what is allowed."""
+"""Checks of plain arguments: each returns the value as its own type or says what is expected."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ def kind(value: Any) -> str:
     return f"an {name}" if name.startswith((*"aeioAEIO", "nd")) else f"a {name}"
 
 
+def named(value: Any) -> str:
+    """A value by its class; None by itself."""
+    return "None" if value is None else kind(value)
+
+
+def got(value: Any) -> str:
+    """What was given, by its class."""
+    return f"got {named(value)}"
+
+
+def seen(value: Any) -> str:
+    """What was given, and its class."""
+    return "got None" if value is None else f"{shown(value)} is {kind(value)}"
+
+
 def counted(n: int, noun: str) -> str:
     """So many of them: "1 row", "2,000 rows"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
@@ -61,24 +76,24 @@ def number(
 ) -> float:
     """A real number within the limits, as a float."""
 
-    def allowed() -> str:
+    def expected() -> str:
         limits = (
-            f"finite{'' if finite else ' or infinite'}",
+            "a finite number" if finite else "a number (inf included)",
             f"at least {at_least:g}" if at_least is not None else "",
             f"above {above:g}" if above is not None else "",
             f"at most {at_most:g}" if at_most is not None else "",
             f"below {below:g}" if below is not None else "",
         )
-        return "allowed is a number, " + ", ".join(text for text in limits if text)
+        return "expected " + ", ".join(text for text in limits if text)
 
     if not _is_real_scalar(value):
-        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}")
+        raise TypeError(f"{name}: {seen(value)}; {expected()}")
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
         if type(value) in (float, int) and not isinstance(error, OverflowError):
             raise  # by a signal's handler: a timeout, say
-        raise TypeError(f"{name}: {shown(value)} is not a real number; {allowed()}") from error
+        raise TypeError(f"{name}: {shown(value)} is not a real number; {expected()}") from error
     if (
         math.isnan(x)
         or (finite and math.isinf(x))
@@ -87,7 +102,7 @@ def number(
         or (at_most is not None and x > at_most)
         or (below is not None and x >= below)
     ):
-        raise ValueError(f"{name}: {x!r} is not allowed; {allowed()}")
+        raise ValueError(f"{name}: {x!r} is not allowed; {expected()}")
     return x
 
 
@@ -96,10 +111,10 @@ def integer(
 ) -> int:
     """A whole number, as an int."""
 
-    def allowed() -> str:
+    def expected() -> str:
         least = f", at least {at_least}" if at_least is not None else ""
         most = f", at most {at_most}" if at_most is not None else ""
-        return f"allowed is a whole number{least}{most}"
+        return f"expected a whole number{least}{most}"
 
     try:
         if isinstance(value, bool):
@@ -108,9 +123,9 @@ def integer(
     except Exception:  # it runs the code of whatever was given
         if type(value) is int:
             raise  # as in `number`
-        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; {allowed()}") from None
+        raise TypeError(f"{name}: {seen(value)}; {expected()}") from None
     if (at_least is not None and n < at_least) or (at_most is not None and n > at_most):
-        raise ValueError(f"{name}: {shown(n)} is not allowed; {allowed()}")
+        raise ValueError(f"{name}: {shown(n)} is not allowed; {expected()}")
     return n
 
 
@@ -132,7 +147,7 @@ def pair(
     except Exception:  # walking runs the code of whatever was given
         if type(value) in (tuple, list) and len(value) == 2:
             raise  # as in `number`
-        raise TypeError(f"{name}: {shown(value)}; allowed is a pair of numbers") from None
+        raise TypeError(f"{name}: {shown(value)}; expected a pair of numbers") from None
     return (
         number(f"{name}[0]", first, at_least=at_least, below=below),
         number(f"{name}[1]", second, at_least=at_least, below=below),
@@ -143,7 +158,7 @@ def flag(name: str, value: Any) -> bool:
     """True or False."""
     if value is True or value is False or isinstance(value, np.bool_):
         return bool(value)
-    raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is True or False")
+    raise TypeError(f"{name}: {seen(value)}; expected True or False")
 
 
 def truth(name: str, value: Any) -> bool:
@@ -151,15 +166,14 @@ def truth(name: str, value: Any) -> bool:
     try:
         return bool(value)
     except Exception:  # it runs the code of whatever was given
-        what = f"{shown(value)} is {kind(value)}"
-        raise ValueError(f"{name}: {what}; allowed is True or False") from None
+        raise ValueError(f"{name}: {seen(value)}; expected True or False") from None
 
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> str:
     """One of the allowed words."""
     if not isinstance(value, str) or value not in allowed:
         listed = ", ".join(repr(word) for word in allowed)
-        raise ValueError(f"{name}: {shown(value)} is not allowed; allowed is one of {listed}")
+        raise ValueError(f"{name}: {shown(value)} is not allowed; expected one of {listed}")
     return value
 
 
@@ -174,7 +188,7 @@ def same_list(given: Any, due: list[Any]) -> bool:
 def function(name: str, value: Any) -> Any:
     """What can be called."""
     if not callable(value):
-        raise TypeError(f"{name}: {shown(value)} is {kind(value)}; allowed is a callable")
+        raise TypeError(f"{name}: {seen(value)}; expected a callable")
     return value
 
 

@@ -178,9 +178,7 @@ def usable_cupy(what: str) -> Any:
     try:
         module.device_count()
     except BackendError as error:
-        due = (
-            "; CUDA 13 needs a driver of 580 or newer" if "InsufficientDriver" in str(error) else ""
-        )
+        due = "; CUDA 13 needs driver 580 or newer" if "InsufficientDriver" in str(error) else ""
         raise BackendError(f"{what}, and no device is usable: {error}{due}") from error
     return _cupy(what)
 

@@ -67,7 +67,7 @@ def _states(
     if len(states) > len(due) or named.keys() != set(rest):
         given = f"{check.counted(len(states), 'state array')} given"
         given += f" and, by name, {', '.join(sorted(named))}" if named else ""
-        raise TypeError(f"{name}: {given}; allowed are {len(due)}: {', '.join(due) or 'none'}")
+        raise TypeError(f"{name}: {given}; expected {len(due)}: {', '.join(due) or 'none'}")
     states = (*states, *(named[state] for state in rest))
     views = []
     for state_name, state in zip(due, states, strict=True):
@@ -102,7 +102,7 @@ def _start(name: str, rule: str, t: int, product: Any) -> float:
             raise TypeError(f"{name}: 'mu_product' is not one of its keywords")
         return 0.0
     if product is None and t > 1:
-        raise TypeError(f"{name}: mu_product is missing: what the step before returned")
+        raise TypeError(f"{name}: mu_product is missing: pass what the step before returned")
     return 1.0 if product is None else check.number("mu_product", product, at_least=0, at_most=1)
 
 
@@ -139,7 +139,7 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
         if lr is MISSING:
             raise TypeError(f"{name}: lr is missing")
         if callable(lr):
-            raise TypeError("lr: a callable; a function takes the number of this step")
+            raise TypeError("lr: got a callable; expected a number, the rate of this step")
         theta = arrays.as_parameter("p", p)
         lr = cls._checks["lr"]("lr", lr)
         check_rounding(cls._checks, {"lr": lr}, [theta.dtype])

@@ -327,7 +327,7 @@ class linear_warmup(Schedule):
     def __post_init__(self) -> None:
         if isinstance(self.after, type):
             name = self.after.__name__
-            raise TypeError(f"after: {name} is a class; allowed is a schedule, such as {name}(...)")
+            raise TypeError(f"after: {name} is a class; expected a schedule, such as {name}(...)")
         self._set(
             after=self.after if callable(self.after) else constant(_rate("after", self.after)),
             steps=_count("steps", self.steps, 0),

@@ -72,7 +72,7 @@ def info(*, load: bool = False) -> Info:
             "simd": _cpu.simd_level(),
             "simd levels": ", ".join(_cpu.simd_levels()),
             "threads": get_num_threads(),
-            "threads because of": _reason(_cpu.thread_limits()),
+            "threads limited by": _reason(_cpu.thread_limits()),
             "openmp": _cpu.openmp or "not built in: one thread",
             "denormals": "flushed to zero" if _cpu.flush_denormals() else "kept",
             "lapack": _lapack(load),

@@ -37,7 +37,7 @@ NOT_A_DTYPE = [
 @pytest.mark.parametrize("dtype", NOT_A_DTYPE, ids=str)
 def test_parameter_of_another_dtype(dtype):
     p = np.zeros(3, dtype)
-    message = f'params["a"]: dtype {p.dtype}; allowed are float32 and float64 in native byte order'
+    message = f'params["a"]: dtype {p.dtype}; expected float32 or float64 in native byte order'
     with says(TypeError, message):
         st.SGD({"a": p}, lr=0.1)
 
@@ -46,7 +46,7 @@ def test_parameter_of_another_dtype(dtype):
 def test_gradient_of_another_dtype(setup, dtype):
     opt, params, unchanged = setup
     g = np.zeros(5, dtype)
-    with says(TypeError, f'grads["layer2"]["w"]: dtype {g.dtype}; allowed are float32 and'):
+    with says(TypeError, f'grads["layer2"]["w"]: dtype {g.dtype}; expected float32 or'):
         opt.step(grads_of(params, layer2_w=g))
     unchanged()
 
@@ -74,35 +74,38 @@ def test_gradient_of_the_other_float(setup):
 
 
 NO_ARRAY = [
-    (1.0, "a float; allowed is an array; make one by np.array(..., float)"),
-    (3, "an int; allowed is an array"),
-    ("text", "a str; allowed is an array"),
-    (b"text", "a bytes; allowed is an array"),
-    (True, "a bool; allowed is an array"),
-    (1j, "a complex; allowed is an array"),
-    (np.float64(1), "a float64; allowed is an array; NumPy gives a scalar for an expression of 0"),
-    (object(), "an object; allowed is an array: one of NumPy, or what exports DLPack or"),
+    (1.0, "got a float; expected an array; make one by np.array(..., float)"),
+    (3, "got an int; expected an array"),
+    ("text", "got a str; expected an array"),
+    (b"text", "got a bytes; expected an array"),
+    (True, "got a bool; expected an array"),
+    (1j, "got a complex; expected an array"),
+    (
+        np.float64(1),
+        "got a float64; expected an array; NumPy gives a scalar for an expression of 0",
+    ),
+    (object(), "got an object; expected an array: NumPy's own, or one that exports DLPack or"),
     (
         {"w": np.ones(2)}.values(),
-        "a dict_values; allowed is an array: one of NumPy, or what exports DLPack or "
-        "__array_interface__; of several arrays pass a list",
+        "got a dict_values; expected an array: NumPy's own, or one that exports DLPack or "
+        "__array_interface__; for several arrays pass a list",
     ),
-    (np.ndarray, "the class ndarray; allowed is an array"),
+    (np.ndarray, "the class ndarray; expected an array"),
     (
         type("Series", (), {"to_numpy": lambda self: np.ones(2)})(),
-        "a Series; allowed is an array: one of NumPy, or what exports DLPack or "
+        "got a Series; expected an array: NumPy's own, or one that exports DLPack or "
         "__array_interface__; pass its .to_numpy(copy=True)",
     ),
     *(
         (
             value,
-            f"{check.kind(value)}; allowed is an array: one of NumPy, or what exports DLPack "
+            f"got {check.kind(value)}; expected an array: NumPy's own, or one that exports DLPack "
             "or __array_interface__; pass np.asarray(...) of it, which shares its memory",
         )
         for value in (memoryview(np.ones(5)), (ctypes.c_double * 5)(), array.array("d", [1.0] * 5))
     ),
-    (iter([np.ones(2)]), "a list_iterator, which is read only once; pass a list"),
-    ((np.ones(1) for _ in range(2)), "a generator, which is read only once; pass a list"),
+    (iter([np.ones(2)]), "got a list_iterator, which can be read only once; pass a list"),
+    ((np.ones(1) for _ in range(2)), "got a generator, which can be read only once; pass a list"),
     (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
 ]
 
@@ -120,13 +123,13 @@ def test_what_is_no_array(setup, value, message):
 
 
 def test_none_is_no_parameter():
-    with says(TypeError, "params[0]: a NoneType; allowed is an array"):
+    with says(TypeError, "params[0]: got None; expected an array"):
         st.SGD([None], lr=0.1)
 
 
 @pytest.mark.parametrize("params", [[], (), {}, [[], {}], [{"params": []}]], ids=str)
 def test_no_array_at_all(params):
-    with says(ValueError, "params: no array in it; allowed is at least one"):
+    with says(ValueError, "params: contains no array; expected at least one"):
         st.SGD(params, lr=0.1)
 
 

@@ -19,19 +19,23 @@ from table import CLASSES
 F4 = np.float32
 
 BAD_NUMBER = [
-    (np.nan, ValueError, "nan is not allowed; allowed is a number, finite"),
-    (np.inf, ValueError, "inf is not allowed; allowed is a number, finite"),
-    (-1e-9, ValueError, "-1e-09 is not allowed; allowed is a number, finite, at least 0"),
+    (np.nan, ValueError, "nan is not allowed; expected a finite number"),
+    (np.inf, ValueError, "inf is not allowed; expected a finite number"),
+    (-1e-9, ValueError, "-1e-09 is not allowed; expected a finite number, at least 0"),
     (-np.inf, ValueError, "-inf is not allowed"),
-    ("0.1", TypeError, "'0.1' is a str; allowed is a number, finite, at least 0"),
-    (True, TypeError, "True is a bool; allowed is a number"),
-    (np.True_, TypeError, f"{np.True_!r} is a {type(np.True_).__name__}; allowed is a number"),
-    (np.complex128(1), TypeError, f"{np.complex128(1)!r} is a complex128; allowed is a number"),
-    (1 + 0j, TypeError, "(1+0j) is a complex; allowed is a number"),
-    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is an ndarray; allowed is a number"),
-    (np.ones(1), TypeError, "array([1.]) is an ndarray; allowed is a number"),
-    ([0.1], TypeError, "[0.1] is a list; allowed is a number"),
-    (b"1", TypeError, "b'1' is a bytes; allowed is a number"),
+    ("0.1", TypeError, "'0.1' is a str; expected a finite number, at least 0"),
+    (True, TypeError, "True is a bool; expected a finite number"),
+    (np.True_, TypeError, f"{np.True_!r} is a {type(np.True_).__name__}; expected a finite number"),
+    (
+        np.complex128(1),
+        TypeError,
+        f"{np.complex128(1)!r} is a complex128; expected a finite number",
+    ),
+    (1 + 0j, TypeError, "(1+0j) is a complex; expected a finite number"),
+    (np.array("0.1"), TypeError, f"{np.array('0.1')!r} is an ndarray; expected a finite number"),
+    (np.ones(1), TypeError, "array([1.]) is an ndarray; expected a finite number"),
+    ([0.1], TypeError, "[0.1] is a list; expected a finite number"),
+    (b"1", TypeError, "b'1' is a bytes; expected a finite number"),
     (10**400, TypeError, "1000000000000000"),
 ]
 OF_CLASS = {
@@ -74,10 +78,10 @@ def test_hyperparameter_that_is_no_allowed_number(rule, name, value, error, mess
 
 
 def test_value_that_cannot_be_shown_in_full():
-    with says(TypeError, "lr: what was given is not a real number; allowed is a number, finite"):
+    with says(TypeError, "lr: what was given is not a real number; expected a finite number"):
         st.SGD(np.ones(1), lr=10**5000)  # more digits than Python writes
     with pytest.raises(
-        TypeError, match=r"^lr: \[0, 0, .{193}\.\.\. is a list; allowed is a number"
+        TypeError, match=r"^lr: \[0, 0, .{193}\.\.\. is a list; expected a finite number"
     ):
         st.SGD(np.ones(1), lr=[0] * 10_000)
 
@@ -96,17 +100,15 @@ def test_value_whose_members_raise(setup):
     opt, _, unchanged = setup
     for name in opt._checks:
         if name == "betas":
-            message = "betas: what was given; allowed is a pair of numbers"
+            message = "betas: what was given; expected a pair of numbers"
         else:
-            message = f"{name}: what was given is a Raises; allowed is"
+            message = f"{name}: what was given is a Raises; expected"
         with says(TypeError, message):
             setattr(opt, name, Raises())
         unchanged()
     d = opt.state_dict()
     d["step_count"] = Raises()
-    with says(
-        TypeError, "state_dict['step_count']: what was given is a Raises; allowed is a whole"
-    ):
+    with says(TypeError, "state_dict['step_count']: what was given is a Raises; expected a whole"):
         opt.load_state_dict(d)
     d = opt.state_dict()
     for key in ("rule", "params", "param_names"):
@@ -121,7 +123,7 @@ def test_value_whose_members_raise(setup):
 )
 @pytest.mark.parametrize("value", [1.0, 1.5, 2.0])
 def test_decay_rates_lie_below_1(cls, name, value):
-    with says(ValueError, f"{name}: {value} is not allowed; allowed is a number, finite, at least"):
+    with says(ValueError, f"{name}: {value} is not allowed; expected a finite number, at least"):
         getattr(st, cls)(np.ones(3), lr=0.1, **{name: value})
 
 
@@ -132,26 +134,26 @@ def test_the_limits_that_errors_name_are_allowed():
     assert (opt.beta, opt.lr) == (below_one, most)
     with says(ValueError, "beta: 0.99999999 rounds to 1 in float32, the type of its parameters; "):
         opt.beta = 0.99999999
-    with pytest.raises(ValueError, match=re.escape(f"; allowed is at most {below_one!r}") + "$"):
+    with pytest.raises(ValueError, match=re.escape(f"; expected at most {below_one!r}") + "$"):
         opt.beta = 0.99999999
-    with pytest.raises(ValueError, match=re.escape(f"; allowed is at most {most!r}") + "$"):
+    with pytest.raises(ValueError, match=re.escape(f"; expected at most {most!r}") + "$"):
         opt.lr = 2 * most
     opt.lr, opt.eps = 1e-60, 0.0  # 0 in float32, as they may be
 
 
 WITH_BETAS = [r for r in CLASSES if "betas" in getattr(st, r.cls)._checks]
 BAD_BETAS = [
-    ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; allowed is a number, finite, at least"),
+    ((0.9, 1.0), ValueError, "betas[1]: 1.0 is not allowed; expected a finite number, at least"),
     ((1.5, 0.9), ValueError, "betas[0]: 1.5 is not allowed"),
     ((-0.1, 0.9), ValueError, "betas[0]: -0.1 is not allowed"),
     ((0.9, np.nan), ValueError, "betas[1]: nan is not allowed"),
-    (0.9, TypeError, "betas: 0.9; allowed is a pair of numbers"),
-    ((0.9,), TypeError, "betas: (0.9,); allowed is a pair of numbers"),
-    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9); allowed is a pair of numbers"),
+    (0.9, TypeError, "betas: 0.9; expected a pair of numbers"),
+    ((0.9,), TypeError, "betas: (0.9,); expected a pair of numbers"),
+    ((0.9, 0.9, 0.9), TypeError, "betas: (0.9, 0.9, 0.9); expected a pair of numbers"),
     ({0.9, 0.999}, TypeError, "betas: {"),
-    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2}; allowed is a pair of numbers"),
+    ({0.9: 1, 0.999: 2}, TypeError, "betas: {0.9: 1, 0.999: 2}; expected a pair of numbers"),
     ("ab", TypeError, "betas[0]: 'a' is a str"),
-    (None, TypeError, "betas: None; allowed is a pair of numbers"),
+    (None, TypeError, "betas: None; expected a pair of numbers"),
 ]
 
 
@@ -168,7 +170,7 @@ def test_bad_betas(rule, value, error, message):
 
 
 def test_running_means_of_some_groups_alone(setup):
-    message = "ema_decay: given for some groups and None for others; allowed is all"
+    message = "ema_decay: given for some groups and None for others; give it for all or none"
     with says(ValueError, message):
         st.SGD([{"params": np.ones(1), "ema_decay": 0.5}, {"params": np.ones(1)}], lr=0.1)
     opt, _, unchanged = setup  # which has them
@@ -178,7 +180,7 @@ def test_running_means_of_some_groups_alone(setup):
     unchanged()
 
 
-ALLOWED = "in float32, the type of its parameters; allowed is "
+ALLOWED = "in float32, the type of its parameters; expected "
 
 
 @pytest.mark.parametrize(
@@ -246,7 +248,7 @@ def test_defaults_that_every_group_overrides_are_judged_too():
 def test_unknown_hyperparameters():
     with pytest.raises(TypeError, match="unexpected keyword argument 'betas'"):
         st.SGD(np.ones(1), lr=0.1, betas=(0.9, 0.9))
-    with says(TypeError, "lr: the class cosine; allowed is a number or a schedule"):
+    with says(TypeError, "lr: the class cosine; expected a number or a schedule"):
         st.Adam(np.ones(1), lr=st.schedules.cosine)
     with says(TypeError, "params[0]: 'amsgrad' is not one of ['betas', 'bias_correction', 'ema_"):
         st.AMSGrad([{"params": np.ones(1), "amsgrad": False}])
@@ -265,10 +267,10 @@ def test_unknown_hyperparameters():
     with says(TypeError, "params[1]: 'LR' is not one of"):
         opt.add_param_group({"params": np.ones(1), "LR": 0.1})
     for bad in ({}, {"lr": 0.1}, [np.ones(1)], np.ones(1), None):
-        allowed = "allowed is a dict with the key 'params'"
+        allowed = "expected a dict with the key 'params'"
         with says(TypeError, f"param_group: {check.shown(bad)}; {allowed}"):
             opt.add_param_group(bad)
-    with says(ValueError, "params: the arrays of a group stay as they are"):
+    with says(ValueError, "params: the arrays of a group cannot be replaced"):
         opt.param_groups[0]["params"] = np.ones(2)
     with says(TypeError, "'lr' cannot be deleted from a parameter group"):
         del opt.param_groups[0]["lr"]
@@ -301,7 +303,7 @@ def test_attribute_of_a_group_is_not_set_in_vain():
     opt = st.SGD([np.ones(1)], lr=0.1)
     (group,) = opt.param_groups
     for name in ("lr", "learning_rate", "params", "most"):
-        with says(AttributeError, f"{name}: no attribute of a group to set; set group['{name}']"):
+        with says(AttributeError, f"{name}: not an attribute to set; set group['{name}']"):
             setattr(group, name, 0.5)
     opt.step([np.ones(1)])
     assert (opt.lr, group["lr"]) == (0.1, 0.1)
@@ -317,7 +319,7 @@ def test_update_of_a_group_is_all_or_none():
 
 
 def test_dict_without_params_among_groups():
-    with says(TypeError, 'params[1]["lr"]: a float; allowed is an array'):
+    with says(TypeError, 'params[1]["lr"]: got a float; expected an array'):
         st.SGD([{"params": np.ones(1)}, {"lr": 0.1}], lr=0.1)
 
 
@@ -358,6 +360,7 @@ def test_what_decides_the_state_cannot_be_set_later(cls, name, value, kwargs):
     ids=str,
 )
 def test_flag_that_is_none(name, value):
-    message = f"{name}: {value!r} is {check.kind(value)}; allowed is True or False"
+    seen = "got None" if value is None else f"{value!r} is {check.kind(value)}"
+    message = f"{name}: {seen}; expected True or False"
     with says(TypeError, message):
         st.Adam(np.ones(1), **{name: value})

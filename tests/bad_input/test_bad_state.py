@@ -35,20 +35,20 @@ BAD_STATES = [
     (
         put(["state"], KeyError),
         ValueError,
-        "state_dict: ['state'] missing; allowed are ['state', 'p",
+        "state_dict: ['state'] missing; expected ['state', 'p",
     ),
     (put(["extra"], 1), ValueError, "state_dict: ['extra'] not known"),
-    (put(["state"], []), TypeError, f"{S}: a list; allowed is a dict"),
-    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; allowed are 0 to 2"),
-    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; allowed are 0 to 2"),
+    (put(["state"], []), TypeError, f"{S}: got a list; expected a dict"),
+    (put(["state", 2], KeyError), ValueError, f"{S}: entries [0, 1]; expected 0 to 2"),
+    (put(["state", 3], {}), ValueError, f"{S}: entries [0, 1, 2, 3]; expected 0 to 2"),
     (
         put(["state"], {"0": {}, "1": {}, "2": {}}),
         ValueError,
-        f"{S}: entries ['0', '1', '2']; allowed are 0 to 2 as whole numbers, of which",
+        f"{S}: entries ['0', '1', '2']; expected 0 to 2 as whole numbers, which JSON",
     ),
     (put(["state", 1, "exp_avg"], KeyError), ValueError, f"{S}[1]: ['exp_avg'] missing"),
     (put(["state", 1, "momentum"], 1), ValueError, f"{S}[1]: ['momentum'] not known"),
-    (put(["state", 1], None), TypeError, f"{S}[1]: a NoneType; allowed is a dict with"),
+    (put(["state", 1], None), TypeError, f"{S}[1]: got None; expected a dict with"),
     (
         put(["state", 2, "exp_avg"], np.ones(4)),
         ValueError,
@@ -63,14 +63,14 @@ BAD_STATES = [
     (put(["state", 2, "ema"], "text"), TypeError, f"{S}[2]['ema']: dtype <U4 differs"),
     (put(["state", 2, "step"], -1), ValueError, f"{S}[2]['step']: -1 is not allowed"),
     (put(["state", 2, "step"], 1.5), TypeError, f"{S}[2]['step']: 1.5 is a float"),
-    (put(["state", 2, "step"], 2), ValueError, f"{S}[2]['step']: 2 is not allowed; allowed is a w"),
+    (put(["state", 2, "step"], 2), ValueError, f"{S}[2]['step']: 2 is not allowed; expected a w"),
     (put(["step_count"], BIG), ValueError, f"state_dict['step_count']: {BIG} is not allowed"),
     (put(["step_count"], 10**30), ValueError, "state_dict['step_count']: 10000000000000"),
-    (put(["step_count"], None), TypeError, "state_dict['step_count']: None is a NoneType"),
+    (put(["step_count"], None), TypeError, "state_dict['step_count']: got None"),
     (put(["skipped"], -1), ValueError, "state_dict['skipped']: -1 is not allowed"),
-    (put(["param_groups"], []), ValueError, f"{G}: 0 groups; allowed is a list of 1 group"),
-    (put(["param_groups"], {0: {}}), ValueError, f"{G}: a dict; allowed is a list of 1 group"),
-    (put(["param_groups"], [3]), TypeError, f"{G}[0]: an int; allowed is a dict with"),
+    (put(["param_groups"], []), ValueError, f"{G}: got 0 groups; expected a list of 1 group"),
+    (put(["param_groups"], {0: {}}), ValueError, f"{G}: got a dict; expected a list of 1 group"),
+    (put(["param_groups"], [3]), TypeError, f"{G}[0]: got an int; expected a dict with"),
     (put(["param_groups", 0, "rule"], "sgd"), ValueError, f"{G}[0]: rule 'sgd' differs from the"),
     (put(["param_groups", 0, "lr"], KeyError), ValueError, f"{G}[0]: ['lr'] missing"),
     (put(["param_groups", 0, "lr"], -1), ValueError, f"{G}[0]['lr']: -1.0 is not allowed"),
@@ -98,7 +98,7 @@ BAD_STATES = [
     (
         put(["param_groups", 0, "last_step"], 1),
         TypeError,
-        f"{G}[0]['last_step']: an int; allowed is a",
+        f"{G}[0]['last_step']: got an int; expected a",
     ),
     (put(["param_groups", 0, "foo"], 1), ValueError, f"{G}[0]: ['foo'] not known"),
     (
@@ -135,7 +135,7 @@ def test_wrong_state_dict(setup, change, error, message):
 @pytest.mark.parametrize("given", [None, [], "state", np.ones(1)], ids=str)
 def test_what_is_no_state_dict(setup, given):
     opt, _, unchanged = setup
-    with says(TypeError, f"state_dict: {check.kind(given)}; allowed is a dict with"):
+    with says(TypeError, f"state_dict: {check.got(given)}; expected a dict with"):
         opt.load_state_dict(given)
     unchanged()
 
@@ -143,7 +143,7 @@ def test_what_is_no_state_dict(setup, given):
 def test_state_that_is_no_array(setup):
     opt, _, unchanged = setup
     for value, message in (
-        (None, "a NoneType; allowed is an array"),
+        (None, "got None; expected an array"),
         (np.ma.ones(5), "a masked array, whose mask would be ignored; pass its .data"),
         ([[1.0], [1.0, 2.0]], "not an array: "),
     ):
@@ -183,6 +183,6 @@ def test_the_state_of_pytorchs_own_optimizer_is_named(setup):
     opt, _, unchanged = setup
     theirs = {"state": {}, "param_groups": [{"lr": 1e-3, "params": [0, 1, 2]}]}
     missing = "['step_count', 'skipped'] missing, as in those of PyTorch's own optimizers"
-    with says(ValueError, f"state_dict: {missing}; allowed is that of an optimizer of this"):
+    with says(ValueError, f"state_dict: {missing}; expected one from an optimizer of this"):
         opt.load_state_dict(theirs)
     unchanged()

@@ -53,30 +53,30 @@ BAD_STRUCTURE = [
     (
         lambda g: g.update(layer2=np.ones(5)),
         TypeError,
-        W + ": an ndarray; allowed is a dict with keys",
+        W + ": got an ndarray; expected a dict with keys",
     ),
     (
         lambda g: g.update(layer2=[np.ones(5)]),
         TypeError,
-        W + ": a list; allowed is a dict with keys",
+        W + ": got a list; expected a dict with keys",
     ),
     (
         lambda g: g.update(layer2={"w": [np.ones(5)]}),
         TypeError,
-        W + '["w"]: a list; allowed is an array',
+        W + '["w"]: got a list; expected an array',
     ),
     (lambda g: g.update(layer2={}), ValueError, W + ": keys ['w'] are missing"),
-    (lambda g: g.update(layer2=None), TypeError, W + ": a NoneType; allowed is a dict"),
+    (lambda g: g.update(layer2=None), TypeError, W + ": got None; expected a dict"),
     (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: 1 entries where the parameters'),
     (
         lambda g: g.update(layer1=np.ones((2, 3))),
         TypeError,
-        'grads["layer1"]: an ndarray; allowed is a l',
+        'grads["layer1"]: got an ndarray; expected a l',
     ),
     (
         lambda g: g.update(layer1={0: 1, 1: 2}),
         TypeError,
-        'grads["layer1"]: a dict; allowed is a list',
+        'grads["layer1"]: got a dict; expected a list',
     ),
 ]
 
@@ -97,7 +97,7 @@ def test_messages_stay_short_where_there_are_thousands_of_arrays():
     renamed = st.SGD({"w0": np.ones(1), **{i: np.ones(1) for i in range(2999)}}, lr=1.0)
     calls = [
         (lambda: opt.step({}), "grads: keys ['w0', 'w1', "),
-        (lambda: opt.step([]), "grads: a list; allowed is a dict with keys ['w0', "),
+        (lambda: opt.step([]), "grads: got a list; expected a dict with keys ['w0', "),
         (lambda: fewer.step(arrays), "grads: keys ['w1', 'w2', "),
         (lambda: opt.load_state_dict(fewer.state_dict()), f"{G}[0]: params from 1 on: [] differ"),
         (lambda: opt.load_state_dict(renamed.state_dict()), f"{G}[0]: param_names from 1 on: ['0"),
@@ -113,15 +113,15 @@ def test_lists_in_and_out_of_step():
     opt = st.SGD(params, lr=1.0)
     opt.step([[np.ones(2)], [np.ones(3)]])
     assert (params[0][0] == 0).all()
-    with says(TypeError, "grads[0]: an ndarray; allowed is a list of 1"):
+    with says(TypeError, "grads[0]: got an ndarray; expected a list of 1"):
         opt.step([np.ones(2), np.ones(3)])
     flat = st.SGD([np.ones(2), np.ones(3)], lr=1.0)
-    with says(TypeError, "grads[0]: a list; allowed is an array; make one by np.array("):
+    with says(TypeError, "grads[0]: got a list; expected an array; make one by np.array("):
         flat.step([[np.ones(2)], [np.ones(3)]])
     deep = st.SGD({"a": [{"b": np.ones(1)}]}, lr=1.0)
-    with says(TypeError, 'grads["a"][0]: a list; allowed is a dict with keys'):
+    with says(TypeError, 'grads["a"][0]: got a list; expected a dict with keys'):
         deep.step({"a": [[np.ones(1)]]})
-    with says(TypeError, "grads: an ndarray; allowed is a list of 2"):
+    with says(TypeError, "grads: got an ndarray; expected a list of 2"):
         flat.step(np.ones((2, 3)))
     with says(ValueError, "grads: 3 entries where the parameters have 2"):
         flat.step([np.ones(2)] * 3)
@@ -212,11 +212,11 @@ def test_parameter_that_shrinks_as_another_dtype(bound):
 
 def test_groups_mismatch():
     opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
-    with says(TypeError, "grads: an ndarray; allowed is a list with an entry for each group"):
+    with says(TypeError, "grads: got an ndarray; expected a list with one entry per group"):
         opt.step(np.ones(2))
     with says(ValueError, "grads: 1 entries where there are 2 groups"):
         opt.step([np.ones(2)])
-    with says(TypeError, "grads[1]: an ndarray; allowed is a list of 1"):
+    with says(TypeError, "grads[1]: got an ndarray; expected a list of 1"):
         opt.step([np.ones(2), np.ones(3)])
     with says(ValueError, "grads[1][0]: shape (2,) differs from the parameter's (3,)"):
         opt.step([np.ones(2), [np.ones(2)]])

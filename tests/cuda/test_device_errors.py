@@ -100,11 +100,11 @@ def test_a_gradient_on_another_device_is_refused():
 @pytest.mark.parametrize("dtype", ("f2", "c8", "i8", ">f8", "?"))
 def test_dtypes_without_a_kernel(dtype):
     other = fake_cupy.ndarray(np.ones(3, dtype))
-    with pytest.raises(TypeError, match="params: dtype .*; allowed are float32 and float64"):
+    with pytest.raises(TypeError, match="params: dtype .*; expected float32 or float64"):
         st.Adam(other)
     p = there(np.ones(3))
     opt = st.Adam(p)
-    with pytest.raises(TypeError, match="grads: dtype .*; allowed are float32 and float64"):
+    with pytest.raises(TypeError, match="grads: dtype .*; expected float32 or float64"):
         opt.step(other)
     assert opt.step_count == 0 and p.held.tolist() == [1.0, 1.0, 1.0]
 

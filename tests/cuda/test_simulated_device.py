@@ -193,7 +193,7 @@ def test_a_plan_counts_the_gradients_that_it_is_given():
     opt = st.SGD([on_device(np.ones(3)) for _ in range(2)], lr=0.5)
     for grads in ((on_device(np.ones(3)),), (None, None, None)):
         for given in (opt._plan.step_plain, opt._plan.bind):
-            with pytest.raises(ValueError, match=f"grads: {len(grads)} given; allowed are 2"):
+            with pytest.raises(ValueError, match=f"grads: {len(grads)} given; expected 2"):
                 given(grads)
 
 

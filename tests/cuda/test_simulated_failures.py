@@ -36,15 +36,15 @@ def fun_of_device(fun):
 
 def test_bad_shapes_and_dtypes_are_named():
     fun, jac, x0 = decay()
-    with pytest.raises(ValueError, match=r"jac: shape \(40, 2\); allowed is \(40, 3\)"):
+    with pytest.raises(ValueError, match=r"jac: shape \(40, 2\); expected \(40, 3\)"):
         st.least_squares(there(fun), up(x0), there(lambda x: jac(x)[:, :2]))
-    with pytest.raises(TypeError, match="fun: dtype complex128; allowed are real numbers"):
+    with pytest.raises(TypeError, match="fun: dtype complex128; expected real numbers"):
         st.least_squares(there(lambda x: fun(x) * 1j), up(x0), there(jac))
     with pytest.raises(ValueError, match="^Residuals are not finite in the initial point"):
         st.least_squares(there(lambda x: fun(x) * np.nan), up(x0), there(jac))
     with pytest.raises(ValueError, match="jac: not finite at x0"):
         st.least_squares(there(fun), up(x0), there(lambda x: jac(x) * np.nan))
-    with pytest.raises(ValueError, match=r"x0: x0\[1\] is nan; allowed is finite"):
+    with pytest.raises(ValueError, match=r"x0: x0\[1\] is nan; expected a finite number"):
         st.least_squares(there(fun), up([1.0, np.nan, 0.0]), there(jac))
 
 

@@ -57,7 +57,7 @@ def test_nan_stays():
 
 
 def test_a_covariance_that_is_none_is_refused():
-    with pytest.raises(ValueError, match=r"^covariance: gives a variance of -0\.0\d+; allowed are"):
+    with pytest.raises(ValueError, match=r"^covariance: gives a variance of -0\.0\d+; expected"):
         confidence_band(LINE, -COVARIANCE, dof=4)
 
 
@@ -73,11 +73,13 @@ def test_a_variance_of_zero_but_for_rounding_is_zero(dtype):
 def test_unfit_arguments():
     with pytest.raises(ValueError, match=r"gradient: shape \(6, 2\), with covariance of shape"):
         confidence_band(LINE, np.eye(3), dof=4)
-    with pytest.raises(ValueError, match=r"dof: 0.0 is not allowed; allowed is .*above 0"):
+    with pytest.raises(ValueError, match=r"dof: 0.0 is not allowed; expected .*above 0"):
         confidence_band(LINE, COVARIANCE, dof=0)
-    with pytest.raises(ValueError, match=r"level: 95.0 is not allowed; allowed is .*below 1"):
+    with pytest.raises(ValueError, match=r"level: 95.0 is not allowed; expected .*below 1"):
         confidence_band(LINE, COVARIANCE, dof=4, level=95)
-    with pytest.raises(ValueError, match=r"noise: shape \(2,\), .*allowed is one number or \(6,\)"):
+    with pytest.raises(
+        ValueError, match=r"noise: shape \(2,\), .*expected one number or shape \(6,\)"
+    ):
         prediction_band(LINE, COVARIANCE, [1.0, 2.0], dof=4)
     with pytest.raises(ValueError, match=r"noise: shape \(\), smallest -1; .*at least 0"):
         prediction_band(LINE, COVARIANCE, -1.0, dof=4)
@@ -88,5 +90,5 @@ def test_unfit_arguments():
 def test_what_is_no_real_number_is_named(name, wrong):
     arguments = {"gradient": np.ones((6, 2)), "covariance": np.eye(2), "noise": np.ones(6)}
     arguments[name] = np.full_like(arguments[name], wrong, dtype=type(wrong))
-    with pytest.raises(TypeError, match=f"^{name}: dtype .*; allowed are real numbers$"):
+    with pytest.raises(TypeError, match=f"^{name}: dtype .*; expected real numbers$"):
         prediction_band(**arguments, dof=4)

@@ -214,7 +214,7 @@ def test_words_of_leastsq_are_those_of_least_squares(leastsqs, ours, method):
 
 
 def test_keywords_are_checked_and_kept():
-    with pytest.raises(ValueError, match=r"diag: \(1, 2\); allowed are 3 positive"):
+    with pytest.raises(ValueError, match=r"diag: \(1, 2\); expected 3 positive"):
         st.curve_fit(model, X, Y, method="lm", diag=(1, 2))
     st.curve_fit(model, X, Y, method="lm", gtol=0.0)  # quiet, it is leastsq's default
     with pytest.warns(UserWarning, match="`gtol` below the machine epsilon"):
@@ -362,7 +362,7 @@ def test_a_start_of_two_dimensions_is_flattened_as_by_leastsq(bounds):
 
 
 def test_a_start_of_two_dimensions_within_bounds_is_named():
-    with pytest.raises(ValueError, match=r"^x0: shape \(2, 3\); allowed is at most one dimension"):
+    with pytest.raises(ValueError, match=r"^x0: shape \(2, 3\); expected at most one dimension"):
         st.curve_fit(lambda t, *p: t, [1.0] * 9, [1.0] * 9, np.ones((2, 3)), bounds=([0] * 6, 2))
 
 

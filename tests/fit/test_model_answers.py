@@ -54,7 +54,7 @@ def test_values_that_are_the_data_stay_as_they_are():
 @WEIGHTS
 @pytest.mark.parametrize("kind", [csr_array, csr_matrix, aslinearoperator])
 def test_a_jacobian_that_is_no_array_is_refused_by_name(kind, sigma):
-    with pytest.raises(TypeError, match="jac: a .*; this solver is dense"):
+    with pytest.raises(TypeError, match="jac: got a .*; this solver is dense"):
         st.curve_fit(model, X, Y, jac=lambda *p: kind(jacobian(*p)), sigma=sigma)
 
 
@@ -69,15 +69,15 @@ class Column:
 
 
 NO_NUMBERS = [
-    (lambda a: None, TypeError, "None; allowed are numbers .a function without `return` gives"),
-    (lambda a: [None] * 50, TypeError, "dtype object; allowed are real numbers"),
-    (lambda a: "abc", TypeError, "dtype <U3; allowed are real numbers"),
-    (lambda a: {"y": a}, TypeError, "dtype object; allowed are real numbers"),
-    (lambda a: iter(a), TypeError, "dtype object; allowed are real numbers"),
-    (lambda a: a + 0j, TypeError, "dtype complex128; allowed are real numbers"),
-    (lambda a: a.astype("M8[s]"), TypeError, r"dtype datetime64\[s\]; allowed are real numbers"),
+    (lambda a: None, TypeError, "None; expected numbers .a function without `return` gives"),
+    (lambda a: [None] * 50, TypeError, "dtype object; expected real numbers"),
+    (lambda a: "abc", TypeError, "dtype <U3; expected real numbers"),
+    (lambda a: {"y": a}, TypeError, "dtype object; expected real numbers"),
+    (lambda a: iter(a), TypeError, "dtype object; expected real numbers"),
+    (lambda a: a + 0j, TypeError, "dtype complex128; expected real numbers"),
+    (lambda a: a.astype("M8[s]"), TypeError, r"dtype datetime64\[s\]; expected real numbers"),
     (lambda a: np.ma.array(a), TypeError, "a masked array, whose mask would be ignored"),
-    (lambda a: [[1.0], [1.0, 2.0]], ValueError, r"\[\[1.0\], \[1.0, 2.0\]\] is no array"),
+    (lambda a: [[1.0], [1.0, 2.0]], ValueError, r"\[\[1.0\], \[1.0, 2.0\]\] is not an array"),
 ]
 
 
@@ -102,7 +102,7 @@ def test_values_that_are_no_numbers_are_refused_by_name(spoil, kind, message, si
     ],
 )
 def test_values_of_another_shape_are_refused_by_name(spoil, shape, sigma):
-    wanted = rf"^f: returned shape {shape}; allowed is \(50,\), a number for each of ydata"
+    wanted = rf"^f: returned shape {shape}; expected \(50,\), one number per element of ydata"
     with pytest.raises(ValueError, match=wanted):
         st.curve_fit(lambda *p: spoil(model(*p)), X, Y, np.ones(3), sigma)
 
@@ -118,7 +118,7 @@ def test_values_of_another_shape_are_refused_by_name(spoil, shape, sigma):
     ],
 )
 def test_jacobians_of_another_shape_are_refused_by_name(spoil, shape, sigma):
-    with pytest.raises(ValueError, match=rf"^jac: shape {shape}; allowed is \(50, 3\), a row"):
+    with pytest.raises(ValueError, match=rf"^jac: shape {shape}; expected \(50, 3\), one row"):
         st.curve_fit(model, X, Y, np.ones(3), sigma, jac=lambda *p: spoil(jacobian(*p)))
 
 

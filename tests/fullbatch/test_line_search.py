@@ -377,12 +377,17 @@ def test_c2_is_no_matter_of_armijo():
 @pytest.mark.parametrize(
     ("args", "options", "error", "message"),
     [
-        ((None, g, X, D), {}, TypeError, "fun: None is a NoneType; allowed is a callable"),
+        ((None, g, X, D), {}, TypeError, "fun: got None; expected a callable"),
         ((f, 3, X, D), {}, TypeError, "jac: 3 is an int; allowed is a callable, None"),
-        ((f, g, X * 1j, D), {}, TypeError, "x: dtype complex128; allowed are real numbers"),
+        ((f, g, X * 1j, D), {}, TypeError, "x: dtype complex128; expected real numbers"),
         ((f, g, X, np.ones(3)), {}, ValueError, r"direction: shape \(3,\); allowed is \(2,\)"),
         ((f, g, X, D), {"rule": "goldstein"}, ValueError, "rule: 'goldstein' is not allowed"),
-        ((f, g, X, D), {"step": 0.0}, ValueError, "step: 0.0 is not allowed; allowed is a number"),
+        (
+            (f, g, X, D),
+            {"step": 0.0},
+            ValueError,
+            "step: 0.0 is not allowed; expected a finite number",
+        ),
         ((f, g, X, D), {"c1": 0.5, "c2": 0.1}, ValueError, "c2: 0.1 is not allowed; .* above 0.5"),
         ((f, g, X, D), {"c2": 1.0}, ValueError, "c2: 1.0 is not allowed; .* below 1"),
         ((f, g, X, D), {"c1": 0.0}, ValueError, "c1: 0.0 is not allowed; .* above 0"),

@@ -128,7 +128,7 @@ def test_telling_checks_first_and_ends():
         (1j, START, TypeError, "f: 1j is complex; allowed is a real number"),
         (START, START, ValueError, r"f: shape \(4,\); allowed is a scalar"),
         (1.0, START[:2], ValueError, r"g: shape \(2,\); allowed is \(4,\)"),
-        (1.0, START * 1j, TypeError, "g: dtype complex128; allowed are real numbers"),
+        (1.0, START * 1j, TypeError, "g: dtype complex128; expected real numbers"),
     ]:
         with pytest.raises(error, match=message):
             s.tell(f, g)

@@ -23,9 +23,9 @@ def jac(x):
     ("x0", "options", "error", "message"),
     [
         (MASKED, {}, TypeError, "x0: a masked array, whose mask would be ignored"),
-        ([[1], [1, 2]], {}, ValueError, r"x0: \[\[1\], \[1, 2\]\] is no array"),
+        ([[1], [1, 2]], {}, ValueError, r"x0: \[\[1\], \[1, 2\]\] is not an array"),
         (START, {"jac": lambda x: MASKED}, TypeError, r"jac\(x\): a masked array"),
-        (START, {"jac": lambda x: [[1], [1, 2]]}, ValueError, r"jac\(x\): .* is no array"),
+        (START, {"jac": lambda x: [[1], [1, 2]]}, ValueError, r"jac\(x\): .* is not an array"),
         (START, {"fun": lambda x: np.ma.masked}, TypeError, r"fun\(x\): a masked array"),
         (START, {"fun": lambda x: 10**400}, ValueError, r"fun\(x\): 1000.*: int too large"),
         (START, {"constraints": object()}, ValueError, "constraints: not supported"),
@@ -180,10 +180,10 @@ def test_minus_infinity_ends_a_line_search(rule):
 @pytest.mark.parametrize(
     "fun, x0, options, message",
     [
-        ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; allowed is a callable"),
+        ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; expected a callable"),
         (lambda x: (x @ x, 2 * x), [1.0], {}, r"fun\(x\): a tuple; .*say so by jac=True"),
-        (np.sum, None, {}, "x0: None; allowed are numbers"),
-        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; allowed .* without `return`"),
+        (np.sum, None, {}, "x0: None; expected numbers"),
+        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; expected .* without `return`"),
     ],
 )
 def test_mistakes_of_a_first_call_are_named(fun, x0, options, message):

@@ -113,7 +113,7 @@ def test_limits():
     for limits in (np.inf, 1e6), (np.float32(900), np.float32(np.inf)):
         options = dict(zip(("maxiter", "max_nfev"), limits, strict=True))
         assert st.minimize(rosen, START, jac=rosen_der, **options).success
-    with pytest.raises(ValueError, match="max_nfev: 0.5 is not allowed; allowed is .* at least 1"):
+    with pytest.raises(ValueError, match="max_nfev: 0.5 is not allowed; expected .* at least 1"):
         st.minimize(rosen, START, max_nfev=0.5)
     assert r.nit == 2 and r.status == 1 and r.message == "maxiter = 2 iterations reached"
     r = st.minimize(rosen, START, jac=rosen_der, max_nfev=5)

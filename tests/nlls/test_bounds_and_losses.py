@@ -324,7 +324,7 @@ def test_every_row_has_its_own_weight(shape, order, loss, linear_solver):
 
 
 def test_a_loss_of_the_wrong_shape():
-    with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); allowed is \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"loss: returned shape \(2,\); expected \(3, 2\)"):
         st.least_squares(lambda x: x, [1.0, 2.0], loss=lambda z: z)
 
 

@@ -24,7 +24,7 @@ def test_check_jacobian_names_the_worst_entry():
         return J
 
     good, bad = st.check_jacobian(fun, jac, TRUE), st.check_jacobian(fun, wrong, TRUE)
-    assert good.error == 0 and str(good).startswith("no entry of jac is farther")
+    assert good.error == 0 and str(good).startswith("no entry of jac differs from")
     assert (bad.row, bad.column) == (7, 1) and bad.error > 1
     assert bad.by_differences == pytest.approx(jac(TRUE)[7, 1], rel=1e-6)
     assert "J[7, 1]" in str(bad)
@@ -85,9 +85,9 @@ def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
     check = st.check_jacobian(power, slope, [1.0, 2.0], args=(3,), kwargs={"scale": 5.0})
     assert check.error < 1e-6 and check.by_jac in (0, 15, 60)
     for name in ("args", "kwargs"):
-        with pytest.raises(TypeError, match=f"^{name}: 3; allowed is a"):
+        with pytest.raises(TypeError, match=f"^{name}: 3; expected a"):
             st.check_jacobian(power, slope, [1.0, 2.0], **{name: 3})
-    with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); allowed is \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"jac: shape \(1, 2\); expected \(2, 2\)"):
         st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
     with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
         st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])

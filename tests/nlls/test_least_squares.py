@@ -184,7 +184,7 @@ def test_callback_sees_each_iteration_and_stops():
     assert st.least_squares(fun, X0, jac, callback=lambda x: False).success
     fit = st.least_squares(fun, X0, jac, callback=max)  # which has no signature to be read
     assert fit.success and fit.nit > 1
-    with pytest.raises(TypeError, match="callback: 5 is an int; allowed is a callable"):
+    with pytest.raises(TypeError, match="callback: 5 is an int; expected a callable"):
         st.least_squares(fun, X0, jac, callback=5)
 
 

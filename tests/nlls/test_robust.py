@@ -380,9 +380,9 @@ def test_no_number_of_evaluations_is_too_large():
 
 @pytest.mark.parametrize("bounds", [None, 3])
 def test_bounds_that_are_no_pair_are_named(bounds):
-    with pytest.raises(TypeError, match=f"bounds: {bounds}; allowed is a pair"):
+    with pytest.raises(TypeError, match=f"bounds: {bounds}; expected a pair"):
         st.least_squares(lambda x: x - 1, [2.0], bounds=bounds)
-    with pytest.raises(TypeError, match=f"bounds: {bounds}; allowed is a pair"):
+    with pytest.raises(TypeError, match=f"bounds: {bounds}; expected a pair"):
         st.curve_fit(lambda t, a: a * t, [1.0, 2, 3], [1.0, 2, 3], bounds=bounds)
 
 
@@ -401,19 +401,31 @@ class NoArray:
             identity,
             {},
             TypeError,
-            r"fun: \[1.0, 1.0\] is a list; allowed is a callable",
+            r"fun: \[1.0, 1.0\] is a list; expected a callable",
         ),
         (lambda x: None, [1.0], {}, TypeError, r"fun: None; .* without `return` gives None"),
         (identity, [1.0], dict(jac=lambda x: None), TypeError, "jac: None; .* without `return`"),
-        (lambda x: (x, np.eye(1)), [1.0], {}, ValueError, "fun: .*say so by jac=True"),
-        (lambda x: [1, [2, 3]], [1.0], {}, ValueError, r"fun: \[1, \[2, 3\]\] is no array"),
-        (lambda x: NoArray(), [1.0], {}, TypeError, "fun: this NoArray makes no array: Zero.*: no"),
-        (identity, NoArray(), {}, TypeError, "x0: this NoArray makes no array: ZeroDivisionError"),
-        (identity, None, {}, ValueError, "x0: None; allowed are real numbers"),
-        (identity, [1.0], dict(args=3), TypeError, "args: 3; allowed is a tuple"),
-        (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; allowed is a dict"),
+        (lambda x: (x, np.eye(1)), [1.0], {}, ValueError, r"fun: .*for \(f, J\) pass jac=True"),
+        (lambda x: [1, [2, 3]], [1.0], {}, ValueError, r"fun: \[1, \[2, 3\]\] is not an array"),
+        (
+            lambda x: NoArray(),
+            [1.0],
+            {},
+            TypeError,
+            "fun: this NoArray cannot become an array: Zero.*: no",
+        ),
+        (
+            identity,
+            NoArray(),
+            {},
+            TypeError,
+            "x0: this NoArray cannot become an array: ZeroDivisionError",
+        ),
+        (identity, None, {}, ValueError, "x0: None; expected real numbers"),
+        (identity, [1.0], dict(args=3), TypeError, "args: 3; expected a tuple"),
+        (identity, [1.0], dict(kwargs=[1]), TypeError, r"kwargs: \[1\]; expected a dict"),
         (identity, [1.0, 1.0], dict(bounds=[(0, 9)] * 2), ValueError, "each for all parameters"),
-        (identity, [1.0], dict(jac=np.eye(99)), ValueError, r"jac: array.{,250}\.\.\.; allowed"),
+        (identity, [1.0], dict(jac=np.eye(99)), ValueError, r"jac: array.{,250}\.\.\.; expected"),
     ],
 )
 def test_mistakes_of_a_first_call_are_named(fun, x0, options, error, message):

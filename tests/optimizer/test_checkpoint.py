@@ -243,7 +243,7 @@ def test_paths_that_lead_nowhere(tmp_path):
         target, said = os.path.realpath(path), str(raised.value)
         assert raised.value.filename == target and said.endswith(f": {target!r}")
     for call in (opt.save, opt.load):
-        with pytest.raises(TypeError, match="^path: a NoneType; allowed is the name of a file"):
+        with pytest.raises(TypeError, match="^path: got None; expected the name of a file"):
             call(None)
     assert os.listdir(tmp_path) == []
 

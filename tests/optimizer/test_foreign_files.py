@@ -207,7 +207,7 @@ def test_a_file_with_arrays_that_save_does_not_write(tmp_path):
         (
             "state/0/step",
             np.array(7),
-            "not a file that Optimizer.save wrote: state/0/step: there tw",
+            "not a file that Optimizer.save wrote: state/0/step: appears tw",
         ),
         (
             "state/0/exp_avg",

@@ -38,7 +38,7 @@ def test_a_step_keeps_denormals_unless_flushed(threads):
 
 
 def test_set_flush_denormals_refuses_what_is_no_flag():
-    with pytest.raises(TypeError, match="^on: 1 is an int; allowed is True or False$"):
+    with pytest.raises(TypeError, match="^on: 1 is an int; expected True or False$"):
         st.set_flush_denormals(1)
     assert not _cpu.flush_denormals()
 

@@ -26,7 +26,7 @@ def test_set_num_threads_decides():
     for n in (1, 2, 3, 8):
         st.set_num_threads(n)
         assert st.get_num_threads() == n == len(_cpu.probe_team(BIG))
-        assert st.info()["threads because of"] == "set_num_threads"
+        assert st.info()["threads limited by"] == "set_num_threads"
     st.set_num_threads(None)
     assert st.get_num_threads() == _cpu.thread_limits()["threads"]
 
@@ -49,23 +49,23 @@ def test_what_others_ask_of_openmp_is_a_limit():
         (
             0,
             ValueError,
-            "^n: 0 is not allowed; allowed is a whole number, at least 1, at most 1024$",
+            "^n: 0 is not allowed; expected a whole number, at least 1, at most 1024$",
         ),
         (
             1025,
             ValueError,
-            "^n: 1025 is not allowed; allowed is a whole number, at least 1, at most",
+            "^n: 1025 is not allowed; expected a whole number, at least 1, at most",
         ),
         (10**30, ValueError, "^n: 1000000000000000000000000000000 is not allowed"),
         (
             2.0,
             TypeError,
-            r"^n: 2\.0 is a float; allowed is a whole number, at least 1, at most 1024$",
+            r"^n: 2\.0 is a float; expected a whole number, at least 1, at most 1024$",
         ),
         (
             True,
             TypeError,
-            "^n: True is a bool; allowed is a whole number, at least 1, at most 1024$",
+            "^n: True is a bool; expected a whole number, at least 1, at most 1024$",
         ),
     ],
 )
@@ -163,7 +163,7 @@ def test_omp_num_threads_is_respected():
     code = "print(st.get_num_threads(), len(os.sched_getaffinity(0)))"
     threads, processors = run(code, OMP_NUM_THREADS="100000")
     assert threads == processors
-    assert run("print(st.info()['threads because of'])", OMP_NUM_THREADS="1") == ["OMP_NUM_THREADS"]
+    assert run("print(st.info()['threads limited by'])", OMP_NUM_THREADS="1") == ["OMP_NUM_THREADS"]
 
 
 @openmp

@@ -100,8 +100,8 @@ class DifferencedFunction {
     ahead_ = S::array(fun_(x), "fun");
     if (ahead_.size() != m) {
       throw Error(ErrorKind::value, "fun: residuals of shape (" + std::to_string(ahead_.size()) +
-                                        ",), (" + std::to_string(m) +
-                                        ",) at x; they may not change");
+                                        ",), but (" + std::to_string(m) +
+                                        ",) at x; it must not change");
     }
     return ahead_.data();
   }

@@ -85,7 +85,7 @@ nlls::Options<T> options_of(const pybind11::dict& given) {
     } else if (name == "last_jacobian") {
       o.last_jacobian = pybind11::cast<bool>(value);
     } else {
-      throw Error(ErrorKind::value, std::string(name) + " is no option of the solver");
+      throw Error(ErrorKind::value, std::string(name) + " is not an option of the solver");
     }
   }
   return o;
@@ -99,7 +99,8 @@ std::vector<T> start_of(const pybind11::object& given) {
   for (pybind11::ssize_t j = 0; j < x0.size(); ++j) {
     if (!std::isfinite(x0.data()[j])) {
       throw Error(ErrorKind::value, "x0: x0[" + std::to_string(j) + "] is " +
-                                        std::to_string(x0.data()[j]) + "; allowed is finite");
+                                        std::to_string(x0.data()[j]) +
+                                        "; expected a finite number");
     }
   }
   return std::vector<T>(x0.data(), x0.data() + x0.size());
@@ -107,9 +108,9 @@ std::vector<T> start_of(const pybind11::object& given) {
 
 [[noreturn]] inline void refuse_jacobian(int64_t rows, int64_t columns, int64_t m, int64_t n) {
   throw Error(ErrorKind::value, "jac: shape (" + std::to_string(rows) + ", " +
-                                    std::to_string(columns) + "); allowed is (" +
-                                    std::to_string(m) + ", " + std::to_string(n) +
-                                    "), a row a residual, a column a parameter");
+                                    std::to_string(columns) + "); expected (" + std::to_string(m) +
+                                    ", " + std::to_string(n) +
+                                    "), one row per residual, one column per parameter");
 }
 
 // One call at a time, also where there is no GIL or a call has given it up: who tells is alone, or

@@ -28,7 +28,7 @@ struct Library {
     void* address = dlsym(handle, symbol);
     if (!address) {
       throw Error(ErrorKind::backend, std::string(name) + " (" + file + ") has no " + symbol +
-                                          "; allowed is that of CUDA 13");
+                                          "; expected that of CUDA 13");
     }
     into = reinterpret_cast<F>(address);
     Dl_info from{};

@@ -115,7 +115,7 @@ class Direct {
     std::vector<T> work = room(norm_ == 'I' ? rows : 0);
     const T norm = lapack_.lange(&norm_, &rows, &n_, a, &rows, work.data());
     if (std::isfinite(norm)) return norm;
-    throw Error(ErrorKind::value, "A: holds inf or NaN, or overflows; allowed are finite values");
+    throw Error(ErrorKind::value, "A: contains inf or NaN, or overflows; expected finite values");
   }
 
   // The reciprocal condition number of what has the factors L U, from its norm.

@@ -176,8 +176,10 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
     options["omega"] = check.number("omega", options["omega"], above=0, below=2)
     if user_product(options["preconditioner"]) is None:
         if hasattr(options["preconditioner"], "dot"):
-            kind = check.kind(options["preconditioner"])
-            raise TypeError(f"preconditioner: {kind}; allowed is a function r -> M⁻¹r, as its .dot")
+            got = check.got(options["preconditioner"])
+            raise TypeError(
+                f"preconditioner: {got}; expected a function r -> M⁻¹r, such as its .dot"
+            )
         check.choice("preconditioner", options["preconditioner"], ("jacobi", "ssor"))
     if options["callback"] is not None:
         check.function("callback", options["callback"])
@@ -216,5 +218,5 @@ def _iterate(system: System, method: str, options: dict[str, Any]) -> tuple[Arra
         x = krylov.conjugate_gradients(system, progress, precondition)
     xp, a = system.xp, system.a
     if not progress.converged and a is not None and not bool(xp.all(xp.isfinite(a))):
-        raise ValueError("A: holds inf or NaN; allowed are finite values")
+        raise ValueError("A: contains inf or NaN; expected finite values")
     return x, progress

@@ -31,7 +31,7 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
         if progress.converged or progress.stopped:
             return x
         if progress.excess > 0.5 * verified:
-            progress.stopped = "the residual is at the rounding of the working precision"
+            progress.stopped = "the residual is at the rounding level of the working precision"
             return x
         verified = progress.excess
 
@@ -121,7 +121,7 @@ def _refuse(
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
         if math.isnan(value):
             raise np.linalg.LinAlgError(f"{who} gives NaN: {seen}")
-        remedy = system.remedy if who == "A" else "give another"
+        remedy = system.remedy if who == "A" else "pass another"
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; {remedy}")
 
 

@@ -181,4 +181,4 @@ class Progress:
             return ""
         rate = (recent[-1] / recent[0]) ** (1 / (len(recent) - 1))
         missing = np.log(self.tolerance[column] / recent[-1]) / np.log(rate)
-        return f"; at a factor of {rate:.4g} an iteration, about {missing:.0f} more are missing"
+        return f"; at a factor of {rate:.4g} per iteration, about {missing:.0f} more are needed"

@@ -48,7 +48,7 @@ class System:
     def remedy(self) -> str:
         """What solves a system that is not positive definite."""
         if self.a is None:
-            return "of a matvec, use scipy.sparse.linalg.minres or gmres"
+            return "for a matvec, use scipy.sparse.linalg.minres or gmres"
         return "use method='lu'"
 
     def matrix(self, method: str) -> Array:
@@ -85,16 +85,16 @@ class System:
 
     def _checked(self, y: Array, shape: tuple[int, ...], name: str) -> Array:
         if not hasattr(y, "shape"):
-            kind = check.kind(y)
-            raise TypeError(f"{name}: returned {kind}; allowed is an array of shape {shape}")
+            given = check.named(y)
+            raise TypeError(f"{name}: returned {given}; expected an array of shape {shape}")
         y = plain(f"the answer of {name}", y)
         if tuple(y.shape) != shape:
             raise ValueError(f"{name}: returned {tuple(y.shape)} for a vector of shape {shape}")
         if not isinstance(y, type(self.b)):
-            kind, allowed = check.kind(y), type(self.b).__name__
-            raise TypeError(f"{name}: returned {kind}; allowed is {allowed}, as b is")
+            kind, due = check.kind(y), type(self.b).__name__
+            raise TypeError(f"{name}: returned {kind}; expected {due}, as b is")
         if not self.xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
-            raise TypeError(f"{name}: returned {y.dtype}; allowed is a real dtype")
+            raise TypeError(f"{name}: returned {y.dtype}; expected a real dtype")
         return self.xp.astype(y, self.dtype)
 
 
@@ -123,7 +123,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     product = user_product(a)
     for name, value in (("A", a), ("b", b)):
         if value is None:
-            raise TypeError(f"{name}: None; allowed is an array")
+            raise TypeError(f"{name}: None; expected an array")
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():
@@ -139,14 +139,14 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     except TypeError as error:
         kinds = ", ".join(f"{name}: {type(value).__name__}" for name, value in arrays.items())
         raise TypeError(
-            f"{kinds}; allowed are arrays of one library (NumPy or CuPy), dense; "
-            "of a sparse A pass the product, A.dot, of a data frame .to_numpy()"
+            f"{kinds}; expected dense arrays of one library (NumPy or CuPy); "
+            "for a sparse A pass the product, A.dot, for a data frame .to_numpy()"
         ) from error
     dtype = _common_dtype(xp, arrays)
     columns = _check_shapes(arrays.get("A"), arrays["b"], least_squares)
     for name, shape in (("x0", (columns, *arrays["b"].shape[1:])), ("diagonal", (columns,))):
         if name in arrays and arrays[name].shape != shape:
-            raise ValueError(f"{name}: shape {arrays[name].shape}; allowed is {shape}")
+            raise ValueError(f"{name}: shape {arrays[name].shape}; expected {shape}")
     ready = {name: xp.astype(value, dtype, copy=False) for name, value in arrays.items()}
     for name, value in ready.items():
         if name != "A":
@@ -177,7 +177,7 @@ def _check_finite(xp: Any, name: str, v: Array) -> None:
     """Not of A: its method finds what is not finite there."""
     quick = type(v) is np.ndarray and v.dtype is FLOAT  # a tenth of the time of a small one
     if not (_cpu.all_finite(v) if quick else bool(xp.all(xp.isfinite(v)))):
-        raise ValueError(f"{name}: holds inf or NaN; allowed are finite values")
+        raise ValueError(f"{name}: contains inf or NaN; expected finite values")
 
 
 def namespace(*arrays: Array) -> Any:
@@ -210,7 +210,7 @@ def _common_dtype(xp: Any, arrays: dict[str, Array]) -> Any:
         if not allowed:
             raise TypeError(
                 f"{name}: dtype {value.dtype} is not supported; "
-                "allowed is float32 or float64 (integers become float64)"
+                "expected float32 or float64 (integers become float64)"
             )
     return xp.float32 if all(v.dtype == xp.float32 for v in arrays.values()) else xp.float64
 
@@ -218,11 +218,11 @@ def _common_dtype(xp: Any, arrays: dict[str, Array]) -> Any:
 def _check_shapes(a: Array | None, b: Array, least_squares: bool) -> Any:
     """The number of unknowns."""
     if b.ndim not in (1, 2):
-        raise ValueError(f"b: shape {b.shape}; allowed is (n,) or (n, k), a column a system")
+        raise ValueError(f"b: shape {b.shape}; expected (n,) or (n, k), one column per system")
     if a is None:
         return b.shape[0]
     if a.ndim != 2:
-        raise ValueError(f"A: shape {a.shape}; allowed is (n, n)")
+        raise ValueError(f"A: shape {a.shape}; expected (n, n)")
     rows, columns = a.shape
     if rows != columns and not least_squares:
         raise np.linalg.LinAlgError(
@@ -281,7 +281,7 @@ def check_symmetric(system: System, method: str) -> None:
         au = a @ u
         gap = xp.abs(au - a.T @ u)
     if not bool(xp.all(xp.isfinite(au))):
-        raise ValueError("A: holds inf or NaN, or overflows; allowed are finite values")
+        raise ValueError("A: contains inf or NaN, or overflows; expected finite values")
     rounding, roots = 10 * n**0.5 * system.eps, xp.sqrt(xp.abs(xp.linalg.diagonal(a)))
     scale = roots * xp.max(roots)
     if bool(xp.all(gap <= rounding * scale)):

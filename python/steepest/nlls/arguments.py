@@ -57,12 +57,12 @@ def start(x0: Any, name: str = "x0") -> Array:
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
     if x0 is None:
-        raise ValueError(f"{name}: None; allowed are real numbers")
+        raise ValueError(f"{name}: None; expected real numbers")
     x = np.atleast_1d(real_numbers(name, arrays.to_host(x0), ValueError))  # as SciPy's
     if x.ndim > 1:
-        raise ValueError(f"{name}: shape {x.shape}; allowed is at most one dimension, (n,)")
+        raise ValueError(f"{name}: shape {x.shape}; expected at most one dimension, (n,)")
     if x.size == 0:
-        raise ValueError(f"{name}: no parameters; allowed is at least one")
+        raise ValueError(f"{name}: no parameters; expected at least one")
     return x
 
 
@@ -78,7 +78,8 @@ def box(bounds: Any, x0: Array) -> Bounds:
             side = np.full(x0.shape, side)
         if side.shape != x0.shape:
             raise ValueError(
-                f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; allowed is that or a number"
+                f"bounds: {name} has shape {side.shape}, x0 {x0.shape}; "
+                "expected a number or the same"
             )
         with np.errstate(over="ignore"):  # beyond float32 there is no bound
             sides.append(side.astype(x0.dtype))
@@ -88,7 +89,7 @@ def box(bounds: Any, x0: Array) -> Bounds:
         j = int(np.argmax(wrong))
         raise ValueError(
             f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = "
-            f"{upper[j]:g}; allowed is (lower, upper), each for all parameters, infinite for none"
+            f"{upper[j]:g}; expected (lower, upper), each for all parameters, infinite for no bound"
         )
     outside = (x0 < lower) | (x0 > upper)
     if outside.any():
@@ -108,7 +109,7 @@ def pair_of(bounds: Any, not_two: str) -> Any:
         return [b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub)]
     if not hasattr(bounds, "__len__"):
         raise TypeError(
-            f"bounds: {check.shown(bounds)}; allowed is a pair (lower, upper) or "
+            f"bounds: {check.shown(bounds)}; expected a pair (lower, upper) or "
             "scipy.optimize.Bounds"
         )
     if len(bounds) != 2:
@@ -130,20 +131,20 @@ def scale(x_scale: Any, x0: Array, method: str) -> Array | None:
     except (TypeError, ValueError):
         valid = False
     if not valid:
-        raise ValueError(f"x_scale: {check.shown(x_scale)}; allowed is 'jac' or positive numbers")
+        raise ValueError(f"x_scale: {check.shown(x_scale)}; expected 'jac' or positive numbers")
     if values.ndim == 0:
         values = np.full(x0.shape, values)
     if values.shape != x0.shape:
         raise ValueError(
-            f"x_scale: shape {values.shape}, x0 {x0.shape}; allowed is that or a number"
+            f"x_scale: shape {values.shape}, x0 {x0.shape}; expected a number or the same"
         )
     with np.errstate(over="ignore"):
         narrow = values.astype(x0.dtype)
     if not (np.isfinite(narrow).all() and (narrow > 0).all()):
-        raise ValueError(f"x_scale: {check.shown(x_scale)}; allowed is what {x0.dtype} holds")
+        raise ValueError(f"x_scale: {check.shown(x_scale)}; expected numbers that {x0.dtype} holds")
     if method != "gn" and values.max() / np.finfo(x0.dtype).max > values.min():
         raise ValueError(
-            f"x_scale: {values.min():g} to {values.max():g}; allowed is a ratio up to "
+            f"x_scale: {values.min():g} to {values.max():g}; expected a ratio of at most "
             f"{np.finfo(x0.dtype).max:g}, the largest {x0.dtype}"
         )
     return narrow
@@ -172,10 +173,10 @@ def bind(
 ) -> Callable[[Array], Any]:
     """fun with its further arguments."""
     if not isinstance(args, Iterable):
-        raise TypeError(f"args: {check.shown(args)}; allowed is a tuple, (a,) of a single argument")
+        raise TypeError(f"args: {check.shown(args)}; expected a tuple, (a,) for a single argument")
     kwargs = {} if kwargs is None else kwargs
     if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs: {check.shown(kwargs)}; allowed is a dict of arguments by name")
+        raise TypeError(f"kwargs: {check.shown(kwargs)}; expected a dict of arguments by name")
     return lambda x: fun(x, *args, **kwargs)
 
 

@@ -38,8 +38,8 @@ def as_array(name: str, value: Any) -> tuple[Any, Array]:
         return np, value
     if hasattr(value, "tocsr") or hasattr(value, "rmatvec"):
         raise TypeError(
-            f"{name}: {check.kind(value)}; this solver is dense: allowed is an array, as of "
-            "a sparse matrix .toarray()"
+            f"{name}: {check.got(value)}; this solver is dense: expected an array, for example "
+            ".toarray() of a sparse matrix"
         )
     if not lives_on_cuda(value):
         return np, from_numbers(name, value)
@@ -76,7 +76,7 @@ def as_float64(name: str, value: Any) -> Array:
         return values.astype(float, copy=False)
     except (TypeError, ValueError, OverflowError) as error:  # the last of an integer beyond float64
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: {check.shown(value)}; allowed are real numbers") from None
+        raise kind(f"{name}: {check.shown(value)}; expected real numbers") from None
 
 
 def from_host(values: Array, like: Any) -> Array:
@@ -105,10 +105,10 @@ def residual(value: Any, dtype: npt.DTypeLike) -> Array:
     if type(value) is np.ndarray and value.ndim == 1 and value.dtype == dtype and value.size:
         return np.ascontiguousarray(value)
     if isinstance(value, tuple) and any(getattr(part, "ndim", 0) > 1 for part in value):
-        raise ValueError("fun: returned a tuple with a matrix; of (f, J) say so by jac=True")
+        raise ValueError("fun: returned a tuple with a matrix; for (f, J) pass jac=True")
     xp, f = as_array("fun", value)
     if f.ndim > 1:
-        raise ValueError(f"fun: residuals of shape {f.shape}; allowed is one dimension, (m,)")
+        raise ValueError(f"fun: residuals of shape {f.shape}; expected one dimension, (m,)")
     return as_dtype("fun", xp.atleast_1d(f), dtype)
 
 
@@ -116,7 +116,7 @@ def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
     xp, J = as_array("jac", value)
     if J.ndim > 2:
-        raise ValueError(f"jac: shape {J.shape}; allowed are two dimensions, (m, n)")
+        raise ValueError(f"jac: shape {J.shape}; expected two dimensions, (m, n)")
     return as_dtype("jac", xp.atleast_2d(J), dtype)
 
 
@@ -133,9 +133,11 @@ def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
 def as_dtype(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     """`values` as `dtype`, in one piece; only real numbers convert."""
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
+        raise TypeError(f"{name}: dtype {values.dtype}; expected real numbers")
     if values.size == 0:
-        raise ValueError(f"{name}: an empty array of shape {values.shape}; allowed is at least one")
+        raise ValueError(
+            f"{name}: an empty array of shape {values.shape}; expected at least one number"
+        )
     xp = namespace(values)
     with out_of_range():  # float64's in float32, of a step that went too far
         order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray

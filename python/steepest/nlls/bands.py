@@ -105,7 +105,7 @@ def prediction_band(
     if s.shape not in ((), variance.shape) or not (s >= 0).all():
         raise ValueError(
             f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
-            f"allowed is one number or {variance.shape}, at least 0"
+            f"expected one number or shape {variance.shape}, at least 0"
         )
     return from_host(quantile(dof, level) * np.sqrt(s**2 + variance), gradient)
 
@@ -117,14 +117,14 @@ def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.flo
     if g.ndim != 2 or c.shape != (g.shape[1],) * 2:
         raise ValueError(
             f"gradient: shape {g.shape}, with covariance of shape {c.shape}; "
-            "allowed are (m, n) and (n, n)"
+            "expected (m, n) and (n, n)"
         )
     variance: NDArray[np.float64] = np.einsum("ij,jk,ik->i", g, c, g)
     size = np.einsum("ij,jk,ik->i", abs(g), abs(c), abs(g))
     if (variance < -1e-6 * len(c) * size).any():  # of float32 rounding leaves less
         raise ValueError(
-            f"covariance: gives a variance of {np.nanmin(variance):g}; allowed are positive "
-            "semidefinite matrices"
+            f"covariance: gives a variance of {np.nanmin(variance):g}; expected a positive "
+            "semidefinite matrix"
         )
     variance[variance < 0] = 0.0  # a NaN stays
     return variance

@@ -215,9 +215,7 @@ def slope_of(
     if jac is None or (isinstance(jac, str) and jac in SCHEMES):
         return jac or "2-point"
     if not callable(jac):
-        raise ValueError(
-            f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, None or a callable"
-        )
+        raise ValueError(f"jac: {check.shown(jac)}; expected one of {SCHEMES}, None or a callable")
     rows, weight = model_jacobian(jac, whiten, transposed, m, n)
     return _cpu.Model(rows, xdata, None, weight, 0)
 
@@ -232,12 +230,12 @@ def solver_options(
         raise ValueError("'args' is not a supported keyword argument.")
     if unknown := sorted(options.keys() - KEYWORDS):
         raise TypeError(
-            f"curve_fit() got an unexpected keyword argument {unknown[0]!r}; its further ones are "
-            f"{', '.join(KEYWORDS)}"
+            f"curve_fit() got an unexpected keyword argument {unknown[0]!r}; the further keywords "
+            f"are {', '.join(KEYWORDS)}"
         )
     for old, new in SAME.items():
         if options.get(old) is not None and options.get(new) is not None:
-            raise ValueError(f"{old}, {new}: both given; allowed is one of them")
+            raise ValueError(f"{old}, {new}: both given; expected only one of them")
     maxfev = options.pop("maxfev", None)
     if maxfev is not None:  # 0 is leastsq's default
         maxfev = check.limit("maxfev", maxfev, at_least=0 if method == "lm" else 1) or None
@@ -253,7 +251,7 @@ def solver_options(
     if (diag := options.pop("diag", None)) is not None:
         numbers = arrays.as_float64("diag", diag)
         if not (numbers.shape == (n,) and np.isfinite(numbers).all() and (numbers > 0).all()):
-            raise ValueError(f"diag: {check.shown(diag)}; allowed are {n} positive numbers")
+            raise ValueError(f"diag: {check.shown(diag)}; expected {n} positive numbers")
         options["x_scale"] = 1 / numbers
     if (factor := options.pop("factor", None)) is not None:
         factor = check.number("factor", factor, above=0)

@@ -53,10 +53,10 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
 def finite_start(p0: Any) -> Array:
     start: Array = np.atleast_1d(real_numbers("p0", to_host(p0))).astype(float, copy=False)
     if start.size == 0:
-        raise ValueError("p0: no parameters; allowed is at least one")
+        raise ValueError("p0: no parameters; expected at least one")
     if not _cpu.all_finite(start):
         j = int(np.argmin(np.isfinite(start.ravel())))
-        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; allowed is finite")
+        raise ValueError(f"p0: p0[{j}] is {start.ravel()[j]}; expected a finite number")
     return start
 
 
@@ -92,13 +92,13 @@ def clean_data(
     xp, ydata = as_array("ydata", ydata)
     ydata = floats(xp, "ydata", ydata)
     if ydata.ndim > 1:
-        raise ValueError(f"ydata: shape {ydata.shape}; allowed is one dimension, (m,)")
+        raise ValueError(f"ydata: shape {ydata.shape}; expected one dimension, (m,)")
     finite = _cpu.all_finite if xp is np else lambda a: bool(xp.isfinite(a).all())
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
         there, xdata = as_array("xdata", xdata)
         if there is not xp:
             raise TypeError(
-                "xdata, ydata: one lives on the host, the other on a CUDA device; allowed are both "
+                "xdata, ydata: one lives on the host, the other on a CUDA device; expected both "
                 "in one place"
             )
         xdata = floats(xp, "xdata", xdata)
@@ -114,7 +114,7 @@ def clean_data(
         there, sigma = as_array("sigma", sigma)
         if there is not xp and sigma.size > 1:
             raise TypeError(
-                "sigma, ydata: one lives on the host, the other on a CUDA device; allowed are both "
+                "sigma, ydata: one lives on the host, the other on a CUDA device; expected both "
                 "in one place"
             )
         if there is np:
@@ -135,7 +135,7 @@ def column(xdata: Any) -> Array:
 
 def floats(xp: Any, name: str, values: Array) -> Array:
     if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
-        raise TypeError(f"{name}: dtype {values.dtype}; allowed are real numbers")
+        raise TypeError(f"{name}: dtype {values.dtype}; expected real numbers")
     return as_float64(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 
@@ -143,15 +143,15 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
     """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
     _, y = as_array("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
-        raise TypeError(f"f: dtype {y.dtype}; allowed are real numbers")
+        raise TypeError(f"f: dtype {y.dtype}; expected real numbers")
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
-            f"f: {check.kind(value)}, ydata {check.kind(ydata)}; allowed are both on the "
+            f"f: {check.kind(value)}, ydata {check.kind(ydata)}; expected both on the "
             "host or both on one CUDA device"
         )
     if y.ndim > 1 or y.size == 0 or (y.size != ydata.size and 1 not in (y.size, ydata.size)):
         raise ValueError(
-            f"f: returned shape {y.shape}; allowed is {ydata.shape}, a number for each of ydata"
+            f"f: returned shape {y.shape}; expected {ydata.shape}, one number per element of ydata"
         )
     return y
 
@@ -184,8 +184,8 @@ def model_jacobian(
         J = value if usual else jacobian(value, float)
         if J.shape != (m, n) and m > 1:  # else of one number that goes with any m of f
             raise ValueError(
-                f"jac: shape {J.shape}; allowed is ({m}, {n}), a row a residual, a column a "
-                "parameter"
+                f"jac: shape {J.shape}; expected ({m}, {n}), one row per residual, "
+                "one column per parameter"
             )
         return whiten(J) if callable(whiten) else column * J
 
@@ -224,16 +224,16 @@ def whitener(sigma: Array | None, m: int) -> Whitener | None:
     if sigma is None:
         return None
     if sigma.dtype.kind not in "fiub":
-        raise TypeError(f"sigma: dtype {sigma.dtype}; allowed are real numbers")
+        raise TypeError(f"sigma: dtype {sigma.dtype}; expected real numbers")
     if sigma.size == 1 or sigma.shape == (m,):
         if not sigma.all():
-            raise ValueError("sigma: 0 is no standard deviation; allowed are others")
+            raise ValueError("sigma: a standard deviation cannot be 0")
         weights: Array = (1.0 / sigma).ravel()
         if math.isnan(weights @ weights):
-            raise ValueError("sigma: holds NaN; allowed are others")
+            raise ValueError("sigma: contains NaN")
         return weights
     if sigma.shape != (m, m):
-        raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; allowed: {(m,)}, {(m, m)}")
+        raise ValueError(f"`sigma` has incorrect shape. {sigma.shape}; expected {(m,)} or {(m, m)}")
     if isinstance(sigma, np.ndarray):
         return host_whitener(sigma)
     return device_whitener(sigma)

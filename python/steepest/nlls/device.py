@@ -95,7 +95,7 @@ class DeviceSolver:
         if device is None:
             raise TypeError(
                 f"{name}: {check.kind(value)} on the host, while the problem lives on CUDA "
-                f"device {self.device}; return an array of CuPy"
+                f"device {self.device}; return a CuPy array"
             )
         if device != self.device:
             raise ValueError(

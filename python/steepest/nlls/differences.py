@@ -52,9 +52,9 @@ def relative_steps(diff_step: Any, n: int) -> Array | None:
         return None
     steps = as_float64("diff_step", diff_step)
     if not np.isfinite(steps).all():
-        raise ValueError(f"diff_step: {diff_step!r}; allowed are finite numbers")
+        raise ValueError(f"diff_step: {diff_step!r}; expected finite numbers")
     if steps.shape not in ((), (1,), (n,)):
-        raise ValueError(f"diff_step: shape {steps.shape}; allowed is a number or ({n},)")
+        raise ValueError(f"diff_step: shape {steps.shape}; expected a number or ({n},)")
     return np.full(n, steps)
 
 
@@ -279,6 +279,6 @@ class Differences:
     def _same(self, value: Array, f: Array) -> Array:
         if value.shape != f.shape:
             raise ValueError(
-                f"fun: residuals of shape {value.shape}, {f.shape} at x; they may not change"
+                f"fun: residuals of shape {value.shape}, but {f.shape} at x; it must not change"
             )
         return value

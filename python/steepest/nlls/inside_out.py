@@ -152,7 +152,7 @@ class LeastSquares:
             if not callable(jac):
                 f, jac = arrays.residual(f, self._dtype), arrays.jacobian(jac, self._dtype)
                 if jac.shape != (f.size, solver.n):  # before the residuals are taken
-                    raise ValueError(f"jac: shape {jac.shape}; allowed is {(f.size, solver.n)}")
+                    raise ValueError(f"jac: shape {jac.shape}; expected {(f.size, solver.n)}")
                 solver.set_look_ahead(False)
             if solver.phase == RESIDUAL:
                 tell_residual(solver, f, self._options)
@@ -197,24 +197,26 @@ class LeastSquares:
         n, dtype, options = solver.n, self._dtype, self._options
         if options.linear_solver in ("qr", "cg"):
             raise ValueError(
-                f"linear_solver: {options.linear_solver!r} needs J; allowed are 'auto', 'cholesky'"
+                f"linear_solver: {options.linear_solver!r} needs J; expected 'auto' or 'cholesky'"
             )
         if options.loss != "linear":
             raise ValueError(
-                f"loss: {options.loss!r} needs residuals; weigh the rows where they are summed"
+                f"loss: {options.loss!r} needs residuals; weight the rows where they are summed"
             )
         half = arrays.as_float64("tell_normal: cost", cost)
         if half.ndim or half < 0:
-            raise ValueError(f"tell_normal: cost {cost}; allowed is ½ Σf², a number of at least 0")
+            raise ValueError(f"tell_normal: cost {cost}; expected ½ Σf², a number, at least 0")
         with in_use(solver.device):
             H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
-                    f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; allowed are ({n}, {n}) and ({n},)"
+                    f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; expected ({n}, {n}) and ({n},)"
                 )
             xp = arrays.namespace(H)
             if bool((xp.diagonal(H) < 0).any()):
-                raise ValueError("tell_normal: JtJ has a negative diagonal; it sums squares")
+                raise ValueError(
+                    "tell_normal: JtJ has a negative diagonal entry; each is a sum of squares"
+                )
             if not xp.isfinite(xp.tril(H)).all():
                 H = xp.full_like(H, xp.nan)  # the solver looks at the diagonal alone
             solver.tell_normal(float(half), xp.ascontiguousarray(H), g)
@@ -241,8 +243,8 @@ class LeastSquares:
         array([3., 2.])
         """
         if not isinstance(blocks, Iterable):
-            kind = check.kind(blocks)
-            raise TypeError(f"blocks: {kind}; allowed are pairs (f, J), as of a generator")
+            given = check.got(blocks)
+            raise TypeError(f"blocks: {given}; expected pairs (f, J), as from a generator")
         self._refuse_within_blocks("tell_blocks")
         self._within_blocks = True  # while a generator of the user's runs
         try:
@@ -253,7 +255,7 @@ class LeastSquares:
 
     def _refuse_within_blocks(self, call: str) -> None:
         if self._within_blocks:
-            raise ValueError(f"{call}: the blocks of a tell_blocks have not ended yet")
+            raise ValueError(f"{call}: tell_blocks has not read all its blocks yet")
 
     def result(self) -> LeastSquaresResult:
         """What was found; before `done` the last accepted point, with success False.
@@ -264,7 +266,9 @@ class LeastSquares:
             Before a point and its Jacobian were told.
         """
         if not self._accepted:
-            raise ValueError("LeastSquares: no point was told whole yet, so there is no result")
+            raise ValueError(
+                "LeastSquares: no point has been told completely yet, so there is no result"
+            )
         with in_use(self._solver.device):
             result = result_of(self._solver, self._J)
         if not self.done:

@@ -31,7 +31,7 @@ class JacobianCheck:
 
     def __str__(self) -> str:
         if self.error == 0:
-            return "no entry of jac is farther from differences than these may be off"
+            return "no entry of jac differs from differences by more than their own error"
         return (
             f"worst entry: J[{self.row}, {self.column}] is {self.by_jac:.9g} by jac, "
             f"{self.by_differences:.9g} by differences (relative error {self.error:.1e})"
@@ -88,7 +88,7 @@ def check_jacobian(
             raise ValueError("fun: residuals are not finite at x; choose another x")
         J = jacobian(jac(point.copy()), point.dtype).copy()
         if J.shape != (f.size, point.size):
-            raise ValueError(f"jac: shape {J.shape}; allowed is ({f.size}, {point.size})")
+            raise ValueError(f"jac: shape {J.shape}; expected ({f.size}, {point.size})")
         eps = precision(raw, point)
         differences = Differences(fun, "3-point", None, None, None)
         differences.doubt = 0  # noise is looked for below

@@ -45,7 +45,7 @@ def is_pair(given: Any) -> bool:
     if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
         return False
     raise TypeError(
-        f"fun: returned {check.kind(given)}; with jac=True allowed is (f, J), or a generator "
+        f"fun: returned {check.named(given)}; expected (f, J) with jac=True, or a generator "
         "of such pairs for blocks of rows"
     )
 
@@ -62,8 +62,8 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
     try:
         for block in blocks:
             if not (isinstance(block, (tuple, list)) and len(block) == 2):
-                kind = check.kind(block)
-                raise TypeError(f"fun: a block of rows is {kind}; allowed is a pair (f, J)")
+                given = check.named(block)
+                raise TypeError(f"fun: a block of rows is {given}; expected a pair (f, J)")
             (f, J), told = block, True
             moved = moved_to_device_of(solver, f)
             if moved is not solver:
@@ -78,6 +78,6 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
         if close is not None:
             close()
     if not told:
-        raise ValueError("fun: gave no block of rows; allowed is at least one, from a new iterator")
+        raise ValueError("fun: gave no block of rows; expected at least one, from a fresh iterator")
     solver.end_blocks(whole)
     return solver

@@ -150,7 +150,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     bounds = box(options.bounds, x)
     jac = check_jac(jac)
     if not (isinstance(options.verbose, (int, np.integer)) and options.verbose in (0, 1, 2)):
-        raise ValueError(f"verbose: {options.verbose!r}; allowed is 0, 1 or 2")
+        raise ValueError(f"verbose: {options.verbose!r}; expected 0, 1 or 2")
     steps = relative_steps(options.diff_step, x.size)
 
     device = device_of(x0)
@@ -241,9 +241,7 @@ def check_jac(jac: Any) -> Any:
     if isinstance(jac, np.bool_):  # as `minimize` takes it
         jac = bool(jac)
     if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in SCHEMES)):
-        raise ValueError(
-            f"jac: {check.shown(jac)}; allowed is one of {SCHEMES}, True or a callable"
-        )
+        raise ValueError(f"jac: {check.shown(jac)}; expected one of {SCHEMES}, True or a callable")
     return jac
 
 

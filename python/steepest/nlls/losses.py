@@ -27,6 +27,6 @@ def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     _, rho = as_array("loss", loss(z))
     if rho.shape != (3, f.size):
         raise ValueError(
-            f"loss: returned shape {rho.shape}; allowed is (3, {f.size}), rows of rho, rho', rho''"
+            f"loss: returned shape {rho.shape}; expected (3, {f.size}), rows of rho, rho', rho''"
         )
     return as_dtype("loss", rho, f.dtype)

@@ -15,7 +15,7 @@ from steepest.nlls.arrays import Array
 
 MOST_PAIRS = 20  # correlations that a summary lists
 MESSAGES = {
-    -3: "No share of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
+    -3: "No fraction of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
     -1: "No step longer than `xtol` from here gives finite residuals and Jacobian.",
     0: "The maximum number of function evaluations is exceeded.",
@@ -89,7 +89,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         m, n = self._m(), self["x"].size
         if m == 0:
             raise ValueError(
-                "covariance: normal equations do not tell the number of residuals; use "
+                "covariance: normal equations do not give the number of residuals; use "
                 "absolute_sigma=True and multiply by 2 cost / (m - n)"
             )
         if m > n and np.isfinite(inverse).all():

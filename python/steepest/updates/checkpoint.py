@@ -63,12 +63,12 @@ def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
 
 def _entry(where: str, mapping: Any, keys: list[str]) -> None:
     if not isinstance(mapping, Mapping):
-        raise TypeError(f"{where}: {check.kind(mapping)}; allowed is a dict with {keys}")
+        raise TypeError(f"{where}: {check.got(mapping)}; expected a dict with {keys}")
     missing, extra = [k for k in keys if k not in mapping], [k for k in mapping if k not in keys]
     if missing or extra:
         parts = [f"{missing} missing"] * bool(missing)
         parts += [f"{check.shown(extra)} not known"] * bool(extra)
-        raise ValueError(f"{where}: {', '.join(parts)}; allowed are {keys}")
+        raise ValueError(f"{where}: {', '.join(parts)}; expected {keys}")
 
 
 def _as_array(where: str, given: Any, kind: type) -> Any:
@@ -80,7 +80,7 @@ def _as_array(where: str, given: Any, kind: type) -> Any:
     except Exception as error:  # converting runs the code of whatever was given
         raise TypeError(f"{where}: not an array: {error}") from error
     if array.dtype == object:
-        raise TypeError(f"{where}: {check.kind(given)}; allowed is an array")
+        raise TypeError(f"{where}: {check.got(given)}; expected an array")
     return array
 
 
@@ -88,13 +88,13 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     """The entries of all tensors, checked against the optimizer's arrays."""
     where = "state_dict['state']"
     if not isinstance(state, Mapping):
-        raise TypeError(f"{where}: {check.kind(state)}; allowed is a dict")
+        raise TypeError(f"{where}: {check.got(state)}; expected a dict")
     if set(state) != set(range(len(opt._views))):
         entries, last = check.shown(list(state)), len(opt._views) - 1
-        text = " as whole numbers, of which JSON makes text" * any(
+        text = " as whole numbers, which JSON turns into text" * any(
             isinstance(k, str) for k in state
         )
-        raise ValueError(f"{where}: entries {entries}; allowed are 0 to {last}{text}")
+        raise ValueError(f"{where}: entries {entries}; expected 0 to {last}{text}")
     # A state dict may hold means that opt.ema handed out, under other tensors' numbers. They are
     # copied: one would be overwritten before it is read.
     handed_out = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}
@@ -146,9 +146,9 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
     where = "state_dict['param_groups']"
     is_list = isinstance(groups, (list, tuple))
     if not is_list or len(groups) != len(opt._groups):
-        seen = check.counted(len(groups), "group") if is_list else check.kind(groups)
-        allowed = check.counted(len(opt._groups), "group")
-        raise ValueError(f"{where}: {seen}; allowed is a list of {allowed}")
+        seen = f"got {check.counted(len(groups), 'group')}" if is_list else check.got(groups)
+        wanted = check.counted(len(opt._groups), "group")
+        raise ValueError(f"{where}: {seen}; expected a list of {wanted}")
     checked, first = [], 0
     for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
         values = mine.hyperparameters()
@@ -182,7 +182,7 @@ def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
     """Checks all, then copies into the optimizer's own arrays."""
     if isinstance(given, Mapping) and set(given) == {"state", "param_groups"}:
         what = "['step_count', 'skipped'] missing, as in those of PyTorch's own optimizers"
-        raise ValueError(f"state_dict: {what}; allowed is that of an optimizer of this package")
+        raise ValueError(f"state_dict: {what}; expected one from an optimizer of this package")
     _entry("state_dict", given, ["state", "param_groups", "step_count", "skipped"])
     with opt._lock:
         count, skipped = (
@@ -211,7 +211,7 @@ def _file(path: Any) -> str:
     try:
         return os.fsdecode(path)
     except TypeError:
-        raise TypeError(f"path: {check.kind(path)}; allowed is the name of a file") from None
+        raise TypeError(f"path: {check.got(path)}; expected the name of a file") from None
 
 
 def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
@@ -291,7 +291,7 @@ def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     archive = zipfile.is_zipfile(opened)
     opened.seek(0)
     if not archive or opened.read(4) != b"PK\x03\x04":  # np.load would advise allow_pickle=True
-        raise ValueError("no .npz archive")
+        raise ValueError("not an .npz archive")
     opened.seek(0)
     with opt._lock:  # another thread may be adding a group
         due = {
@@ -308,7 +308,7 @@ def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
                 continue
             _, i, name = key.split("/", 2)
             if name in state[int(i)]:
-                raise ValueError(f"{key}: there twice")
+                raise ValueError(f"{key}: appears twice")
             state[int(i)][name] = _in_file(file, key, due.get(key))
     return {**whole, "state": state}
 

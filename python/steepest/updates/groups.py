@@ -36,7 +36,7 @@ def decay_rates(name: str, value: Any) -> tuple[float, float]:
 def rate(name: str, value: Any) -> Any:
     """A learning rate, or a callable that is asked for one at each step."""
     if isinstance(value, type):
-        raise TypeError(f"{name}: the class {value.__name__}; allowed is a number or a schedule")
+        raise TypeError(f"{name}: the class {value.__name__}; expected a number or a schedule")
     return value if callable(value) else at_least_zero(name, value)
 
 
@@ -85,9 +85,9 @@ def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtype
                     trouble = f"rounds to 0 in {dtype.name}", f"0, or at least {least!r}"
                 else:
                     continue
-                what, allowed = trouble
+                what, due = trouble
                 raise ValueError(
-                    f"{name}: {value!r} {what}, the type of its parameters; allowed is {allowed}"
+                    f"{name}: {value!r} {what}, the type of its parameters; expected {due}"
                 )
 
 
@@ -137,7 +137,7 @@ class ParamGroup(MutableMapping[str, Any]):
         def __setattr__(self, name: str, value: Any) -> None:
             # group.lr = 0.1 would change no step, group.params = [] the structure of gradients.
             if name not in self.__slots__ or hasattr(self, name):
-                raise AttributeError(f"{name}: no attribute of a group to set; set group[{name!r}]")
+                raise AttributeError(f"{name}: not an attribute to set; set group[{name!r}]")
             super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Any:
@@ -159,7 +159,7 @@ class ParamGroup(MutableMapping[str, Any]):
         """Hyperparameters that may be set, each in its own type."""
         for name in new:
             if name in FIXED:
-                raise ValueError(f"{name}: the arrays of a group stay as they are")
+                raise ValueError(f"{name}: the arrays of a group cannot be replaced")
             if name not in self._values:
                 raise KeyError(f"{name!r} is not one of {sorted(self._values)}")
         return self._validate(new)

@@ -58,7 +58,7 @@ class Optimizer(Parameters):
         groups = params if grouped else [{"params": params}]
         roots = [f'params[{i}]["params"]' if grouped else "params" for i in range(len(groups))]
         if next(tree.flatten([group["params"] for group in groups]), None) is None:
-            raise ValueError("params: no array in it; allowed is at least one")
+            raise ValueError("params: contains no array; expected at least one")
         self._add(groups, roots)
 
     # Gradients --------------------------------------------------------------------------------
@@ -71,8 +71,8 @@ class Optimizer(Parameters):
                     return tuple(grads)  # the engine finds what is no array
             return tuple(tree.flatten_like(self._groups[0].params, grads, "grads"))
         if not isinstance(grads, (list, tuple)):
-            kind = check.kind(grads)
-            raise TypeError(f"grads: {kind}; allowed is a list with an entry for each group")
+            given = check.got(grads)
+            raise TypeError(f"grads: {given}; expected a list with one entry per group")
         if len(grads) != len(self._groups):
             raise ValueError(
                 f"grads: {len(grads)} entries where there are {len(self._groups)} groups"
@@ -112,7 +112,7 @@ class Optimizer(Parameters):
         name = self._name(i)
         if kind == "nonfinite":
             raise FloatingPointError(
-                f"{name}: not finite (NaN or infinity in it); no step was taken"
+                f"{name}: not finite (contains NaN or infinity); no step was taken"
             )
         param = self._written(i)
         raise ValueError(
@@ -276,7 +276,7 @@ class Optimizer(Parameters):
                     return self._step(*arguments)
                 replaced += rates != now
         raise ValueError(
-            f"lr: {replaced} times a schedule was replaced while it was asked; no step was taken"
+            f"lr: a schedule was replaced {replaced} times while being called; no step was taken"
         )
 
     # What a run has come to -------------------------------------------------------------------

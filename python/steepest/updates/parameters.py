@@ -123,7 +123,7 @@ class Parameters:
         """
         if not isinstance(group, Mapping) or "params" not in group:
             given = check.shown(group)
-            raise TypeError(f"param_group: {given}; allowed is a dict with the key 'params'")
+            raise TypeError(f"param_group: {given}; expected a dict with the key 'params'")
         with self._lock:
             self._add([group], [f'params[{len(self._groups)}]["params"]'])
 
@@ -137,7 +137,9 @@ class Parameters:
         backend = devices.backend_of(here + views, first + names)
         self._check_apart(backend, views, names)
         if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
-            raise ValueError("ema_decay: given for some groups and None for others; allowed is all")
+            raise ValueError(
+                "ema_decay: given for some groups and None for others; give it for all or none"
+            )
         with backend.in_use():
             made = [self._new_state(new) for new in news]
         if not self._views:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from steepest.check import kind, shown
+from steepest.check import got, shown
 
 Path = tuple[Any, ...]
 MAX_DEPTH = 100
@@ -58,14 +58,14 @@ def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
     if isinstance(like, dict):
         if not isinstance(node, (dict, Mapping)):
             keys = f"a dict with keys {shown(list(like))}"
-            raise TypeError(f"{written(root, path)}: {kind(node)}; allowed is {keys}")
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected {keys}")
         missing, extra = [k for k in like if k not in node], [k for k in node if k not in like]
         if missing or extra:
             parts = [f"keys {shown(missing)} are missing"] * bool(missing)
             parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
             raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
     elif not isinstance(node, (list, tuple)):
-        raise TypeError(f"{written(root, path)}: {kind(node)}; allowed is a list of {len(like)}")
+        raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {len(like)}")
     elif len(node) != len(like):
         n = f"{len(node)} entries where the parameters have {len(like)}"
         raise ValueError(f"{written(root, path)}: {n}")
