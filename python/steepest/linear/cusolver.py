@@ -1,4 +1,4 @@
-"""Cholesky, LU and QR of CuPy arrays, by cuSOLVER. Each waits for the device to learn success.
+"""Cholesky, LU and QR of CuPy arrays, by cuSOLVER. Each waits for the device to say if it worked.
 
 All are told what they may overwrite; CuPy copies A for Cholesky, and A and b for QR, all the same.
 """
@@ -32,7 +32,7 @@ def cholesky(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:
 
 
 def lu(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:
-    """P A = L U with row exchanges (getrf, getrs); in place where that is allowed."""
+    """P A = L U with row exchanges (getrf, getrs); in place if that is allowed."""
     contiguous = a.flags.c_contiguous or a.flags.f_contiguous
     a = a if overwrite_a and contiguous else a.copy(order="F")
     x = b if overwrite_b and b.flags.f_contiguous else b.copy(order="F")
@@ -45,7 +45,7 @@ def lu(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:
 
 
 def qr(a: Array, b: Array, overwrite_a: bool, overwrite_b: bool) -> Array:
-    """A = Q R (geqrf, ormqr), then a triangular solve; x minimises ‖A x − b‖₂."""
+    """A = Q R (geqrf, ormqr), then a triangular solve; x minimizes ‖A x − b‖₂."""
     x = cupyx.lapack.gels(a, b)
     if not bool(cupy.isfinite(x).all()):
         raise np.linalg.LinAlgError("A is singular: R has a zero on its diagonal")

@@ -18,7 +18,7 @@ from steepest.linear.system import Array, System, check_symmetric
 def factor_and_solve(
     system: System, method: str, overwrite_a: bool, overwrite_b: bool
 ) -> tuple[Array, float | None]:
-    """x by Cholesky, LU or QR, and the reciprocal condition number where it is known."""
+    """x by Cholesky, LU or QR, and the reciprocal condition number if it is known."""
     a, b = system.matrix(method), system.b
     if method == "cholesky":
         check_symmetric(system, method)

@@ -58,11 +58,11 @@ def solve(
     method          A                              cost
     =============== ============================== ==================================
     "cholesky"      symmetric positive definite    n³/3
-    "lu"            any that is not singular       2n³/3
+    "lu"            any that is nonsingular        2n³/3
     "qr"            m × n, m ≥ n, of full rank     2mn² − 2n³/3; least squares
-    "jacobi"        e.g. diagonally dominant       a product with A an iteration
-    "gauss-seidel"  dominant, or s.p.d.            one read of A a sweep
-    "cg", "pcg"     symmetric positive definite    a product with A an iteration
+    "jacobi"        e.g. diagonally dominant       one product with A per iteration
+    "gauss-seidel"  dominant, or s.p.d.            one pass over A per sweep
+    "cg", "pcg"     symmetric positive definite    one product with A per iteration
     =============== ============================== ==================================
 
     Parameters
@@ -70,35 +70,35 @@ def solve(
     A : array, shape (n, n), or callable
         NumPy or CuPy, dense, float32 or float64 (integers and bool become float64). For "jacobi",
         "cg" and "pcg" also a function that maps a vector, shape (n,), to A times it, or an object
-        with such a ``matvec``. "qr" takes (m, n) with m ≥ n and minimises ‖A x − b‖₂. Symmetry is
-        checked, to rounding, where the method needs it; of a function it cannot be.
+        with such a ``matvec``. "qr" takes (m, n) with m ≥ n and minimizes ‖A x − b‖₂. Symmetry is
+        checked, to rounding, if the method needs it; for a function it cannot be.
     b : array, shape (n,) or (n, k)
         One right-hand side, or k in columns.
     method : str
-        See the table; "cholesky" unless given.
+        See the table.
     rtol, atol : float
-        An iterative method ends when ‖b − A x‖₂ ≤ max(rtol ‖b‖₂, atol) in every column. rtol is
-        not taken below √n ε, the rounding of the residual in the working precision.
+        An iterative method stops when ‖b − A x‖₂ ≤ max(rtol ‖b‖₂, atol) in every column. An rtol
+        below √n ε, the rounding of the residual in the working precision, counts as that.
     maxiter : int, optional
-        Iterations at most; max(1000, 10 n) unless given.
+        Largest number of iterations; max(1000, 10 n) if None.
     x0 : array, shape of x, optional
-        Where an iterative method starts; zero unless given.
+        Where an iterative method starts; zero if None.
     sweep : {"forward", "backward", "symmetric"}
         The order of the rows in Gauss-Seidel; symmetric is forward, then backward.
     omega : float
         Relaxation of Gauss-Seidel (which becomes SOR) and of the SSOR preconditioner, in (0, 2).
     preconditioner : {"jacobi", "ssor"} or callable
-        Of "pcg": r ↦ M⁻¹ r for a vector r, or an object with such a ``matvec``; symmetric positive
+        For "pcg": r ↦ M⁻¹ r for a vector r, or an object with such a ``matvec``; symmetric positive
         definite. "ssor" needs A itself.
     diagonal : array, shape (n,), optional
-        The diagonal of A, for "jacobi" and for the Jacobi preconditioner where A is a function.
+        The diagonal of A, for "jacobi" and for the Jacobi preconditioner if A is a function.
     callback : callable, optional
-        ``callback(x)`` after every iteration, with a copy; ``StopIteration`` ends the solution.
+        ``callback(x)`` after every iteration, with a copy; ``StopIteration`` stops the iteration.
     overwrite_a, overwrite_b : bool
-        Allow A and b to be destroyed: a direct method then works in place where memory is laid out
-        for it (A: rows or columns contiguous, for "qr" columns; b: a vector, or columns
-        contiguous). Otherwise neither is written to, nor where one is read-only or A and b share
-        memory.
+        Allow A and b to be destroyed: a direct method then works in place if the memory layout
+        permits (A: rows or columns contiguous, for "qr" columns; b: a vector, or columns
+        contiguous). Neither is written to otherwise, nor if it is read-only or shares memory with
+        the other.
     return_info : bool
         Also return a :class:`steepest.linear.SolveInfo`.
 
@@ -115,10 +115,10 @@ def solve(
         A is not what the method needs: not square, not symmetric, not positive definite, singular,
         a zero on the diagonal.
     steepest.ConvergenceError
-        An iterative method stopped short (a LinAlgError with ``x`` and ``info``); not raised with
-        ``return_info``, where ``info.success`` is False instead.
+        An iterative method did not converge (a LinAlgError with ``x`` and ``info``); not raised
+        with ``return_info``, where ``info.success`` is False instead.
     TypeError, ValueError
-        A dtype, shape or option that is not allowed; inf or NaN in A or b.
+        An invalid dtype, shape or option; inf or NaN in A or b.
 
     Warns
     -----

@@ -16,8 +16,8 @@ from steepest.linear.system import Array, Product, System
 def conjugate_gradients(system: System, progress: Progress, precondition: Product | None) -> Array:
     """Solve by cg, or by pcg with the product z = M⁻¹ r; the columns of b go side by side.
 
-    The recursion's residual drifts from b − A x by rounding, so at the end that is computed: where
-    it misses the tolerance the method starts again from there, as long as this still helps.
+    The recursion's residual drifts from b − A x by rounding, so at the end that is computed: if it
+    misses the tolerance the method restarts from there, as long as this still helps.
     """
     x, r, over = begin(system, progress)
     if over:
@@ -43,7 +43,7 @@ def _descend_compiled(
     right-hand side in NumPy.
 
     Beside its products an iteration is one call, two with a preconditioner: a product with a large
-    A empties the caches, and after it a call or a line of Python takes ten times as long as else.
+    A empties the caches, and a call or a line of Python then takes ten times as long.
     """
     vectors = np.zeros((3, r.shape[0]), r.dtype)
     vectors[0], vectors[1] = x, r
@@ -132,7 +132,7 @@ def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:
 
 
 def _ratio(system: System, active: list[bool], numerator: Array, denominator: Any) -> Array:
-    """The quotient in each column; 0 in columns that have converged, which so stay as they are."""
+    """The quotient in each column; 0 in columns that have converged, which then stay unchanged."""
     if all(active):
         return numerator / denominator
     xp = system.xp

@@ -22,7 +22,7 @@ class SolveInfo:
     success : bool
         A direct method finished, or every column's residual met its tolerance.
     nit : int
-        Iterations (sweeps) behind ``x``; 0 for a direct method.
+        Iterations (sweeps) that led to ``x``; 0 for a direct method.
     residuals : ndarray
         ‖b − A x‖₂ before the first and after every iteration, shape (nit + 1,), or (nit + 1, k)
         for k right-hand sides; for cg and pcg from the recursion, except the last entry, which is

@@ -181,7 +181,7 @@ def _check_finite(xp: Any, name: str, v: Array) -> None:
 
 
 def namespace(*arrays: Array) -> Any:
-    """The namespace of the arrays' library; TypeError where they have none in common."""
+    """The namespace of the arrays' library; TypeError if they have none in common."""
     if all(type(array) is np.ndarray for array in arrays):
         return array_api_compat.numpy
     return array_api_compat.array_namespace(*arrays)
