@@ -28,7 +28,7 @@ Bounds = tuple[Array, Array] | tuple[None, None]  # as `box` gives them
 
 
 class Options(NamedTuple):
-    """The keywords of `least_squares`, as they come."""
+    """The keywords of `least_squares`, as given."""
 
     method: str = "lm"
     linear_solver: str = "auto"

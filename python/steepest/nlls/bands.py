@@ -32,7 +32,7 @@ def confidence_band(
     dof : float
         Degrees of freedom of the variance, m − n; ``numpy.inf`` where sigma is known.
     level : float
-        Probability that the band has the curve at one point, between 0 and 1.
+        Probability that the band contains the curve at a point, between 0 and 1.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def confidence_band(
     Raises
     ------
     TypeError
-        For what is no real number.
+        For anything but real numbers.
     ValueError
         If shapes do not fit, if a variance is negative by more than rounding, or `dof` or `level`
         is out of range.

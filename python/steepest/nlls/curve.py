@@ -68,24 +68,24 @@ def curve_fit(
 ) -> Any:
     """Fit the parameters of f(x, *p) to data, by least squares.
 
-    The arguments, results and errors of `scipy.optimize.curve_fit`. With `ydata` on a CUDA device
-    the fit runs there and the answers are arrays of CuPy; the model is handed the parameters as
+    The arguments, results and errors are those of `scipy.optimize.curve_fit`. If `ydata` is on a
+    CUDA device the fit runs there and the results are CuPy arrays; the model gets the parameters as
     numbers.
 
     Parameters
     ----------
     f : callable
-        The model: ``f(xdata, p1, ..., pn)`` gives m numbers.
+        The model: ``f(xdata, p1, ..., pn)`` returns m numbers.
     xdata : array_like or object
-        Handed to `f`; lists, tuples and arrays as a float64 array.
+        Passed to `f`; lists, tuples and arrays as a float64 array.
     ydata : array_like, (m,)
         Observations.
     p0 : array_like, (n,), optional
-        Start. By default ones, as many as `f` has further arguments, or within `bounds`.
+        The start. By default ones, as many as `f` has further arguments, or within `bounds`.
     sigma : scalar or array_like, (m,) or (m, m), optional
         Standard deviations of `ydata`, in its units, or its covariance matrix.
     absolute_sigma : bool
-        Whether `sigma` is taken as it is, or up to a factor that is estimated.
+        Whether `sigma` is taken as it is, or only up to a factor, which is estimated.
     check_finite : bool, optional
         Whether NaN and inf in the data are refused; True unless `nan_policy` is given.
     bounds : pair of array_like, or `scipy.optimize.Bounds`
@@ -93,15 +93,15 @@ def curve_fit(
     method : {"lm", "trf", "dogbox", "gn", "levenberg"}, optional
         "lm" unless there are bounds. SciPy's names differ here only in what they return: "lm"
         refuses bounds, counts evaluations for differences and gives an infinite covariance
-        where J has not full rank; "trf" and "dogbox" take its pseudo-inverse.
+        if J is rank-deficient; "trf" and "dogbox" take its pseudo-inverse.
     jac : callable, "2-point", "3-point" or "cs", optional
-        ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or how to difference.
+        ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or a difference scheme.
     full_output : bool
         Whether to return `infodict`, `mesg` and `ier` too.
     nan_policy : {"raise", "omit"}, optional
         What to do with NaN in the data.
     **kwargs
-        Of `least_squares` (``ftol``, ``loss``, ``callback``, ...), and of SciPy's `leastsq`:
+        Those of `least_squares` (``ftol``, ``loss``, ``callback``, ...), and of SciPy's `leastsq`:
         ``maxfev``, ``epsfcn`` (squared relative difference step), ``diag`` (1/x_scale),
         ``col_deriv`` and ``factor`` (damping starts at 0.1/factor).
 
@@ -110,14 +110,14 @@ def curve_fit(
     popt : ndarray, (n,)
         The estimate.
     pcov : ndarray, (n, n)
-        Its covariance, inf where it cannot be estimated.
+        Its covariance, inf if it cannot be estimated.
     infodict : dict
         - ``nfev``: evaluations of `f`, with "lm" also those for differences
         - ``fvec``: the weighted residuals
         - with "lm" and a callable `jac` ``njev``: its calls
         - with "lm" ``fjac``, ``ipvt`` and ``qtf`` of the QR factorization with column pivoting
-          J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, as that of
-          pcov, of the point before the last step, as MINPACK's.
+          J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, like that of
+          pcov, is of the point before the last step, as in MINPACK.
     mesg : str
         Why the solver stopped.
     ier : int
@@ -128,7 +128,7 @@ def curve_fit(
     RuntimeError
         If no estimate is found.
     ValueError, TypeError
-        For unfit arguments, as SciPy.
+        For invalid arguments, as in SciPy.
 
     Warns
     -----

@@ -2,13 +2,13 @@
 
 A step is √ε·|x| (2-point), ε^(1/3)·|x| (3-point): in proportion to the parameter, however small.
 √ε·max(1, |x|), a common choice, is blind to parameters far below 1 (NIST Hahn1 has 1e-7). Where
-x is near zero by chance, not by its unit, rounding would rule the column. So |x| counts for no
+x is near zero by chance, not by its unit, rounding would dominate the column. So |x| counts for no
 less than it has been before, up to what changes a residual by a hundredth of the largest so far;
 and where a step drowns in the residuals' rounding, the column is taken again with max(1, |x|).
 
 A forward difference is wrong by √ε and more: the residuals' rounding counts beside the parameter's
-share in them, which may be small. Once the gradient has come down to that, "2-point" goes
-on with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
+share in them, which may be small. Once the gradient has come down to that, "2-point" continues
+with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
 the answer would otherwise be off by what the differences are off. Where a step from the last
 forward ones fails, the solver asks for central ones at the same point.
 

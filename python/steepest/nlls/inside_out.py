@@ -31,22 +31,22 @@ WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}
 
 
 class LeastSquares:
-    """`least_squares` inside out: it asks for one point after another, the loop is yours.
+    """`least_squares` by reverse communication: evaluate at `x`, `tell` the result, until `done`.
 
-    `x` is the point at which it wants to know more (a copy), once `done` the answer. An error or
-    interrupt in your loop leaves it as it was. It is neither copied nor pickled; its result() is.
+    `x` is the next point to evaluate (a copy), once `done` the answer. An error or interrupt in
+    your loop leaves it as it was. It can be neither copied nor pickled; its result() can.
 
     Parameters
     ----------
     x0 : array_like, shape (n,)
         The start, NumPy or CuPy; float32 is computed in float32.
     method, linear_solver, damping, x_scale, loss, f_scale, bounds, ftol, xtol, gtol, max_nfev
-        As `least_squares`.
+        As for `least_squares`.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments of another kind, shape or range, as `least_squares`.
+        For arguments of the wrong kind, shape or range, as for `least_squares`.
 
     Examples
     --------
@@ -136,11 +136,11 @@ class LeastSquares:
         Raises
         ------
         TypeError, ValueError
-            Once it is `done`. For residuals or a Jacobian of another kind or shape, or not finite
-            at the start; the point stays to be told. Where a callable fails, or J is not finite at
+            Once it is `done`. For residuals or a Jacobian of the wrong kind or shape, or not finite
+            at the start; the point can be told again. If a callable fails, or J is not finite at
             the start, ``f`` has been taken and that of the next call is not read.
         numpy.linalg.LinAlgError
-            JᵀJ is singular with method "gn": there is no next point, only a new solver goes on.
+            JᵀJ is singular with method "gn": there is no next point; make a new solver.
         """
         self._refuse_within_blocks("tell")
         if callable(self._options.loss):  # it runs before they are read
@@ -168,16 +168,16 @@ class LeastSquares:
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n; only the lower triangle is read) and Jᵀf (n,) at `x`, summed
-        elsewhere. A `loss` is refused: their rows are weighted there, or not at all.
+        elsewhere. A `loss` is refused: the rows are weighted there, or not at all.
 
         Raises
         ------
         TypeError, ValueError
-            For numbers of another kind, shape or sign, or not finite at the start.
+            For numbers of the wrong kind, shape or sign, or not finite at the start.
 
         Examples
         --------
-        Rows of a line's residuals and Jacobian, on three machines say:
+        The rows of a line's residuals and Jacobian, say on three machines:
 
         >>> import numpy as np, steepest as st
         >>> t = np.arange(6.0).reshape(3, 2)
@@ -222,13 +222,13 @@ class LeastSquares:
             solver.tell_normal(float(half), xp.ascontiguousarray(H), g)
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
-        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each: f (k,), J (k, n), k as
-        it comes. A generator makes them one by one, so that memory is n² and a block.
+        """Residuals and Jacobian at `x` as pairs (f, J) of some rows each: f (k,), J (k, n), k may
+        vary. A generator makes them one by one, so that memory is n² plus one block.
 
         Raises
         ------
         TypeError, ValueError
-            For what are no such pairs, and as `tell`; the point stays to be told.
+            For anything but such pairs, and as `tell`; the point can be told again.
 
         Examples
         --------
@@ -263,7 +263,7 @@ class LeastSquares:
         Raises
         ------
         ValueError
-            Before a point and its Jacobian were told.
+            Before a point and its Jacobian have been told.
         """
         if not self._accepted:
             raise ValueError(

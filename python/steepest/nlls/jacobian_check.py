@@ -19,8 +19,8 @@ from steepest.nlls.differences import Differences, precision
 class JacobianCheck:
     """The entry of a Jacobian that is farthest from its value by central differences.
 
-    error: their distance, less what the differences may be off by there, over the larger of the
-    two: 0 is right as far as differences can tell, 1 entirely wrong.
+    error: the distance of the two values, less the error that the differences may have there, over
+    the larger of the two: 0 is right as far as differences can tell, 1 entirely wrong.
     """
 
     row: int
@@ -53,7 +53,7 @@ def check_jacobian(
     fun, jac : callable
         Residuals (m,) and Jacobian (m, n), as for `least_squares`.
     x : array_like, (n,)
-        Where; a point without zeros and other special values shows most.
+        Where to compare; a point without zeros or other special values shows most.
     args, kwargs : tuple, dict
         Further arguments of fun and jac.
 
@@ -66,7 +66,7 @@ def check_jacobian(
     Raises
     ------
     TypeError, ValueError
-        What is no function, shapes that do not fit, or residuals that are not finite at x.
+        A non-callable, shapes that do not fit, or residuals that are not finite at x.
 
     Examples
     --------

@@ -58,51 +58,53 @@ def least_squares(
     evaluation, a tenth of the step ahead, corrects each such step for curvature, as long as that
     makes a difference (Transtrum and Sethna, arXiv:1201.5885).
 
-    On arrays of CuPy, x0 or the residuals at x0, the fit runs on their CUDA device: all further
-    residuals and Jacobians live there, the answer's arrays are CuPy's. x is handed out as the kind
-    of array that x0 is.
+    If x0, or the residuals at x0, are CuPy arrays, the fit runs on their CUDA device: all further
+    residuals and Jacobians must live there, and the result's arrays are CuPy's. x is passed as the
+    kind of array that x0 is.
 
     Parameters
     ----------
     fun : callable
-        ``fun(x, *args, **kwargs)``, the residuals, (m,) or a scalar. x is a copy of its own.
+        ``fun(x, *args, **kwargs)``, the residuals, (m,) or a scalar. x is a copy that fun may
+        overwrite.
     x0 : array_like, (n,) or scalar
-        Start. Of float32: the problem is computed in float32, where columns of J with norms below
-        1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose units of x.
-        Any other real dtype: in float64.
+        The start. If float32, the fit is computed in float32, where columns of J with norms below
+        1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose the units of x
+        accordingly. Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
-        Finite differences (steps in proportion to |x|, near 0 to what it has been, longer where
-        residuals turn out to be noisy: Moré and Wild, 2011; 2-point ends with central ones), a
+        Finite differences (steps proportional to |x|, near 0 to its earlier size, longer where the
+        residuals prove noisy: Moré and Wild, 2011; "2-point" changes to central ones at the end), a
         complex step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
-        yields such pairs for blocks of rows; memory is then n² and a block.
+        yields such pairs for blocks of rows; memory is then n² plus one block.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
-        cost falls; status -3 where it never does, and the full step is not short either.
+        cost falls; status -3 if it never does although the full step is not short.
     linear_solver : {"auto", "cholesky", "qr", "cg"}
-        Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, and
-        QR where its pivots come near rounding (of blocks of rows from the next point on).
+        Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, or QR
+        once its pivots come near rounding (for blocks of rows from the next point on).
     damping : float
-        The first λ: as it is for `lm`, times the largest diagonal entry of JᵀJ for `levenberg`;
-        not for `gn`.
+        The initial λ: used as given for `lm`, times the largest diagonal entry of JᵀJ for
+        `levenberg`; `gn` has none.
     x_scale : None, "jac" or array_like, (n,)
         1/D. None: by J's columns for `lm`, 1 for `levenberg`.
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
         ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z.
     f_scale : float
-        C, the residual at which the loss turns from quadratic (of no effect with "linear").
+        C, the residual at which the loss turns from quadratic (ignored with "linear").
     bounds : pair of array_like or scipy.optimize.Bounds
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
-        Stop when two steps in a row, or one after a change a hundred times larger, change the cost
-        by no more than ftol * cost, as expected; when |Ds| <= xtol * |Dx| and |s| <= xtol * |x|;
-        when the |cosine| between f and each column of J, and the plane of all, is at most gtol.
-        None is 0. For float32 at least its rounding unit.
+        Stop when one of these holds; None is 0, and for float32 the least is its rounding unit.
+
+        - ftol: two successive steps (one, if the step before it changed the cost a hundred times as
+          much) change the cost by no more than ftol * cost, and were predicted to.
+        - xtol: |Ds| <= xtol * |Dx| and |s| <= xtol * |x|.
+        - gtol: the |cosine| between f and each column of J, and the space of all, is at most gtol.
     max_nfev : int
-        Largest number of residual evaluations, 100 n where None; differences do not count.
+        Largest number of residual evaluations, 100 n if None; those for differences do not count.
     diff_step : float or array_like, (n,)
-        Difference steps over |x|, for a `jac` that names a scheme (of no effect else, as in
-        SciPy).
+        Difference steps relative to |x|, if `jac` names a scheme (otherwise ignored, as in SciPy).
     args, kwargs : tuple, dict
         Further arguments of fun and jac.
     callback : callable
@@ -120,9 +122,9 @@ def least_squares(
     Raises
     ------
     ValueError
-        Arguments, shapes, x0 outside its bounds, residuals or Jacobian not finite at x0.
+        Invalid arguments or shapes, x0 outside its bounds, residuals or Jacobian not finite at x0.
     TypeError
-        What is no function where one is due; residuals or Jacobian that are not real and dense.
+        A non-callable where a function is expected; residuals or Jacobian not real and dense.
     numpy.linalg.LinAlgError
         JᵀJ is singular with method "gn".
 

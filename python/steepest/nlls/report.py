@@ -1,4 +1,4 @@
-"""What a fit tells while it runs: the user's callback, a line of each iteration."""
+"""What a fit reports while it runs: the user's callback, one line per iteration."""
 
 from __future__ import annotations
 

@@ -47,11 +47,11 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     active_mask : ndarray of int, (n,)
         -1 at a lower bound, 1 at an upper one, else 0.
     nfev, njev, nit : int
-        Evaluations of the residuals without those for differences, Jacobians, accepted steps.
+        Evaluations of the residuals, not counting differences; Jacobians; accepted steps.
     status : int
         Why it stopped: 1 `gtol`, 2 `ftol`, 3 `xtol`, 4 `ftol` and `xtol`; 0 `max_nfev`; -1 no step
-        longer than `xtol` gives finite numbers; -2 the callback asked for it; -3 no share of a step
-        of "gn" lowers the cost.
+        longer than `xtol` gives finite numbers; -2 stopped by the callback; -3 no fraction of a
+        "gn" step lowers the cost.
     message : str
         The same in words.
     success : bool
@@ -70,13 +70,13 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         With `absolute_sigma` the residuals are taken to have unit variance, and the factor is
         dropped, as in `scipy.optimize.curve_fit`. Without enough residuals for the factor every
         entry is inf, with an `OptimizeWarning`, as there. The entries of a parameter that the
-        residuals do not determine say nothing of it: `summary` calls its error indeterminate.
+        residuals do not determine say nothing about it: `summary` calls its error indeterminate.
 
         Raises
         ------
         ValueError
             After normal equations, which do not tell how many residuals there are, unless
-            `absolute_sigma`.
+            `absolute_sigma` is True.
         """
         return arrays.from_host(self._covariance(absolute_sigma), self["x"])
 
@@ -112,7 +112,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
     def summary(self, names: Sequence[str] | None = None, file: TextIO | None = None) -> None:
         """Print parameters, standard errors, (the strongest) correlations, cost and why the fit
-        stopped: to `file`, an `io.StringIO()` for the text, where it is given. Returns None."""
+        stopped: to `file` if given, an `io.StringIO()` to get the text. Returns None."""
         print(summary_text(self, names), file=file)
 
     def _m(self) -> int:
