@@ -30,7 +30,7 @@ def plain(path: str, value: Any) -> Any:
 
 
 def from_numbers(path: str, value: Any) -> Array:
-    """A NumPy array of numbers that come in another way, in lists say."""
+    """A NumPy array of numbers given in another form, as lists say."""
     if value is None:
         raise TypeError(f"{path}: None; expected numbers (a function without `return` gives None)")
     value = plain(path, value)
@@ -44,7 +44,7 @@ def from_numbers(path: str, value: Any) -> Array:
 
 
 def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> Array:
-    """A NumPy array of real numbers that come in any way: float32 as it is, others as float64."""
+    """A NumPy array of real numbers given in any form: float32 as it is, others as float64."""
     array = from_numbers(path, value)
     if array.dtype.kind == "O":  # of fractions, or of integers of any size
         try:

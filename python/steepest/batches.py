@@ -14,7 +14,7 @@ from steepest import check
 
 @dataclass(frozen=True)
 class Minibatches:
-    """What `minibatches` returns: has a length, and can be walked any number of times."""
+    """What `minibatches` returns: it has a length and can be iterated over any number of times."""
 
     n: int
     batch_size: int
@@ -38,7 +38,7 @@ class Minibatches:
 
 def stable_order(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """The stable argsort of random keys, in an eighth of its time: the keys are sorted with their
-    indices in the place of the low bits, and where the high bits are equal once more as they are.
+    indices in place of the low bits, and sorted again, whole, where their high bits are equal.
     """
     low = np.uint64((1 << keys.size.bit_length()) - 1)
     packed = (keys & ~low) | np.arange(keys.size, dtype=np.uint64)
@@ -57,26 +57,27 @@ def minibatches(
 ) -> Minibatches:
     """One epoch of minibatches: B₁ … B_⌈n/m⌉, a random partition of the indices 0 … n−1.
 
-    The partition is fixed by (seed, epoch), on every machine and NumPy version; other epochs of
-    the same seed are shuffled independently. Robbins & Monro's gradient on a batch, scaled by
-    1/m, is an unbiased estimate of the full one (Bottou, Curtis & Nocedal 2018, section 3.4).
+    The partition is fixed by (seed, epoch), on every machine and NumPy version; each epoch of a
+    seed is shuffled independently of the others. The mean gradient over a batch is an unbiased
+    estimate of the mean over all samples (Bottou, Curtis & Nocedal 2018, section 3.4); divide by
+    len(batch), since the last batch may be smaller.
 
     Parameters
     ----------
     n : int
-        Samples, at least 0.
+        Number of samples, at least 0.
     batch_size : int
-        Samples in a batch (m), at least 1; the last batch may have fewer.
+        Samples per batch (m), at least 1; the last batch may have fewer.
     seed, epoch : int
         At least 0.
     drop_last : bool
-        Leave out the last batch where it is smaller than the others.
+        Leave out the last batch if it is smaller than the others.
 
     Returns
     -------
     Minibatches
-        Has ``len()``; each walk over it yields the same int64 index arrays of shape (m,). The
-        batches of one walk are parts of one array; no other walk shares it.
+        Has ``len()``; iterating over it yields int64 index arrays of shape (m,), the same every
+        time. The arrays of one iteration are slices of one array that no other iteration shares.
 
     Raises
     ------

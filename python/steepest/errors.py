@@ -1,4 +1,4 @@
-"""The exceptions of the package that NumPy and Python do not have."""
+"""The package's own exceptions, beside those of Python and NumPy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ConvergenceError(LinAlgError):
     x : array
         The last iterate.
     info : steepest.linear.SolveInfo
-        The residuals up to there, and why it stopped.
+        The residuals so far, and why it stopped.
     """
 
     def __init__(self, message: str, x: Any, info: Any) -> None:

@@ -1,11 +1,11 @@
-"""The rules without an object, for embedding: one function a rule, made from its class.
+"""The rules without an object, for embedding: one function per rule, made from its class.
 
 ``adam(p, g, m, v, *, step, lr, ...)`` updates p and its state arrays in place for one step; the
 keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
-class, in its order or by its names, laid out like p; start them as the class does (zeros, mostly).
-``nadam`` also carries a number from step to step: it returns ``mu_product``, a keyword of its next
-call. Each call checks all its arguments, in some 10 µs: a loop over short arrays is several times
-faster with the class.
+class, in its order or by its names, laid out like p; initialize them as the class does (mostly to
+zeros). ``nadam`` also carries a number from step to step: it returns ``mu_product``, a keyword of
+its next call. Each call checks all its arguments, in some 10 µs: a loop over short arrays is
+several times faster with the class.
 
 >>> import numpy as np, steepest as st
 >>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)
@@ -39,23 +39,23 @@ p : array, float32 or float64
 g : array
     Its gradient, with the shape, dtype and strides of p.
 states : arrays like p
-    With the default options: {states}. In this order, or by name. They start as those of
-    `steepest.{cls}` do, mostly as zeros, and are kept from step to step.
+    With the default options: {states}. In this order, or by name. They start like those of
+    `steepest.{cls}`, mostly as zeros, and are kept from step to step.
 step : int
-    The number of this step, 1 at first.
+    The number of this step, 1 for the first.
 lr, ... : keywords
-    As of `steepest.{cls}`; `lr` is a number.
+    As for `steepest.{cls}`; `lr` is a number.
 {returned}
 Raises
 ------
 TypeError, ValueError
-    For arguments that are not allowed; nothing is changed then.
+    For invalid arguments; nothing is changed then.
 """
 RETURNED = """
 Returns
 -------
 {0} : float
-    For the keyword `{0}` of the next step.
+    To be passed as the keyword `{0}` at the next step.
 """
 
 

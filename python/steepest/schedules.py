@@ -1,7 +1,7 @@
 """Learning rates that change with the step: callables ``schedule(step) -> float``.
 
 A schedule goes where a number goes: ``st.Adam(params, lr=st.schedules.cosine(1e-3, 1000))``. The
-optimizer asks it with the number of earlier calls of ``step``: 0 the first time. Each is a frozen
+optimizer calls it with the number of earlier calls to ``step``, 0 the first time. Each is a frozen
 dataclass, written in lower case because it is used like a function: it compares, hashes, pickles
 and prints. The rate of the next step is ``opt.lr(opt.step_count + opt.skipped)``. Powers and
 cosines come from the C library, whose last bit may differ between machines.
@@ -104,7 +104,7 @@ class robbins_monro(Schedule):
     power : float
         Above 0.5, at most 1.
     scale : float
-        Steps after which the rate has fallen to lr/2^power; above 0.
+        Number of steps after which the rate has fallen to lr/2^power; above 0.
 
     Raises
     ------
@@ -136,7 +136,7 @@ class robbins_monro(Schedule):
 
 @dataclass(frozen=True)
 class inverse_time(Schedule):
-    """Decay by the inverse of time: αₖ = lr / (1 + decay·k).
+    """Decay inversely with time: αₖ = lr / (1 + decay·k).
 
     The `lr_decay` of Adagrad, written as a schedule; Bottou 2012, Stochastic gradient descent
     tricks, section 5.2, with decay = lr·λ.
@@ -180,9 +180,9 @@ class step(Schedule):
     lr : float
         Rate of the first step, at least 0.
     step_size : int
-        Steps between two falls, at least 1.
+        Steps between two drops, at least 1.
     gamma : float
-        Factor of a fall, above 0; above 1, rates rise.
+        Factor of each drop, above 0; above 1 the rate rises.
 
     Raises
     ------
@@ -221,7 +221,7 @@ class exponential(Schedule):
     lr : float
         Rate of the first step, at least 0.
     gamma : float
-        Factor of one step, above 0; above 1, rates rise, as to find the largest that is useful.
+        Factor per step, above 0; above 1 the rate rises, say to find the largest useful one.
 
     Raises
     ------
@@ -305,7 +305,7 @@ class linear_warmup(Schedule):
     steps : int
         Length of the climb, at least 0.
     start : float
-        Share of after(0) at the first step; at least 0, at most 1.
+        Fraction of after(0) at the first step; at least 0, at most 1.
 
     Raises
     ------
@@ -351,7 +351,7 @@ class one_cycle(Schedule):
     From lr/div_factor to lr in the first `pct_start` of the steps, then to
     lr/(div_factor·final_div_factor), reached at step `steps` − 1 and kept. Smith & Topin 2018
     (arXiv:1708.07120), with the cosines and the names of PyTorch's OneCycleLR, which raises an
-    error after its last step, and starts below lr where `pct_start`·`steps` < 1.
+    error after its last step, and starts below lr if `pct_start`·`steps` < 1.
 
     Parameters
     ----------
@@ -360,7 +360,7 @@ class one_cycle(Schedule):
     steps : int
         Length of the cycle, at least 1.
     pct_start : float
-        Share of the climb, above 0, below 1.
+        Fraction of the steps that climb, above 0, below 1.
     div_factor, final_div_factor : float
         At least 1.
 

@@ -1,4 +1,4 @@
-"""What this build and machine have, and the settings that hold for the whole process."""
+"""What this build and machine offer, and settings for the whole process."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Info(dict[str, Any]):
 
 
 def info(*, load: bool = False) -> Info:
-    """What this build and machine have.
+    """What this build and machine offer.
 
     Parameters
     ----------
     load : bool
         Import SciPy to say which LAPACK it brings; otherwise that is said only if something else
-        has imported it, as the import takes a fifth of a second.
+        has imported it, since the import takes a fifth of a second.
 
     Returns
     -------
     Info
-        A dict that prints as a table: version, Python, NumPy, SIMD level in use and levels there
-        are, threads and what limits them, OpenMP, whether denormals are flushed, LAPACK, CUDA.
+        A dict that prints as a table: version, Python, NumPy, SIMD level in use and levels
+        available, threads and what limits them, OpenMP, denormals flushed or kept, LAPACK, CUDA.
 
     Raises
     ------
@@ -82,10 +82,10 @@ def info(*, load: bool = False) -> Info:
 
 
 def get_num_threads() -> int:
-    """The most threads that a step or a solver uses; small work uses one.
+    """The largest number of threads that a step or a solver uses; small jobs use one.
 
-    What `set_num_threads` said; else the least of the processors that the calling thread may run
-    on, the container's CPU quota (rounded down) and OMP_NUM_THREADS.
+    The value given to `set_num_threads`; otherwise the smallest of the number of processors that
+    the calling thread may run on, the container's CPU quota (rounded down) and OMP_NUM_THREADS.
 
     Examples
     --------
@@ -99,20 +99,20 @@ def get_num_threads() -> int:
 def set_num_threads(n: int | None) -> None:
     """Use at most n threads from now on, in the whole process.
 
-    Results do not depend on it: they are bitwise the same for any number of threads. Where several
+    Results do not depend on it: they are bitwise the same for any number of threads. If several
     processes share the cores, as the workers of a pool do, 1 is several times faster than threads
     that wait for each other.
 
     Parameters
     ----------
     n : int or None
-        1 to 1024, even beyond what the machine has; None goes back to the limits that
+        1 to 1024, even more than the machine has; None restores the limits that
         `get_num_threads` describes.
 
     Raises
     ------
     TypeError, ValueError
-        If n is not a whole number in that range; the setting stays.
+        If n is not a whole number in that range; the setting is unchanged.
 
     Examples
     --------
@@ -129,9 +129,9 @@ def set_num_threads(n: int | None) -> None:
 def set_flush_denormals(on: bool) -> None:
     """Flush denormal numbers to zero in steps from now on, in the whole process.
 
-    Denormals are kept by default, as IEEE 754 has it. Processors that compute them slowly make an
-    optimizer slower as its moments die out; flushing avoids that at the price of bits: x86 and ARM
-    flush differently at the edge, so results may then differ between them.
+    Denormals are kept by default, as IEEE 754 requires. On processors that are slow at them an
+    optimizer slows down as its moments die out; flushing avoids that at the price of identical
+    bits: x86 and ARM flush differently at the edge, so results may then differ between them.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def set_flush_denormals(on: bool) -> None:
     TypeError
         If `on` is not True or False.
     BackendError
-        If the processor has no flush mode that is known.
+        If the processor has no known flush mode.
 
     Examples
     --------

@@ -20,7 +20,7 @@ class Adagrad(Optimizer):
     lr_decay : float
         η, at least 0.
     initial_accumulator_value : float
-        What s starts from, at least 0.
+        Initial value of s, at least 0.
     eps : float
         ε, outside the root.
 
@@ -90,7 +90,7 @@ class Adadelta(Optimizer):
     params, lr
         As in `SGD`; the paper has α = 1.
     rho : float
-        ρ, in [0, 1); the paper's experiments have 0.95.
+        ρ, in [0, 1); the paper's experiments use 0.95.
     eps : float
         ε, under the roots.
 
@@ -143,7 +143,7 @@ class Adadelta(Optimizer):
 class RMSProp(Optimizer):
     """RMSProp: s ← βs + (1−β)g²;  d = g/(√s + ε);  θ ← θ − αd.
 
-    With ``momentum`` μ: b ← μb + d; θ ← θ − αb. ``centered``: the variance in the place of s,
+    With ``momentum`` μ: b ← μb + d; θ ← θ − αb. ``centered``: the variance in place of s,
     w ← β(w + (1−β)(g−a)²), a ← a + (1−β)(g−a), which is s − a² and never negative.
 
     Parameters
@@ -155,7 +155,7 @@ class RMSProp(Optimizer):
     eps : float
         ε, outside the root.
     momentum : float
-        μ, at least 0. Zero or not is decided at construction: it needs an array.
+        μ, at least 0. Whether it is zero is decided at construction: it needs an array.
     centered : bool
         Whether to subtract the mean of the gradients.
 
@@ -163,7 +163,7 @@ class RMSProp(Optimizer):
     -----
     State: ``square_avg``, or ``grad_avg`` and ``grad_var``; with momentum ``velocity``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    PyTorch forms s − a², which in float32 may be negative, and then gives NaN.
+    PyTorch forms s − a², which in float32 may become negative and then gives NaN.
 
     References
     ----------

@@ -13,7 +13,7 @@ from steepest.updates.optimizer import Optimizer
 class Adam(Optimizer):
     """Adam: m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − α m̂/(√v̂ + ε).
 
-    m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ); t counts the steps of each array, 1 first.
+    m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ); t counts the steps of each array, from 1.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Adam(Optimizer):
     eps : float
         ε, outside the root.
     bias_correction : bool
-        False takes m and v for m̂ and v̂.
+        False uses m and v in place of m̂ and v̂.
     amsgrad : bool
         As `AMSGrad`.
 
@@ -90,9 +90,9 @@ class Adam(Optimizer):
 
 
 class AMSGrad(Adam):
-    """AMSGrad: Adam with x ← max(x, v) and √(x/(1−β₂ᵗ)) in the place of √v̂.
+    """AMSGrad: Adam with x ← max(x, v) and √(x/(1−β₂ᵗ)) in place of √v̂.
 
-    The maximum is taken over v uncorrected, as in PyTorch. The same as ``Adam(..., amsgrad=True)``.
+    The maximum is over v uncorrected, as in PyTorch. The same as ``Adam(..., amsgrad=True)``.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class AMSGrad(Adam):
 class AdamW(Adam):
     """AdamW, Adam with decoupled decay: θ ← θ − (αλθ + Adam's step).
 
-    1 − αλ is never formed: in float32 it loses a small αλ.
+    1 − αλ is never formed: in float32 it would lose a small αλ.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ class AdaMax(Optimizer):
     betas : (float, float)
         β₁ and β₂, in [0, 1).
     eps : float
-        ε keeps 0/0 away, as in PyTorch; the paper has none.
+        ε prevents 0/0, as in PyTorch; the paper has none.
 
     Notes
     -----
@@ -84,9 +84,9 @@ class NAdam(Optimizer):
 
     Notes
     -----
-    State: ``exp_avg``, ``exp_avg_sq`` and, a number for each array, ``mu_product``.
+    State: ``exp_avg``, ``exp_avg_sq`` and ``mu_product``, one number per array.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    PyTorch's ``decoupled_weight_decay`` is not here.
+    PyTorch's ``decoupled_weight_decay`` is not supported.
 
     References
     ----------
@@ -152,8 +152,8 @@ class RAdam(Optimizer):
     -----
     State: ``exp_avg``, ``exp_avg_sq``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    The paper switches at ρₜ > 4; this is PyTorch's threshold. Its ``decoupled_weight_decay`` is
-    not here.
+    The paper switches at ρₜ > 4; this is PyTorch's threshold. PyTorch's
+    ``decoupled_weight_decay`` is not supported.
 
     References
     ----------

@@ -20,7 +20,7 @@ class SGD(Optimizer):
     params : array, structure of arrays, or list of dicts
         Float32 or float64, updated in place.
     lr : float or callable(step) -> float
-        Learning rate α, at least 0. It has no default, but each group may have its own.
+        Learning rate α, at least 0. There is no default, but each group may have its own.
     weight_decay : float
         Coupled decay λ: g ← g + λθ.
     maximize : bool
@@ -31,8 +31,7 @@ class SGD(Optimizer):
     Raises
     ------
     TypeError, ValueError
-        For arrays or hyperparameters that are not allowed, naming them; for ``params`` without
-        any array.
+        For invalid arrays or hyperparameters, naming them; for ``params`` without any array.
 
     See Also
     --------
@@ -83,7 +82,7 @@ class Momentum(Optimizer):
     -----
     State: ``velocity``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    PyTorch's ``dampening`` is not here.
+    PyTorch's ``dampening`` is not supported.
 
     References
     ----------
@@ -135,8 +134,8 @@ class Momentum(Optimizer):
 class Nesterov(Momentum):
     """Nesterov's momentum, stored at the look-ahead point: v ← βv − αg;  θ̃ ← θ̃ + βv − αg.
 
-    The arrays hold θ̃ = θ + βv, where the gradient is due, so that a step is one pass over
-    memory; ``iterates()`` gives θ. Equal to v' = βv − α∇L(θ + βv); θ' = θ + v'.
+    The arrays hold θ̃ = θ + βv, where the gradient is to be taken, so that a step is one pass over
+    memory; ``iterates()`` gives θ. Equivalent to v' = βv − α∇L(θ + βv); θ' = θ + v'.
 
     Parameters
     ----------
@@ -173,8 +172,8 @@ class Nesterov(Momentum):
     def iterates(self) -> Any:
         """The points θ themselves, in the structure of ``params``.
 
-        By the β and α of the group's last step: where they have changed since an array was stepped,
-        as its gradients were None, its θ moves with them.
+        By the β and α of the group's last step: if they have changed since an array last took a
+        step, its gradients being None since, its θ moves with them.
 
         Returns
         -------

@@ -35,7 +35,7 @@ def _arrays_of(opt: Parameters, i: int) -> dict[str, Any]:
 
 
 def state_dict(opt: Parameters, copy: bool = True) -> dict[str, Any]:
-    """Everything that a run needs to go on, but the parameters themselves."""
+    """Everything that a run needs to continue, except the parameters themselves."""
     with opt._lock, opt._backend.in_use():
         state: dict[int, dict[str, Any]] = {}
         clocks, scalars = opt._plan.clocks()
@@ -262,7 +262,7 @@ def _sync(file: IO[bytes]) -> None:
 
 
 def _in_file(file: Any, key: str, due: Any) -> Any:
-    """An array of a file; where it is larger than the one due, another in its place.
+    """An array of a file; if it is larger than the one due, a stand-in.
 
     That has the shape and dtype, by which it will be refused, but no memory.
     """

@@ -34,7 +34,7 @@ def decay_rates(name: str, value: Any) -> tuple[float, float]:
 
 
 def rate(name: str, value: Any) -> Any:
-    """A learning rate, or a callable that is asked for one at each step."""
+    """A learning rate, or a callable that gives one at each step."""
     if isinstance(value, type):
         raise TypeError(f"{name}: the class {value.__name__}; expected a number or a schedule")
     return value if callable(value) else at_least_zero(name, value)
@@ -66,7 +66,7 @@ def largest(dtypes: Any) -> float:
 
 
 def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtypes: Any) -> None:
-    """Refuses what a dtype cannot tell from a value that is not allowed.
+    """Refuses what a dtype rounds to an invalid value.
 
     A decay rate that rounds to 1, whose 1 - β would be 0; an ε that rounds to 0; what overflows.
     """
@@ -95,15 +95,15 @@ class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
     Setting a hyperparameter checks it and takes effect at the next step; the structure of arrays
-    under ``params`` is a copy of the optimizer's, of the same arrays. Copied or pickled, a group is
-    a dict, which belongs to no optimizer.
+    under ``params`` is a copy of the optimizer's, of the same arrays. Copied or pickled, a group
+    becomes a plain dict, which belongs to no optimizer.
 
     Raises
     ------
     KeyError
         For a name that the rule does not have.
     TypeError, ValueError
-        For a value that is not allowed, or a setting that decides which state arrays there are.
+        For an invalid value, or a setting that decides which state arrays there are.
     """
 
     __slots__ = (
@@ -179,7 +179,7 @@ class ParamGroup(MutableMapping[str, Any]):
         return len(FIXED) + len(self._values)
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The hyperparameters alone, as a dict of their own."""
+        """The hyperparameters alone, in a new dict."""
         return dict(self._values)
 
     def __reduce__(self) -> tuple[Any, ...]:

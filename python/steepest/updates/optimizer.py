@@ -23,14 +23,14 @@ _ONE = 1.0  # the default of grad_scale: known by identity, which costs less tha
 
 
 class Optimizer(Parameters):
-    """What all rules share; see them for use.
+    """What all rules share; to be used through one of them.
 
     Parameters
     ----------
     params : array, structure of arrays, or list of dicts
         Float32 or float64 arrays, updated in place. A list of dicts that each have the key
-        ``"params"`` makes parameter groups with their own hyperparameters; another optimizer's
-        ``param_groups`` are such, where this one has all their hyperparameters.
+        ``"params"`` makes parameter groups with their own hyperparameters; so do another
+        optimizer's ``param_groups``, if this one has all their hyperparameters.
     hyperparameters : dict
         The defaults of all groups.
 
@@ -39,7 +39,7 @@ class Optimizer(Parameters):
     param_groups : tuple of ParamGroup
         Hyperparameters by group; setting one takes effect at the next step.
     step_count : int
-        Steps taken, skipped ones not counted.
+        Steps taken, not counting skipped ones.
     skipped : int
         Steps skipped because a gradient was not finite.
     grad_norm : float or None
@@ -127,22 +127,22 @@ class Optimizer(Parameters):
         )
 
     def bind_grads(self, grads: Any) -> None:
-        """Keep gradient buffers, to be read by each ``step()`` that is given none.
+        """Keep gradient buffers, which each ``step()`` called without gradients reads.
 
-        Filled in place by the caller, they make a step one foreign call that checks no gradient.
-        NumPy refuses to resize them meanwhile. PyTorch's ``zero_grad()`` puts other tensors in the
+        You fill them in place; a step is then a single call into C++ that checks no gradient.
+        Meanwhile NumPy refuses to resize them. PyTorch's ``zero_grad()`` puts other tensors in
         place of ``.grad``; the step's own ``zero_grad=True`` does not.
-        ``add_param_group`` lets go of them, and a copy of the optimizer has none.
+        ``add_param_group`` releases them, and a copy of the optimizer has none.
 
         Parameters
         ----------
         grads : structure of arrays
-            As ``params``; ``None`` in the place of an array leaves it alone.
+            As ``params``; ``None`` in place of an array leaves its parameter alone.
 
         Raises
         ------
         TypeError, ValueError
-            For gradients that are not allowed; those bound before stay.
+            For invalid gradients; those bound before stay bound.
         """
         self._check_memory(grads)
         flat = self._flat(grads)
@@ -186,26 +186,26 @@ class Optimizer(Parameters):
         Parameters
         ----------
         grads : structure of arrays, optional
-            As ``params``, with ``None`` for an array to be left alone. Without it the gradients
+            As ``params``, with ``None`` for an array to be left alone. If omitted, the gradients
             bound by ``bind_grads`` are read.
         grad_scale : float
-            The gradients are divided by it: positive, and neither it nor its reciprocal too large
-            for their dtype.
+            The gradients are divided by it. Positive; neither it nor its reciprocal may be too
+            large for their dtype.
         max_norm : float, optional
-            Scale all gradients by min(1, max_norm / norm), norm their global 2-norm after
-            ``grad_scale``; kept in ``grad_norm``. Pascanu, Mikolov & Bengio 2013,
+            Scale all gradients by min(1, max_norm / norm), where norm is their global 2-norm after
+            ``grad_scale``, kept in ``grad_norm``. Pascanu, Mikolov & Bengio 2013,
             arXiv:1211.5063, Algorithm 1.
         nonfinite : {"propagate", "skip", "raise"}
-            What to do when a gradient has a NaN or an infinity: go on, leave everything as it is
-            and count in ``skipped``, or raise FloatingPointError.
+            What to do when a gradient contains NaN or infinity: carry on, leave everything as it is
+            and count the step in ``skipped``, or raise FloatingPointError.
         zero_grad : bool
-            Set the gradients to zero once they are read. A skipped step leaves them too: zero them
-            yourself where you add to them, or the NaN stays for good.
+            Set the gradients to zero once they are read. A skipped step leaves them as they are: if
+            you accumulate into them, zero them yourself, or the NaN stays for good.
 
         Raises
         ------
         TypeError, ValueError
-            For gradients or options that are not allowed; nothing is changed then.
+            For invalid gradients or options; nothing is changed then.
         FloatingPointError
             Under ``nonfinite="raise"``, naming the first array that is not finite.
         """
@@ -279,7 +279,7 @@ class Optimizer(Parameters):
             f"lr: a schedule was replaced {replaced} times while being called; no step was taken"
         )
 
-    # What a run has come to -------------------------------------------------------------------
+    # Where a run stands -----------------------------------------------------------------------
 
     @property
     def step_count(self) -> int:
@@ -318,18 +318,18 @@ class Optimizer(Parameters):
         """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``, ``step_count``.
 
         The parameters are not in it: they are yours to keep. A callable ``lr`` is left out (None):
-        it stays with the optimizer that loads.
+        the optimizer that loads it keeps its own.
         """
         return checkpoint.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave; the run goes on bit for bit. A callable ``lr`` is not
+        """Restore what ``state_dict`` gave; the run continues bit for bit. A callable ``lr`` is not
         in it: the present one stays, unless a number takes its place.
 
         Raises
         ------
         TypeError, ValueError
-            When rule, names, shapes, dtypes or keys differ; nothing is changed then.
+            If rule, names, shapes, dtypes or keys differ; nothing is changed then.
         """
         checkpoint.load_state_dict(self, state_dict)
 
@@ -341,7 +341,7 @@ class Optimizer(Parameters):
         Raises
         ------
         TypeError, ValueError, OSError
-            For what is no name of a file, and where it cannot be written; an older file stays.
+            If ``path`` is no file name, or the file cannot be written; an older file stays.
         """
         checkpoint.save(self, path)
 

@@ -114,12 +114,12 @@ class Parameters:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
 
-        From then on gradients are given as a list with an entry for each group.
+        From then on gradients are given as a list with one entry per group.
 
         Raises
         ------
         TypeError, ValueError
-            For arrays or hyperparameters that are not allowed; no group is added then.
+            For invalid arrays or hyperparameters; no group is added then.
         """
         if not isinstance(group, Mapping) or "params" not in group:
             given = check.shown(group)

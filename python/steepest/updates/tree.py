@@ -79,7 +79,7 @@ def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
 
 
 def rebuild(like: Any, leaf: Callable[[], Any]) -> Any:
-    """The structure of ``like`` with ``leaf()`` in the place of each leaf, in flatten's order."""
+    """The structure of ``like`` with ``leaf()`` in place of each leaf, in flatten's order."""
     if not is_branch(like):
         return leaf()
     if isinstance(like, Mapping):
