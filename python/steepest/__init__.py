@@ -1,7 +1,7 @@
 """Update parameters fast, in place, on NumPy and CuPy arrays.
 
-Everything public hangs on this module; names load on first use, so that ``import steepest``
-costs little and pulls in neither SciPy nor CuPy.
+Everything public is reached through this module; names load on first use, so that
+``import steepest`` costs little and pulls in neither SciPy nor CuPy.
 """
 
 from __future__ import annotations

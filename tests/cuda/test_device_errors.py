@@ -114,7 +114,7 @@ def test_no_driver_and_none_that_is_new_enough(hooks):
     with pytest.raises(st.BackendError) as caught:
         st.SGD([Exporter()], lr=0.1)
     due = "params[0]: this Exporter lives on a GPU, and no device is usable: " + NO_DRIVER
-    assert str(caught.value) == due + "; CUDA 13 needs a driver of 580 or newer"
+    assert str(caught.value) == due + "; CUDA 13 needs driver 580 or newer"
 
 
 def test_no_cupy(monkeypatch):

@@ -58,7 +58,7 @@ def solve(
     method          A                              cost
     =============== ============================== ==================================
     "cholesky"      symmetric positive definite    n³/3
-    "lu"            any that is nonsingular        2n³/3
+    "lu"            any nonsingular matrix         2n³/3
     "qr"            m × n, m ≥ n, of full rank     2mn² − 2n³/3; least squares
     "jacobi"        e.g. diagonally dominant       one product with A per iteration
     "gauss-seidel"  dominant, or s.p.d.            one pass over A per sweep

@@ -1,4 +1,4 @@
-"""How an iteration goes: its tolerance, its residuals, the user's callback, its verdict."""
+"""The course of an iteration: tolerance, residuals, the user's callback, the verdict."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class System:
     def columns(self, function: Product, name: str) -> Product:
         """The user's function on vectors, applied to every column, its result checked.
 
-        It may keep or write to what it is handed, which is a copy.
+        It may keep or write to what it is given, which is a copy.
         """
 
         def one(x: Array) -> Array:

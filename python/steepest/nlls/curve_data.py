@@ -1,4 +1,4 @@
-"""What `curve_fit` is given: start, bounds, data and weights, checked as SciPy's checks them."""
+"""What `curve_fit` is given: start, bounds, data and weights, checked as SciPy does."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A problem lives on a device if x0 does, or the residuals at x0; all further residuals and Jacobians
 live there, too. Vectors of length n (x, the gradient, scales) stay on the host within this package.
-Users' functions are handed x as the kind of array that x0 is.
+Users' functions get x as the kind of array that x0 is.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def in_use(device: int | None) -> contextlib.AbstractContextManager[Any]:
 
 
 def on_device(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
-    """fun, handed its x as an array of CuPy."""
+    """fun, given its x as a CuPy array."""
     backend = devices.Cuda(device)
 
     def handed(x: Array, *args: Any, **kwargs: Any) -> Any:

@@ -61,7 +61,7 @@ def check_jacobian(
     -------
     JacobianCheck
         The entry where they differ most, and by how much; prints as a line. What noise in fun, or
-        its curvature, hides from differences is not held against jac.
+        its curvature, may explain is not held against jac.
 
     Raises
     ------

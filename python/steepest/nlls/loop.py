@@ -72,9 +72,9 @@ def least_squares(
         1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose the units of x
         accordingly. Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
-        Finite differences (steps proportional to |x|, near 0 to its earlier size, longer where the
-        residuals prove noisy: Moré and Wild, 2011; "2-point" changes to central ones at the end), a
-        complex step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
+        Finite differences (steps proportional to |x|, or near 0 to its earlier size; longer where
+        the residuals prove noisy: Moré and Wild, 2011; "2-point" ends with central ones), a complex
+        step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
         yields such pairs for blocks of rows; memory is then n² plus one block.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
@@ -95,12 +95,12 @@ def least_squares(
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
-        Stop when one of these holds; None is 0, and for float32 the least is its rounding unit.
+        Stop when one of these holds. None is 0; for float32 at least its rounding unit is taken.
 
         - ftol: two successive steps (one, if the step before it changed the cost a hundred times as
           much) change the cost by no more than ftol * cost, and were predicted to.
         - xtol: |Ds| <= xtol * |Dx| and |s| <= xtol * |x|.
-        - gtol: the |cosine| between f and each column of J, and the space of all, is at most gtol.
+        - gtol: the |cosine| of f with each column of J, and with their span, is at most gtol.
     max_nfev : int
         Largest number of residual evaluations, 100 n if None; those for differences do not count.
     diff_step : float or array_like, (n,)

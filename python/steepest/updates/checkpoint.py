@@ -216,7 +216,7 @@ def _file(path: Any) -> str:
 
 def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
-    target = os.path.realpath(_file(path))  # a link goes on leading to the file
+    target = os.path.realpath(_file(path))  # a link keeps leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
     # A random name. One made from the target's might be too long; one made from the process and
