@@ -94,7 +94,7 @@ class DeviceSolver:
         device = device_of(value)
         if device is None:
             raise TypeError(
-                f"{name}: {check.kind(value)} on the host, while the problem lives on CUDA "
+                f"{name}: {check.named(value)} on the host, while the problem lives on CUDA "
                 f"device {self.device}; return a CuPy array"
             )
         if device != self.device:
