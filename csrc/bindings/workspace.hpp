@@ -17,7 +17,7 @@ namespace steepest {
 using Pointers = std::vector<void*>;
 
 inline Error refuse(const char* what, const char* allowed) {
-  return Error(ErrorKind::value, std::string(what) + ": allowed is " + allowed);
+  return Error(ErrorKind::value, std::string(what) + ": expected " + allowed);
 }
 
 inline DType dtype_of(const pybind11::array& a, const char* what) {
@@ -28,7 +28,7 @@ inline DType dtype_of(const pybind11::array& a, const char* what) {
   }
   throw Error(ErrorKind::type, std::string(what) + ": dtype " +
                                    pybind11::str(a.dtype()).cast<std::string>() +
-                                   "; allowed is aligned float32 or float64, native byte order");
+                                   "; expected aligned float32 or float64, native byte order");
 }
 
 inline const double* doubles(const pybind11::array& a, const char* what) {

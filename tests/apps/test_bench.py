@@ -58,13 +58,13 @@ def test_table_names_rules_and_limit(capsys):
     "option, value, message",
     [
         ("--rules", "adm", "--rules: 'adm' is not one of sgd, momentum"),
-        ("--sizes", "10", "--sizes: '10' is not allowed; allowed is 10x1000, 1x64K or 1x32M"),
+        ("--sizes", "10", "--sizes: '10' is not allowed; expected 10x1000, 1x64K or 1x32M"),
         ("--sizes", "0x10", "--sizes: '0x10' is not allowed"),
         ("--sizes", "-1", "--sizes: '-1' is not allowed"),
         ("--sizes", "99999999x99999999M", "--sizes: '99999999x99999999M': array is too big"),
         ("--sizes", "1x10,9x99999999M", "--sizes: '9x99999999M': Unable to allocate"),
-        ("--seconds", "-1e-3", "--seconds: -0.001 is not allowed; allowed is above 0"),
-        ("--seconds", "0", "--seconds: 0.0 is not allowed; allowed is above 0"),
+        ("--seconds", "-1e-3", "--seconds: -0.001 is not allowed; expected a number above 0"),
+        ("--seconds", "0", "--seconds: 0.0 is not allowed; expected a number above 0"),
         ("--threads", "0", "--threads: 0 is not allowed"),
     ],
 )

@@ -336,7 +336,7 @@ def test_bad_arguments(capsys, option, value, least):
     with pytest.raises(SystemExit):
         main(["demo", option, str(value)])
     assert demo._at_least(least)(str(least)) == least
-    due = f"argument {option}: {value} is not allowed; allowed is at least {least}"
+    due = f"argument {option}: {value} is not allowed; expected at least {least}"
     assert due in capsys.readouterr().err
 
 

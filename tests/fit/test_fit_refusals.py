@@ -39,7 +39,7 @@ ERRORS = [
     ([FORMULA, *START, "--sigma", "z"], "data.csv, line 4: column 'z': -"),
     (
         [FORMULA, *START, "--sigma", "x"],
-        "data.csv, line 2: column 'x': 0 is not a standard deviation; allowed is above 0",
+        "data.csv, line 2: column 'x': 0 is not a standard deviation, as it is not",
     ),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
     (

@@ -123,7 +123,7 @@ ERRORS = [
     (
         "y = a*exp(-b*x) + z[0]",
         19,
-        "Subscript is not allowed; allowed are + - * / ** and functions",
+        "Subscript is not allowed; expected + - * / ** and functions",
     ),
     ("y a", 4, 'no "="; write it as "y = a*x + b"'),
     ("  3 = x", 3, "'3' left of \"=\" is not the name of a column"),
@@ -177,7 +177,7 @@ ERRORS = [
     ("y = " + "+".join(["x"] * 4000), 4, "nested too deeply"),
     ("y = " + "a/(1 + " * 60 + "x" + ")" * 60, 4, "nested too deeply"),  # of SymPy's walk
     ("y = x + 1e400" + " " * 9987, 9, "a number too large for a float"),
-    ("y = x + 1e400" + " " * 9988, 10001, "too long; allowed are 10000 characters"),
+    ("y = x + 1e400" + " " * 9988, 10001, "too long; expected at most 10000 char"),
     ("y = α*c + x", 7, "'c' is neither a column nor a parameter"),
     ("y = a + 9**9**9*x", 9, "numerical result out of range"),
     ("y = 1/0", 5, "division by zero"),

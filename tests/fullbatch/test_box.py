@@ -115,34 +115,34 @@ def test_what_the_compiled_iteration_refuses():
     for pairs, rows, sides, error, message in [
         (_cpu.Pairs(2, 5), (0, 2, 1, 9), bounds, ValueError, "picks: row 9 of a workspace of 9"),
         (_cpu.Pairs(2, 6), (0, 2, 1, 4), bounds, ValueError, "picks: row 9 of a workspace of 9"),
-        (_cpu.Pairs(2, 5), (0, 2, 1), bounds, ValueError, "rows: allowed is four"),
+        (_cpu.Pairs(2, 5), (0, 2, 1), bounds, ValueError, "rows: expected four"),
         (
             _cpu.Pairs(2, 5),
             (0, 2, 1, 4),
             (g[:2], *bounds[1:]),
             ValueError,
-            r"lower: allowed is contiguous arrays \(n,\)",
+            r"lower: expected contiguous arrays \(n,\)",
         ),
         (
             _cpu.Pairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:2], g.astype("f4"), free),
             ValueError,
-            "near: allowed is the dtype of the matrix",
+            "near: expected the dtype of the matrix",
         ),
         (
             _cpu.Pairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:3], np.ones(3)),
             ValueError,
-            r"free: allowed is None or a contiguous array \(n,\) of bool",
+            r"free: expected None or a contiguous array \(n,\) of bool",
         ),
         (
             _cpu.Pairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:3], free[:2]),
             ValueError,
-            r"free: allowed is None or a contiguous array \(n,\) of bool",
+            r"free: expected None or a contiguous array \(n,\) of bool",
         ),
     ]:
         with pytest.raises(error, match=message):
@@ -151,7 +151,7 @@ def test_what_the_compiled_iteration_refuses():
             pairs.ordinary_iteration_in_box(w, 0.5, g, line, 0.0, rows, sides)
         assert pairs.count == 0
         np.testing.assert_array_equal(w, np.ones((9, 3)))
-    with pytest.raises(ValueError, match="j: allowed is the number of a pair"):
+    with pytest.raises(ValueError, match="j: expected the number of a pair"):
         pairs.learn(0, np.ones((2, 1)))
 
 

@@ -95,10 +95,10 @@ def test_a_saved_run_knows_its_lowest_point():
     other.load_state_dict(st.GradientDescent([0.0, 0.0], lr=0.05).state_dict())
     assert other.state_dict()["passed"] is None and not other.done
     for passed, message in [
-        ((f, x), r"\(25.5, array.*; allowed is f, x and g, or None"),
-        ("f", "'f'; allowed is f, x and g, or None"),
-        ((f, x, g[:1]), r"shape \(1,\); allowed is \(2,\)"),
-        (("f", x, g), "'f' is a str; allowed is a real number"),
+        ((f, x), r"\(25.5, array.*; expected f, x and g, or None"),
+        ("f", "'f'; expected f, x and g, or None"),
+        ((f, x, g[:1]), r"shape \(1,\); expected \(2,\)"),
+        (("f", x, g), "'f' is a str; expected a real number"),
     ]:
         with pytest.raises((TypeError, ValueError), match=r"^state_dict\['passed'\]: " + message):
             other.load_state_dict({**state, "passed": passed})

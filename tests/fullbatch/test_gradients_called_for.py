@@ -88,7 +88,7 @@ def test_a_gradient_that_fails_leaves_the_best_point_to_be_told_again():
         while not run.done:
             run.tell(rosen(run.x), fails)
     np.testing.assert_array_equal(run.x, START)
-    with pytest.raises(ValueError, match=r"^g\(x\): shape \(2,\); allowed is \(4,\)"):
+    with pytest.raises(ValueError, match=r"^g\(x\): shape \(2,\); expected \(4,\)"):
         run.tell(rosen(START), lambda x: x[:2])
     while not run.done:
         run.tell(rosen(run.x), rosen_der)

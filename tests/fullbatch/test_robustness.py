@@ -176,7 +176,7 @@ def test_a_hessian_of_the_wrong_sign_is_named(kind, sign):
 
 
 def test_newton_checks_its_products():
-    with pytest.raises(ValueError, match=r"hessp\(x, p\): shape \(1,\); allowed is \(4,\)"):
+    with pytest.raises(ValueError, match=r"hessp\(x, p\): shape \(1,\); expected \(4,\)"):
         st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p[:1])
     r = st.minimize(rosen, START, jac=rosen_der, method="newton", hessp=lambda x, p: p * np.nan)
     assert r.status == 3 and r.message == "the Hessian's product with a vector is not finite"
@@ -185,17 +185,17 @@ def test_newton_checks_its_products():
 @pytest.mark.parametrize(
     ("key", "value", "error", "message"),
     [
-        ("workspace", "a", TypeError, "state_dict['workspace']: a str; allowed is an array"),
+        ("workspace", "a", TypeError, "state_dict['workspace']: a str; expected an array"),
         ("x", 2, ValueError, "state_dict['x']: 2 is not allowed; expected a whole number, "),
         ("d", 3, ValueError, "state_dict['d']: 3 is not allowed; expected a whole number, "),
         ("nit", 1.5, TypeError, "state_dict['nit']: 1.5 is a float; expected a whole number"),
-        ("f", "a", TypeError, "state_dict['f']: 'a' is a str; allowed is a real number"),
+        ("f", "a", TypeError, "state_dict['f']: 'a' is a str; expected a real number"),
         ("done", 0, TypeError, "state_dict['done']: 0 is an int; expected True or False"),
-        ("message", 0, TypeError, "state_dict['message']: an int; allowed is a str"),
-        ("told", 0, TypeError, "state_dict['told']: an int; allowed is a list"),
-        ("told", [(1, 2)], ValueError, "state_dict['told'][0]: (1, 2); allowed are step, f and s"),
-        ("lowest", 1.0, ValueError, "state_dict['lowest']: 1.0; allowed are step, f and slope"),
-        ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state: allowed is a state of as many"),
+        ("message", 0, TypeError, "state_dict['message']: an int; expected a str"),
+        ("told", 0, TypeError, "state_dict['told']: an int; expected a list"),
+        ("told", [(1, 2)], ValueError, "state_dict['told'][0]: (1, 2); expected step, f and s"),
+        ("lowest", 1.0, ValueError, "state_dict['lowest']: 1.0; expected step, f and slope"),
+        ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state: expected a state of as many"),
     ],
 )
 def test_a_state_that_no_run_has_is_refused_and_changes_nothing(key, value, error, message):

@@ -31,8 +31,8 @@ def jac(x):
         (START, {"constraints": object()}, ValueError, "constraints: not supported"),
         (START, {"constraints": [{"type": "eq"}]}, ValueError, "constraints: not supported"),
         (START, {"tol": -1.0}, ValueError, "^tol: -1.0 is not allowed"),
-        (START, {"bounds": [(0, 1, 2)] * 3}, ValueError, r"bounds\[0\]: \(0, 1, 2\); allowed is a"),
-        (START, {"bounds": [(0, 1), (0,), (0, 1)]}, ValueError, r"bounds\[1\]: \(0,\); allowed"),
+        (START, {"bounds": [(0, 1, 2)] * 3}, ValueError, r"bounds\[0\]: \(0, 1, 2\); expected a"),
+        (START, {"bounds": [(0, 1), (0,), (0, 1)]}, ValueError, r"bounds\[1\]: \(0,\); expected"),
     ],
 )
 def test_what_is_refused(x0, options, error, message):
@@ -84,7 +84,7 @@ def test_a_function_need_not_compare_with_words():
 def test_the_slope_of_one_variable_may_be_a_number():
     for slope in (lambda x: 2 * float(x[0]) - 2, lambda x: np.array(2 * x[0] - 2)):
         assert st.minimize(lambda x: (x[0] - 1) ** 2, [3.0], jac=slope).success
-    with pytest.raises(ValueError, match=r"jac\(x\): shape \(\); allowed is \(3,\)"):
+    with pytest.raises(ValueError, match=r"jac\(x\): shape \(\); expected \(3,\)"):
         st.minimize(fun, START, jac=lambda x: np.array(1.0))
 
 
@@ -131,7 +131,7 @@ def test_a_real_answer_at_a_complex_point_is_no_gradient_of_zero(real):
 @pytest.mark.parametrize("search", ["armijo", "exact", "no such rule"])
 def test_a_rate_and_a_search_are_one_too_many(search):
     def refused():
-        return pytest.raises(ValueError, match=f"line_search: '{search}' with lr; allowed is one")
+        return pytest.raises(ValueError, match=f"line_search: '{search}' with lr; expected one")
 
     assert st.GradientDescent(START, lr=0.1, line_search=None).lr == 0.1
     with refused():

@@ -221,30 +221,30 @@ W = np.ones((2, 3))
 FROZEN = np.ones(3)
 FROZEN.flags.writeable = False
 REFUSED = [
-    (_cpu.inner, (W.astype(int), [0], []), TypeError, "workspace: dtype int64; allowed is aligned"),
-    (_cpu.inner, (W[0], [0], []), ValueError, r"workspace: allowed is a C-contiguous array \(k, n"),
-    (_cpu.inner, (W.T, [0], []), ValueError, r"workspace: allowed is a C-contiguous array \(k, n"),
+    (_cpu.inner, (W.astype(int), [0], []), TypeError, "workspace: dtype int64; expected aligned"),
+    (_cpu.inner, (W[0], [0], []), ValueError, r"workspace: expected a C-contiguous array \(k, n"),
+    (_cpu.inner, (W.T, [0], []), ValueError, r"workspace: expected a C-contiguous array \(k, n"),
     (_cpu.inner, (W, [2], [W[0]]), ValueError, "picks: row 2 of a workspace of 2 rows"),
     (_cpu.inner, (W, [-1], [W[0]]), ValueError, "picks: row -1 of a workspace of 2 rows"),
-    (_cpu.inner, (W, [0], [np.ones(4)]), ValueError, r"vectors: allowed is contiguous arrays"),
-    (_cpu.inner, (W, [0], [np.ones(6)[::2]]), ValueError, "vectors: allowed is contiguous arrays"),
-    (_cpu.inner, (W, [0], [np.ones(3, "f4")]), ValueError, "vectors: allowed is the dtype of the"),
-    (_cpu.inner, (W, [0], [np.ones(3, ">f8")]), TypeError, "vectors: dtype >f8; allowed is align"),
-    (_cpu.inner, (W, [0], [[1.0, 2.0, 3.0]]), ValueError, "vectors: allowed is arrays"),
-    (_cpu.combine, (W, [0], [], np.ones((1, 2)), [W[1]]), ValueError, "coefficients: allowed is"),
-    (_cpu.combine, (W, [0], [], np.ones((1, 1), "f4"), [W[1]]), ValueError, "coefficients: allow"),
-    (_cpu.combine, (W, [0], [], np.ones((1, 1)), [FROZEN]), ValueError, "outs: allowed is writab"),
-    (_cpu.inner, (W, [0], [], W[1]), ValueError, "minus: allowed is with at least one vector"),
-    (_cpu.inner, (W, [0], [W[1]], np.ones(4)), ValueError, "minus: allowed is contiguous arrays"),
-    (_cpu.combine, (W, [0], [], np.ones((6, 1)), [W[1]] * 6), ValueError, "combine: 6 outs; allow"),
-    (_cpu.symmetric_product, (W, [FROZEN], [W[0]]), ValueError, "A: allowed is a square array"),
+    (_cpu.inner, (W, [0], [np.ones(4)]), ValueError, r"vectors: expected contiguous arrays"),
+    (_cpu.inner, (W, [0], [np.ones(6)[::2]]), ValueError, "vectors: expected contiguous arrays"),
+    (_cpu.inner, (W, [0], [np.ones(3, "f4")]), ValueError, "vectors: expected the dtype of the"),
+    (_cpu.inner, (W, [0], [np.ones(3, ">f8")]), TypeError, "vectors: dtype >f8; expected align"),
+    (_cpu.inner, (W, [0], [[1.0, 2.0, 3.0]]), ValueError, "vectors: expected arrays"),
+    (_cpu.combine, (W, [0], [], np.ones((1, 2)), [W[1]]), ValueError, "coefficients: expected"),
+    (_cpu.combine, (W, [0], [], np.ones((1, 1), "f4"), [W[1]]), ValueError, "coefficients: expec"),
+    (_cpu.combine, (W, [0], [], np.ones((1, 1)), [FROZEN]), ValueError, "outs: expected writab"),
+    (_cpu.inner, (W, [0], [], W[1]), ValueError, "minus: expected with at least one vector"),
+    (_cpu.inner, (W, [0], [W[1]], np.ones(4)), ValueError, "minus: expected contiguous arrays"),
+    (_cpu.combine, (W, [0], [], np.ones((6, 1)), [W[1]] * 6), ValueError, "combine: 6 outs; expec"),
+    (_cpu.symmetric_product, (W, [FROZEN], [W[0]]), ValueError, "A: expected a square array"),
     (
         _cpu.symmetric_product,
         (np.eye(3), [FROZEN], []),
         ValueError,
-        "outs: allowed is one for each",
+        "outs: expected one for each",
     ),
-    (_cpu.rank_two, (np.eye(3), W[0], np.ones(2)), ValueError, "v: allowed is contiguous arrays"),
+    (_cpu.rank_two, (np.eye(3), W[0], np.ones(2)), ValueError, "v: expected contiguous arrays"),
 ]
 
 
@@ -306,13 +306,13 @@ def test_two_loop_leaves_out_pairs_without_curvature():
     assert scale == 0.5 and slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
     for few in (products[:4], products[:, :0]):
-        with pytest.raises(ValueError, match="products: allowed is an array"):
+        with pytest.raises(ValueError, match="products: expected an array"):
             pairs.direction(few, 0.5)
-    with pytest.raises(ValueError, match="products: allowed is an array"):
+    with pytest.raises(ValueError, match="products: expected an array"):
         pairs.append(products[:3], 1.0, 1.0, 4)
-    with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):
+    with pytest.raises(ValueError, match="state: expected a state of as many pairs"):
         pairs.restore(3, [0, 1], [2, 3], sums)
-    with pytest.raises(ValueError, match="state: allowed is a state of as many pairs"):
+    with pytest.raises(ValueError, match="state: expected a state of as many pairs"):
         pairs.restore(2, [0, 1, 2], [2, 3], sums)
 
 
@@ -335,5 +335,5 @@ def test_rows_of_pairs_take_turns():
     ]
     pairs.forget()
     assert pairs.count == 0 and pairs.rows() == [] and pairs.rows_with(7) == [7]
-    with pytest.raises(ValueError, match="^newest_y: allowed is a pair"):
+    with pytest.raises(ValueError, match="^newest_y: expected a pair"):
         _ = pairs.newest_y  # it read memory before its own

@@ -82,13 +82,13 @@ def test_arguments_are_checked_before_memory_is_touched():
     frozen = np.ones((3, 4))
     frozen.flags.writeable = False
     for workspace, vector, message in (
-        (np.ones((2, 4)), z, "workspace: allowed is a writable"),
-        (frozen, z, "workspace: allowed is a writable"),
-        (np.ones((3, 8))[:, ::2], z, "workspace: allowed is a C-contiguous"),
+        (np.ones((2, 4)), z, "workspace: expected a writable"),
+        (frozen, z, "workspace: expected a writable"),
+        (np.ones((3, 8))[:, ::2], z, "workspace: expected a C-contiguous"),
         (np.ones((3, 4), int), z, "workspace: dtype int64"),
-        (w, np.ones(5), "allowed is contiguous"),
-        (w, np.ones(8)[::2], "allowed is contiguous"),
-        (w, np.ones(4, np.float32), "allowed is the dtype"),
+        (w, np.ones(5), "expected contiguous"),
+        (w, np.ones(8)[::2], "expected contiguous"),
+        (w, np.ones(4, np.float32), "expected the dtype"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             _cpu.cg_turn(workspace, vector, 0.0)

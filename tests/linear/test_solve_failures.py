@@ -412,14 +412,14 @@ def test_one_pair_that_differs_is_found_and_rounding_is_not(xp, dtype):
 def test_what_lapack_must_not_be_handed():
     a, b = np.eye(3), np.ones(3)
     for method, args, message in (
-        ("lu", (np.eye(3, dtype=int), b), "a: allowed is float32 or float64"),
-        ("lu", (a.astype(">f8"), b), "a: allowed is float32 or float64"),
-        ("lu", (np.ones((4, 3)), np.ones(4)), "a: allowed is a square matrix"),
-        ("qr", (np.ones((2, 3)), np.ones(2)), "a: allowed is a square matrix, or"),
-        ("qr", (np.ones(3), b), "a: allowed is a square matrix"),
-        ("cholesky", (a, np.ones(4)), "b: allowed is"),
-        ("cholesky", (a, np.ones((3, 1, 1))), "b: allowed is"),
-        ("cholesky", (a, b.astype(np.float32)), "b: allowed is"),
+        ("lu", (np.eye(3, dtype=int), b), "a: expected float32 or float64"),
+        ("lu", (a.astype(">f8"), b), "a: expected float32 or float64"),
+        ("lu", (np.ones((4, 3)), np.ones(4)), "a: expected a square matrix"),
+        ("qr", (np.ones((2, 3)), np.ones(2)), "a: expected a square matrix, or"),
+        ("qr", (np.ones(3), b), "a: expected a square matrix"),
+        ("cholesky", (a, np.ones(4)), "b: expected"),
+        ("cholesky", (a, np.ones((3, 1, 1))), "b: expected"),
+        ("cholesky", (a, b.astype(np.float32)), "b: expected"),
     ):
         with pytest.raises(ValueError, match=message):
             _cpu.solve_directly(method, *args, False, False)

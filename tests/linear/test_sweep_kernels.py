@@ -45,14 +45,14 @@ def test_triangle_ignores_the_other_half(n, backward):
 def test_arguments_are_checked_before_memory_is_touched():
     a, b = np.eye(4), np.ones((1, 4))
     for args, message in (
-        ((np.eye(4, dtype=int), b, b.copy()), "a: dtype int64; allowed is aligned float32 or"),
+        ((np.eye(4, dtype=int), b, b.copy()), "a: dtype int64; expected aligned float32 or"),
         ((np.frombuffer(bytes(129), np.float64, 16, 1).reshape(4, 4), b, b.copy()), "aligned"),
-        ((np.ones((4, 3)), b, b.copy()), "a: allowed is a square matrix"),
+        ((np.ones((4, 3)), b, b.copy()), "a: expected a square matrix"),
         ((np.asfortranarray(definite(4)), b, b.copy()), "whose rows are contiguous"),
-        ((a, np.ones(4), b.copy()), "b: allowed is a C-contiguous"),
-        ((a, b, np.ones((1, 5))), "x: allowed is a C-contiguous"),
-        ((a, b, np.ones((1, 4), np.float32)), "x: allowed is a C-contiguous"),
-        ((a, b, np.ones((2, 8))[:1, ::2]), "x: allowed is a C-contiguous"),
+        ((a, np.ones(4), b.copy()), "b: expected a C-contiguous"),
+        ((a, b, np.ones((1, 5))), "x: expected a C-contiguous"),
+        ((a, b, np.ones((1, 4), np.float32)), "x: expected a C-contiguous"),
+        ((a, b, np.ones((2, 8))[:1, ::2]), "x: expected a C-contiguous"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             _cpu.sweep(*args)

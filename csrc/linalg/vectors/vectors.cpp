@@ -119,7 +119,7 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
              int64_t n) {
   if (outs.count > max_outs)
     throw Error(ErrorKind::value, "combine: " + std::to_string(outs.count) +
-                                      " outs; allowed are at most " + std::to_string(max_outs));
+                                      " outs; expected at most " + std::to_string(max_outs));
   const int64_t blocks = (n + vector_block - 1) / vector_block;
   const bool streamed = (rows.count + outs.count) * n * size_of(pass.dtype) > streamed_above;
   if (blocks == 1) return pass.kernel.combine(coefficients, rows, outs, 0, n, streamed);

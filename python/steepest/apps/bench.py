@@ -100,7 +100,7 @@ def _limits(args: argparse.Namespace) -> Limits:
     within = args.within if args.within is not None else math.inf
     for name, value in (("--seconds", seconds), ("--within", within)):
         if not value > 0:
-            raise ValueError(f"{name}: {value} is not allowed; allowed is above 0")
+            raise ValueError(f"{name}: {value} is not allowed; expected a number above 0")
     return Limits(float(seconds), args.alone, time.monotonic() + within)
 
 
@@ -121,7 +121,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """Tensors and elements of each, from "10x64K"."""
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)([KM]?)", text)
     if match is None:
-        raise ValueError(f"--sizes: {text!r} is not allowed; allowed is 10x1000, 1x64K or 1x32M")
+        raise ValueError(f"--sizes: {text!r} is not allowed; expected 10x1000, 1x64K or 1x32M")
     unit = {"": 1, "K": 1 << 10, "M": 1 << 20}[match[3]]
     return int(match[1]), int(match[2]) * unit
 

@@ -126,7 +126,7 @@ def _at_least(least: int) -> Callable[[str], int]:
             problem = f"{text.strip()!r} is not a whole number"
             raise argparse.ArgumentTypeError(problem) from None
         if n < least:
-            raise argparse.ArgumentTypeError(f"{n} is not allowed; allowed is at least {least}")
+            raise argparse.ArgumentTypeError(f"{n} is not allowed; expected at least {least}")
         return n
 
     return whole_number

@@ -72,11 +72,11 @@ def run_race(args: argparse.Namespace, out: FilePath) -> tuple[Surface, list[Pat
     from steepest.apps.races.surfaces import NAMED, find_surface, grid
 
     if out.suffix.lower() not in KINDS:
-        raise ValueError(f"--out {out}: allowed are files that end in {', '.join(KINDS)}")
+        raise ValueError(f"--out {out}: expected files that end in {', '.join(KINDS)}")
     if not 1 <= args.steps <= 100_000:
-        raise ValueError(f"--steps {args.steps}: allowed are 1 to 100000")
+        raise ValueError(f"--steps {args.steps}: expected 1 to 100000")
     if not 0.01 <= args.fps <= 50:
-        raise ValueError(f"--fps {args.fps:g}: allowed are 0.01 to 50")
+        raise ValueError(f"--fps {args.fps:g}: expected 0.01 to 50")
     if args.optimizers[-1] in NAMED:
         raise ValueError(f"-o: {args.optimizers[-1]!r} is a surface; it stands before -o")
     entries = [parse_entry(text) for text in args.optimizers]

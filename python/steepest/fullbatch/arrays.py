@@ -54,16 +54,16 @@ def start_point(name: str, x0: Array) -> Array:
         x0 = real_numbers(name, x0)
     elif x0.dtype not in (xp.float32, xp.float64):
         if not xp.isdtype(x0.dtype, ("bool", "integral", "real floating")):
-            raise TypeError(f"{name}: dtype {x0.dtype}; allowed are real numbers")
+            raise TypeError(f"{name}: dtype {x0.dtype}; expected real numbers")
         x0 = xp.astype(x0, xp.float64)
     if x0.ndim == 0:
         x0 = xp.reshape(x0, (1,))
     if x0.ndim != 1:
-        raise ValueError(f"{name}: shape {tuple(x0.shape)}; allowed is one dimension: reshape(-1)")
+        raise ValueError(f"{name}: shape {tuple(x0.shape)}; expected one dimension: reshape(-1)")
     if x0.shape[0] == 0:
-        raise ValueError(f"{name}: shape (0,); allowed is at least one element")
+        raise ValueError(f"{name}: shape (0,); expected at least one element")
     if not bool(xp.all(xp.isfinite(x0))):
-        raise ValueError(f"{name}: an element is not finite; allowed is a finite start")
+        raise ValueError(f"{name}: an element is not finite; expected a finite start")
     return copied(x0)
 
 
@@ -84,18 +84,18 @@ def scalar(name: str, value: Any) -> float:
     value = plain(name, value)
     if hasattr(value, "shape"):
         if math.prod(value.shape) != 1:
-            raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is a scalar")
+            raise ValueError(f"{name}: shape {tuple(value.shape)}; expected a scalar")
         if value.shape != ():
             value = value[(0,) * len(value.shape)]
     if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
-        raise TypeError(f"{name}: {value!r} is complex; allowed is a real number")
+        raise TypeError(f"{name}: {value!r} is complex; expected a real number")
     try:
         if not isinstance(value, (str, bytes)):  # which float would read
             return float(value)
         raise TypeError
     except (TypeError, ValueError):
         kind = check.kind(value)
-        raise TypeError(f"{name}: {value!r} is {kind}; allowed is a real number") from None
+        raise TypeError(f"{name}: {value!r} is {kind}; expected a real number") from None
     except OverflowError as error:  # an integer of hundreds of digits
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
@@ -117,14 +117,14 @@ def vector(name: str, value: Array, like: Array) -> Array:
                 return value
     elif not isinstance(value, type(like)):
         kind, allowed = check.kind(value), type(like).__name__
-        raise TypeError(f"{name}: {kind}; allowed is the array type of x0, {allowed}")
+        raise TypeError(f"{name}: {kind}; expected the array type of x0, {allowed}")
     xp = namespace(like)
     if not xp.isdtype(value.dtype, ("real floating", "integral")):
-        raise TypeError(f"{name}: dtype {value.dtype}; allowed are real numbers")
+        raise TypeError(f"{name}: dtype {value.dtype}; expected real numbers")
     if value.ndim == 0 and like.shape == (1,):
         value = xp.reshape(value, (1,))
     if tuple(value.shape) != tuple(like.shape):
         shape = tuple(like.shape)
-        raise ValueError(f"{name}: shape {tuple(value.shape)}; allowed is {shape}")
+        raise ValueError(f"{name}: shape {tuple(value.shape)}; expected {shape}")
     value = xp.astype(value, like.dtype, copy=False)
     return np.require(value, None, ["C", "A"]) if isinstance(like, np.ndarray) else value

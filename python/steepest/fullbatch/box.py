@@ -80,9 +80,7 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         low, high = bounds.lb, bounds.ub
     else:
-        allowed = (
-            f"allowed is a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
-        )
+        allowed = f"expected a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
         try:
             pairs = [tuple(pair) for pair in bounds]
         except TypeError:
@@ -91,24 +89,24 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
             raise ValueError(f"bounds: {len(pairs)} entries; {allowed} of x0")
         for i, pair in enumerate(pairs):
             if len(pair) != 2:
-                raise ValueError(f"bounds[{i}]: {check.shown(pair)}; allowed is a pair (low, high)")
+                raise ValueError(f"bounds[{i}]: {check.shown(pair)}; expected a pair (low, high)")
         try:
             low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
             high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
         except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
-            raise TypeError(f"bounds: {check.shown(bounds)}; allowed are numbers, None") from None
+            raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
     try:
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), n) for v in (low, high))
     except ValueError:
         shapes = " and ".join(str(np.shape(v)) for v in (low, high))
         raise ValueError(
-            f"bounds: shapes {shapes}; allowed are {n} lower and {n} upper bounds"
+            f"bounds: shapes {shapes}; expected {n} lower and {n} upper bounds"
         ) from None
     right = (lower <= upper) & (lower < np.inf) & (upper > -np.inf)
     if np.count_nonzero(right) < n:
         i = int(np.argmin(right))
         raise ValueError(
-            f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; allowed is lower <= upper, "
+            f"bounds[{i}]: lower {lower[i]:g} and upper {upper[i]:g}; expected lower <= upper, "
             "with a number in between"
         )
     with np.errstate(over="ignore"):  # beyond float32 there is no bound

@@ -74,7 +74,7 @@ class GradientDescent(Minimizer):
         if lr is None and line_search is None:
             raise ValueError("line_search: None is not allowed without lr; give one of the two")
         if lr is not None and line_search not in ("wolfe", None):
-            raise ValueError(f"line_search: {line_search!r} with lr; allowed is one of the two")
+            raise ValueError(f"line_search: {line_search!r} with lr; expected one of the two")
         self.lr = lr if lr is None or callable(lr) else check.number("lr", lr, above=0)
         self._scale = 0.0
         self._idle = 0  # iterations in a row with a rate of 0

@@ -117,7 +117,7 @@ class LBFGS(Minimizer):
         try:
             self._pairs.restore(*state)
         except TypeError:
-            what = "allowed are a count, two lists of rows and an array of sums"
+            what = "expected a count, two lists of rows and an array of sums"
             raise TypeError(f"state_dict['memory']: {check.shown(state)}; {what}") from None
 
     def _forget(self) -> bool:

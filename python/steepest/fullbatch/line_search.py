@@ -112,13 +112,13 @@ class Line:
     def __init__(self, fun: Any, jac: Any, x: Array, direction: Array) -> None:
         check.function("fun", fun)
         if jac is not None and not callable(jac):
-            raise TypeError(f"jac: {jac!r} is {check.kind(jac)}; allowed is a callable, None")
+            raise TypeError(f"jac: {jac!r} is {check.kind(jac)}; expected a callable or None")
         self._fun, self._jac = fun, jac
         self._x = start_point("x", x)
         self._d = vector("direction", direction, self._x)
         self._xp = namespace(self._x)
         if not bool(self._xp.all(self._xp.isfinite(self._d))):
-            raise ValueError("direction: an element is not finite; allowed are finite directions")
+            raise ValueError("direction: an element is not finite; expected finite directions")
         self.eps = float(self._xp.finfo(self._x.dtype).eps) / 2
         self._gradients: dict[float, Array] = {}  # by step: of the last and the lowest trial
         self._lowest = Trial(0.0, math.inf, math.nan)
@@ -128,7 +128,7 @@ class Line:
         """φ(0) and φ'(0)."""
         f0 = self._value(0.0) if f0 is None else scalar("f0", f0)
         if not math.isfinite(f0):
-            raise ValueError(f"f0: the objective is {f0} at x; allowed is a finite value")
+            raise ValueError(f"f0: the objective is {f0} at x; expected a finite value")
         if rule == "exact" and g0 is None and self._jac is None:
             return f0, math.nan
         if g0 is None:
@@ -137,10 +137,10 @@ class Line:
             g0 = self._gradient(0.0)
         slope0 = self._slope(vector("g0", g0, self._x))
         if rule == "wolfe" and self._jac is None:
-            raise ValueError("jac: rule 'wolfe' needs slopes; allowed is a callable")
+            raise ValueError("jac: rule 'wolfe' needs slopes; expected a callable")
         if not -math.inf < slope0 < 0:
             raise ValueError(
-                f"direction: the slope along it is {slope0:g}; allowed is a direction of descent"
+                f"direction: the slope along it is {slope0:g}; expected a direction of descent"
             )
         return f0, slope0
 

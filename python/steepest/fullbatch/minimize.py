@@ -207,7 +207,7 @@ def own_options(
 ) -> dict[str, Any]:
     """The options that not every method has; an error where the method has none such."""
     if len(constraints) if hasattr(constraints, "__len__") else constraints is not None:
-        raise ValueError("constraints: not supported; allowed are bounds")
+        raise ValueError("constraints: not supported; use bounds")
     options: dict[str, Any] = {}
     if method == "gd":
         options["lr"] = lr
@@ -220,7 +220,7 @@ def own_options(
     if method != "bfgs":
         options["bounds"] = bounds
     elif bounds is not None:
-        raise ValueError("bounds: method 'bfgs' has none; allowed are 'l-bfgs', 'newton', 'gd'")
+        raise ValueError("bounds: method 'bfgs' has none; use 'l-bfgs', 'newton' or 'gd'")
     return options
 
 

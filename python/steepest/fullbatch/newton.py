@@ -158,7 +158,7 @@ class Newton(Minimizer):
         """A copy of the Hessian, or what is wrong with it."""
         if hasattr(hess, "toarray"):
             raise TypeError(
-                f"hess: {check.kind(hess)}, sparse; allowed is a dense array, toarray(), or hessp"
+                f"hess: {check.kind(hess)}, sparse; expected a dense array, toarray(), or hessp"
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
@@ -173,7 +173,7 @@ class Newton(Minimizer):
         if skew > math.sqrt(float(xp.finfo(h.dtype).eps) / 2) * size:
             raise ValueError(
                 f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
-                "allowed is a symmetric array: (H + H.T) / 2"
+                "expected a symmetric array: (H + H.T) / 2"
             )
         return h
 

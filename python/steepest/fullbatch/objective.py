@@ -31,7 +31,7 @@ class Objective:
             jac = bool(jac) or "2-point"
         if not (callable(jac) or jac is True or (isinstance(jac, str) and jac in DIFFERENCES)):
             raise ValueError(
-                f"jac: {check.shown(jac)} is not allowed; allowed is a callable, True, or one of "
+                f"jac: {check.shown(jac)} is not allowed; expected a callable, True, or one of "
                 "'2-point', '3-point', 'cs'"
             )
         self._fun, self._jac = fun, jac
@@ -163,5 +163,5 @@ def pair(answer: Any) -> tuple[Any, Any]:
         f, g = answer
     except (TypeError, ValueError):
         kind = check.kind(answer)
-        raise TypeError(f"fun(x): {kind}; with jac=True allowed is a pair (f, g)") from None
+        raise TypeError(f"fun(x): {kind}; with jac=True expected a pair (f, g)") from None
     return f, g

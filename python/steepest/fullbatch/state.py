@@ -42,7 +42,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if not isinstance(state, Mapping):
-        raise TypeError(f"state_dict: {check.kind(state)}; allowed is a dict")
+        raise TypeError(f"state_dict: {check.kind(state)}; expected a dict")
     if set(state) != names and state.get("method") in (run.method, None):
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
@@ -50,18 +50,18 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
         given, mine = state[name], getattr(run, name)
         if not (given is None or isinstance(given, str)) or given != mine:
             raise ValueError(
-                f"state_dict[{name!r}]: {check.shown(given)}; allowed is {mine!r}, as here"
+                f"state_dict[{name!r}]: {check.shown(given)}; expected {mine!r}, as here"
             )
     w = state["workspace"]
     if not hasattr(w, "dtype"):
-        raise TypeError(f"state_dict['workspace']: {check.kind(w)}; allowed is an array")
+        raise TypeError(f"state_dict['workspace']: {check.kind(w)}; expected an array")
     if w.dtype != run._w.dtype:
-        raise ValueError(f"state_dict: dtype {w.dtype}; allowed is {run._w.dtype}, as x0 here")
+        raise ValueError(f"state_dict: dtype {w.dtype}; expected {run._w.dtype}, as x0 here")
     w = vector("state_dict['workspace']", w, run._w)
     values = {name: _value(run, name, state[name.lstrip("_")]) for name in SHARED + run._saved}
     told = state["told"]
     if not isinstance(told, (list, tuple)):
-        raise TypeError(f"state_dict['told']: {check.kind(told)}; allowed is a list")
+        raise TypeError(f"state_dict['told']: {check.kind(told)}; expected a list")
     told = [_trial(f"state_dict['told'][{i}]", trial) for i, trial in enumerate(told)]
     lowest = state["lowest"]
     lowest = None if lowest is None else _trial("state_dict['lowest']", lowest)
@@ -105,10 +105,10 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     if isinstance(mine, float):
         return scalar(where, value)
     if isinstance(mine, str) and not isinstance(value, str):
-        raise TypeError(f"{where}: {check.kind(value)}; allowed is a str")
+        raise TypeError(f"{where}: {check.kind(value)}; expected a str")
     if isinstance(mine, tuple):
         if not isinstance(value, (tuple, list)) or len(value) != len(mine):
-            raise TypeError(f"{where}: {check.shown(value)}; allowed is a tuple of {len(mine)}")
+            raise TypeError(f"{where}: {check.shown(value)}; expected a tuple of {len(mine)}")
     if name == "_h" and value is not None:  # of BFGS
         return copied(vector(where, value, run._xp.broadcast_to(run._like, (run.n, run.n))))
     return copy.deepcopy(value)
@@ -117,7 +117,7 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
 def _passed(run: Minimizer, where: str, value: Any) -> tuple[float, Array, Array]:
     """The lowest point, of full steps."""
     if not isinstance(value, (tuple, list)) or len(value) != 3:
-        raise TypeError(f"{where}: {check.shown(value)}; allowed is f, x and g, or None")
+        raise TypeError(f"{where}: {check.shown(value)}; expected f, x and g, or None")
     x, g = (copied(vector(where, each, run._like)) for each in value[1:])
     if run.box is not None and not bool(run._xp.all(run.box.project(x) == x)):
         raise ValueError(f"{where}: x is outside the bounds of this run")
@@ -126,7 +126,7 @@ def _passed(run: Minimizer, where: str, value: Any) -> tuple[float, Array, Array
 
 def _trial(where: str, trial: Any) -> Trial:
     if not isinstance(trial, (list, tuple)) or len(trial) != len(Trial._fields):
-        raise ValueError(f"{where}: {check.shown(trial)}; allowed are step, f and slope")
+        raise ValueError(f"{where}: {check.shown(trial)}; expected step, f and slope")
     return Trial(*(scalar(where, number) for number in trial))
 
 

@@ -193,7 +193,7 @@ def sigma_column(table: Table, name: str) -> Array:
     sigma = table.column(name)
     if (sigma <= 0).any():
         i = int(np.argmax(sigma <= 0))
-        problem = f"column {name!r}: {sigma[i]:g} is not a standard deviation; allowed is above 0"
+        problem = f"column {name!r}: {sigma[i]:g} is not a standard deviation, as it is not above 0"
         raise TableError(table.path, table.lines[i], problem)
     return sigma
 

@@ -104,7 +104,7 @@ def parse(text: str) -> Formula:
     """Check "response = expression" and return its parts; raises `FormulaError`."""
     text = " ".join(text.splitlines())
     if len(text) > LONGEST:
-        raise FormulaError(text, LONGEST + 1, f"too long; allowed are {LONGEST} characters")
+        raise FormulaError(text, LONGEST + 1, f"too long; expected at most {LONGEST} characters")
     for mark in "#\0":  # a comment, and what Python's parser does not read
         if mark in text:
             raise FormulaError(text, text.index(mark) + 1, f"{mark!r} is not allowed")
@@ -181,9 +181,7 @@ def check(formula: Formula, node: ast.expr) -> None:
             raise formula.error(node, "a call of what is no function; a product is written with *")
         case _:
             kind = type(getattr(node, "op", node)).__name__
-            raise formula.error(
-                node, f"{kind} is not allowed; allowed are + - * / ** and functions"
-            )
+            raise formula.error(node, f"{kind} is not allowed; expected + - * / ** and functions")
 
 
 @dataclass(frozen=True)

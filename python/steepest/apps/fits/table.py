@@ -101,9 +101,7 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     try:
         codec = codecs.lookup(encoding).name
     except LookupError:
-        raise ValueError(
-            f"--encoding: {encoding!r} is not known; allowed is latin-1, say"
-        ) from None
+        raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
     with open(path, encoding="utf-8-sig" if codec == "utf-8" else codec, newline="") as file:
         try:
             lines = list(io.StringIO(file.read(), newline=""))  # splitlines has more ends

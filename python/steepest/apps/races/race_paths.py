@@ -96,7 +96,7 @@ def parse_entry(text: str) -> Entry:
     for part in filter(None, rest.split(",")):
         option, equals, value = (word.strip() for word in part.partition("="))
         if not equals:
-            due = "allowed is OPTION=VALUE, of a pair as betas=0.9/0.999"
+            due = "expected OPTION=VALUE, of a pair as betas=0.9/0.999"
             if option in FIRST_ORDER or option in SECOND_ORDER:
                 due = BY_SPACES
             raise ValueError(f"{text!r}: {part!r} names no option; {due}")
