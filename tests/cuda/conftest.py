@@ -59,9 +59,13 @@ def module(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory):
+def libraries(tmp_path_factory, hooks):
     """The folder of the fake cuBLAS and cuSOLVER."""
-    return compilers.fake_libraries(compilers.compiler("g++"), tmp_path_factory.mktemp("fake"))
+    folder = compilers.fake_libraries(compilers.compiler("g++"), tmp_path_factory.mktemp("fake"))
+    give = ctypes.cast(hooks.simulated_give, ctypes.c_void_p)
+    for name in ("libcublas.so.13", "libcusolver.so.12"):
+        ctypes.CDLL(folder / name).fake_gives(give)
+    return folder
 
 
 @pytest.fixture
@@ -75,6 +79,7 @@ def hooks(module):
     """What the simulated device can be told: see native/simulated_hooks.cpp."""
     found = ctypes.CDLL(module.__file__)
     found.simulated_capture.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    found.simulated_replay.argtypes = found.simulated_drain.argtypes = [ctypes.c_void_p]
     found.simulated_fail_after.argtypes = [ctypes.c_int64]
     found.simulated_only_stream.restype = ctypes.c_int64
     found.simulated_asked_with_gil.restype = ctypes.c_int64
@@ -83,7 +88,7 @@ def hooks(module):
 
 @pytest.fixture
 def device(module, hooks, monkeypatch):
-    """The simulated module, in the place of a device's own and of CuPy."""
+    """The simulated module, in the place of a device's own and of CuPy; its streams are lazy."""
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
     monkeypatch.setitem(sys.modules, "cupyx", fake_cupyx)
@@ -92,7 +97,12 @@ def device(module, hooks, monkeypatch):
     monkeypatch.setattr(fake_cupy, "left", [False])
     monkeypatch.setattr(fake_cupy, "capture", [hooks.simulated_capture])
     monkeypatch.setattr(fake_cupy, "replay", [hooks.simulated_replay])
+    monkeypatch.setattr(fake_cupy, "drain", [hooks.simulated_drain, hooks.simulated_drain_all])
+    hooks.simulated_lazy(1)
     yield module
+    hooks.simulated_drain_all()
+    hooks.simulated_lazy(0)
+    fake_cupy.kept.clear()
     hooks.simulated_fail_after(-1)
     hooks.simulated_no_device(b"")
     hooks.simulated_capture(0, None)

@@ -1,6 +1,7 @@
 """As much of CuPy as the package uses, over host memory: for the module _cuda that is simulated.
 
-It is as strict as CuPy: nothing of it turns into a NumPy array unasked.
+It is as strict as CuPy: nothing of it turns into a NumPy array unasked. Its own operations come
+after what their stream, the current one, was given before, and after nothing else.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import math
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,9 @@ left: list[int | bool] = [False]
 # What a stream's capture and a graph's launch do; a simulated device has its own.
 capture = [lambda on, stream: None]
 read_back = [0]  # arrays and numbers brought to the host so far
-replay = [lambda: None]
+replay = [lambda stream: None]
+drain = [lambda stream: None, lambda: None]  # lets a stream, or all of them, do what is due
+kept: list[np.ndarray] = []  # memory, also freed, that a stream may still use
 
 __version__ = "0"
 
@@ -27,8 +31,14 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     def __init__(self, held, device=None, base=None, *, dtype=None, memptr=None):
         if memptr is not None:  # CuPy's own arguments: a shape, and memory for it
             count = math.prod(held)
-            held = np.frombuffer(memptr.memory, dtype, count).reshape(held)
-        self.held, self.device, self.base = held, Device(device), base
+            held = np.asarray(memptr).view(dtype)[:count].reshape(held)
+        self._held, self.device, self.base = held, Device(device), base
+        kept.append(held)
+
+    @property
+    def held(self):
+        drain[0](Stream.current[-1].ptr)
+        return self._held
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         if any(isinstance(x, np.ndarray) for x in inputs):
@@ -44,13 +54,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __getattr__(self, name):
         if name in ("shape", "strides", "dtype", "size", "itemsize", "nbytes", "ndim"):
-            return getattr(self.held, name)
+            return getattr(self._held, name)
         if name == "flags":  # of which CuPy has no more
-            flags = self.held.flags
+            flags = self._held.flags
             names = ("c_contiguous", "f_contiguous", "owndata")
             return SimpleNamespace(**{flag: getattr(flags, flag) for flag in names})
         if name in ("T", "real", "imag"):
-            return _wrapped(getattr(self.held, name), self.device.id, self)
+            return _wrapped(getattr(self._held, name), self.device.id, self)
         if name in ("reshape", "ravel"):
             return _function(getattr(self.held, name), self.device.id)
         if name in ("any", "all", "max", "min", "sum", "mean", "astype"):
@@ -84,7 +94,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         self.held[_taken(key)] = _taken(value)
 
     def __len__(self):
-        return len(self.held)
+        return len(self._held)
 
     def __iter__(self):
         return (self[i] for i in range(len(self)))
@@ -171,12 +181,13 @@ class UnownedMemory:  # of another library
 
 class _Pointer:
     def __init__(self, array):
-        held = array.held
+        held = array._held
         while isinstance(held.base, np.ndarray):
             held = held.base
-        self.mem = PooledMemory() if held.base is None else UnownedMemory()
+        ours = held.base is None or isinstance(held.base, _Memory)
+        self.mem = PooledMemory() if ours else UnownedMemory()
         self._array, self.device_id = array, array.device.id
-        self.ptr = array.held.__array_interface__["data"][0] if array.size else 0
+        self.ptr = array._held.__array_interface__["data"][0] if array.size else 0
 
     def copy_from_device_async(self, source, n_bytes, stream=None):
         assert self._array.nbytes == source._array.nbytes == n_bytes
@@ -197,7 +208,7 @@ class Device(contextlib.AbstractContextManager):
         Device.current = self.before
 
     def synchronize(self):
-        pass
+        drain[1]()
 
 
 class Event:
@@ -205,16 +216,16 @@ class Event:
         self.at = time.perf_counter()
 
     def synchronize(self):
-        pass
+        drain[1]()
 
 
 class Stream(contextlib.AbstractContextManager):
-    current = [SimpleNamespace(ptr=0)]  # the last is in use
+    current: list[Any] = []  # the last is in use
     made = 0
 
     def __init__(self, null=False, non_blocking=False):
-        Stream.made += 1
-        self.ptr, self.non_blocking = 64 * Stream.made, non_blocking
+        Stream.made += not null
+        self.ptr, self.non_blocking = 0 if null else 64 * Stream.made, non_blocking
 
     def __enter__(self):
         Stream.current.append(self)
@@ -229,7 +240,15 @@ class Stream(contextlib.AbstractContextManager):
 
     def end_capture(self):
         capture[0](False, None)
-        return SimpleNamespace(launch=lambda stream=None: replay[0]())
+        return SimpleNamespace(
+            launch=lambda stream=None: replay[0]((stream or Stream.current[-1]).ptr)
+        )
+
+    def synchronize(self):
+        drain[0](self.ptr)
+
+
+Stream.current.append(Stream(null=True))
 
 
 def _take(n):
@@ -240,11 +259,24 @@ def _take(n):
     left[0] -= 1
 
 
+class _Memory:
+    """The pool hands it out again on its own stream at once, whatever others are about to do."""
+
+    def __init__(self, n):
+        self._memory, self._stream = np.full(n, 0xA5, np.uint8), Stream.current[-1].ptr
+        self.ptr = self._memory.ctypes.data
+        self.__array_interface__ = self._memory.__array_interface__
+
+    def __del__(self):
+        drain[0](self._stream)
+        self._memory[:] = 0
+        kept.append(self._memory)
+
+
 def _alloc(n):
     _take(n)
-    memory = np.full(n, 0xA5, np.uint8)
     allocated.append(n)
-    return SimpleNamespace(ptr=memory.ctypes.data, memory=memory)
+    return _Memory(n)
 
 
 cuda = SimpleNamespace(

@@ -143,7 +143,7 @@ class Case {
       for (Pair& p : tensors_) p.arrays[1].fill(p.dtype, k == 1);
       change_rate();
       host_.step(options);
-      cuda::simulated::replay();
+      cuda::simulated::replay(nullptr);
       compare();
     }
   }
@@ -240,7 +240,7 @@ class Foreseen {
     return *this;
   }
   Foreseen& replay() {
-    cuda::simulated::replay();
+    cuda::simulated::replay(nullptr);
     return *this;
   }
   Foreseen& set_lr() {

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
+#include <limits>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <random>
 #include <utility>
@@ -33,6 +37,42 @@ namespace {
 
 Parts left;
 
+// What a stream was given and has not begun.
+struct Queue {
+  std::deque<std::function<void()>> given;
+  int64_t begun = 0;
+};
+std::map<void*, Queue> queues;
+std::recursive_mutex one_at_a_time;  // threads that have let go of Python's lock
+
+Queue& queue_of(void* stream) {
+  static thread_local char own;  // cudaStreamPerThread is another for each thread
+  return queues[reinterpret_cast<uintptr_t>(stream) == 2 ? &own : stream];
+}
+
+void do_until(Queue& queue, int64_t begun) {
+  while (!queue.given.empty() && queue.begun < begun) {
+    const auto run = std::move(queue.given.front());
+    queue.given.pop_front();
+    ++queue.begun;
+    run();
+  }
+}
+constexpr int64_t all = std::numeric_limits<int64_t>::max();
+
+void start(const std::function<Early()>& begin) {
+  Early now = begin();
+  now.before();
+  finish();
+  size_t n = now.parts.size();
+  if (settings.overlap)
+    n = settings.at_once < 0 ? static_cast<size_t>(shuffled(static_cast<int>(n) + 1)[0])
+                             : std::min(n, static_cast<size_t>(settings.at_once));
+  const auto middle = now.parts.begin() + static_cast<std::ptrdiff_t>(n);
+  left.assign(middle, now.parts.end());
+  run_all({now.parts.begin(), middle});
+}
+
 }  // namespace
 
 void run_all(const Parts& parts) {
@@ -41,7 +81,30 @@ void run_all(const Parts& parts) {
 
 void finish() { run_all(std::exchange(left, {})); }
 
-void launch_early(std::function<Early()> begin) {
+void asked(void* stream) {
+  settings.streams.insert(stream);
+  settings.asked_with_gil += PyGILState_Check && PyGILState_Check();
+}
+
+void give(void* stream, std::function<void()> run) {
+  const std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
+  settings.lazy ? queue_of(stream).given.push_back(std::move(run)) : run();
+}
+
+void drain(void* stream) {
+  const std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
+  do_until(queue_of(stream), all);
+  finish();
+}
+
+void drain_all() {
+  const std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
+  for (auto& queue : queues) do_until(queue.second, all);
+  finish();
+}
+
+void launch_early(void* stream, std::function<Early()> begin) {
+  asked(stream);
   if (settings.fail_after == 0)
     throw Error(ErrorKind::backend,
                 "cudaLaunchKernel: CUDA error 400 (cudaErrorInvalidResourceHandle): "
@@ -57,20 +120,15 @@ void launch_early(std::function<Early()> begin) {
     });
     return;
   }
-  Early now = begin();
-  now.before();
-  finish();
-  size_t n = now.parts.size();
-  if (settings.overlap)
-    n = settings.at_once < 0 ? static_cast<size_t>(shuffled(static_cast<int>(n) + 1)[0])
-                             : std::min(n, static_cast<size_t>(settings.at_once));
-  const auto middle = now.parts.begin() + static_cast<std::ptrdiff_t>(n);
-  left.assign(middle, now.parts.end());
-  run_all({now.parts.begin(), middle});
+  give(stream, [begin] { start(begin); });
 }
 
-void launch(std::function<void()> run) {
-  launch_early([run] { return Early{[] {}, {run}}; });
+void launch(void* stream, std::function<void()> run) {
+  launch_early(stream, [run] { return Early{[] {}, {run}}; });
+}
+
+void replay(void* stream) {
+  for (const auto& run : settings.graph) give(stream, run);
 }
 
 }  // namespace simulated
@@ -80,21 +138,16 @@ namespace {
 
 void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) {
   simulated::asked(stream);
-  simulated::finish();
+  simulated::give(stream, [=] {
+    simulated::finish();
+    if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
+  });
   ++calls.copies;
   calls.waits += waits;
-  if (bytes) std::memcpy(to, from, static_cast<size_t>(bytes));
+  if (waits) simulated::drain(stream);
 }
 
 }  // namespace
-
-void simulated::asked(Stream stream) {
-  settings.streams.insert(stream);
-  settings.asked_with_gil += PyGILState_Check && PyGILState_Check();
-}
-void simulated::replay() {
-  for (const auto& run : settings.graph) run();
-}
 
 OnDevice::OnDevice(int device) : before_(device), device_(device) {}
 OnDevice::~OnDevice() {}
@@ -102,9 +155,8 @@ OnDevice::~OnDevice() {}
 int multiprocessors() { return settings.multiprocessors; }
 int64_t cache_bytes() { return settings.cache_bytes; }
 void launch_write(const ManyWords& words, Stream stream) {
-  simulated::asked(stream);
   const auto kept = std::make_shared<ManyWords>(words);
-  simulated::launch_early([kept] {
+  simulated::launch_early(stream, [kept] {
     simulated::Early words{[] {}, {}};
     for (int k : simulated::shuffled(static_cast<int>(kept->n)))
       words.parts.push_back([kept, k] { kept->to[k] = kept->words[k]; });
@@ -115,8 +167,7 @@ void copy_across(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, false, stream);
 }
 void clear(void* to, int64_t bytes, Stream stream) {
-  simulated::asked(stream);
-  simulated::launch([=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
+  simulated::launch(stream, [=] { std::memset(to, 0, static_cast<size_t>(bytes)); });
 }
 void copy_in(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, true, stream);
@@ -126,11 +177,11 @@ void copy_out(void* to, const void* from, int64_t bytes, Stream stream) {
 }
 void wait(Stream stream) {
   simulated::asked(stream);
-  simulated::finish();
+  simulated::drain(stream);
   ++calls.waits;
 }
 void wait_for_all() {
-  simulated::finish();
+  simulated::drain_all();
   ++calls.waits;
 }
 void* shared_memory(int64_t bytes) {

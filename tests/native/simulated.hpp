@@ -5,6 +5,9 @@
 // random. A graph records launches and runs them again. Where launches may overlap, each leaves
 // parts of itself, blocks or words, to be done when another is made, whose blocks come first with
 // what they do before they wait.
+//
+// Where streams are lazy, one does nothing until it is waited for, and none waits for another
+// unless it is told to: the worst that streams which do not block may do.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -35,14 +38,18 @@ struct Settings {
   bool overlap = false;
   int at_once = -1;    // parts of a launch that do not wait for the next one; -1: a random number
   bool spoil = false;  // constants that were folded before the wait
+  bool lazy = false;
   std::set<void*> streams;     // that anything was asked of
   int64_t asked_with_gil = 0;  // launches, copies and waits by a thread that held Python's GIL
 };
 extern Settings settings;
 
-void replay();
+void replay(void* stream);
 void asked(void* stream);
-void launch(std::function<void()> run);
+void give(void* stream, std::function<void()> run);
+void drain(void* stream);  // all that it was given is done then
+void drain_all();
+void launch(void* stream, std::function<void()> run);
 using Parts = std::vector<std::function<void()>>;
 void run_all(const Parts& parts);
 // The same of a kernel that is launched early: what it does before it waits, and its parts.
@@ -50,7 +57,7 @@ struct Early {
   std::function<void()> before;
   Parts parts;
 };
-void launch_early(std::function<Early()> begin);
+void launch_early(void* stream, std::function<Early()> begin);
 void finish();  // what launches have left
 std::vector<int> shuffled(int n);
 

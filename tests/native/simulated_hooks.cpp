@@ -12,7 +12,13 @@ void simulated_capture(int on, void* stream) {
   settings.captured = stream;
   if (on) settings.graph.clear();
 }
-void simulated_replay() { steepest::cuda::simulated::replay(); }
+void simulated_replay(void* stream) { steepest::cuda::simulated::replay(stream); }
+void simulated_lazy(int on) { settings.lazy = on != 0; }
+void simulated_give(void* stream, void (*run)(void*), void* with) {
+  steepest::cuda::simulated::give(stream, [=] { run(with); });
+}
+void simulated_drain(void* stream) { steepest::cuda::simulated::drain(stream); }
+void simulated_drain_all() { steepest::cuda::simulated::drain_all(); }
 void simulated_fail_after(int64_t launches) { settings.fail_after = launches; }
 // The only stream that was used since the last call; -1 where there were several, or none.
 int64_t simulated_only_stream() {

@@ -6,17 +6,15 @@ namespace steepest::linalg {
 
 template <class Body>
 void launch_each(const Body& body, int64_t n, cuda::Stream stream) {
-  cuda::simulated::asked(stream);
-  cuda::simulated::launch([=] {
+  cuda::simulated::launch(stream, [=] {
     for (int64_t i = n; i-- > 0;) body(i);
   });
 }
 
 template <class Term>
 void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda::Stream stream) {
-  cuda::simulated::asked(stream);
   using cuda::simulated::Team;
-  cuda::simulated::launch([=] {
+  cuda::simulated::launch(stream, [=] {
     cuda::simulated::run_grid<SumShared>(
         static_cast<int>(blocks),
         [&](const Team& team, SumShared& shared) { sum_block(term, m, partial, team, shared); });
@@ -25,9 +23,8 @@ void launch_sum(const Term& term, int64_t m, Sums* partial, int64_t blocks, cuda
 
 template <class T>
 void launch_cholesky(const TiledCholesky<T>& matrix, int64_t blocks, cuda::Stream stream) {
-  cuda::simulated::asked(stream);
   using cuda::simulated::Team;
-  cuda::simulated::launch([=] {
+  cuda::simulated::launch(stream, [=] {
     cuda::simulated::run_grid<TileShared<T>>(
         static_cast<int>(blocks),
         [&](const Team& team, TileShared<T>& shared) { factor_tiles(matrix, team, shared); });

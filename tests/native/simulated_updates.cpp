@@ -51,16 +51,14 @@ int resident_blocks(int, int, bool) { return simulated::settings.resident; }
 int resident_measure_blocks() { return simulated::settings.resident; }
 
 void launch_update(int kind, const StepArgs& args, int blocks, Stream stream) {
-  simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
-  simulated::launch_early([=] {
+  simulated::launch_early(stream, [=] {
     return simulated::update_grid(simulated::body_of(kind, kept->table.lanes), kept, blocks);
   });
 }
 void launch_measure(const StepArgs& args, int blocks, Stream stream) {
-  simulated::asked(stream);
   const auto kept = std::make_shared<StepArgs>(args);
-  simulated::launch([=] {
+  simulated::launch(stream, [=] {
     simulated::run_grid<NormShared>(blocks, [&](const simulated::Team& t, NormShared& s) {
       s.last = false;
       measure(*kept, t, s);
