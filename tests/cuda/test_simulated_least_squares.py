@@ -115,7 +115,15 @@ def test_a_loss_of_ones_own():
         t = 1 + z
         return fake_cupy.stack([fake_cupy.log1p(z), 1 / t, -1 / t**2])
 
-    same(st.least_squares(there(fun), up(x0), there(jac), loss=cauchy, f_scale=0.1), want)
+    def by_columns(z):
+        return fake_cupy.stack([*cauchy(z)], axis=1).T
+
+    for loss in (cauchy, by_columns):
+        same(st.least_squares(there(fun), up(x0), there(jac), loss=loss, f_scale=0.1), want)
+        s = st.LeastSquares(up(x0), loss=loss, f_scale=0.1)
+        while not s.done:
+            s.tell(there(fun)(s.x), there(jac)(s.x))
+        same(s.result(), want)
 
 
 @pytest.mark.parametrize("linear_solver", ("auto", "qr", "cg"))

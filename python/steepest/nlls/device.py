@@ -43,7 +43,7 @@ class DeviceSolver:
 
     def tell_residual(self, f: Any, rho: Any = None) -> int:
         if rho is not None:
-            rho = self._here("loss", rho)
+            rho = self._cupy.ascontiguousarray(self._here("loss", rho))  # its rows are read
         phase: int = self._core.tell_residual(self._vector("fun", f), rho)
         return phase
 
