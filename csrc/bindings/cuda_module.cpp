@@ -46,6 +46,11 @@ struct DeviceArray {
     return device == other.device && dtype.equal(other.dtype) && shape.equal(other.shape) &&
            (extent.n == 0 || strides.equal(other.strides));
   }
+  // Of float32 or float64, whose sizes are powers of two. CuPy's views need not be.
+  bool aligned() const {
+    return !(reinterpret_cast<uintptr_t>(extent.lowest) &
+             (static_cast<uintptr_t>(extent.itemsize) - 1));
+  }
 };
 
 // CuPy gives an empty array the address 0, which would mean that it has no gradient.
@@ -105,7 +110,7 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
   std::optional<void*> address_of(int64_t i, py::handle g) const {
     if (Py_TYPE(g.ptr()) != Py_TYPE(kept_.front().ptr())) return {};
     const DeviceArray seen(g);
-    if (!layouts_[static_cast<size_t>(i)].fits(seen)) return {};
+    if (!layouts_[static_cast<size_t>(i)].fits(seen) || !seen.aligned()) return {};
     return seen.extent.n ? seen.extent.lowest : empty_gradient();
   }
 

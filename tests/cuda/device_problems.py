@@ -10,6 +10,14 @@ def up(values, device=0):
     return fake_cupy.ndarray(np.array(values, order="K"), device)
 
 
+def misaligned(values):
+    """As CuPy's view makes of bytes."""
+    memory = np.zeros(values.nbytes + 1, np.uint8)
+    held = memory[1:].view(values.dtype).reshape(values.shape)
+    held[...] = values
+    return fake_cupy.ndarray(held)
+
+
 def down(value):
     """What was answered on the device, on the host."""
     assert type(value) is fake_cupy.ndarray

@@ -7,6 +7,7 @@ import sys
 import fake_cupy
 import numpy as np
 import pytest
+from device_problems import misaligned
 
 import steepest as st
 
@@ -96,6 +97,23 @@ def test_a_gradient_on_another_device_is_refused():
         with pytest.raises(ValueError, match=r"grads\[0\]: lives on CUDA device 1, but the parame"):
             give([g])
     assert p.held.tolist() == [1.0, 1.0, 1.0] and opt.step_count == 0
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64), ids=lambda d: d.__name__)
+def test_a_gradient_that_is_not_aligned_is_refused(dtype):
+    """A kernel that reads it faults, and the process has no device any more."""
+    params = [fake_cupy.ndarray(np.ones(3, dtype)) for _ in range(2)]
+    good, bad = fake_cupy.ndarray(np.ones(3, dtype)), misaligned(np.ones(3, dtype))
+    opt = st.SGD(params, lr=0.5)
+    opt.bind_grads([good, None])
+    for give in (opt.step, opt.bind_grads):
+        with pytest.raises(ValueError, match=r"grads\[1\]: not aligned to its elements; pass a co"):
+            give([good, bad])
+    with pytest.raises(ValueError, match=r"grads\[1\]: not aligned to its elements"):
+        opt.step([good, bad], max_norm=1.0)
+    assert opt.step_count == 0
+    opt.step()
+    assert [p.held.tolist() for p in params] == [[0.5] * 3, [1.0] * 3]
 
 
 @pytest.mark.parametrize("dtype", ("f2", "c8", "i8", ">f8", "?"))

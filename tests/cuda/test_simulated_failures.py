@@ -7,7 +7,7 @@ import ctypes
 import fake_cupy
 import numpy as np
 import pytest
-from device_problems import decay, there, up
+from device_problems import decay, misaligned, there, up
 
 import steepest as st
 
@@ -46,6 +46,32 @@ def test_bad_shapes_and_dtypes_are_named():
         st.least_squares(there(fun), up(x0), there(lambda x: jac(x) * np.nan))
     with pytest.raises(ValueError, match=r"x0: x0\[1\] is nan; expected a finite number"):
         st.least_squares(there(fun), up([1.0, np.nan, 0.0]), there(jac))
+
+
+def test_what_is_not_aligned_is_named():
+    """A kernel that reads it faults, and the process has no device any more."""
+    fun, jac, x0 = decay()
+    words = "{}: not aligned to its elements; pass a copy of it"
+    s = st.LeastSquares(up(x0))
+    with pytest.raises(ValueError, match=words.format("fun")):
+        s.tell(misaligned(fun(x0)), there(jac))
+    with pytest.raises(ValueError, match=words.format("fun")):
+        st.least_squares(lambda x: misaligned(fun(x.held)), up(x0))
+    with pytest.raises(ValueError, match=words.format("loss")):
+        st.least_squares(
+            there(fun), up(x0), loss=lambda z: misaligned(np.stack([z.held, z.held, z.held]))
+        )
+    for told in (lambda x: misaligned(jac(x.held)), misaligned(jac(x0))):
+        with pytest.raises(ValueError, match=words.format("jac")):
+            s.tell(there(fun)(s.x), told)
+    with pytest.raises(ValueError, match=words.format("JtJ")):
+        st.LeastSquares(up(x0)).tell_normal(1.0, misaligned(np.eye(3)), up(np.ones(3)))
+    with pytest.raises(ValueError, match=words.format("fun")):
+        st.least_squares(lambda x: iter([(misaligned(fun(x0)), up(jac(x0)))]), up(x0), True)
+    while not s.done:
+        s.tell(there(fun)(s.x), there(jac))
+    want = st.least_squares(there(fun), up(x0), there(jac))
+    np.testing.assert_allclose(s.x.held, want.x.held, rtol=1e-6)
 
 
 def test_no_memory():

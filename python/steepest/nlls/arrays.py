@@ -45,7 +45,14 @@ def as_array(name: str, value: Any) -> tuple[Any, Array]:
         return np, from_numbers(name, value)
     import cupy
 
-    return cupy, cuda_view(name, value)
+    return cupy, aligned(name, cuda_view(name, value))
+
+
+def aligned(name: str, array: Any) -> Any:
+    """A CuPy array whose elements kernels can read: any other would end all use of the device."""
+    if array.data.ptr % array.dtype.alignment:
+        raise ValueError(f"{name}: not aligned to its elements; pass a copy of it")
+    return array
 
 
 def namespace(array: Any) -> Any:
@@ -100,24 +107,24 @@ def factor(J: Array) -> Array:
     return there
 
 
-def residual(value: Any, dtype: npt.DTypeLike) -> Array:
+def residual(value: Any, dtype: npt.DTypeLike, name: str = "fun") -> Array:
     """Residuals as a contiguous 1-D array of `dtype`; a scalar counts as one residual."""
     if type(value) is np.ndarray and value.ndim == 1 and value.dtype == dtype and value.size:
         return np.ascontiguousarray(value)
     if isinstance(value, tuple) and any(getattr(part, "ndim", 0) > 1 for part in value):
         raise ValueError("fun: returned a tuple with a matrix; for (f, J) pass jac=True")
-    xp, f = as_array("fun", value)
+    xp, f = as_array(name, value)
     if f.ndim > 1:
-        raise ValueError(f"fun: residuals of shape {f.shape}; expected one dimension, (m,)")
-    return as_dtype("fun", xp.atleast_1d(f), dtype)
+        raise ValueError(f"{name}: residuals of shape {f.shape}; expected one dimension, (m,)")
+    return as_dtype(name, xp.atleast_1d(f), dtype)
 
 
-def jacobian(value: Any, dtype: npt.DTypeLike) -> Array:
+def jacobian(value: Any, dtype: npt.DTypeLike, name: str = "jac") -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
-    xp, J = as_array("jac", value)
+    xp, J = as_array(name, value)
     if J.ndim > 2:
-        raise ValueError(f"jac: shape {J.shape}; expected two dimensions, (m, n)")
-    return as_dtype("jac", xp.atleast_2d(J), dtype)
+        raise ValueError(f"{name}: shape {J.shape}; expected two dimensions, (m, n)")
+    return as_dtype(name, xp.atleast_2d(J), dtype)
 
 
 def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:

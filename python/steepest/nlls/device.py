@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from steepest import check, devices
-from steepest.nlls.arrays import Array, device_of, jacobian, residual
+from steepest.nlls.arrays import Array, aligned, device_of, jacobian, residual
 
 ON_HOST = contextlib.nullcontext()
 FOLDERS = ("cu13/lib", "cublas/lib", "cusolver/lib")  # of the wheels, in the folder nvidia
@@ -90,7 +90,7 @@ class DeviceSolver:
     def _here(self, name: str, value: Any) -> Any:
         """`value`, which must live on the solver's device."""
         if type(value) is self.array_type and value.device.id == self.device:
-            return value
+            return aligned(name, value)
         device = device_of(value)
         if device is None:
             raise TypeError(
@@ -101,7 +101,7 @@ class DeviceSolver:
             raise ValueError(
                 f"{name}: lives on CUDA device {device}, the problem on CUDA device {self.device}"
             )
-        return devices.cuda_view(name, value)
+        return aligned(name, devices.cuda_view(name, value))
 
     def _vector(self, name: str, value: Any) -> Any:
         """A vector without gaps."""

@@ -207,7 +207,7 @@ class LeastSquares:
         if half.ndim or half < 0:
             raise ValueError(f"tell_normal: cost {cost}; expected ½ Σf², a number, at least 0")
         with in_use(solver.device):
-            H, g = arrays.jacobian(JtJ, dtype), arrays.residual(Jtf, dtype)
+            H, g = arrays.jacobian(JtJ, dtype, "JtJ"), arrays.residual(Jtf, dtype, "Jtf")
             if H.shape != (n, n) or g.shape != (n,):
                 raise ValueError(
                     f"tell_normal: JtJ {H.shape}, Jtf {g.shape}; expected ({n}, {n}) and ({n},)"
