@@ -56,13 +56,17 @@ struct DeviceArray {
 // CuPy gives an empty array the address 0, which would mean that it has no gradient.
 void* empty_gradient() { return reinterpret_cast<void*>(uintptr_t{64}); }
 
-class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
+struct LastStream {
+  py::object last_stream_;  // of a base, the first, and so it goes after all that a plan holds
+};
+
+class CudaPlan : LastStream, public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
  public:
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaPlan(int device, py::function stream, py::function allocate)
       : PlanWithGradients(device),
         allocate_(std::move(allocate)),
-        streams_(device, std::move(stream)) {}
+        streams_(device, std::move(stream), last_stream_) {}
 
   // Memory for what will be added: nothing is, where there is none or a graph is being captured.
   void reserve(int64_t groups, const std::vector<int64_t>& sizes) {
@@ -93,9 +97,32 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
   // be a Python function (launch_host_func), which waits for the GIL.
   template <class F>
   std::invoke_result_t<F, Stream> without_gil(const F& f) {
-    const Stream stream = streams_.take(streams_.ask());
+    StreamsInUse::Now now = streams_.ask();
+    if (streams_.several(now)) return in_order(std::move(now), f);
+    const Stream stream = streams_.take(std::move(now));
     const py::gil_scoped_release released;
     return f(stream);
+  }
+
+  // The same after all that other streams were given: what a plan has on the device is written and
+  // read by each of its calls, also where none of the user's arrays is.
+  template <class F>
+  std::invoke_result_t<F, Stream> in_order(StreamsInUse::Now now, const F& f) {
+    bool leads = false;
+    {
+      const py::gil_scoped_release released;
+      leads = streams_.follow(now);
+    }
+    const Stream stream = streams_.take(std::move(now));
+    const py::gil_scoped_release released;
+    if constexpr (std::is_void_v<std::invoke_result_t<F, Stream>>) {
+      f(stream);
+      if (leads) streams_.lead();
+    } else {
+      auto result = f(stream);
+      if (leads) streams_.lead();
+      return result;
+    }
   }
 
   // The plan's own memory, from the caller's allocator; before the first step, or with it.
@@ -130,6 +157,7 @@ class CudaPlan : public PlanWithGradients<CudaPlan, cuda::Plan, DeviceArray> {
       if (Trouble trouble = cannot_zero()) return trouble;
     place();
     const int64_t bad = without_gil([&](Stream stream) { return plan_.step(options, stream); });
+    if (plan_.last_was_captured()) streams_.expect_replays();
     if (bad >= 0) return {{"nonfinite", bad}};
     return {};
   }

@@ -62,7 +62,7 @@ class CudaSolver {
   // stream() is the stream to use, allocate(bytes) device memory, each with a .ptr.
   CudaSolver(int device, py::function stream, py::function allocate, const py::object& x0,
              const nlls::Options<T>& options)
-      : device_(device), streams_(device, std::move(stream)) {
+      : device_(device), streams_(device, std::move(stream), last_stream_) {
     const std::vector<T> start = start_of<T>(x0);
     const auto allocator = kept(std::move(allocate));
     on_device(streams_.ask(), [&](cuda::Stream now) {
@@ -206,6 +206,7 @@ class CudaSolver {
   }
 
   int device_;
+  py::object last_stream_;  // goes after all that follows
   py::object kept_;
   std::unique_ptr<Core> core_;
   Turns turns_;

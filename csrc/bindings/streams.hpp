@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/device.hpp"
 #include "core/error.hpp"
@@ -15,6 +16,9 @@ namespace steepest {
 // goes destroys its handle. CuPy reuses freed memory on the stream that it was allocated on without
 // a wait, so an object that has used several streams waits before its memory is freed. The default
 // streams of the threads share one handle, so the thread is compared, too.
+//
+// CuPy launches graphs, unseen: on the stream that captured them, as is expected here. That stream
+// takes part in each later call, before and after.
 class StreamsInUse {
  public:
   struct Now {
@@ -23,20 +27,15 @@ class StreamsInUse {
     std::thread::id thread;
   };
 
-  // current() is a stream, with a .ptr.
-  StreamsInUse(int device, pybind11::function current)
-      : device_(device), current_(std::move(current)) {}
+  // current() is a stream, with a .ptr. The last one is left in `outlives`, which goes after the
+  // memory: some of CuPy's allocators free that on its stream, or on any where that is gone.
+  StreamsInUse(int device, pybind11::function current, pybind11::object& outlives)
+      : device_(device), current_(std::move(current)), outlives_(outlives) {}
   StreamsInUse(const StreamsInUse&) = delete;
   StreamsInUse& operator=(const StreamsInUse&) = delete;
   ~StreamsInUse() {
-    if (!waits_at_end_) return;
-    const pybind11::gil_scoped_release released;
-    try {
-      const cuda::OnDevice on(device_);
-      if (cuda::capturing(last_.handle)) return;
-      last_.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(last_.handle);
-    } catch (const Error&) {  // nothing runs there any more
-    }
+    if (waits_at_end_) wait_for_last();
+    outlives_ = std::move(last_.object);
   }
 
   Now ask() const {
@@ -53,6 +52,33 @@ class StreamsInUse {
   bool leaves_thread(const Now& now) const {
     return last_.handle == own_of_thread() && now.thread != last_.thread;
   }
+  // Whether a call on this one has others to follow or to lead.
+  bool several(const Now& now) const {
+    if (moves_to(now)) return true;
+    for (const Now& one : replaying_)
+      if (!same(one, now)) return true;
+    return false;
+  }
+  // What this one is given from here on comes after what the others have been given. False where it
+  // is captured: a graph cannot wait for what is not in it. Without the GIL, as lead().
+  bool follow(const Now& now) const {
+    const cuda::OnDevice on(device_);
+    if (cuda::capturing(now.handle)) return false;
+    put_in_order(now, last_);
+    for (const Now& one : replaying_) put_in_order(now, one);
+    return true;
+  }
+  // Replays from here on come after what the last one has been given.
+  void lead() const {
+    const cuda::OnDevice on(device_);
+    for (const Now& one : replaying_) put_in_order(one, last_);
+  }
+  // What the last one was given has been captured.
+  void expect_replays() {
+    for (const Now& one : replaying_)
+      if (same(one, last_)) return;
+    replaying_.push_back(last_);
+  }
   // Work goes to this one from now on.
   cuda::Stream take(Now now) {
     waits_at_end_ = waits_at_end_ || moves_to(now);
@@ -65,10 +91,48 @@ class StreamsInUse {
  private:
   // cudaStreamPerThread
   static cuda::Stream own_of_thread() { return reinterpret_cast<cuda::Stream>(uintptr_t{2}); }
+  static bool same(const Now& a, const Now& b) {
+    return a.handle == b.handle && (a.handle != own_of_thread() || a.thread == b.thread);
+  }
+  static bool of_another_thread(const Now& one) {
+    return one.handle == own_of_thread() && one.thread != std::this_thread::get_id();
+  }
+
+  static void put_in_order(const Now& later, const Now& earlier) {
+    if (!earlier.object || same(later, earlier)) return;
+    if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
+    if (of_another_thread(earlier)) return cuda::wait_for_all();
+    if (of_another_thread(later)) return cuda::wait(earlier.handle);
+    try {
+      cuda::follow(later.handle, earlier.handle);
+    } catch (const Error&) {  // of another device, say
+      cuda::wait_for_all();
+    }
+  }
+
+  void wait_for_last() const {
+    const pybind11::gil_scoped_release released;
+    try {
+      const cuda::OnDevice on(device_);
+      if (captured(last_.handle)) return;
+      last_.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(last_.handle);
+    } catch (const Error&) {  // nothing runs there any more
+    }
+  }
+  // The null stream does not say so while one that blocks is captured.
+  static bool captured(cuda::Stream stream) {
+    try {
+      return cuda::capturing(stream);
+    } catch (const Error&) {
+      return false;
+    }
+  }
 
   int device_;
   pybind11::function current_;
+  pybind11::object& outlives_;
   Now last_{};
+  std::vector<Now> replaying_;  // those that have captured something
   bool waits_at_end_ = false;
 };
 

@@ -81,6 +81,16 @@ void wait(Stream stream) {
   ++calls.waits;
 }
 
+void follow(Stream later, Stream earlier) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+  const cudaError_t recorded = cudaEventRecord(event, raw(earlier));
+  const cudaError_t waits = recorded ? recorded : cudaStreamWaitEvent(raw(later), event, 0);
+  cudaEventDestroy(event);  // it goes once it has come
+  check(recorded, "cudaEventRecord");
+  check(waits, "cudaStreamWaitEvent");
+}
+
 void wait_for_all() {
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   ++calls.waits;

@@ -75,6 +75,8 @@ void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
 void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
 void wait(Stream stream);
+// What `later` is given from here on comes after what `earlier` has been given. Nobody waits.
+void follow(Stream later, Stream earlier);
 void wait_for_all();  // for every stream of the device
 
 // Host memory that the device reads and writes as well. It is never given back.

@@ -263,7 +263,7 @@ int64_t Plan::step(const StepOptions& options, Stream stream) {
   const OnDevice on(device_);
   const bool raise = options.nonfinite == Nonfinite::raise;
   if (raise) refuse_capture("nonfinite='raise'", stream);
-  const bool captured = capturing(stream);
+  const bool captured = last_was_captured_ = capturing(stream);
   const StepArgs args = arguments(options, captured, stream);
   if (args.measured) {
     launch_measure(args, grid((tiles_ + tiles_at_once - 1) / tiles_at_once, measure_blocks_),

@@ -43,6 +43,7 @@ class Plan {
 
   // As on the CPU. Waits for the device under Nonfinite::raise only.
   int64_t step(const StepOptions& options, Stream stream);
+  bool last_was_captured() const { return last_was_captured_; }
 
   // These wait for the device.
   Counts counts(Stream stream);
@@ -89,6 +90,7 @@ class Plan {
   int64_t calls_ = 0;
   bool placed_ = false;
   bool captured_ = false;  // some step was captured, and may be replayed
+  bool last_was_captured_ = false;
   int64_t gradient_changes_ = 0;
   int64_t written_ = -1;  // the changes that the device's table of gradients has seen
   bool changed_ = true;   // groups, clocks or memory have changed since the last step

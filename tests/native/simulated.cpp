@@ -103,6 +103,14 @@ void drain_all() {
   finish();
 }
 
+void follow(void* later, void* earlier) {
+  asked(later);
+  const std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
+  Queue& before = queue_of(earlier);
+  const int64_t given = before.begun + static_cast<int64_t>(before.given.size());
+  give(later, [&before, given] { do_until(before, given); });
+}
+
 void launch_early(void* stream, std::function<Early()> begin) {
   asked(stream);
   if (settings.fail_after == 0)
@@ -180,6 +188,7 @@ void wait(Stream stream) {
   simulated::drain(stream);
   ++calls.waits;
 }
+void follow(Stream later, Stream earlier) { simulated::follow(later, earlier); }
 void wait_for_all() {
   simulated::drain_all();
   ++calls.waits;
@@ -190,6 +199,10 @@ void* shared_memory(int64_t bytes) {
   return kept.back().get();
 }
 bool capturing(Stream stream) {
+  if (settings.capture_unknown)
+    throw Error(ErrorKind::backend,
+                "cudaStreamIsCapturing: CUDA error 906 (cudaErrorStreamCaptureImplicit): operation "
+                "would make the legacy stream depend on a capturing blocking stream");
   settings.streams.insert(stream);
   return settings.capturing && (!settings.captured || stream == settings.captured);
 }

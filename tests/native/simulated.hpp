@@ -39,8 +39,9 @@ struct Settings {
   int at_once = -1;    // parts of a launch that do not wait for the next one; -1: a random number
   bool spoil = false;  // constants that were folded before the wait
   bool lazy = false;
-  std::set<void*> streams;     // that anything was asked of
-  int64_t asked_with_gil = 0;  // launches, copies and waits by a thread that held Python's GIL
+  bool capture_unknown = false;  // no stream says whether it is captured
+  std::set<void*> streams;       // that anything was asked of
+  int64_t asked_with_gil = 0;    // launches, copies and waits by a thread that held Python's GIL
 };
 extern Settings settings;
 
@@ -49,6 +50,7 @@ void asked(void* stream);
 void give(void* stream, std::function<void()> run);
 void drain(void* stream);  // all that it was given is done then
 void drain_all();
+void follow(void* later, void* earlier);
 void launch(void* stream, std::function<void()> run);
 using Parts = std::vector<std::function<void()>>;
 void run_all(const Parts& parts);

@@ -1,0 +1,219 @@
+"""Optimizers that are used on several streams, which wait for nothing that they are not told to.
+
+Their counts, rates and tables are on the device, where the user cannot put their use in order.
+"""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import fake_cupy
+import numpy as np
+import pytest
+from device_problems import decay, down, there, up
+
+import steepest as st
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+@pytest.fixture
+def other():
+    """A stream beside the null stream, which is the current one."""
+    return fake_cupy.Stream(non_blocking=True)
+
+
+def used_up(stream, p):
+    with stream:
+        return down(p)[0]
+
+
+@pytest.mark.parametrize("at_once", (False, True))
+def test_a_rate_that_is_set_on_another_stream_comes_between_steps(device, other, at_once):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    before = device.calls()[2]
+    with other:
+        opt.step(g)
+    opt.lr = 10.0
+    if at_once:
+        fake_cupy.Stream.current[-1].synchronize()
+    with other:
+        opt.step(g)
+    assert device.calls()[2] == before
+    assert used_up(other, p) == -11
+
+
+def test_counts_that_are_read_on_another_stream_are_those_of_all_steps(other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    with other:
+        for _ in range(3):
+            opt.step(g, max_norm=1.0)
+    assert (opt.step_count, opt.skipped, opt.grad_norm) == (3, 0, 2)
+    with other:
+        opt.step(g)
+    assert opt.state_dict()["step_count"] == 4
+
+
+def test_a_group_that_is_added_on_another_stream_keeps_the_counts(other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.Adam(p, lr=1.0)
+    with other:
+        for _ in range(3):
+            opt.step(g)
+    opt.add_param_group({"params": up(np.zeros(2))})
+    with other:
+        opt.step([g, None])
+    assert (opt.step_count, opt.state_dict()["state"][0]["step"]) == (4, 4)
+
+
+def test_a_state_that_is_loaded_on_another_stream_is_the_next_steps(other):
+    p, g, host = up(np.zeros(4)), up(np.ones(4)), np.zeros(4)
+    opt, due = st.NAdam(p, lr=1.0), st.NAdam(host, lr=1.0)
+    due.step(np.ones(4))
+    state = due.state_dict()
+    with other:
+        for _ in range(3):
+            opt.step(g)
+    opt.load_state_dict(state)
+    with other:
+        p[...] = up(host.copy())
+        opt.step(g)
+    due.step(np.ones(4))
+    assert used_up(other, p) == host[0] and opt.step_count == 2
+
+
+def test_memory_goes_back_after_the_steps_of_all_streams(other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)  # its table is the null stream's
+    with other:
+        opt.step(g)
+    assert opt.step_count == 1
+    with other:
+        opt.step(g)
+    opt.lr = 2.0
+    del opt
+    assert used_up(other, p) == -2
+
+
+@pytest.mark.parametrize("also_live", (False, True))
+def test_replays_are_in_order_with_calls_on_other_streams(device, other, also_live):
+    """They are expected on the stream that was captured."""
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    opt.bind_grads(g)
+    with other:
+        other.begin_capture()
+        opt.step()
+        graph = other.end_capture()
+    due, before = 0, device.calls()[2]
+    for rate in (1.0, 2.0, 3.0):
+        opt.lr = rate
+        graph.launch(other)
+        due -= rate
+        if also_live:
+            opt.step()
+            due -= rate
+    assert device.calls()[2] == before
+    assert opt.step_count == (6 if also_live else 3)
+    assert used_up(other, p) == due
+
+
+def test_a_capture_on_a_second_stream_takes_nothing_else_into_its_graph(device, other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt, second = st.SGD(p, lr=1.0), fake_cupy.Stream(non_blocking=True)
+    opt.bind_grads(g)
+    opt.step()
+    for stream in (other, second):
+        fake_cupy.Stream.current[-1].synchronize()
+        with stream:
+            stream.begin_capture()
+            opt.step()
+            graph = stream.end_capture()
+    graph.launch(second)
+    opt.step()
+    with other:
+        assert opt.step_count == 3
+    assert used_up(other, p) == -3
+
+
+def test_a_step_on_a_stream_that_has_all_of_them_asks_nothing_of_others(hooks, other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    with other:
+        opt = st.SGD(p, lr=1.0)
+        opt.bind_grads(g)
+        other.begin_capture()
+        opt.step()
+        graph = other.end_capture()
+        graph.launch()
+        hooks.simulated_only_stream()
+        opt.step()
+        assert hooks.simulated_only_stream() == other.ptr
+    assert used_up(other, p) == -2
+
+
+def test_default_streams_of_threads_are_put_in_order():
+    """By one handle; only all can be waited for."""
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    fake_cupy.Stream.current.append(SimpleNamespace(ptr=2))
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(opt.step, g).result()
+            opt.lr = 10.0
+            thread.submit(opt.step, g).result()
+            assert thread.submit(lambda: down(p)[0]).result() == -11
+    finally:
+        fake_cupy.Stream.current.pop()
+
+
+def optimizer():
+    opt = st.SGD(up(np.zeros(4)), lr=1.0)
+    opt.step(up(np.ones(4)))
+    return opt
+
+
+def solver():
+    fun, jac, x0 = decay()
+    s = st.LeastSquares(up(x0))
+    s.tell(there(fun)(s.x), there(jac)(s.x))
+    return s
+
+
+@pytest.mark.usefixtures("libraries_to_be_found")
+@pytest.mark.parametrize("make", (optimizer, solver))
+def test_the_last_stream_goes_after_the_memory(make, monkeypatch):
+    """malloc_async's goes back on its stream; on any other, unordered, where that is gone."""
+    ends, alloc = [], fake_cupy.cuda.alloc
+
+    def seen(n):
+        memory = alloc(n)
+        weakref.finalize(memory, ends.append, "memory")
+        return memory
+
+    monkeypatch.setattr(fake_cupy.cuda, "alloc", seen)
+    stream = fake_cupy.Stream(non_blocking=True)
+    with stream:
+        made = make()
+    weakref.finalize(stream, ends.append, "stream")
+    del stream
+    assert "stream" not in ends
+    del made
+    assert ends.count("stream") == 1 and ends[-1] == "stream"
+
+
+def test_who_cannot_tell_whether_its_stream_is_captured_waits(device, hooks, other):
+    """As of the null stream while one that blocks is captured."""
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    with other:
+        opt.step(g)
+    opt.step(g)
+    before = device.calls()[2]
+    hooks.simulated_capture_unknown(1)
+    del opt
+    hooks.simulated_capture_unknown(0)
+    assert device.calls()[2] == before + 1
