@@ -132,7 +132,7 @@ def test_handles_that_cannot_all_be_made_are_kept_for_the_next_try(libraries):
         cublas, cusolver = (
             ctypes.CDLL(libraries / name) for name in ("libcublas.so.13", "libcusolver.so.12")
         )
-        before = cublas.fake_made(1)
+        before = [cublas.fake_made(1), cusolver.fake_made(2)]
         cusolver.fake_make_fails(2)
         try:
             for _ in range(3):
@@ -141,4 +141,4 @@ def test_handles_that_cannot_all_be_made_are_kept_for_the_next_try(libraries):
         finally:
             cusolver.fake_make_fails(0)
         st.LeastSquares(x0)
-    assert cublas.fake_made(1) == before + 1
+    assert [cublas.fake_made(1), cusolver.fake_made(2)] == [n + 1 for n in before]

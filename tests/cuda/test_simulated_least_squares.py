@@ -381,6 +381,16 @@ def test_inside_out_and_its_callbacks():
     assert stopped.status == -2 and stopped.nit == 1
 
 
+def test_a_right_hand_side_beyond_the_corner_of_its_border():
+    """cuSOLVER calls the border's last pivot, of which nothing is read, not positive."""
+    n = 1024
+    g = np.zeros(n, np.float32)
+    g[3] = 1e19
+    s = st.LeastSquares(up(np.zeros(n, np.float32)), method="gn")
+    s.tell_normal(0.5e38, up(np.eye(n, dtype=np.float32)), up(g))
+    assert down(s.x).tolist() == (-g).tolist()
+
+
 @pytest.mark.parametrize("home", (up, np.array), ids=("x0 there", "x0 here"))
 def test_normal_equations(home):
     fun, jac, x0 = decay()

@@ -177,7 +177,8 @@ void geqrf(int64_t m, int64_t n, T* a, int64_t lda, T* tau) {
 
 int make(void** handle, int kind) {
   static std::vector<Handle*> kept;  // as the process's, never freed
-  if (status_of_make) return status_of_make;
+  static Handle none{};
+  if (status_of_make) return *handle = &none, status_of_make;
   ++made[kind];
   kept.push_back(new Handle{kind, nullptr});
   *handle = kept.back();

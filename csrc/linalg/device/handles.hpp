@@ -57,9 +57,17 @@ class BorrowedHandles {
     const Libraries& l = libraries();
     Handles& h = handles_;
     if (!h.shared) h.shared = cuda::shared_memory(Handles::shared_bytes);
-    if (!h.cublas) check_cublas(l.cublas_create(&h.cublas), "cublasCreate");
-    if (!h.cusolver) check_cusolver(l.cusolver_create(&h.cusolver), "cusolverDnCreate");
-    if (!h.params) check_cusolver(l.cusolver_create_params(&h.params), "cusolverDnCreateParams");
+    make(h.cublas, l.cublas_create, check_cublas, "cublasCreate");
+    make(h.cusolver, l.cusolver_create, check_cusolver, "cusolverDnCreate");
+    make(h.params, l.cusolver_create_params, check_cusolver, "cusolverDnCreateParams");
+  }
+  // Kept only where it was made: a library may leave something there when it fails.
+  static void make(void*& handle, int (*create)(void**), void (*check)(int, const char*),
+                   const char* name) {
+    if (handle) return;
+    void* made = nullptr;
+    check(create(&made), name);
+    handle = made;
   }
   static std::mutex& mutex() {
     static std::mutex one;
