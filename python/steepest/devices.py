@@ -107,14 +107,28 @@ class Cuda:
         return self.cupy.asnumpy(array)
 
     def assignment(self, array: Any, value: Any) -> functools.partial[Any]:
-        # Python code, so Ctrl-C may come between arrays: copies of all might not fit beforehand.
-        return functools.partial(self._assign, array, value)
-
-    def _assign(self, array: Any, value: Any) -> None:
+        """``array[...] = value``, to be called later; what may want for memory is done now."""
+        if array.flags.c_contiguous or array.flags.f_contiguous:
+            if isinstance(value, np.ndarray) or value.strides == array.strides:
+                return functools.partial(self._copy, array, value)
         with self.in_use():
             value = self.cupy.asarray(value)
             # CuPy's copies reach another device's memory, where its kernels may not.
-            array[...] = value if value.device.id == self.device else value.copy()
+            value = value if value.device.id == self.device else value.copy()
+        return functools.partial(self._assign, array, value)
+
+    # Python code, so Ctrl-C may come between arrays.
+    def _assign(self, array: Any, value: Any) -> None:
+        with self.in_use():
+            array[...] = value
+
+    def _copy(self, array: Any, value: Any) -> None:
+        """The same without memory of the device beside the two."""
+        with self.in_use():
+            if isinstance(value, np.ndarray):
+                array.set(value)
+            else:
+                array.data.copy_from_device_async(value.data, array.nbytes)
 
 
 def backend_of(arrays: Sequence[Any], names: Sequence[str]) -> Host | Cuda:

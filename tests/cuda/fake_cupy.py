@@ -108,7 +108,16 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return bool(self.held)
 
     def copy(self, order="C"):
+        if self.device.id != Device.current:
+            _take(self.nbytes)
         return ndarray(self.held.copy(order))  # on the current device, wherever it was
+
+    def set(self, value):
+        assert type(value) is np.ndarray and value.dtype == self.dtype
+        assert value.shape == self.shape
+        if not (self.flags.c_contiguous or self.flags.f_contiguous):
+            raise RuntimeError("Cannot set to non-contiguous array")
+        self.held[...] = value
 
     def view(self, *args):
         return ndarray(self.held.view(*args), self.device.id, self)
@@ -318,7 +327,9 @@ def asarray(value, dtype=None):
         return value if same else ndarray(value.held.astype(dtype), value.device.id)
     if hasattr(value, "__cuda_array_interface__"):  # CuPy does not see that it is read-only
         return ndarray(np.asarray(_Shared(value.__cuda_array_interface__)))
-    return ndarray(np.array(_taken(value) if isinstance(value, list) else value, dtype=dtype))
+    made = np.array(_taken(value) if isinstance(value, list) else value, dtype=dtype)
+    _take(made.nbytes)
+    return ndarray(made)
 
 
 def asnumpy(value):

@@ -162,6 +162,34 @@ def test_no_memory_changes_nothing(allocations):
     assert opt.step_count == 2 and (q.held != 1).all()
 
 
+@pytest.mark.parametrize("home", ("here", "there", "elsewhere"))
+def test_a_state_is_loaded_without_memory(home):
+    """Or not at all: where arrays run backwards, it has to be copied first."""
+    put = {"here": np.array, "there": there, "elsewhere": lambda x: there(x, 1)}[home]
+    for backwards in (False, True):
+        views = [lambda x: x, lambda x: x.T, *[lambda x: x[::-1]] * backwards]
+        due = st.Adam([view(np.ones((2, 3))) for view in views], lr=0.5)
+        opt = st.Adam([view(there(np.ones((2, 3)))) for view in views], lr=0.1)
+        due.step([view(np.full((2, 3), 2.0)) for view in views])
+        opt.step([view(there(np.ones((2, 3)))) for view in views])
+        old, state = opt.state_dict(), due.state_dict()
+        for entry in state["state"].values():
+            entry.update({k: put(v) for k, v in entry.items() if k.startswith("exp")})
+        fake_cupy.left[0] = 0
+        if backwards and home != "there":
+            with pytest.raises(MemoryError, match="Out of memory allocating"):
+                opt.load_state_dict(state)
+        else:
+            opt.load_state_dict(state)
+        fake_cupy.left[0] = False
+        now, failed = opt.state_dict(), backwards and home != "there"
+        assert (opt.lr, opt.step_count) == ((0.1, 1) if failed else (0.5, 1))
+        for i, entry in now["state"].items():
+            for k in ("exp_avg", "exp_avg_sq"):
+                want = old["state"][i][k].held if failed else due.state_dict()["state"][i][k]
+                assert entry[k].held.tolist() == want.tolist()
+
+
 @pytest.mark.parametrize("options, launches", (({}, 1), (dict(max_norm=1.0), 2)))
 def test_a_launch_that_fails_is_no_step(hooks, options, launches):
     """Of a stream that is another device's, say."""
