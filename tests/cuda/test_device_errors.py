@@ -237,6 +237,24 @@ def test_a_group_is_not_added_while_a_graph_is_captured(hooks):
     assert p.held.tolist() == q.held.tolist() == [0.9, 0.9, 0.9]
 
 
+@pytest.mark.parametrize("ema", (None, 0.9))
+def test_nothing_is_made_while_a_graph_is_captured(hooks, ema):
+    """What fills a state would be in the graph, over memory that has gone back to the pool."""
+    p = there(np.ones(3))
+    opt = st.Adam(p, ema_decay=ema)
+    hooks.simulated_capture(1, None)
+    fake_cupy.left[0] = 0
+    for make in (lambda: st.Adam(p, ema_decay=ema), lambda: opt.add_param_group({"params": p + 1})):
+        with pytest.raises(
+            ValueError, match="a plan's table: cannot be set or read while a CUDA gr"
+        ):
+            make()
+    fake_cupy.left[0] = False
+    hooks.simulated_capture(0, None)
+    assert len(opt.param_groups) == 1
+    st.Adam(p, ema_decay=ema).step(there(np.ones(3)))
+
+
 def test_memory_order_does_not_matter():
     """States and means lie in memory as the parameter does, also where it runs backwards."""
     base = np.arange(12.0).reshape(3, 4)

@@ -140,11 +140,12 @@ class Parameters:
             raise ValueError(
                 "ema_decay: given for some groups and None for others; give it for all or none"
             )
-        with backend.in_use():
-            made = [self._new_state(new) for new in news]
         if not self._views:
             self._use(backend)
+        # Before the state: it refuses a stream that is captured, where nothing may be filled.
         backend.reserve(self._plan, len(news), [view.size for view in views])
+        with backend.in_use():
+            made = [self._new_state(new) for new in news]
         commit(self._additions(news, made))
         backend.ready(self._plan)
 
