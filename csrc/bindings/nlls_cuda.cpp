@@ -101,6 +101,8 @@ class CudaSolver {
     const DeviceMatrix<T> held = matrix(J, m);
     const T* residual = DeviceMatrix<T>::pointer_to(f);
     bool wanted = true;
+    // The stream goes on reading J and f. A wait for it would take 10 us a block, and the host
+    // would no longer prepare the next block while this one is multiplied.
     ask([&] {
       wanted = core_->add_block({held.data, m, core_->n(), held.ld, held.row_major, residual});
       return core_->phase();

@@ -223,7 +223,8 @@ class LeastSquares:
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each: f (k,), J (k, n), k may
-        vary. A generator makes them one by one, so that memory is n² plus one block.
+        vary. A generator makes them one by one, so that memory is n² plus one block; on a GPU, make
+        them in CuPy's current stream, which still reads the last block.
 
         Raises
         ------

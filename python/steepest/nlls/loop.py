@@ -75,7 +75,8 @@ def least_squares(
         Finite differences (steps proportional to |x|, or near 0 to its earlier size; longer where
         the residuals prove noisy: Moré and Wild, 2011; "2-point" ends with central ones), a complex
         step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
-        yields such pairs for blocks of rows; memory is then n² plus one block.
+        yields such pairs for blocks of rows; memory is then n² plus one block. On a GPU, make the
+        blocks in CuPy's current stream, which still reads the last one when the next is asked for.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
         cost falls; status -3 if it never does although the full step is not short.

@@ -114,7 +114,9 @@ class Parameters:
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Add a dict with ``"params"`` and the hyperparameters that differ from the defaults.
 
-        From then on gradients are given as a list with one entry per group.
+        From then on gradients are given as a list with one entry per group. A CUDA graph captured
+        before continues with the old groups, rates and counts, apart from the optimizer's: capture
+        it again.
 
         Raises
         ------
