@@ -197,6 +197,23 @@ def test_memory_that_has_served_in_another_stream_waits_before_it_goes_back(devi
     assert waits_of_blocks(here, there) == [1, 2, 2]  # for the move; for room for more rows
 
 
+@pytest.mark.parametrize("linear_solver", ("cholesky", "qr"))
+def test_a_block_is_read_before_its_stream_makes_the_next(linear_solver):
+    """In the same memory; the host does not wait for it."""
+    fun, jac, x0 = decay()
+    f, J = up(np.zeros(8)), up(np.zeros((8, 3)))
+
+    def blocks(x):
+        for rows in np.split(np.arange(40), 5):
+            f[...], J[...] = up(fun(x.held)[rows]), up(jac(x.held)[rows])
+            yield f, J
+
+    with fake_cupy.Stream(non_blocking=True):
+        fit = st.least_squares(blocks, up(x0), True, linear_solver=linear_solver, loss="cauchy")
+        want = st.least_squares(fun, x0, jac, loss="cauchy")
+        np.testing.assert_allclose(down(fit.x), want.x, rtol=1e-6)
+
+
 def test_who_leaves_work_half_done_waits_before_its_handles_go_on(device):
     """The libraries' handles, which the next solver takes, and workspace on the host."""
     fun, jac, x0 = decay()
