@@ -101,10 +101,13 @@ class StreamsInUse {
   static void put_in_order(const Now& later, const Now& earlier) {
     if (!earlier.object || same(later, earlier)) return;
     if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
-    if (of_another_thread(earlier)) return cuda::wait_for_all();
-    if (of_another_thread(later)) return cuda::wait(earlier.handle);
     try {
-      cuda::follow(later.handle, earlier.handle);
+      // Another thread's cannot be named. Whatever the legacy null stream does comes after all that
+      // is in these, and before what they are given next.
+      const cuda::Stream legacy = nullptr;
+      if (of_another_thread(later)) return cuda::follow(legacy, earlier.handle);
+      if (of_another_thread(earlier)) cuda::follow(legacy, later.handle);
+      cuda::follow(later.handle, of_another_thread(earlier) ? legacy : earlier.handle);
     } catch (const Error&) {  // of another device, say
       cuda::wait_for_all();
     }

@@ -155,17 +155,27 @@ def test_a_step_on_a_stream_that_has_all_of_them_asks_nothing_of_others(hooks, o
     assert used_up(other, p) == -2
 
 
-def test_default_streams_of_threads_are_put_in_order():
-    """By one handle; only all can be waited for."""
+def test_default_streams_of_threads_are_put_in_order(device, other):
+    """They have one handle, by which each names its own."""
     p, g = up(np.zeros(4)), up(np.ones(4))
     opt = st.SGD(p, lr=1.0)
+    before = device.calls()[2]
     fake_cupy.Stream.current.append(SimpleNamespace(ptr=2))
     try:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(opt.step, g).result()
             opt.lr = 10.0
             thread.submit(opt.step, g).result()
-            assert thread.submit(lambda: down(p)[0]).result() == -11
+            with other:
+                opt.lr = 100.0
+            thread.submit(opt.step, g).result()
+            assert device.calls()[2] == before
+            assert thread.submit(lambda: down(p)[0]).result() == -111
+            opt.step(g)
+            assert down(p)[0] == -211
+            thread.submit(opt.step, g).result()
+            with other:
+                assert opt.step_count == 5
     finally:
         fake_cupy.Stream.current.pop()
 

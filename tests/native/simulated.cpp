@@ -9,6 +9,7 @@
 #include <mutex>
 #include <numeric>
 #include <random>
+#include <set>
 #include <utility>
 
 #include "core/error.hpp"
@@ -43,11 +44,14 @@ struct Queue {
   int64_t begun = 0;
 };
 std::map<void*, Queue> queues;
+std::set<Queue*> of_threads;
 std::recursive_mutex one_at_a_time;  // threads that have let go of Python's lock
 
 Queue& queue_of(void* stream) {
   static thread_local char own;  // cudaStreamPerThread is another for each thread
-  return queues[reinterpret_cast<uintptr_t>(stream) == 2 ? &own : stream];
+  if (reinterpret_cast<uintptr_t>(stream) != 2) return queues[stream];
+  of_threads.insert(&queues[&own]);
+  return queues[&own];
 }
 
 void do_until(Queue& queue, int64_t begun) {
@@ -103,12 +107,26 @@ void drain_all() {
   finish();
 }
 
+namespace {
+
+void follow(Queue& later, Queue& earlier) {
+  if (!settings.lazy) return;
+  const int64_t given = earlier.begun + static_cast<int64_t>(earlier.given.size());
+  later.given.push_back([&earlier, given] { do_until(earlier, given); });
+}
+
+}  // namespace
+
+// The null stream first waits for those of threads, which then wait for it.
 void follow(void* later, void* earlier) {
   asked(later);
   const std::lock_guard<std::recursive_mutex> lock(one_at_a_time);
-  Queue& before = queue_of(earlier);
-  const int64_t given = before.begun + static_cast<int64_t>(before.given.size());
-  give(later, [&before, given] { do_until(before, given); });
+  Queue& queue = queue_of(later);
+  if (!later)
+    for (Queue* own : of_threads) follow(queue, *own);
+  follow(queue, queue_of(earlier));
+  if (!later)
+    for (Queue* own : of_threads) follow(*own, queue);
 }
 
 void launch_early(void* stream, std::function<Early()> begin) {
