@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -189,6 +190,128 @@ def test_a_step_runs_on_the_current_stream(cupy):
             opt.step(g, max_norm=0.5 * k * 2**12)  # the norm is k * 2^12
     stream.synchronize()
     assert bool((p == -22.5).all())
+
+
+def busy(large):
+    """Gives the current stream some milliseconds of work."""
+    for _ in range(20):
+        large.fill(0)
+
+
+def test_calls_on_several_streams_keep_their_order(cupy):
+    """Streams that do not block: rates, counts and a group come from another one than the steps."""
+    from steepest import _cuda
+
+    p, g, large = cupy.zeros(1000), cupy.ones(1000), cupy.empty(1 << 27)
+    opt, other = st.SGD(p, lr=1.0), cupy.cuda.Stream(non_blocking=True)
+    cupy.cuda.Device().synchronize()
+    waits = _cuda.calls()[2]
+    for rate in (10.0, 100.0):
+        with other:
+            busy(large)
+            opt.step(g)
+        opt.lr = rate
+    with other:
+        opt.step(g)
+    assert _cuda.calls()[2] == waits
+    assert opt.step_count == 3
+    with other:
+        assert bool((p == -111).all())
+        busy(large)
+        opt.step(g)
+    opt.add_param_group({"params": cupy.zeros(3)})
+    with other:
+        opt.step([g, None])
+    assert opt.step_count == opt.state_dict()["state"][0]["step"] == 5
+
+
+def test_calls_on_default_streams_of_threads_keep_their_order(cupy):
+    """They have one handle."""
+    p, g, large = cupy.zeros(1000), cupy.ones(1000), cupy.empty(1 << 27)
+    opt = st.SGD(p, lr=1.0)
+    cupy.cuda.Device().synchronize()
+
+    def step():
+        with cupy.cuda.Stream.ptds:
+            busy(large)
+            opt.step(g)
+
+    with ThreadPoolExecutor(1) as thread:
+        for rate in (10.0, 100.0):
+            thread.submit(step).result()
+            with cupy.cuda.Stream.ptds:
+                opt.lr = rate
+        thread.submit(step).result()
+        assert opt.step_count == 3
+    assert bool((p == -111).all())
+
+
+def test_replays_are_in_order_with_rates_set_on_another_stream(cupy):
+    p, g, large = cupy.zeros(1000), cupy.ones(1000), cupy.empty(1 << 27)
+    opt, other = st.SGD(p, lr=1.0), cupy.cuda.Stream(non_blocking=True)
+    opt.bind_grads(g)
+    cupy.cuda.Device().synchronize()
+    with other:
+        other.begin_capture()
+        opt.step()
+        graph = other.end_capture()
+    for rate in (1.0, 10.0, 100.0):
+        opt.lr = rate
+        with other:
+            busy(large)
+        graph.launch(other)
+    assert opt.step_count == 3
+    with other:
+        assert bool((p == -111).all())
+
+
+def test_memory_goes_back_on_the_stream_that_it_is_of(cupy):
+    """malloc_async frees on that, or where it is gone on the current one."""
+    p, g, large = cupy.zeros(1000), cupy.ones(1000), cupy.empty(1 << 27)
+    cupy.cuda.Device().synchronize()
+    for k in range(1, 20):
+        with cupy.cuda.using_allocator(cupy.cuda.malloc_async):
+            stream = cupy.cuda.Stream(non_blocking=True)
+            with stream:
+                opt = st.SGD(p, lr=1.0)
+                busy(large)
+                opt.step(g)
+            del stream, opt
+            others = [cupy.full(n, 255, np.uint8) for n in (256, 512, 1024, 2048, 4096)]
+            cupy.cuda.Device().synchronize()
+            del others
+        assert bool((p == -k).all())
+
+
+def test_a_gradient_that_is_not_aligned_leaves_the_device_in_use(cupy):
+    p = cupy.ones(5)
+    opt = st.SGD(p, lr=0.5)
+    bad = cupy.zeros(41, np.uint8)[1:].view(np.float64)
+    for give in (opt.step, opt.bind_grads):
+        with pytest.raises(ValueError, match="grads: not aligned to its elements"):
+            give(bad)
+    opt.step(bad.copy())
+    opt.step(cupy.ones(5))
+    assert p.tolist() == [0.5] * 5
+
+
+def test_a_state_of_the_host_is_loaded_without_memory(cupy):
+    n = 1 << 20
+    host, p, pool = np.ones(n), cupy.ones(n), cupy.get_default_memory_pool()
+    a, b = st.Adam(host, lr=0.5), st.Adam(p)
+    a.step(np.linspace(-1, 1, n))
+    b.step(p.copy())
+    pool.free_all_blocks()
+    limit = pool.get_limit()
+    pool.set_limit(size=pool.total_bytes() + 1000)
+    try:
+        b.load_state_dict(a.state_dict())
+    finally:
+        pool.set_limit(size=limit)
+    assert b.lr == 0.5
+    mine, other = a.state_dict()["state"][0], b.state_dict()["state"][0]
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert mine[name].tobytes() == cupy.asnumpy(other[name]).tobytes()
 
 
 @pytest.mark.parametrize("by", ("event", "default stream"))

@@ -73,6 +73,48 @@ def test_losses(cupy, loss, linear_solver):
     compare(cupy, st.least_squares(fun, cupy.asarray(x0), jac, **options), want, 1e-5)
 
 
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_a_loss_of_ones_own(cupy, by_columns):
+    problem, x0 = sines(1000, 20)
+    fun, jac = problem(cupy)
+
+    def cauchy(z):
+        rho = [cupy.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2]
+        return cupy.stack(rho, axis=1).T if by_columns else cupy.stack(rho)
+
+    host, its_jac = problem(np)
+    want = st.least_squares(host, x0, its_jac, loss="cauchy", f_scale=0.02)
+    got = st.least_squares(fun, cupy.asarray(x0), jac, loss=cauchy, f_scale=0.02)
+    compare(cupy, got, want, 1e-5)
+
+
+def test_what_is_not_aligned_leaves_the_device_in_use(cupy):
+    problem, x0 = sines(50, 3)
+    fun, jac = problem(cupy)
+
+    def misaligned(values):
+        memory = cupy.zeros(values.nbytes + 1, np.uint8)
+        memory[1:] = values.ravel().view(np.uint8)
+        return memory[1:].view(values.dtype).reshape(values.shape)
+
+    x = cupy.asarray(x0)
+    with pytest.raises(ValueError, match="fun: not aligned to its elements"):
+        st.least_squares(lambda x: misaligned(fun(x)), x, jac)
+    with pytest.raises(ValueError, match="jac: not aligned to its elements"):
+        st.least_squares(fun, x, lambda x: misaligned(jac(x)))
+    assert st.least_squares(fun, x, jac).success
+
+
+@pytest.mark.parametrize("n", [1000, 1024])
+def test_a_right_hand_side_beyond_the_corner_of_its_border(cupy, n):
+    """By tiles; by cuSOLVER, whose info is then n + 1."""
+    g = cupy.zeros(n, np.float32)
+    g[3] = 1e19
+    s = st.LeastSquares(cupy.zeros(n, np.float32), method="gn")
+    s.tell_normal(0.5e38, cupy.eye(n, dtype=np.float32), g)
+    assert bool((s.x == -g).all())
+
+
 @pytest.mark.parametrize("jac", ["exact", "2-point", "3-point"])
 def test_bounds_and_differences(cupy, jac):
     problem, x0 = sines(200, 10)
