@@ -100,8 +100,8 @@ class StreamsInUse {
 
   static void put_in_order(const Now& later, const Now& earlier) {
     if (!earlier.object || same(later, earlier)) return;
-    if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
     try {
+      if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
       // Another thread's cannot be named. Whatever the legacy null stream does comes after all that
       // is in these, and before what they are given next.
       const cuda::Stream legacy = nullptr;
