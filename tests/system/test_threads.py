@@ -266,7 +266,7 @@ def test_the_least_limit_decides(tmp_path):
 def test_without_openmp_there_is_one_thread_whatever_is_set():
     st.set_num_threads(3)
     assert st.get_num_threads() == st.info()["threads"] == 1
-    assert st.info()["threads because of"] == "a build without OpenMP"
+    assert st.info()["threads limited by"] == "a build without OpenMP"
 
 
 # --- forks ---
