@@ -131,6 +131,7 @@ class Solver {
   const Stationarity& stationarity() const { return region_.stationarity(); }
   double lambda() const { return region_.lambda(); }
   const Step& judged() const { return region_.judged(); }
+  bool misled() const { return region_.misled(); }
   bool again() const { return region_.asked() == Asked::better_jacobian; }
   bool by_qr() const { return region_.backend().by_qr(); }
   int64_t nfev() const { return region_.nfev(); }

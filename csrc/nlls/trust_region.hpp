@@ -66,6 +66,9 @@ class TrustRegion {
   Status status() const { return status_; }
   const Stationarity& stationarity() const { return stationarity_; }
   const Step& judged() const { return trial_.judged; }
+  // Whether shorter and shorter steps, the last ones of the fit, have raised the cost in proportion
+  // to their length, where J says that they lower it: J is not that of the residuals.
+  bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady; }
   int64_t nfev() const { return nfev_; }
   int64_t nit() const { return nit_; }
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
@@ -159,6 +162,7 @@ class TrustRegion {
     scale(m);
     started_ = true;
     trials_ = finite_trials_ = 0;
+    rise_ = {};
     return true;
   }
 
@@ -258,11 +262,28 @@ class TrustRegion {
     x_ = trial_.point;
     cost_ = trial_cost_;
     ++nit_;
+    rise_ = {};
     finish(*pending_);
+  }
+
+  // What the last steps that failed have raised the cost by, for their length.
+  struct Rise {
+    double slope = 0;
+    bool steady = false;
+  };
+
+  // Beyond rounding alone: what is lost in it tells nothing.
+  void note_rise() {
+    const Step& step = trial_.judged;
+    const double clear = 1e3 * static_cast<double>(std::numeric_limits<T>::epsilon()) * cost_;
+    if (!(-step.actual > clear) || within_rounding<T>(step)) return;
+    const double slope = -step.actual / step.length;
+    rise_ = {slope, std::fabs(slope - rise_.slope) <= 0.1 * slope};
   }
 
   // The step was no good: stop if that settles it, else try a shorter one.
   void reject(bool non_finite) {
+    note_rise();
     std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
@@ -391,7 +412,8 @@ class TrustRegion {
   bool started_ = false;
   bool trusted_;           // the last step that was taken has done as predicted
   bool in_noise_ = false;  // the step on trial changed the cost by chance
-  double doubted_ = 0;     // twice the length of the step that met ftol in doubt
+  Rise rise_;
+  double doubted_ = 0;  // twice the length of the step that met ftol in doubt
   int64_t nfev_ = 0, nit_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
 };

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeWarning
 
 import steepest as st
 from problems.decay import X, Y, jacobian, model
@@ -94,3 +95,50 @@ def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
     for x, why in ((["a"], "dtype <U1"), (None, "None"), ([[1.0]], "shape"), ([], "no parameters")):
         with pytest.raises(ValueError, match=f"^x: {why}"):
             st.check_jacobian(lambda x: x, lambda x: np.eye(1), x)
+
+
+def told(fit):
+    return fit.message.endswith("check it with `check_jacobian`, and its sign.")
+
+
+def by_blocks(pair):
+    return lambda x: (
+        (f[rows], J[rows]) for f, J in [pair(x)] for rows in (slice(9), slice(9, None))
+    )
+
+
+@pytest.mark.parametrize("xtol", [1e-8, 1e-12])
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+@pytest.mark.parametrize("form", ["exact", "pair", "blocks", "told"])
+def test_a_jacobian_of_the_wrong_sign_is_told(form, method, xtol):
+    def fit(sign):
+        def pair(x):
+            return fun(x), sign * jac(x)
+
+        options = {"method": method, "xtol": xtol}
+        if form == "exact":
+            return st.least_squares(fun, np.ones(3), lambda x: pair(x)[1], **options)
+        if form != "told":
+            together = by_blocks(pair) if form == "blocks" else pair
+            return st.least_squares(together, np.ones(3), True, **options)
+        s = st.LeastSquares(np.ones(3), **options)
+        while not s.done:
+            s.tell(*pair(s.x))
+        return s.result()
+
+    wrong, right = fit(-1), fit(1)
+    assert wrong.success and wrong.nit == 0 and told(wrong)  # SciPy's status
+    assert right.success and not told(right)
+
+
+def test_curve_fit_warns_of_a_jacobian_of_the_wrong_sign():
+    with pytest.warns(OptimizeWarning, match="the cost rises along steps that should lower it"):
+        popt, _ = st.curve_fit(model, X, Y, jac=lambda *x: -jacobian(*x))
+    assert (popt == 1).all()
+
+
+def test_a_right_jacobian_at_a_kink_is_not_blamed():
+    fit = st.least_squares(
+        lambda x: 1 + np.abs(x - 0.3), [5.0, 2.0], lambda x: np.diag(np.sign(x - 0.3)), ftol=None
+    )
+    assert fit.success and not told(fit)

@@ -217,6 +217,7 @@ void bind_shared(pybind11::class_<S>& c) {
   number("m", &Core::m);
   number("cost", &Core::cost);
   number("refused", &Core::refused);
+  number("misled", &Core::misled);
   number("damping", &Core::lambda);
   number("again", &Core::again);
   number("nfev", &Core::nfev);

@@ -30,6 +30,7 @@ from steepest.nlls.curve_data import (
 )
 from steepest.nlls.device import in_use
 from steepest.nlls.loop import fit
+from steepest.nlls.result import MISLED
 
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
@@ -133,7 +134,7 @@ def curve_fit(
     Warns
     -----
     OptimizeWarning
-        If the covariance cannot be estimated.
+        If the covariance cannot be estimated, or `jac` contradicts `f` where the fit stopped.
 
     Examples
     --------
@@ -171,6 +172,8 @@ def curve_fit(
     if method == "lm":  # one number as ydata goes with any m of f
         refuse_fewer(result["fun"].size, "residuals", p0.size)
     refuse_failure(result, options["max_nfev"] if method == "lm" else 0)
+    if result["message"].endswith(MISLED):
+        warnings.warn(result["message"], OptimizeWarning, stacklevel=check.users_level())
     if method == "lm":
         qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
     else:

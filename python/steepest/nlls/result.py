@@ -25,6 +25,11 @@ MESSAGES = {
     4: "Both `ftol` and `xtol` termination conditions are satisfied.",
 }
 
+MISLED = (
+    " But the cost rises along steps that should lower it according to `jac`: check it with"
+    " `check_jacobian`, and its sign."
+)
+
 
 class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     """A SciPy `OptimizeResult` with three methods.
@@ -148,9 +153,9 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return s.size == self["x"].size and bool(s[-1] > self._cut(s))
 
 
-def result_of(solver: Any, J: Array | None) -> LeastSquaresResult:
+def result_of(solver: Any, J: Array | None, given: bool) -> LeastSquaresResult:
     """The solver's state as a result; J the Jacobian there, None after normal equations or blocks
-    of rows."""
+    of rows; given: Jacobians are the user's."""
     if J is not None and J.ndim == 1:  # one row
         J = J.reshape(1, -1)
     result = LeastSquaresResult()
@@ -160,6 +165,8 @@ def result_of(solver: Any, J: Array | None) -> LeastSquaresResult:
         with arrays.out_of_range():
             result["jac"] = J * weight[:, None]
     result["message"], result["success"] = MESSAGES[status], status > 0
+    if given and solver.misled:
+        result["message"] += MISLED
     if J is None:
         # What stands for J: its number of rows (0: unknown), and an A with AᵀA = JᵀJ. Beside the
         # entries of the dict.
