@@ -268,7 +268,7 @@ class TrustRegion {
 
   // What the last steps that failed have raised the cost by, for their length.
   struct Rise {
-    double slope = 0;
+    double length = 0, slope = 0;
     bool steady = false;
   };
 
@@ -277,8 +277,9 @@ class TrustRegion {
     const Step& step = trial_.judged;
     const double clear = 1e3 * static_cast<double>(std::numeric_limits<T>::epsilon()) * cost_;
     if (!(-step.actual > clear) || within_rounding<T>(step)) return;
+    if (step.length == rise_.length) return;  // the same once more, for a better Jacobian
     const double slope = -step.actual / step.length;
-    rise_ = {slope, std::fabs(slope - rise_.slope) <= 0.1 * slope};
+    rise_ = {step.length, slope, std::fabs(slope - rise_.slope) <= 0.1 * slope};
   }
 
   // The step was no good: stop if that settles it, else try a shorter one.
