@@ -81,7 +81,7 @@ def test_alone_and_within_limits(capsys):
     assert cli.main([*alone, "--within", "0"]) == 2
     assert (
         capsys.readouterr().err
-        == "steepest bench: --within: 0.0 is not allowed; expected above 0\n"
+        == "steepest bench: --within: 0.0 is not allowed; expected a number above 0\n"
     )
 
 
