@@ -34,7 +34,11 @@ class StreamsInUse {
   StreamsInUse(const StreamsInUse&) = delete;
   StreamsInUse& operator=(const StreamsInUse&) = delete;
   ~StreamsInUse() {
-    if (waits_at_end_) wait_for_last();
+    if (waits_at_end_) {
+      wait_for(last_);
+      for (const Now& one : replaying_)
+        if (!same(one, last_)) wait_for(one);  // replays since the last call
+    }
     outlives_ = std::move(last_.object);
   }
 
@@ -113,12 +117,12 @@ class StreamsInUse {
     }
   }
 
-  void wait_for_last() const {
+  void wait_for(const Now& one) const {
     const pybind11::gil_scoped_release released;
     try {
       const cuda::OnDevice on(device_);
-      if (captured(last_.handle)) return;
-      last_.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(last_.handle);
+      if (captured(one.handle)) return;
+      one.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(one.handle);
     } catch (const Error&) {  // nothing runs there any more
     }
   }

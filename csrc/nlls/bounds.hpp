@@ -80,6 +80,16 @@ class BoxModel {
     }
   }
 
+  // Whether the last s ends on a limit that is short of its bound.
+  bool held_off() const {
+    if (!bounded()) return false;
+    for (int64_t j = 0; j < n_; ++j) {
+      const int side = on_[static_cast<size_t>(j)];
+      if (side != 0 && limit(side, j) != (side < 0 ? lower(j) : upper(j))) return true;
+    }
+    return false;
+  }
+
   // The step s from x, within the limits; false where the system is singular.
   bool minimize(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     const T* g = backend.gradient();

@@ -68,7 +68,7 @@ class TrustRegion {
   const Step& judged() const { return trial_.judged; }
   // Whether shorter and shorter steps, the last ones of the fit, have raised the cost in proportion
   // to their length, where J says that they lower it: J is not that of the residuals.
-  bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady; }
+  bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady >= 2; }
   int64_t nfev() const { return nfev_; }
   int64_t nit() const { return nit_; }
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
@@ -152,7 +152,7 @@ class TrustRegion {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
-      trusted_ = in_noise_ || trial_.judged.as_predicted();
+      trusted_ = in_noise_ || held_off_ || trial_.judged.as_predicted();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
     }
     x_ = trial_.point;
@@ -240,6 +240,8 @@ class TrustRegion {
         radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
     const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
     const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
+    held_off_ = (ftol || xtol) && box_.held_off();
+    if (held_off_) return std::nullopt;  // the next step may end on the bound
     if (ftol && xtol) return Status::ftol_and_xtol;
     if (ftol) return Status::ftol;
     return xtol ? std::optional(Status::xtol) : std::nullopt;
@@ -269,7 +271,7 @@ class TrustRegion {
   // What the last steps that failed have raised the cost by, for their length.
   struct Rise {
     double length = 0, slope = 0;
-    bool steady = false;
+    int steady = 0;  // how often the slope was that of a longer step
   };
 
   // Beyond rounding alone: what is lost in it tells nothing.
@@ -277,9 +279,11 @@ class TrustRegion {
     const Step& step = trial_.judged;
     const double clear = 1e3 * static_cast<double>(std::numeric_limits<T>::epsilon()) * cost_;
     if (!(-step.actual > clear) || within_rounding<T>(step)) return;
-    if (step.length == rise_.length) return;  // the same once more, for a better Jacobian
+    // Nearly the same step: of a better Jacobian, or of a λ close by. It tells nothing more.
+    if (step.length <= rise_.length && step.length > 0.8 * rise_.length) return;
     const double slope = -step.actual / step.length;
-    rise_ = {step.length, slope, std::fabs(slope - rise_.slope) <= 0.1 * slope};
+    const bool same = std::fabs(slope - rise_.slope) <= 0.1 * slope;
+    rise_ = {step.length, slope, same ? rise_.steady + 1 : 0};
   }
 
   // The step was no good: stop if that settles it, else try a shorter one.
@@ -412,6 +416,7 @@ class TrustRegion {
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   bool started_ = false;
   bool trusted_;           // the last step that was taken has done as predicted
+  bool held_off_ = false;  // the step on trial met a tolerance, but short of a bound
   bool in_noise_ = false;  // the step on trial changed the cost by chance
   Rise rise_;
   double doubted_ = 0;  // twice the length of the step that met ftol in doubt

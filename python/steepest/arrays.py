@@ -32,7 +32,9 @@ def plain(path: str, value: Any) -> Any:
 def from_numbers(path: str, value: Any) -> Array:
     """A NumPy array of numbers given in another form, as lists say."""
     if value is None:
-        raise TypeError(f"{path}: None; expected numbers (a function without `return` gives None)")
+        raise TypeError(
+            f"{path}: got None; expected numbers (a function without `return` gives None)"
+        )
     value = plain(path, value)
     try:
         return np.asarray(value)

@@ -227,3 +227,21 @@ def test_who_cannot_tell_whether_its_stream_is_captured_waits(device, hooks, oth
     del opt
     hooks.simulated_capture_unknown(0)
     assert device.calls()[2] == before + 1
+
+
+@pytest.mark.parametrize("called", (False, True))
+def test_memory_goes_back_after_the_replays_that_use_it(other, called):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    opt.bind_grads(g)
+    with other:
+        other.begin_capture()
+        opt.step()
+        graph = other.end_capture()
+    graph.launch(other)
+    if called:  # on another stream, which is then the last
+        assert opt.step_count == 1
+    graph.launch(other)
+    del opt
+    with other:
+        assert down(p)[0] == -2

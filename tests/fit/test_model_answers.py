@@ -69,7 +69,7 @@ class Column:
 
 
 NO_NUMBERS = [
-    (lambda a: None, TypeError, "None; expected numbers .a function without `return` gives"),
+    (lambda a: None, TypeError, "got None; expected numbers .a function without `return` gives"),
     (lambda a: [None] * 50, TypeError, "dtype object; expected real numbers"),
     (lambda a: "abc", TypeError, "dtype <U3; expected real numbers"),
     (lambda a: {"y": a}, TypeError, "dtype object; expected real numbers"),

@@ -143,3 +143,22 @@ def test_without_noise_a_run_is_as_it_was():
     """An ordinary one, whose searches are short, takes no evaluation more."""
     res = st.minimize(bowl, START)
     assert res.success and res.nfev == res.njev * 6
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize("options", [{"method": "gd", "lr": 0.1}, {"line_search": None}])
+def test_full_steps_end_in_the_noise(options, size):
+    rng = np.random.default_rng(0)
+    fit = st.minimize(lambda x: x @ x + size * rng.standard_normal(), np.ones(3), **options)
+    assert fit.nit < 100 and fit.x @ fit.x < 100 * size
+
+
+def test_full_steps_that_are_too_long_are_named_in_noise():
+    rng = np.random.default_rng(0)
+    scale = np.array([1.0, 50])
+
+    def fun(x):
+        return 0.5 * scale @ x**2 + 1e-8 * rng.standard_normal()
+
+    fit = st.minimize(fun, np.ones(2), method="gd", lr=0.05)
+    assert "the steps are too long; lower lr" in fit.message

@@ -121,11 +121,11 @@ def test_arguments_are_checked_before_the_first_call(x0, options, error, message
     ("answer", "jac", "error", "message"),
     [
         (lambda x: x, lambda x: x, ValueError, r"fun\(x\): shape \(4,\); expected a scalar"),
-        (lambda x: None, lambda x: x, TypeError, r"fun\(x\): None is a NoneType; expected a rea"),
+        (lambda x: None, lambda x: x, TypeError, r"fun\(x\): got None; expected a real"),
         (lambda x: 1j, lambda x: x, TypeError, r"fun\(x\): 1j is complex; expected a real"),
         (lambda x: "1.0", lambda x: x, TypeError, r"fun\(x\): '1.0' is a str; expected a real"),
         (lambda x: 1.0, lambda x: x[:3], ValueError, r"jac\(x\): shape \(3,\); expected \(4,\)"),
-        (lambda x: 1.0, True, TypeError, r"fun\(x\): a float; with jac=True expected a pair"),
+        (lambda x: 1.0, True, TypeError, r"fun\(x\): got a float; with jac=True expected a pair"),
         (lambda x: (x, x), True, ValueError, r"fun\(x\)\[0\]: shape \(4,\); expected a scalar"),
         (lambda x: (1.0, x * 1j), True, TypeError, r"fun\(x\)\[1\]: dtype complex128; expected"),
     ],
@@ -136,7 +136,7 @@ def test_answers_are_checked(answer, jac, error, message):
 
 
 def test_the_gradient_comes_in_the_library_of_x0():
-    with pytest.raises(TypeError, match=r"jac\(x\): an ndarray; expected the array type of x0"):
+    with pytest.raises(TypeError, match=r"jac\(x\): got an ndarray; expected the array type of x0"):
         st.minimize(lambda x: 1.0, strict.ones(3), jac=lambda x: np.ones(3))
 
 

@@ -185,14 +185,14 @@ def test_newton_checks_its_products():
 @pytest.mark.parametrize(
     ("key", "value", "error", "message"),
     [
-        ("workspace", "a", TypeError, "state_dict['workspace']: a str; expected an array"),
+        ("workspace", "a", TypeError, "state_dict['workspace']: got a str; expected an array"),
         ("x", 2, ValueError, "state_dict['x']: 2 is not allowed; expected a whole number, "),
         ("d", 3, ValueError, "state_dict['d']: 3 is not allowed; expected a whole number, "),
         ("nit", 1.5, TypeError, "state_dict['nit']: 1.5 is a float; expected a whole number"),
         ("f", "a", TypeError, "state_dict['f']: 'a' is a str; expected a real number"),
         ("done", 0, TypeError, "state_dict['done']: 0 is an int; expected True or False"),
-        ("message", 0, TypeError, "state_dict['message']: an int; expected a str"),
-        ("told", 0, TypeError, "state_dict['told']: an int; expected a list"),
+        ("message", 0, TypeError, "state_dict['message']: got an int; expected a str"),
+        ("told", 0, TypeError, "state_dict['told']: got an int; expected a list"),
         ("told", [(1, 2)], ValueError, "state_dict['told'][0]: (1, 2); expected step, f and s"),
         ("lowest", 1.0, ValueError, "state_dict['lowest']: 1.0; expected step, f and slope"),
         ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state: expected a state of as many"),

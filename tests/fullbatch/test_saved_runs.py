@@ -86,7 +86,7 @@ def test_loading_refuses_another_run():
         np.testing.assert_array_equal(other.x, before)
     with pytest.raises(ValueError, match="state_dict: the keys differ from those of 'bfgs' in d, "):
         make("bfgs").load_state_dict({})
-    with pytest.raises(TypeError, match="^state_dict: a NoneType; expected a dict"):
+    with pytest.raises(TypeError, match="^state_dict: got None; expected a dict"):
         make("bfgs").load_state_dict(None)
     searching = make("l-bfgs")
     while not searching.state_dict()["told"]:

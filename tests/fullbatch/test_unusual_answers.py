@@ -182,8 +182,13 @@ def test_minus_infinity_ends_a_line_search(rule):
     [
         ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; expected a callable"),
         (lambda x: (x @ x, 2 * x), [1.0], {}, r"fun\(x\): a tuple; .*say so by jac=True"),
-        (np.sum, None, {}, "x0: None; expected numbers"),
-        (np.sum, [1.0], {"jac": lambda x: None}, r"jac\(x\): None; expected .* without `return`"),
+        (np.sum, None, {}, "x0: got None; expected numbers"),
+        (
+            np.sum,
+            [1.0],
+            {"jac": lambda x: None},
+            r"jac\(x\): got None; expected .* without `return`",
+        ),
     ],
 )
 def test_mistakes_of_a_first_call_are_named(fun, x0, options, message):

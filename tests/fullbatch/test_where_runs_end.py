@@ -89,6 +89,14 @@ def test_the_accuracy_of_brents_minimizer_is_that_of_f():
     assert abs(r.step - 2.5) < 1e-7
 
 
+def test_a_rise_within_ftol_is_called_one():
+    fit = st.minimize(
+        lambda x: (0.5 * x @ ([1, 10] * x), [1, 10] * x), [1.0, 1.0], jac=True, method="gd",
+        lr=0.21, ftol=0.5,
+    )  # fmt: skip
+    assert fit.success and fit.message.startswith("f rose by 0.862, which is at most ftol max(|f|")
+
+
 @pytest.mark.parametrize("run", [st.LBFGS, st.BFGS, st.GradientDescent])
 def test_ftol_is_relative_to_f_above_one(run):
     for f0, f, done in ((1e3, 999.5, True), (1e3, 998.5, False), (0.1, 0.0995, True)):
@@ -200,6 +208,23 @@ def test_a_low_point_without_a_gradient_is_not_the_answer():
     s.tell(0.5, np.array([np.nan, 0.0]))
     assert s.done and s.f == 1.0 and np.isfinite(s.g).all()
     np.testing.assert_array_equal(s.best_x, 0)
+
+
+@pytest.mark.parametrize("method", ["gd", "bfgs", "l-bfgs"])
+def test_a_lowest_trial_without_a_gradient_is_passed_by(method):
+    """The search by values alone learns of it at its end."""
+
+    def g(x):
+        return 2 * (x - [3, 1]) if x[0] <= 1 else np.full(2, np.nan)
+
+    def f(x):
+        return float((x[0] - 3) ** 2 + (x[1] - 1) ** 2)
+
+    apart = st.minimize(f, [-4.0, 0], jac=g, method=method, line_search="exact")
+    together = st.minimize(
+        lambda x: (f(x), g(x)), [-4.0, 0], jac=True, method=method, line_search="exact"
+    )
+    assert apart.fun == together.fun < 10 and apart.nit == together.nit
 
 
 @pytest.mark.parametrize("search", ["wolfe", "armijo", "exact"])

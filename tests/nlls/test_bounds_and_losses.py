@@ -177,6 +177,23 @@ def test_a_bound_is_met_in_the_end_after_steps_that_stop_before_it():
     assert fit.success and fit.x[0] == -1.5 and fit.active_mask.tolist() == [-1, 0]
 
 
+def test_no_step_that_stops_before_a_bound_ends_a_fit():
+    A = np.array([
+        [0.009518750669632793, 0.5586602329849288, 1.0013525778214982],
+        [0.15689383050083722, -2.116025060854149, -0.20887887766361296],
+        [0.018548559739539366, -1.1623820083422398, -1.0280191030468286],
+        [0.6362584505549088, 0.24298882741438305, -0.9092643698159755],
+    ])  # fmt: skip
+    b = [1.1232686479570657, 0.265471512461411, -2.5933771916522894, -0.5540096858802079]
+    x0 = [-0.5786815321865278, 1.1450396578432396, -0.4318155465414635]
+    lower = [-1.3245034950913737, -0.2979114460645911, -1.6529617290835246]
+    upper = [0.9015295769833482, 1.9061332326659501, 0.3017544816692388]
+    fit = st.least_squares(
+        lambda x: np.exp(2 * A @ x) - b, x0, bounds=(lower, upper), loss="soft_l1"
+    )
+    assert fit.success and fit.x[0] == lower[0] and fit.active_mask.tolist() == [-1, 0, 0]
+
+
 def test_scipys_bounds_object():
     fit = st.least_squares(lambda x: x, [2.0, 2.0], bounds=Bounds([0.5, -1], [3, 3]))
     np.testing.assert_allclose(fit.x, [0.5, 0], atol=1e-12)

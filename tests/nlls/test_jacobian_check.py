@@ -92,7 +92,12 @@ def test_check_jacobian_hands_on_arguments_and_refuses_what_does_not_fit():
         st.check_jacobian(lambda x: x, lambda x: np.ones((1, 2)), [1.0, 2.0])
     with pytest.raises(ValueError, match="fun: residuals are not finite at x"):
         st.check_jacobian(lambda x: x * np.nan, lambda x: np.eye(1), [1.0])
-    for x, why in ((["a"], "dtype <U1"), (None, "None"), ([[1.0]], "shape"), ([], "no parameters")):
+    for x, why in (
+        (["a"], "dtype <U1"),
+        (None, "got N"),
+        ([[1.0]], "shape"),
+        ([], "no parameters"),
+    ):
         with pytest.raises(ValueError, match=f"^x: {why}"):
             st.check_jacobian(lambda x: x, lambda x: np.eye(1), x)
 
@@ -142,3 +147,17 @@ def test_a_right_jacobian_at_a_kink_is_not_blamed():
         lambda x: 1 + np.abs(x - 0.3), [5.0, 2.0], lambda x: np.diag(np.sign(x - 0.3)), ftol=None
     )
     assert fit.success and not told(fit)
+
+
+def test_two_steps_that_are_nearly_one_are_no_proof_against_a_right_jacobian():
+    """It came by chance: of 34,999 random fits in two."""
+    A = np.array([
+        [-2.380470294383276, 0.22008922739956172, 0.11588019124764261],
+        [0.18647920648509786, 1.5405121332742848, 0.40480239381396793],
+        [-0.8406291661774482, 0.6680641442588002, -0.18136149635539642],
+        [-0.7988191776423002, 0.250704185053115, -0.7688414687988645],
+    ])  # fmt: skip
+    b = [-0.057744847998315196, 0.054709822103727546, 0.16510535206759375, 0.05666923466560108]
+    x0 = [-0.9944721361835959, -0.5552372489368806, -2.738044106493339]
+    fit = st.least_squares(lambda x: (A @ x) ** 3 - b, x0, lambda x: 3 * (A @ x)[:, None] ** 2 * A)
+    assert not told(fit)

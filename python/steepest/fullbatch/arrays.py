@@ -94,8 +94,7 @@ def scalar(name: str, value: Any) -> float:
             return float(value)
         raise TypeError
     except (TypeError, ValueError):
-        kind = check.kind(value)
-        raise TypeError(f"{name}: {value!r} is {kind}; expected a real number") from None
+        raise TypeError(f"{name}: {check.seen(value)}; expected a real number") from None
     except OverflowError as error:  # an integer of hundreds of digits
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
@@ -116,8 +115,8 @@ def vector(name: str, value: Array, like: Array) -> Array:
             if value.flags.c_contiguous and value.flags.aligned:
                 return value
     elif not isinstance(value, type(like)):
-        kind, allowed = check.kind(value), type(like).__name__
-        raise TypeError(f"{name}: {kind}; expected the array type of x0, {allowed}")
+        due = type(like).__name__
+        raise TypeError(f"{name}: {check.got(value)}; expected the array type of x0, {due}")
     xp = namespace(like)
     if not xp.isdtype(value.dtype, ("real floating", "integral")):
         raise TypeError(f"{name}: dtype {value.dtype}; expected real numbers")

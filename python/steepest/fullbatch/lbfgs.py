@@ -46,7 +46,7 @@ class LBFGS(Minimizer):
     gtol : float
         Done when the largest |gᵢ| (of the projected gradient) is at most gtol.
     ftol : float
-        Done when f falls by at most ftol max(|f|, 1) in an iteration; 0 for never.
+        Done when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never.
     maxiter, max_nfev : int, optional
         Limits on iterations (15,000 unless given) and evaluations.
 

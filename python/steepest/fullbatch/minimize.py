@@ -90,7 +90,7 @@ def minimize(
     gtol : float
         Converged when the largest |gᵢ|, with bounds of x - P(x - g), is at most gtol.
     ftol : float
-        Converged when f falls by at most ftol max(|f|, 1) in an iteration; 0 for never.
+        Converged when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never.
     maxiter, max_nfev : int
         Limits; unless given 15,000 iterations and no limit on evaluations.
     callback : callable
@@ -190,6 +190,7 @@ def run(
                 shown = progress(solver, objective, k)
                 print(shown)
             if report is not None and not report(solver, objective, k):
+                solver.nit = k
                 solver._stop(CALLED_OFF, "`callback` raised `StopIteration`")
                 break
         if max_nfev is not None and objective.nfev >= max_nfev:

@@ -44,9 +44,6 @@ FEW, MANY = 3, 12  # trials of one search: longer than most; in vain, but for sh
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 ANOTHER_THREAD = "tell: another thread is inside this run"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
-
-
-Passed = tuple[float, Array, Array]  # f, x, g
 Gradient = Callable[[Array], Array]
 
 
@@ -94,7 +91,8 @@ class Minimizer(Points):
         self._f0 = self._slope0 = 0.0
         self._lowest: Trial | None = None
         self._lowest_gradient: Gradient | None = None  # of the lowest trial, not called yet
-        self._passed: Passed | None = None  # the lowest point, where full steps rose from it
+        self._eager = False  # whether this search has met a gradient that is not finite
+        self._passed: tuple[float, Array, Array] | None = None  # f, x, g from where full steps rose
         self._stalled = 0
         self._inside: int | None = None  # the thread that is in `tell`
 
@@ -183,13 +181,13 @@ class Minimizer(Points):
 
     def _may_wait(self) -> bool:
         """Whether the search goes on without the gradient: by values, and none was told to it."""
-        by_values = self.line_search in BY_VALUES and self._slope0 != 0
+        by_values = self.line_search in BY_VALUES and self._slope0 != 0 and not self._eager
         return by_values and (self._lowest is None or self._lowest_gradient is not None)
 
-    def _settle(self) -> None:
-        """Call for the gradient at the lowest trial, which is none where that is not finite."""
+    def _settle(self) -> bool:
+        """Call for the gradient at the lowest trial; True where it is not finite: there is none."""
         if self._lowest is None or self._lowest_gradient is None:
-            return
+            return False
         step, f, _ = self._lowest
         x = empty_like(self._rows[0])
         self._put(x, step)
@@ -198,6 +196,7 @@ class Minimizer(Points):
         self._rows[LOWEST][...] = g
         self._lowest = Trial(step, f, slope) if math.isfinite(slope) else None
         self._lowest_gradient = None
+        return self._lowest is None
 
     def _stop(self, status: int, message: str) -> None:
         """End the run at the lowest point so far, unless it has ended."""
@@ -212,12 +211,12 @@ class Minimizer(Points):
             self.message += f"; x is the lowest point, the last had f = {self.f:g}"
             self.f, self._rows[self._x][...], self._rows[G][...] = self._passed
 
-    def _risen(self) -> bool:
-        """Whether full steps have led up, by more than noise."""
+    def _risen(self, least: float) -> bool:
+        """Whether full steps have led up, by more than rounding and `least`."""
         if self._passed is None:
             return False
         last = self._trials[-1].f if self.done and self._trials else self.f
-        return not last - self._passed[0] <= noise(self._passed[0], self._eps)
+        return not last - self._passed[0] <= max(least, noise(self._passed[0], self._eps))
 
     def _take_lowest(self) -> None:
         self._settle()
@@ -233,17 +232,19 @@ class Minimizer(Points):
     def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
         """Stop where gradients by differences mislead, and go on from the lowest point where better
         ones are to be had. `accepted`: the point told last ended an iteration."""
-        if self._risen():
-            return  # the steps are too long, whatever the differences
+        if self._risen(1e3 * differences.noise):  # the steps are too long, or noise not known yet
+            if objective.sharpen(self.best_x, self.f, False):
+                self._restart_from_lowest()
+                self._eps = differences.unit(self.f, objective.eps / 2)
+            return
         told = len(self._trials)
         hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
         long = told >= MANY and self._step < self._trials[0].step
         if hidden or (differences.rough and long):
             self._stop(STUCK, "differences no longer show a way down")
         stuck, longer_than_most = self.status == STUCK, not self.done and told == FEW
-        if stuck or longer_than_most:
-            if objective.sharpen(self.best_x, self.f, stuck):
-                self._restart_from_lowest()
+        if (stuck or longer_than_most) and objective.sharpen(self.best_x, self.f, stuck):
+            self._restart_from_lowest()
         self._eps = differences.unit(self.f, objective.eps / 2)
         if self.status == STUCK and differences.noise:
             self.message = (
@@ -257,6 +258,9 @@ class Minimizer(Points):
         """Go on after the end, or before it, where a better gradient is to be had now."""
         if not self.done:
             self._take_lowest()
+        if self._passed is not None:
+            self.f, self._rows[self._x][...], self._rows[G][...] = self._passed
+            self._passed = None
         self._resume()
 
     def _resume(self) -> None:
@@ -264,8 +268,7 @@ class Minimizer(Points):
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
         self._search, self._trials, self._lowest, self._handed = None, [], None, None
-        self._lowest_gradient = None
-        self._slope0, self._stalled = 0.0, 0
+        self._slope0, self._stalled, self._lowest_gradient = 0.0, 0, None
         self.done, self.status, self.message = False, -1, "the run has not ended"
 
     def result(self) -> OptimizeResult:
@@ -394,9 +397,10 @@ class Minimizer(Points):
         last = self._trials[-1]
         if end.step == last.step:
             return self._accept(last, g, square, end.failure)
-        self._settle()
-        if self._lowest is not None:
-            lowest = self._lowest
+        if self._settle():  # again, by all gradients
+            self._eager, self._search, self._trials, self._step = True, None, [], 1.0
+            return self._try(1.0)
+        if (lowest := self._lowest) is not None:
             self._place(self._trial, lowest.step)
             self._accept(lowest, self._rows[LOWEST], math.nan, end.failure)
         elif not finite(last.f, last.slope) and self.line_search is None:
@@ -439,8 +443,8 @@ class Minimizer(Points):
         if largest <= self.gtol:
             self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
         elif most and -max(most, noise(before, self._eps)) <= change <= most:
-            told = f"f fell by {change:.3g}, which is at most ftol max(|f|, 1) = {most:.3g}"
-            self._finish(CONVERGED, told)
+            told = f"f {'fell' if change >= 0 else 'rose'} by {abs(change):.3g}"
+            self._finish(CONVERGED, f"{told}, which is at most ftol max(|f|, 1) = {most:.3g}")
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter = {self.maxiter} iterations reached")
         elif self._stalled >= MAX_STALLED:
@@ -466,6 +470,7 @@ class Minimizer(Points):
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
         self._f0, self._slope0, self._step = self.f, slope0, 1.0
         self._search, self._trials, self._lowest, self._lowest_gradient = None, [], None, None
+        self._eager = False
         if not placed:
             self._try(1.0)
 

@@ -162,6 +162,6 @@ def pair(answer: Any) -> tuple[Any, Any]:
     try:
         f, g = answer
     except (TypeError, ValueError):
-        kind = check.kind(answer)
-        raise TypeError(f"fun(x): {kind}; with jac=True expected a pair (f, g)") from None
+        got = check.got(answer)
+        raise TypeError(f"fun(x): {got}; with jac=True expected a pair (f, g)") from None
     return f, g

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # What every method keeps beside its workspace.
 SHARED = tuple(
-    "_x _d f nit nfev _spared done status message _f0 _slope0 _step _stalled _passed".split()
+    "_x _d f nit nfev _spared done status message _f0 _slope0 _step _stalled _passed _eager".split()
 )
 # What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
@@ -42,7 +42,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
     if not isinstance(state, Mapping):
-        raise TypeError(f"state_dict: {check.kind(state)}; expected a dict")
+        raise TypeError(f"state_dict: {check.got(state)}; expected a dict")
     if set(state) != names and state.get("method") in (run.method, None):
         wrong = ", ".join(sorted(set(state) ^ names))
         raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
@@ -54,14 +54,14 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
             )
     w = state["workspace"]
     if not hasattr(w, "dtype"):
-        raise TypeError(f"state_dict['workspace']: {check.kind(w)}; expected an array")
+        raise TypeError(f"state_dict['workspace']: {check.got(w)}; expected an array")
     if w.dtype != run._w.dtype:
         raise ValueError(f"state_dict: dtype {w.dtype}; expected {run._w.dtype}, as x0 here")
     w = vector("state_dict['workspace']", w, run._w)
     values = {name: _value(run, name, state[name.lstrip("_")]) for name in SHARED + run._saved}
     told = state["told"]
     if not isinstance(told, (list, tuple)):
-        raise TypeError(f"state_dict['told']: {check.kind(told)}; expected a list")
+        raise TypeError(f"state_dict['told']: {check.got(told)}; expected a list")
     told = [_trial(f"state_dict['told'][{i}]", trial) for i, trial in enumerate(told)]
     lowest = state["lowest"]
     lowest = None if lowest is None else _trial("state_dict['lowest']", lowest)
@@ -105,7 +105,7 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     if isinstance(mine, float):
         return scalar(where, value)
     if isinstance(mine, str) and not isinstance(value, str):
-        raise TypeError(f"{where}: {check.kind(value)}; expected a str")
+        raise TypeError(f"{where}: {check.got(value)}; expected a str")
     if isinstance(mine, tuple):
         if not isinstance(value, (tuple, list)) or len(value) != len(mine):
             raise TypeError(f"{where}: {check.shown(value)}; expected a tuple of {len(mine)}")

@@ -180,7 +180,11 @@ def _check_options(method: str, options: dict[str, Any]) -> None:
             raise TypeError(
                 f"preconditioner: {got}; expected a function r -> M⁻¹r, such as its .dot"
             )
-        check.choice("preconditioner", options["preconditioner"], ("jacobi", "ssor"))
+        if options["preconditioner"] not in ("jacobi", "ssor"):
+            shown = check.shown(options["preconditioner"])
+            raise ValueError(
+                f"preconditioner: {shown} is not allowed; expected 'jacobi', 'ssor' or a function"
+            )
     if options["callback"] is not None:
         check.function("callback", options["callback"])
     for name, (default, methods) in OPTIONS.items():

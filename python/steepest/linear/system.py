@@ -123,7 +123,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     product = user_product(a)
     for name, value in (("A", a), ("b", b)):
         if value is None:
-            raise TypeError(f"{name}: None; expected an array")
+            raise TypeError(f"{name}: got None; expected an array")
     given = {"A": None if product else a, "b": b, "x0": x0, "diagonal": diagonal}
     given = {name: value for name, value in given.items() if value is not None}
     for name, value in given.items():

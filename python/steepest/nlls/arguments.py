@@ -57,7 +57,7 @@ def start(x0: Any, name: str = "x0") -> Array:
     if type(x0) is np.ndarray and x0.ndim == 1 and x0.dtype in EPS and x0.size:
         return x0
     if x0 is None:
-        raise ValueError(f"{name}: None; expected real numbers")
+        raise ValueError(f"{name}: got None; expected real numbers")
     x = np.atleast_1d(real_numbers(name, arrays.to_host(x0), ValueError))  # as SciPy's
     if x.ndim > 1:
         raise ValueError(f"{name}: shape {x.shape}; expected at most one dimension, (n,)")
