@@ -1,6 +1,6 @@
 // The damped quadratic model minimized inside a box.
 //
-//   minimize  q(s) = gᵀs + ½ sᵀ(H + λD²)s   subject to  bounds of x + s
+//   minimize  q(s) = gᵀs + ½ sᵀ(H + λD²)s   subject to  lower limit <= x + s <= upper limit
 //
 // by Bertsekas' two-metric projection (SIAM J. Control Optim. 20 (1982) 221-246): variables on a
 // bound that the gradient pushes outwards rest; on the others, the free set, a Newton step, which

@@ -1,6 +1,6 @@
 """The vector and sweep kernels by gcc and by clang: the same bits, wherever arrays lie.
 
-clang 14 and 16 read `Vector&` as aligned, and programs ended there.
+clang 14 and 16 read `Vector&` as aligned; a build by clang 14 ended there.
 """
 
 from __future__ import annotations

@@ -99,16 +99,22 @@ def test_memory_goes_back_after_the_steps_of_all_streams(other):
     assert used_up(other, p) == -2
 
 
-@pytest.mark.parametrize("also_live", (False, True))
-def test_replays_are_in_order_with_calls_on_other_streams(device, other, also_live):
-    """They are expected on the stream that was captured."""
+def captured_on(stream):
+    """Parameters, their optimizer and the graph of a step that has not been taken."""
     p, g = up(np.zeros(4)), up(np.ones(4))
     opt = st.SGD(p, lr=1.0)
     opt.bind_grads(g)
-    with other:
-        other.begin_capture()
+    with stream:
+        stream.begin_capture()
         opt.step()
-        graph = other.end_capture()
+        graph = stream.end_capture()
+    return p, opt, graph
+
+
+@pytest.mark.parametrize("also_live", (False, True))
+def test_replays_are_in_order_with_calls_on_other_streams(device, other, also_live):
+    """They are expected on the stream that was captured."""
+    p, opt, graph = captured_on(other)
     due, before = 0, device.calls()[2]
     for rate in (1.0, 2.0, 3.0):
         opt.lr = rate
@@ -231,17 +237,10 @@ def test_who_cannot_tell_whether_its_stream_is_captured_waits(device, hooks, oth
 
 @pytest.mark.parametrize("called", (False, True))
 def test_memory_goes_back_after_the_replays_that_use_it(other, called):
-    p, g = up(np.zeros(4)), up(np.ones(4))
-    opt = st.SGD(p, lr=1.0)
-    opt.bind_grads(g)
-    with other:
-        other.begin_capture()
-        opt.step()
-        graph = other.end_capture()
+    p, opt, graph = captured_on(other)
     graph.launch(other)
     if called:  # on another stream, which is then the last
         assert opt.step_count == 1
     graph.launch(other)
     del opt
-    with other:
-        assert down(p)[0] == -2
+    assert used_up(other, p) == -2
