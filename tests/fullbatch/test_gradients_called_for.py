@@ -102,3 +102,18 @@ def test_a_low_point_whose_gradient_is_not_finite_is_not_the_answer():
         run.tell(f, lambda x: np.array([np.nan, 0.0]))
     assert run.done and run.f == 1.0 and np.isfinite(run.g).all()
     np.testing.assert_array_equal(run.best_x, 0)
+
+
+@pytest.mark.parametrize("both", [True, False])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs", "gd"])
+def test_an_accepted_point_whose_gradient_is_nan_ends_the_run_as_not_finite(method, both):
+    def jac(x):
+        return 2 * x if abs(x[0]) > 1.5 else np.full(2, np.nan)
+
+    def fun(x):
+        return ((x**2).sum(), jac(x)) if both else (x**2).sum()
+
+    options = {"method": method, "line_search": "armijo", "jac": both or jac}
+    r = st.minimize(fun, np.array([2.0, 1.0]), **options)
+    assert r.status == 3 and r.nit == 1 and np.isnan(r.jac).all()
+    assert r.message == "the slope along the step is nan: the gradient is too large, or NaN"

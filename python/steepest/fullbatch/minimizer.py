@@ -464,9 +464,9 @@ class Minimizer(Points):
         if not -math.inf < slope0 < 0:
             if self._forget():
                 return self._start(self._first_direction())
-            if slope0 == -math.inf:
-                why = self._too_long if self.line_search is None else "the gradient is too large"
-                return self._finish(NOT_FINITE, f"the slope along the step is -inf: {why}")
+            if not slope0 >= 0:  # -inf or NaN
+                why = "the gradient is too large, or NaN" if self.line_search else self._too_long
+                return self._finish(NOT_FINITE, f"the slope along the step is {slope0:g}: {why}")
             return self._finish(STUCK, f"no direction of descent: the slope is {slope0:g}")
         self._f0, self._slope0, self._step = self.f, slope0, 1.0
         self._search, self._trials, self._lowest, self._lowest_gradient = None, [], None, None
