@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from functools import partial
 from itertools import count
@@ -363,6 +364,16 @@ def test_a_folder_may_be_given(here, capsys, output):
     (picture,) = here.rglob("*.png")
     assert picture == here.joinpath(*output[1:], "data.v2_fit.png")
     assert f" {picture.relative_to(here)}\n" in capsys.readouterr().out
+
+
+def test_data_may_come_from_a_pipe(here, capsys, monkeypatch):
+    text = (here / "data.csv").read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert main(["fit", "-", FORMULA, *START]) == 0
+    assert " stdin_fit.png\n" in capsys.readouterr().out and (here / "stdin_fit.png").exists()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x,y\n1,two\n")))
+    assert main(["fit", "-", FORMULA, *START]) == 2
+    assert "stdin, line 2: column 'y': 'two' is not a number" in capsys.readouterr().err
 
 
 def test_a_slow_machine_is_not_warned_of_its_legend(here, capsys, monkeypatch):

@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "data",
-        help='CSV file; its first line names the columns, as "t" or "t [s]"; a name such as '
-        '"lap time" is lap_time in the formula',
+        help='CSV file, or - for standard input; its first line names the columns, as "t" or '
+        '"t [s]"; a name such as "lap time" is lap_time in the formula',
     )
     add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
     start = "where to start parameters; those that are not named start at 1"
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
     )
     path = Path(args.output or "")
     if path.is_dir():
-        path /= Path(args.data).stem + "_fit"
+        path /= Path(table.path).stem + "_fit"
     picture = str(path) if path.suffix.lower() == ".png" else f"{path}.png"
     check_writable(Path(picture))
     fitted = fit_table(table, request)

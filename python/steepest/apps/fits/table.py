@@ -8,6 +8,7 @@ import io
 import keyword
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ class Table:
 
 
 def read_table(path: str, encoding: str = "utf-8") -> Table:
-    """Read a CSV file: a header, then rows of as many fields.
+    """Read a CSV file, or standard input for "-": a header, then rows of as many fields.
 
     Fields are separated by tabs, semicolons or commas, whichever of these, in this order, the
     header has, or else by blanks; between semicolons a decimal may have a comma. Empty lines,
@@ -102,15 +103,17 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
         codec = codecs.lookup(encoding).name
     except LookupError:
         raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
-    with open(path, encoding="utf-8-sig" if codec == "utf-8" else codec, newline="") as file:
-        try:
-            lines = list(io.StringIO(file.read(), newline=""))  # splitlines has more ends
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            problem = (
-                f"not text in {codec.upper()}; give its --encoding, such as latin-1, or save it so"
-            )
-            raise TableError(path, line, problem) from None
+    raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    path = "stdin" if path == "-" else path
+    try:
+        text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = (
+            f"not text in {codec.upper()}; give its --encoding, such as latin-1, or save it so"
+        )
+        raise TableError(path, line, problem) from None
+    lines = list(io.StringIO(text, newline=""))  # splitlines has more ends
     content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
     if not content:
         raise TableError(path, 1, "no header; the first line names the columns")
