@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 2 for what cannot be, told in a line."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # it may have no µ: nothing is lost but that
         sys.stdout.reconfigure(errors="replace")
+    if not os.environ.get("COLUMNS", "1").strip("0"):  # 0 is "unknown"; rich would print nothing
+        del os.environ["COLUMNS"]
     parser = argparse.ArgumentParser(prog="steepest", description=DESCRIPTION)
     version = _cpu.version or "(run from its tree, not installed)"
     parser.add_argument("--version", action="version", version=f"steepest {version}")

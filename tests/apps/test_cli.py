@@ -181,6 +181,12 @@ def test_questions_without_an_input_are_missing_answers():
     assert done.stderr.startswith(b"steepest advise: --kind is missing: ")
 
 
+def test_a_terminal_of_unknown_width_is_no_terminal_of_none(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "0")
+    assert cli.main(["info"]) == 0
+    assert "threads limited by" in capsys.readouterr().out
+
+
 def test_a_narrow_terminal_cuts_no_word_of_info(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "30")
     long = "cudaErrorInsufficientDriver_of_many_characters"
