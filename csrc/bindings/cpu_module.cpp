@@ -7,6 +7,7 @@ namespace py = pybind11;
 PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   m.attr("version") = STEEPEST_VERSION;
   steepest::translate_errors();
+  steepest::bind_shuffle(m);
   steepest::bind_stream(m);
   steepest::bind_threads(m);
   steepest::bind_updates(m);
