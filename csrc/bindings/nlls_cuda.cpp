@@ -65,7 +65,7 @@ class CudaSolver {
       : device_(device), streams_(device, std::move(stream), last_stream_) {
     const std::vector<T> start = start_of<T>(x0);
     const auto allocator = kept(std::move(allocate));
-    on_device(streams_.ask(), [&](cuda::Stream now) {
+    on_device(ready(), [&](cuda::Stream now) {
       Space space(device, [allocator](int64_t bytes) { return allocated(*allocator, bytes); });
       space.use(now);
       core_ = std::make_unique<Core>(start, options, std::move(space));
@@ -147,15 +147,22 @@ class CudaSolver {
     return run(work);
   }
 
-  // work(stream) on the device, without the GIL, after all that other streams were given.
-  template <class F>
-  void on_device(StreamsInUse::Now now, const F& work) {
+  // The current stream, which can be waited for.
+  StreamsInUse::Now ready() const {
+    StreamsInUse::Now now = streams_.ask();
     const cuda::OnDevice on(device_);
     if (cuda::capturing(now.handle)) {
       throw Error(ErrorKind::value,
                   "least squares: cannot run while a CUDA graph is captured, as it waits for the "
                   "device");
     }
+    return now;
+  }
+
+  // work(stream) on the device, without the GIL, after all that other streams were given.
+  template <class F>
+  void on_device(StreamsInUse::Now now, const F& work) {
+    const cuda::OnDevice on(device_);
     if (streams_.moves_to(now)) {
       const py::gil_scoped_release released;
       space().use(now.handle, streams_.leaves_thread(now));
@@ -175,7 +182,7 @@ class CudaSolver {
                   "LeastSquares: an earlier call failed on the device; make a new solver");
     }
     int phase = 0;
-    StreamsInUse::Now now = streams_.ask();
+    StreamsInUse::Now now = ready();
     try {
       on_device(std::move(now), [&](cuda::Stream) { phase = static_cast<int>(work()); });
     } catch (const Error& error) {

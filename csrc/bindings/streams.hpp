@@ -2,8 +2,8 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <atomic>
 #include <cstdint>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -24,7 +24,7 @@ class StreamsInUse {
   struct Now {
     pybind11::object object;
     cuda::Stream handle;
-    std::thread::id thread;
+    uint64_t thread;
   };
 
   // current() is a stream, with a .ptr. The last one is left in `outlives`, which goes after the
@@ -43,7 +43,7 @@ class StreamsInUse {
   }
 
   Now ask() const {
-    Now now{current_(), last_.handle, std::this_thread::get_id()};
+    Now now{current_(), last_.handle, this_thread()};
     if (!now.object.is(last_.object)) {
       now.handle = reinterpret_cast<cuda::Stream>(now.object.attr("ptr").cast<uintptr_t>());
     }
@@ -93,19 +93,27 @@ class StreamsInUse {
   void wait_at_end() { waits_at_end_ = true; }
 
  private:
+  // Unlike a std::thread::id, no later thread has it again.
+  static uint64_t this_thread() {
+    static std::atomic<uint64_t> seen{0};
+    thread_local const uint64_t number = ++seen;
+    return number;
+  }
   // cudaStreamPerThread
   static cuda::Stream own_of_thread() { return reinterpret_cast<cuda::Stream>(uintptr_t{2}); }
   static bool same(const Now& a, const Now& b) {
     return a.handle == b.handle && (a.handle != own_of_thread() || a.thread == b.thread);
   }
   static bool of_another_thread(const Now& one) {
-    return one.handle == own_of_thread() && one.thread != std::this_thread::get_id();
+    return one.handle == own_of_thread() && one.thread != this_thread();
   }
 
   static void put_in_order(const Now& later, const Now& earlier) {
     if (!earlier.object || same(later, earlier)) return;
+    // The null stream cannot say so while one that blocks is captured: any use of it, or of the
+    // whole device, would then end that capture, so the call is refused.
+    if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
     try {
-      if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
       // Another thread's cannot be named. Whatever the legacy null stream does comes after all that
       // is in these, and before what they are given next.
       const cuda::Stream legacy = nullptr;
@@ -121,17 +129,9 @@ class StreamsInUse {
     const pybind11::gil_scoped_release released;
     try {
       const cuda::OnDevice on(device_);
-      if (captured(one.handle)) return;
+      if (cuda::capturing(one.handle)) return;
       one.handle == own_of_thread() ? cuda::wait_for_all() : cuda::wait(one.handle);
-    } catch (const Error&) {  // nothing runs there any more
-    }
-  }
-  // The null stream does not say so while one that blocks is captured.
-  static bool captured(cuda::Stream stream) {
-    try {
-      return cuda::capturing(stream);
-    } catch (const Error&) {
-      return false;
+    } catch (const Error&) {  // nothing runs there any more, or nothing can be waited for
     }
   }
 

@@ -17,6 +17,10 @@ MASKED = (
     "a masked array, whose mask would be ignored; pass its .data (with the masked values) or "
     ".compressed() (without)"
 )
+# CuPy's copy() is a kernel that reads the elements, which ends all use of the device.
+NOT_ALIGNED = (
+    "not aligned to its elements; pass a copy of its bytes, a.view('u1').copy().view(a.dtype)"
+)
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -197,7 +201,7 @@ def _check_kind(path: str, array: Array, due: str = "") -> None:
         )
     if not isinstance(array, np.ndarray):  # CuPy has no flag for it
         if array.data.ptr % array.itemsize:
-            raise ValueError(f"{path}: not aligned to its elements; pass a copy of it")
+            raise ValueError(f"{path}: {NOT_ALIGNED}")
         return
     if not array.flags.aligned:
         raise ValueError(f"{path}: not aligned to its elements; pass np.require(a, None, 'A')")
@@ -226,7 +230,8 @@ def _is_writeable(array: Array, value: Any) -> bool:
 
 def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
-    array = view(path, value if isinstance(value, np.ndarray) else _leaf(value))
+    value = value if isinstance(value, np.ndarray) else _leaf(value)
+    array = view(path, value)
     _check_kind(path, array)
     if not _is_writeable(array, value):
         on_host = isinstance(array, np.ndarray) and not isinstance(value, np.ndarray)

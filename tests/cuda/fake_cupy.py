@@ -44,7 +44,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         if any(isinstance(x, np.ndarray) for x in inputs):
             raise TypeError("Unsupported type <class 'numpy.ndarray'>")
         for x in inputs:
-            _check_current(x)
+            _check_readable(x)
         outs = {} if out is None else {"out": tuple(x.held for x in out)}
         made = getattr(ufunc, method)(*(getattr(x, "held", x) for x in inputs), **outs, **kwargs)
         return out[0] if out is not None else ndarray(np.asarray(made), self.device.id)
@@ -64,7 +64,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         if name in ("reshape", "ravel"):
             return _function(getattr(self.held, name), self.device.id)
         if name in ("any", "all", "max", "min", "sum", "mean", "astype"):
-            _check_current(self)
+            _check_readable(self)
             return _function(getattr(self.held, name), self.device.id)
         raise AttributeError(name)
 
@@ -89,8 +89,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return (2, self.device.id)
 
     def __setitem__(self, key, value):
-        _check_current(self)
-        _check_current(value)
+        _check_readable(self)
+        _check_readable(value)
         self.held[_taken(key)] = _taken(value)
 
     def __len__(self):
@@ -107,7 +107,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         read_back[0] += 1
         return bool(self.held)
 
-    def copy(self, order="C"):
+    def copy(self, order="C"):  # by a kernel
+        _check_aligned(self)
         if self.device.id != Device.current:
             _take(self.nbytes)
         return ndarray(self.held.copy(order))  # on the current device, wherever it was
@@ -126,8 +127,15 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         return _wrapped(self.held[_taken(key)], self.device.id, self)
 
 
-def _check_current(value):
-    """Kernels run on the current device; some that are next to each other see another's memory."""
+def _check_aligned(value):
+    if isinstance(value, ndarray) and value.data.ptr % value.dtype.alignment:
+        raise RuntimeError("cudaErrorMisalignedAddress: misaligned address")
+
+
+def _check_readable(value):
+    """By kernels, which run on the current device; some that are next to each other see another's
+    memory."""
+    _check_aligned(value)
     if isinstance(value, ndarray) and value.device.id != Device.current:
         raise ValueError(
             f"The device where the array resides ({value.device.id}) is different from the "
@@ -157,7 +165,7 @@ def _wrapped(value, device=None, base=None):
 def _function(function, device=None):
     def on_device(*args, **kwargs):
         for value in args:
-            _check_current(value)
+            _check_readable(value)
         args, kwargs = _taken(args), {k: _taken(v) for k, v in kwargs.items()}
         return _wrapped(function(*args, **kwargs), device)
 

@@ -64,6 +64,26 @@ def test_an_exporter_that_refuses_is_quoted():
         st.SGD(Exporter(refusal=refusal), lr=0.5)
 
 
+class Leaf(Exporter):
+    """A parameter of PyTorch's, which exports its memory once it is detached."""
+
+    requires_grad = is_leaf = True
+
+    def __init__(self):
+        super().__init__(refusal=RuntimeError("Can't get it on Variable that requires grad."))
+        self.detached = Exporter()
+
+    def detach(self):
+        return self.detached
+
+
+def test_a_leaf_that_requires_grad_is_updated_in_place():
+    p = Leaf()
+    st.SGD([p], lr=0.5).step([Exporter()])
+    fake_cupy.cuda.Device().synchronize()
+    assert p.detached.memory.tolist() == [0.5, 0.5, 0.5]
+
+
 def test_host_and_device_are_told_apart_in_every_place():
     p, host = there(np.ones(3)), np.ones(3)
     with pytest.raises(
@@ -114,6 +134,10 @@ def test_a_gradient_that_is_not_aligned_is_refused(dtype):
     assert opt.step_count == 0
     opt.step()
     assert [p.held.tolist() for p in params] == [[0.5] * 3, [1.0] * 3]
+    with pytest.raises(RuntimeError, match="misaligned"):  # as said in the message
+        bad.copy()
+    opt.step([good, bad.view("u1").copy().view(bad.dtype)])
+    assert [p.held.tolist() for p in params] == [[0.0] * 3, [0.5] * 3]
 
 
 @pytest.mark.parametrize("dtype", ("f2", "c8", "i8", ">f8", "?"))

@@ -51,7 +51,7 @@ def test_bad_shapes_and_dtypes_are_named():
 def test_what_is_not_aligned_is_named():
     """A kernel that reads it faults, and the process has no device any more."""
     fun, jac, x0 = decay()
-    words = "{}: not aligned to its elements; pass a copy of it"
+    words = r"{}: not aligned to its elements; pass a copy of its bytes, a\.view\('u1'\)\.copy"
     s = st.LeastSquares(up(x0))
     with pytest.raises(ValueError, match=words.format("fun")):
         s.tell(misaligned(fun(x0)), there(jac))
@@ -60,6 +60,12 @@ def test_what_is_not_aligned_is_named():
     with pytest.raises(ValueError, match=words.format("loss")):
         st.least_squares(
             there(fun), up(x0), loss=lambda z: misaligned(np.stack([z.held, z.held, z.held]))
+        )
+    with pytest.raises(ValueError, match=words.format("fun")):  # whose answers are copied
+        st.least_squares(
+            lambda x: misaligned(fun(x.held)),
+            up(x0),
+            loss=lambda z: fake_cupy.ndarray(np.stack([z.held, 1 + 0 * z.held, 0 * z.held])),
         )
     for told in (lambda x: misaligned(jac(x.held)), misaligned(jac(x0))):
         with pytest.raises(ValueError, match=words.format("jac")):

@@ -5,6 +5,8 @@ Their counts, rates and tables are on the device, where the user cannot put thei
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -221,18 +223,81 @@ def test_the_last_stream_goes_after_the_memory(make, monkeypatch):
     assert ends.count("stream") == 1 and ends[-1] == "stream"
 
 
-def test_who_cannot_tell_whether_its_stream_is_captured_waits(device, hooks, other):
-    """As of the null stream while one that blocks is captured."""
+@pytest.fixture
+def captured_elsewhere(hooks):
+    """While a stream that blocks is captured: the null stream can neither be asked nor waited for.
+
+    On a device any use of it, or of the whole device, ends that capture.
+    """
+
+    @contextlib.contextmanager
+    def captured():
+        hooks.simulated_capture_elsewhere(1)
+        try:
+            yield
+        finally:
+            hooks.simulated_capture_elsewhere(0)
+
+    return captured
+
+
+def test_nobody_waits_for_the_null_stream_while_another_is_captured(
+    device, captured_elsewhere, other
+):
     p, g = up(np.zeros(4)), up(np.ones(4))
     opt = st.SGD(p, lr=1.0)
     with other:
         opt.step(g)
     opt.step(g)
     before = device.calls()[2]
-    hooks.simulated_capture_unknown(1)
-    del opt
-    hooks.simulated_capture_unknown(0)
-    assert device.calls()[2] == before + 1
+    with captured_elsewhere():
+        del opt
+    assert device.calls()[2] == before and down(p)[0] == -2
+
+
+def test_a_step_that_cannot_follow_the_null_stream_is_refused(captured_elsewhere, other):
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    opt.step(g)
+    with captured_elsewhere(), other, pytest.raises(st.BackendError, match="CUDA error 906"):
+        opt.step(g)
+    with other:
+        opt.step(g)
+    assert opt.step_count == 2 and used_up(other, p) == -2
+
+
+@pytest.mark.usefixtures("libraries_to_be_found")
+def test_a_fit_goes_on_after_the_capture_of_another_stream(captured_elsewhere):
+    fun, jac, _ = decay()
+    s = solver()
+    with captured_elsewhere(), pytest.raises(st.BackendError, match="CUDA error 906"):
+        s.tell(there(fun)(s.x), there(jac)(s.x))
+    while not s.done:
+        s.tell(there(fun)(s.x), there(jac)(s.x))
+    assert s.result().success
+
+
+def test_threads_that_come_after_each_other_have_streams_of_their_own():
+    """The system gives a thread's number to the next one, once it has been joined."""
+    p, g = up(np.zeros(4)), up(np.ones(4))
+    opt = st.SGD(p, lr=1.0)
+    own = fake_cupy.Stream(non_blocking=True)
+    own.ptr = 2
+
+    def on_its_own(work):
+        def run():
+            with own:
+                work()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+
+    for k in range(20):
+        on_its_own(lambda: opt.step(g))
+        on_its_own(lambda k=k: setattr(opt, "lr", 10.0**-k))
+    fake_cupy.Device().synchronize()
+    assert down(p)[0] == pytest.approx(-1 - sum(10.0**-k for k in range(19)), rel=1e-12)
 
 
 @pytest.mark.parametrize("called", (False, True))

@@ -173,6 +173,14 @@ void copy(void* to, const void* from, int64_t bytes, bool waits, Stream stream) 
   if (waits) simulated::drain(stream);
 }
 
+void refuse_legacy(Stream stream, const char* call) {
+  if (settings.capture_elsewhere && !stream)
+    throw Error(ErrorKind::backend,
+                std::string(call) +
+                    ": CUDA error 906 (cudaErrorStreamCaptureImplicit): operation would make the "
+                    "legacy stream depend on a capturing blocking stream");
+}
+
 }  // namespace
 
 OnDevice::OnDevice(int device) : before_(device), device_(device) {}
@@ -202,12 +210,14 @@ void copy_out(void* to, const void* from, int64_t bytes, Stream stream) {
   copy(to, from, bytes, true, stream);
 }
 void wait(Stream stream) {
+  refuse_legacy(stream, "cudaStreamSynchronize");
   simulated::asked(stream);
   simulated::drain(stream);
   ++calls.waits;
 }
 void follow(Stream later, Stream earlier) { simulated::follow(later, earlier); }
 void wait_for_all() {
+  refuse_legacy(nullptr, "cudaDeviceSynchronize");
   simulated::drain_all();
   ++calls.waits;
 }
@@ -217,10 +227,7 @@ void* shared_memory(int64_t bytes) {
   return kept.back().get();
 }
 bool capturing(Stream stream) {
-  if (settings.capture_unknown)
-    throw Error(ErrorKind::backend,
-                "cudaStreamIsCapturing: CUDA error 906 (cudaErrorStreamCaptureImplicit): operation "
-                "would make the legacy stream depend on a capturing blocking stream");
+  refuse_legacy(stream, "cudaStreamIsCapturing");
   settings.streams.insert(stream);
   return settings.capturing && (!settings.captured || stream == settings.captured);
 }

@@ -39,7 +39,7 @@ struct Settings {
   int at_once = -1;    // parts of a launch that do not wait for the next one; -1: a random number
   bool spoil = false;  // constants that were folded before the wait
   bool lazy = false;
-  bool capture_unknown = false;  // no stream says whether it is captured
+  bool capture_elsewhere = false;  // of a stream that blocks: the null stream is of no use
   std::set<void*> streams;       // that anything was asked of
   int64_t asked_with_gil = 0;    // launches, copies and waits by a thread that held Python's GIL
 };

@@ -13,7 +13,7 @@ void simulated_capture(int on, void* stream) {
   if (on) settings.graph.clear();
 }
 void simulated_replay(void* stream) { steepest::cuda::simulated::replay(stream); }
-void simulated_capture_unknown(int on) { settings.capture_unknown = on != 0; }
+void simulated_capture_elsewhere(int on) { settings.capture_elsewhere = on != 0; }
 void simulated_lazy(int on) { settings.lazy = on != 0; }
 void simulated_give(void* stream, void (*run)(void*), void* with) {
   steepest::cuda::simulated::give(stream, [=] { run(with); });

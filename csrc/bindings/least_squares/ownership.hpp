@@ -21,8 +21,10 @@ inline bool owns_memory(const pybind11::object& value) {
       !py::getattr(value, "base", py::int_(0)).is_none()) {
     return false;
   }
-  const py::object memory = value.attr("data").attr("mem");
-  return py::type::of(memory).attr("__name__").cast<std::string_view>() == "PooledMemory";
+  const py::object memory = py::type::of(value.attr("data").attr("mem")).attr("__name__");
+  const auto kind = memory.cast<std::string_view>();
+  return kind == "PooledMemory" || kind == "MemoryAsync" || kind == "Memory" ||
+         kind == "ManagedMemory";
 }
 
 // True where nobody else can write to the array: it owns its memory, and this is the only

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import from_numbers, plain
+from steepest.arrays import NOT_ALIGNED, from_numbers, plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -51,7 +51,7 @@ def as_array(name: str, value: Any) -> tuple[Any, Array]:
 def aligned(name: str, array: Any) -> Any:
     """A CuPy array whose elements kernels can read: any other would end all use of the device."""
     if array.data.ptr % array.dtype.alignment:
-        raise ValueError(f"{name}: not aligned to its elements; pass a copy of it")
+        raise ValueError(f"{name}: {NOT_ALIGNED}")
     return array
 
 
@@ -167,6 +167,8 @@ def copied_answer(value: Any) -> Any:
     copy = getattr(value, "copy", getattr(value, "clone", None))  # a tensor of PyTorch has clone
     if copy is None:
         return value
+    if lives_on_cuda(value):
+        aligned("fun", cuda_view("fun", value))  # or the copy, too, would end all use of the device
     with where_it_lives(value):
         return copy()
 
