@@ -19,14 +19,13 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
-// NumPy's flags, which pybind11 does not name in full.
-constexpr int c_contiguous = 0x1, aligned = 0x100, writeable = 0x400;
+using py::detail::npy_api;
+constexpr int c_contiguous = npy_api::NPY_ARRAY_C_CONTIGUOUS_,
+              aligned = npy_api::NPY_ARRAY_ALIGNED_, writeable = npy_api::NPY_ARRAY_WRITEABLE_;
 
 const py::detail::PyArray_Proxy* proxy(PyObject* array) { return py::detail::array_proxy(array); }
 
-bool is_array(PyObject* object) {
-  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
-}
+bool is_array(PyObject* object) { return Py_TYPE(object) == npy_api::get().PyArray_Type_; }
 
 int64_t elements(PyObject* array) {
   const auto* p = proxy(array);
@@ -75,7 +74,7 @@ struct Layout {
 
   // Arrays that were pickled have a dtype object of their own.
   bool same_dtype(PyObject* other) const {
-    return other == descr || py::detail::npy_api::get().PyArray_EquivTypes_(other, descr);
+    return other == descr || npy_api::get().PyArray_EquivTypes_(other, descr);
   }
 
   void* lowest(PyObject* array) const { return proxy(array)->data + offset; }

@@ -1,4 +1,5 @@
-// What the bodies of kernels are written with. The bodies run on the host, too: in the tests.
+// What the bodies of kernels are written with. They run on the host, too: those of least squares
+// where residuals live there, all in the tests.
 #pragma once
 #include <cstdint>
 

@@ -32,7 +32,7 @@ class Plan {
   const std::vector<double>& scalars() const { return scalars_; }
   // The rules' hyperparameters as the last step used them, by group.
   const std::vector<std::vector<double>>& given_of_last_step() const { return last_given_; }
-  void remember();
+  void remember();  // the present hyperparameters as those of the last step
   void restore(const std::vector<int64_t>& steps, const std::vector<double>& scalars,
                int64_t count_of_steps, int64_t count_of_skipped);
   int64_t bytes() const { return bytes_; }

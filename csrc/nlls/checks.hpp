@@ -1,24 +1,16 @@
 // What the solver refuses to be told, and how it says so.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 
 #include "core/error.hpp"
+#include "nlls/loss_terms.hpp"
+#include "nlls/phase.hpp"
 
 namespace steepest::nlls {
-
-enum class Phase { residual, jacobian, done };
-
-// What the solver asks for next. `ahead`: residuals ahead of a step; better_jacobian: of the point
-// accepted before; no_step: nothing, as there was no step from that point.
-enum class Asked { residual, ahead, jacobian, better_jacobian, nothing, no_step };
-
-inline Phase phase_of(Asked asked) {
-  if (asked == Asked::nothing) return Phase::done;
-  const bool jacobian = asked == Asked::jacobian || asked == Asked::better_jacobian;
-  return jacobian ? Phase::jacobian : Phase::residual;
-}
 
 // call: the function that was called; wanted: the phase that it belongs to.
 inline void expect(Asked asked, Phase wanted, const char* call) {
@@ -30,9 +22,6 @@ inline void expect(Asked asked, Phase wanted, const char* call) {
   throw Error(ErrorKind::value, std::string(call) + ": the solver waits for " +
                                     wants[no_step ? 3 : static_cast<int>(phase_of(asked))]);
 }
-
-// The form in which a point is told. A fit keeps to that of its start.
-enum class Form { whole, blocks, normal };
 
 inline void check_form(Form form, Form at_start) {
   if (form == at_start) return;
@@ -63,6 +52,24 @@ inline void check_start_jacobian(bool finite) {
   throw Error(ErrorKind::value,
               "jac: not finite at x0, or its columns' squared norms are not; a start with a finite "
               "Jacobian is needed, or a scale");
+}
+
+// Of the pending linearization at x0, where squares that underflow would make gradient and cost
+// zero, and the start pass for a minimum. An f or a J that is zero throughout is no underflow.
+template <class Backend>
+void check_underflow(Backend& backend) {
+  using T = typename Backend::Scalar;
+  using limits = std::numeric_limits<T>;
+  const T* norms2 = backend.pending_norms2();
+  const T half_the_digits = limits::min() * std::sqrt(limits::epsilon());
+  if (*std::max_element(norms2, norms2 + backend.size()) >= half_the_digits) return;
+  const auto& rows = backend.pending_rows();
+  const linalg::Sums nonzero = backend.space().sum(rows.m, NonZero<T>::in(rows));
+  if (nonzero.first > 0 && nonzero.second > 0) {
+    throw Error(ErrorKind::value,
+                "jac: the squares of its entries underflow at x0; scale the residuals, say by a "
+                "power of two");
+  }
 }
 
 inline std::string singular_text(int64_t iteration) {

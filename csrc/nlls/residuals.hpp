@@ -19,12 +19,12 @@ class Residuals {
 
   Residuals(Loss loss, double f_scale) : loss_(loss), f_scale_(f_scale) {}
 
-  // Takes f of the point on trial (given: ρ, ρ', ρ'' at (f / f_scale)², three rows of m, for
-  // Loss::given) and answers its cost; with `decrease` also the accepted point's less that of the
-  // trial, summed so that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
   struct Costs {
     double trial, decrease;
   };
+  // Takes f of the point on trial (given: ρ, ρ', ρ'' at (f / f_scale)², three rows of m, for
+  // Loss::given) and answers its cost; with `decrease` also the accepted point's less that of the
+  // trial, summed so that equal parts cancel before they are rounded: ½ Σ (f - f₊)(f + f₊).
   Costs costs(Space& space, const T* f, int64_t m, const T* given, bool decrease) {
     space.resize(trial_, m);
     if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
@@ -44,8 +44,9 @@ class Residuals {
     std::swap(f_given_, given_);
   }
 
-  // Weights of the trial's rows. Exact: with the curvature that the cost has, ρ' + 2ρ''z. That of
-  // large residuals is little or none, which is so near by alone; else it is half of ρ' at least.
+  // Weights of the trial's rows. Exact: with the cost's own curvature, ρ' + 2ρ''z, which for large
+  // residuals is little or none. Away from the minimum that says too little, and a row keeps at
+  // least half of ρ'.
   void weigh_trial(Space& space, bool exact) {
     exact_ = exact;
     weigh(space, scaled(trial_, given_), exact ? 0 : 0.5);

@@ -28,8 +28,9 @@ class StepFinder {
   // λ₀ is meant for a JᵀJ that no loss has made smaller: by so much.
   void scale_first(double factor) { by_loss_ = factor; }
 
-  // Gauss-Newton's step; false where JᵀJ is singular. QR takes it for singular where Cholesky
-  // would (16 times its own limit), since without damping such a step is far too long.
+  // Gauss-Newton's step; false where JᵀJ is singular. QR's limit on pivots is 16 times that with
+  // damping, which would make such a step short; it is a limit on those of J, not of JᵀJ, and so
+  // still far below Cholesky's.
   bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
     return std::isfinite(length_ = solve(backend, box, x, D, 0, 16));
   }
@@ -49,9 +50,7 @@ class StepFinder {
       lambda_ = start = smallest();
       length_ = solve(backend, box, x, D, start);
     }
-    // The first radius is infinite, but a step of infinite length is no step.
-    const auto short_enough = [&] { return std::isfinite(length_) && length_ <= 1.1 * radius; };
-    if (short_enough()) return;
+    if (within(radius)) return;
     if (std::isfinite(radius)) {
       RadiusEquation equation(radius, start, length_, enough(backend, box, D) / radius);
       lambda_ = equation.first(guess);
@@ -61,13 +60,7 @@ class StepFinder {
         lambda_ = equation.next(lambda_, length_);
       }
     }
-    // Rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
-    while (length_ = solve(backend, box, x, D, lambda_), !short_enough()) {
-      lambda_ = std::max(16 * lambda_, smallest());
-      if (!(lambda_ < largest_damping)) {
-        throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
-      }
-    }
+    raise_until_within(backend, box, x, D, radius);
   }
 
   // Geodesic acceleration, from residuals f at x and `ahead` at x + fraction s: with their second
@@ -95,6 +88,20 @@ class StepFinder {
   }
 
  private:
+  // The first radius is infinite, but a step of infinite length is no step.
+  bool within(double radius) const { return std::isfinite(length_) && length_ <= 1.1 * radius; }
+
+  // Against rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
+  void raise_until_within(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D,
+                          double radius) {
+    while (length_ = solve(backend, box, x, D, lambda_), !within(radius)) {
+      lambda_ = std::max(16 * lambda_, smallest_damping(backend, box, D));
+      if (!(lambda_ < largest_damping)) {
+        throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
+      }
+    }
+  }
+
   // |Ds| of the step with this λ; infinite where it cannot be computed.
   double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda,
                T rounding = 1) {

@@ -21,10 +21,13 @@ struct Tolerances {
   double f, x, g;
 };
 
-// One judged step: reductions of the cost, the cost it started from, scaled norms of step and x,
-// and x's in units of J's columns, which is about |Jx|.
+// One judged step s from x.
 struct Step {
-  double actual, predicted, cost, length, x_norm, unit_norm, plain_length, plain_x_norm, Jx_norm;
+  double actual, predicted;           // reductions of the cost
+  double cost;                        // at x
+  double length, x_norm, unit_norm;   // |Ds|, |Dx|, |D(1, ..., 1)|
+  double plain_length, plain_x_norm;  // |s|, |x|
+  double Jx_norm;                     // |x| in units of J's columns, which is about |Jx|
 
   bool as_predicted() const { return actual >= 0.75 * predicted; }
   bool close() const { return std::fabs(actual - predicted) <= 0.25 * predicted; }

@@ -27,11 +27,11 @@
 #include "nlls/look_ahead.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
+#include "nlls/rise.hpp"
 #include "nlls/scaling.hpp"
 #include "nlls/step.hpp"
 #include "nlls/stopping.hpp"
 #include "nlls/trial.hpp"
-#include "nlls/underflow.hpp"
 
 namespace steepest::nlls {
 
@@ -68,7 +68,7 @@ class TrustRegion {
   const Step& judged() const { return trial_.judged; }
   // Whether shorter and shorter steps, the last ones of the fit, have raised the cost in proportion
   // to their length, where J says that they lower it: J is not that of the residuals.
-  bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady >= 2; }
+  bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady(); }
   int64_t nfev() const { return nfev_; }
   int64_t nit() const { return nit_; }
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
@@ -135,7 +135,7 @@ class TrustRegion {
     if (at_zero()) residuals_.add_start(backend_.space());
   }
 
-  // Accepts the point, with m residuals_. False where its linearization is not finite, or where the
+  // Accepts the point, with m residuals. False where its linearization is not finite, or where the
   // cost is flat to rounding and the gradient did not fall: nothing has changed then.
   // keeps_residuals: they were told as a whole.
   bool take(int64_t m, bool keeps_residuals, Accuracy accuracy) {
@@ -268,27 +268,9 @@ class TrustRegion {
     finish(*pending_);
   }
 
-  // What the last steps that failed have raised the cost by, for their length.
-  struct Rise {
-    double length = 0, slope = 0;
-    int steady = 0;  // how often the slope was that of a longer step
-  };
-
-  // Beyond rounding alone: what is lost in it tells nothing.
-  void note_rise() {
-    const Step& step = trial_.judged;
-    const double clear = 1e3 * static_cast<double>(std::numeric_limits<T>::epsilon()) * cost_;
-    if (!(-step.actual > clear) || within_rounding<T>(step)) return;
-    // Nearly the same step: of a better Jacobian, or of a λ close by. It tells nothing more.
-    if (step.length <= rise_.length && step.length > 0.8 * rise_.length) return;
-    const double slope = -step.actual / step.length;
-    const bool same = std::fabs(slope - rise_.slope) <= 0.1 * slope;
-    rise_ = {step.length, slope, same ? rise_.steady + 1 : 0};
-  }
-
   // The step was no good: stop if that settles it, else try a shorter one.
   void reject(bool non_finite) {
-    note_rise();
+    rise_.failed(trial_.judged);
     std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
@@ -299,6 +281,12 @@ class TrustRegion {
       trial_.share /= 2;
       return try_step();
     }
+    shorten(non_finite);
+  }
+
+  // Proposes a shorter step in the place of one that failed, or a longer one in that of one that
+  // was too short to tell anything.
+  void shorten(bool non_finite) {
     const double tried = finder_.length(), slope = trial_.slope, own_size = scaling_.own_size(x_);
     if (radius_.uninformed() || (radius_.first() && tried < 1e-4 * own_size)) {
       // λ made the step too short to tell anything, unless the step without it is about as short.
@@ -346,7 +334,7 @@ class TrustRegion {
     const double largest = scaling_.take_columns(backend_.norms2());
     if (started_) return;
     if (options_.method == Method::levenberg && largest > 0) finder_.set_unit(largest * largest);
-    // A robust loss flattens rows with large residuals_. The model is then of the other rows, and
+    // A robust loss flattens rows with large residuals. The model is then of the other rows, and
     // says little about points far away.
     if (residuals_.robust()) {
       radius_.set(at_zero() ? residuals_.distance_to_zero(m) / largest : scaling_.own_size(x_));
@@ -418,7 +406,7 @@ class TrustRegion {
   bool trusted_;           // the last step that was taken has done as predicted
   bool held_off_ = false;  // the step on trial met a tolerance, but short of a bound
   bool in_noise_ = false;  // the step on trial changed the cost by chance
-  Rise rise_;
+  Rise<T> rise_;
   double doubted_ = 0;  // twice the length of the step that met ftol in doubt
   int64_t nfev_ = 0, nit_ = 0;
   int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted

@@ -11,10 +11,10 @@ struct RAdam {
   struct Given {
     double lr, beta1, beta2, eps;
   };
-  // An unrectified step, theta - alpha m, is the same formula with root = 0 and eps = 1.
+  // An unrectified step, theta - alpha m, is the same formula with 0 for the root, and eps = 1.
   template <class T>
   struct Hyper {
-    T alpha, beta1, one_minus_beta1, beta2, one_minus_beta2, root, eps;
+    T alpha, beta1, one_minus_beta1, beta2, one_minus_beta2, rectified, eps;
   };
   template <class T>
   STEEPEST_HD static Hyper<T> fold(const Given& x, int64_t t) {
@@ -37,7 +37,7 @@ struct RAdam {
   STEEPEST_HD static void update(T& theta, T g, T* s, const Hyper<T>& h) {
     const T m = s[0] = h.beta1 * s[0] + h.one_minus_beta1 * g;
     const T v = s[1] = h.beta2 * s[1] + h.one_minus_beta2 * (g * g);
-    theta -= h.alpha * m / ((h.root > 0 ? ops::sqrt(v) : h.root) + h.eps);  // not 0 * inf
+    theta -= h.alpha * m / ((h.rectified > 0 ? ops::sqrt(v) : h.rectified) + h.eps);  // not 0 * inf
   }
 };
 

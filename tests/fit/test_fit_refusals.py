@@ -17,6 +17,7 @@ ERRORS = [
     (["y = a*t + q", "--start", "a=1"], 'the right side of "=" names no column (columns: '),
     ([FORMULA, "--start", "a=1", "--start", "b=2,a=1"], "--start: 'a' is given twice"),
     ([FORMULA, *START, "--encoding", "none"], "--encoding: 'none' is not known"),
+    ([FORMULA, *START, "--encoding", "hex"], "--encoding: 'hex' is not known"),
     (["y = a*(x - 9)**b"], "data.csv, line 2: its derivative by b is nan at x = 0, a = 1, b = 1"),
     ([FORMULA, "--start", "a=1,b=1,c=0,d=1"], "--start: 'd' is not in the formula"),
     ([FORMULA, "--start", "a=1,b=1,c=0,x=1"], "--start: 'x' is a column of the data"),

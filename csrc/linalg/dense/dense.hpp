@@ -54,26 +54,24 @@ class Dense {
   }
 
   void add(const Rows<T>& rows) {
-    const bool gram = !pending_.by_qr && kind_ != LinearSolver::cg,
-               plain = gram && !rows.jac_weight;
-    if (!plain) pending_.normal.add_norms2(rows, space_);
-    if (!gram && rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
-    if (kind_ == LinearSolver::cg) {
-      pending_.J.gradient(pending_.normal, space_);
-    } else if (pending_.by_qr) {
+    if (kind_ == LinearSolver::cg) return add_gradient_only(rows);
+    if (pending_.by_qr) {
+      add_norms(rows);
       pending_.triangle.add(rows, space_);
       pending_.normal.add_gradient(rows, space_);
+    } else if (rows.jac_weight) {
+      pending_.normal.add_norms2(rows, space_);
+      pending_.normal.add(rows, space_);
+      pending_.normal.take_weighted_norms2(space_);
     } else {
       pending_.normal.add(rows, space_);
+      pending_.normal.take_norms2(space_);
     }
-    if (plain) pending_.normal.take_norms2(space_);
-    if (gram && rows.jac_weight) pending_.normal.take_weighted_norms2(space_);
   }
 
-  // For the last point, of which only the gradient and the columns' norms are needed; after keep().
+  // All that CG needs, and that is needed of the last point; after keep().
   void add_gradient_only(const Rows<T>& rows) {
-    pending_.normal.add_norms2(rows, space_);
-    if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
+    add_norms(rows);
     pending_.J.gradient(pending_.normal, space_);
   }
 
@@ -187,6 +185,13 @@ class Dense {
     typename Parts::Operator J;
     bool by_qr = false;
   };
+
+  // From the rows, before they are added to anything else: a device replaces what there was until
+  // then.
+  void add_norms(const Rows<T>& rows) {
+    pending_.normal.add_norms2(rows, space_);
+    if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
+  }
 
   // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up below 16 times
   // that; where QR can follow, of J or of the next point's blocks, as soon as no more than a third

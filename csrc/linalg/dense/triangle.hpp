@@ -152,7 +152,7 @@ class Triangle {
     substitute(1, T(0), free, height, d);
   }
 
-  // R as a dense n x n array by columns, zero below the diagonal.
+  // R by columns, n x n, zero below the diagonal; Qᵀf follows.
   std::vector<T> matrix(HostSpace<T>&) const { return R; }
 
   int64_t n;

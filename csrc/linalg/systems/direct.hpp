@@ -76,7 +76,7 @@ class Direct {
   // A = Q R by Householder reflections; x minimises |A x - b|. A is not transposed.
   T qr() {
     if (s_.m * s_.n * s_.n < threaded_qr_work) limit_.emplace(true);
-    norm_of(s_.a, m_);
+    norm_of(s_.a, m_);  // refuses inf and NaN
     std::vector<T> tau = room(s_.n), work = room(block * std::max(s_.n, s_.k + block + 1));
     int size = blas_int(static_cast<int64_t>(work.size()));
     lapack_.geqrf(&m_, &n_, s_.a, &m_, tau.data(), work.data(), &size, &info_);

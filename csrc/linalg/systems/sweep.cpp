@@ -15,7 +15,8 @@ SweepKernels sweep_kernels(DType dtype, SimdLevel level) {
 namespace {
 
 // One thread's part of the sweep, room for the blocks being shared.
-void visit(const Sweep& task, const SweepKernels& kernel, void* r, void* transposed, void* steps) {
+void sweep_blocks(const Sweep& task, const SweepKernels& kernel, void* r, void* transposed,
+                  void* steps) {
   const int64_t blocks = (task.n + sweep_block - 1) / sweep_block;
   for (int64_t at = 0; at < blocks; ++at) {
     const int64_t begin = (task.backward ? blocks - 1 - at : at) * sweep_block;
@@ -40,12 +41,12 @@ void sweep(DType dtype, const Sweep& task, const SweepKernels& kernel, int threa
   auto transposed = room(std::min(task.n, sweep_block) * sweep_block);
   auto steps = room(task.x_start ? task.n_rhs * task.n : 0);
   // a team of one costs more than a small sweep
-  if (team <= 1) return visit(task, kernel, r.data(), transposed.data(), steps.data());
+  if (team <= 1) return sweep_blocks(task, kernel, r.data(), transposed.data(), steps.data());
   const uint64_t mode = FloatMode::of_this_thread();
 #pragma omp parallel num_threads(team)
   {
     const FloatMode same(mode);
-    visit(task, kernel, r.data(), transposed.data(), steps.data());
+    sweep_blocks(task, kernel, r.data(), transposed.data(), steps.data());
   }
 }
 

@@ -16,7 +16,7 @@
 namespace steepest::linalg {
 
 // The rows of a workspace by number, and vectors beside it.
-struct Rows {
+struct WorkspaceRows {
   char* first;
   int64_t bytes;  // of a row
 
@@ -51,9 +51,9 @@ struct NextLine {
 // point in their rows, and a copy of that point in what room() gives. Nothing, and nothing has
 // changed, where the step is not taken.
 template <class Room>
-std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass, const Rows& rows,
-                                           int64_t n, const Places& at, const FirstStep& first,
-                                           const Told& told, Room&& room) {
+std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
+                                           const WorkspaceRows& rows, int64_t n, const Places& at,
+                                           const FirstStep& first, const Told& told, Room&& room) {
   const auto view = [](const std::vector<void*>& v) {
     return Vectors{v.data(), static_cast<int64_t>(v.size())};
   };

@@ -5,8 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
 
 #include "core/error.hpp"
 #include "core/float_mode.hpp"
@@ -33,33 +38,25 @@ std::vector<int64_t> ranges(int64_t n) {
   return starts;
 }
 
-// The vectors from byte `bytes` on. A null one stands for the difference, of which `formed` has the
-// elements from there on.
-class Block {
- public:
-  Block(const Vectors& all, int64_t bytes, void* formed) {
-    for (int64_t i = 0; i < all.count; ++i)
-      at_.push_back(all.at[i] ? static_cast<char*>(all.at[i]) + bytes : formed);
-  }
-  Vectors view() const { return {at_.data(), static_cast<int64_t>(at_.size())}; }
-
- private:
-  std::vector<void*> at_;
-};
-
-// f(i) for each i below n; the threads compute in the mode of the calling one.
+// f(i, thread) for each i below n; the threads compute in the mode of the calling one. f must not
+// throw, and so finds its memory made.
 template <class F>
 void share_out([[maybe_unused]] const Pass& pass, int64_t n, const F& f) {
   const uint64_t mode = FloatMode::of_this_thread();
 #pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
   {
     const FloatMode same(mode);
+#ifdef _OPENMP
+    const int thread = omp_get_thread_num();
+#else
+    constexpr int thread = 0;
+#endif
 #pragma omp for schedule(dynamic)
-    for (int64_t i = 0; i < n; ++i) f(i);
+    for (int64_t i = 0; i < n; ++i) f(i, thread);
   }
 }
 
-// The sums of `inner` over one block after another, with room for a block of the difference.
+// The sums of `inner` over one block after another, by one thread.
 class BlockSums {
  public:
   BlockSums(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_t n,
@@ -69,28 +66,40 @@ class BlockSums {
         columns_(columns),
         n_(n),
         formed_(formed),
-        lanes_(static_cast<size_t>(rows.count * columns.count * max_lanes)),
-        room_(formed.a ? static_cast<size_t>(std::min(vector_block, n)) : 0) {}
+        lanes_(new double[static_cast<size_t>(rows.count * columns.count * max_lanes)]) {
+    if (!formed.a) return;
+    difference_.reset(new double[static_cast<size_t>(std::min(vector_block, n))]);
+    at_.resize(static_cast<size_t>(rows.count + columns.count));
+  }
 
   void over(int64_t block, double* sums) {
     const int64_t begin = block * vector_block, end = std::min(begin + vector_block, n_);
-    if (!formed_.a) return pass_.kernel.inner(rows_, columns_, begin, end, lanes_.data(), sums);
-    const int64_t bytes = begin * size_of(pass_.dtype);
-    void* const sides[] = {formed_.a, formed_.b};
-    void* difference = room_.data();
+    if (!formed_.a) return pass_.kernel.inner(rows_, columns_, begin, end, lanes_.get(), sums);
+    const int64_t bytes = begin * size_of(pass_.dtype), length = end - begin;
+    void* const sides[] = {from(formed_.a, bytes), from(formed_.b, bytes)};
+    void* difference = difference_.get();
     const double signs[] = {1, -1};
-    const Block from({sides, 2}, bytes, nullptr);
-    pass_.kernel.combine(signs, from.view(), {&difference, 1}, 0, end - begin, false);
-    const Block rows(rows_, bytes, difference), columns(columns_, bytes, difference);
-    pass_.kernel.inner(rows.view(), columns.view(), 0, end - begin, lanes_.data(), sums);
+    pass_.kernel.combine(signs, {sides, 2}, {&difference, 1}, 0, length, false);
+    void** const rows = at_.data();
+    void** const columns = rows + rows_.count;
+    for (int64_t i = 0; i < rows_.count; ++i) rows[i] = from(rows_.at[i], bytes);
+    for (int64_t i = 0; i < columns_.count; ++i) columns[i] = from(columns_.at[i], bytes);
+    pass_.kernel.inner({rows, rows_.count}, {columns, columns_.count}, 0, length, lanes_.get(),
+                       sums);
   }
 
  private:
+  // A vector from byte `bytes` on; the difference, formed from there on, where it is null.
+  void* from(void* vector, int64_t bytes) const {
+    return vector ? static_cast<char*>(vector) + bytes : static_cast<void*>(difference_.get());
+  }
+
   const Pass& pass_;
   const Vectors rows_, columns_;
   const int64_t n_;
   const Difference formed_;
-  std::vector<double> lanes_, room_;
+  std::unique_ptr<double[]> lanes_, difference_;
+  std::vector<void*> at_;
 };
 
 }  // namespace
@@ -101,14 +110,12 @@ void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_
   if (blocks == 1) return BlockSums(pass, rows, columns, n, formed).over(0, products);
   const auto size = static_cast<size_t>(rows.count * columns.count);
   std::vector<double> sums(static_cast<size_t>(blocks) * size);
-  const uint64_t mode = FloatMode::of_this_thread();
-#pragma omp parallel num_threads(pass.threads) if (pass.threads > 1)
-  {
-    const FloatMode same(mode);
-    BlockSums own(pass, rows, columns, n, formed);
-#pragma omp for schedule(dynamic)
-    for (int64_t b = 0; b < blocks; ++b) own.over(b, sums.data() + static_cast<size_t>(b) * size);
-  }
+  std::vector<BlockSums> of_thread;
+  of_thread.reserve(static_cast<size_t>(pass.threads));
+  for (int i = 0; i < pass.threads; ++i) of_thread.emplace_back(pass, rows, columns, n, formed);
+  share_out(pass, blocks, [&](int64_t b, int thread) {
+    of_thread[static_cast<size_t>(thread)].over(b, sums.data() + static_cast<size_t>(b) * size);
+  });
   for (size_t i = 0; i < size; ++i) {
     products[i] = 0;
     for (size_t b = 0; b < static_cast<size_t>(blocks); ++b) products[i] += sums[b * size + i];
@@ -123,7 +130,7 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
   const int64_t blocks = (n + vector_block - 1) / vector_block;
   const bool streamed = (rows.count + outs.count) * n * size_of(pass.dtype) > streamed_above;
   if (blocks == 1) return pass.kernel.combine(coefficients, rows, outs, 0, n, streamed);
-  share_out(pass, blocks, [&](int64_t b) {
+  share_out(pass, blocks, [&](int64_t b, int) {
     pass.kernel.combine(coefficients, rows, outs, b * vector_block,
                         std::min((b + 1) * vector_block, n), streamed);
   });
@@ -138,7 +145,7 @@ void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors
   std::vector<char> room(static_cast<size_t>(n_ranges * columns.count * bytes));
   std::vector<void*> parts;  // (n_ranges, columns)
   for (int64_t i = 0; i < n_ranges * columns.count; ++i) parts.push_back(room.data() + i * bytes);
-  share_out(pass, n_ranges, [&](int64_t k) {
+  share_out(pass, n_ranges, [&](int64_t k, int) {
     const auto range = static_cast<size_t>(k);
     const Vectors part{parts.data() + k * columns.count, columns.count};
     pass.kernel.symmetric_product(a, starts[range], starts[range + 1], columns, part);
@@ -154,7 +161,7 @@ void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors
 void rank_two(const Pass& pass, const SymmetricMatrix& a, const void* u, const void* v) {
   const std::vector<int64_t> starts = ranges(a.n);
   const auto n_ranges = static_cast<int64_t>(starts.size()) - 1;
-  share_out(pass, n_ranges, [&](int64_t k) {
+  share_out(pass, n_ranges, [&](int64_t k, int) {
     const auto range = static_cast<size_t>(k);
     pass.kernel.rank_two(a, starts[range], starts[range + 1], u, v);
   });

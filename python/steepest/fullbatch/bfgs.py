@@ -96,7 +96,7 @@ class BFGS(Minimizer):
         """
         xp = self._xp
         if self._h is None:
-            return xp.eye(self.n, dtype=self._w.dtype)
+            return xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
         lower = xp.tril(self._h, k=-1)
         full = xp.tril(self._h)
         full += lower.T

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from array_api_compat import device
 
 from steepest import _cpu
 from steepest.linear.progress import Progress
@@ -136,5 +137,5 @@ def _ratio(system: System, active: list[bool], numerator: Array, denominator: An
     if all(active):
         return numerator / denominator
     xp = system.xp
-    going = xp.asarray(active)
+    going = xp.asarray(active, device=device(numerator))
     return xp.where(going, numerator / xp.where(going, denominator, 1), 0)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from array_api_compat import device
 from numpy.typing import NDArray
 
 from steepest.linear.system import Array, System, least_normal
@@ -87,7 +88,8 @@ class Progress:
             return [math.sqrt(s) for s in squares]
         xp = self.system.xp
         largest = [value or 1.0 for value in self.columns(xp.max(xp.abs(r), axis=0))]
-        unit = xp.asarray(largest if r.ndim == 2 else largest[0], dtype=r.dtype)
+        sizes = largest if r.ndim == 2 else largest[0]
+        unit = xp.asarray(sizes, dtype=r.dtype, device=device(r))
         squares = self.squares(r / unit)
         return [value * math.sqrt(s) for value, s in zip(largest, squares, strict=True)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array_api_compat import device
+
 from steepest.linear.progress import Progress
 from steepest.linear.sweeps import sweeps_of
 from steepest.linear.system import Array, System, copied, diagonal_of
@@ -72,6 +74,6 @@ def as_rows(system: System, v: Array) -> Array:
     """A copy with the right-hand sides as contiguous rows, shape (k, n)."""
     xp = system.xp
     rows = v[None, :] if v.ndim == 1 else v.T
-    out = xp.zeros(rows.shape, dtype=rows.dtype)
+    out = xp.zeros(rows.shape, dtype=rows.dtype, device=device(rows))
     out[...] = rows
     return out

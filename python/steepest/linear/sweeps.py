@@ -79,7 +79,8 @@ class NamespaceSweeps:
         self.inverses = {False: [], True: []}  # type: dict[bool, list[Array]]
         for begin, end in self.blocks:
             square = a[begin:end, begin:end]
-            d = xp.eye(end - begin, dtype=a.dtype) * square / omega
+            identity = xp.eye(end - begin, dtype=a.dtype, device=array_api_compat.device(a))
+            d = identity * square / omega
             self.inverses[False].append(xp.linalg.inv(d + xp.tril(square, k=-1)))
             self.inverses[True].append(xp.linalg.inv(d + xp.triu(square, k=1)))
 

@@ -315,7 +315,8 @@ class Optimizer(Parameters):
     # Checkpoints ------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``, ``step_count``.
+        """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``; beside these
+        ``step_count`` and ``skipped``.
 
         The parameters are not in it: they are yours to keep. A callable ``lr`` is left out (None):
         the optimizer that loads it keeps its own.

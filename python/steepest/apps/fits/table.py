@@ -99,14 +99,13 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
 
     Raises `TableError`, or `OSError` where the file cannot be opened.
     """
-    try:
-        codec = codecs.lookup(encoding).name
-    except LookupError:
-        raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
     raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     path = "stdin" if path == "-" else path
     try:
+        codec = codecs.lookup(encoding).name
         text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except LookupError:  # also of what is no encoding of text
+        raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         problem = (

@@ -1,0 +1,27 @@
+"""Arrays that are not on their library's own device, as PyTorch's on a GPU."""
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+from linear_systems import ITERATIVE, definite, right_hand_side
+
+import steepest as st
+
+ELSEWHERE = strict.Device("device1")
+
+
+@pytest.mark.parametrize("columns", [None, 1, 3])
+@pytest.mark.parametrize("name", ITERATIVE)
+def test_the_same_numbers_in_the_same_place(name, columns):
+    a, b = definite(70), right_hand_side(70, columns)
+    if columns is not None:
+        b[:, 0] = np.linalg.eigh(a)[1][:, 0]  # converges before the others
+    for matrix in (a, 2 * np.eye(70)):  # with the second the residual is 0 in the end
+        here = [strict.asarray(v) for v in (matrix, b)]
+        there = [v.to_device(ELSEWHERE) for v in here]
+        x, y = (st.solve(*given, **ITERATIVE[name]) for given in (here, there))
+        assert y.device == ELSEWHERE and bool(strict.all(y.to_device(x.device) == x))
+
+
+def test_the_first_inverse_hessian():
+    assert st.BFGS(strict.ones(2, device=ELSEWHERE)).inverse_hessian.device == ELSEWHERE
