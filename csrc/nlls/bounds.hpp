@@ -32,7 +32,7 @@ class BoxModel {
     std::iota(all_.begin(), all_.end(), 0);
     if (!bounded()) return;
     for (auto* v : {&low_, &high_, &r_, &d_, &product_, &next_}) v->resize(all_.size());
-    for (auto* v : {&on_, &next_on_}) v->resize(all_.size());
+    for (auto* v : {&on_, &next_on_, &pressed_}) v->resize(all_.size());
   }
 
   bool bounded() const { return !lower_.empty(); }
@@ -66,19 +66,23 @@ class BoxModel {
   // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
-  // Steps from x may end on the bounds, or, cautious, three quarters of the way to them: a model
-  // that is wrong so far away leads to bounds from which a fit does not come back.
-  void set_limits(const T* x, bool cautious) {
+  // Steps from x go at most half of the way to a bound: a model that is wrong so far away leads to
+  // bounds from which a fit does not come back. They may end on one that the step before was
+  // pressed against, or, `at_once`, on any, where that step is trusted.
+  void set_limits(const T* x, bool trusted, bool at_once) {
     if (!bounded()) return;
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      const auto off = [&](T bound) {
-        return cautious && std::isfinite(bound) ? x[j] / 4 - bound / 4 : T(0);
+      const auto limit = [&](int side, T bound) {
+        const bool reached = trusted && (at_once || pressed_[i] == side);
+        return reached || std::isinf(bound) ? bound : x[j] / 2 + bound / 2;
       };
-      low_[i] = lower(j) + off(lower(j));
-      high_[i] = upper(j) + off(upper(j));
+      low_[i] = limit(-1, lower(j));
+      high_[i] = limit(1, upper(j));
     }
   }
+  // The last s has been taken.
+  void accepted() { pressed_ = on_; }
 
   // Whether the last s ends on a limit that is short of its bound.
   bool held_off() const {
@@ -209,6 +213,7 @@ class BoxModel {
 
   std::vector<T> lower_, upper_, low_, high_, r_, d_, product_, next_;
   std::vector<int> on_, next_on_;  // -1 where x + s is on the lower limit, 1 on the upper
+  std::vector<int> pressed_;       // on_ of the step before
   std::vector<int64_t> all_;
   int64_t n_;
   bool full_step_ = false, solved_ = true;

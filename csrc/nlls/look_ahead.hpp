@@ -18,7 +18,7 @@ class LookAhead {
   // Off where each residual comes with a Jacobian, which costs more than is saved.
   void set_on(bool on) { on_ = on; }
 
-  bool due() const { return on_ && held_back_ >= 6; }
+  bool due() const { return on_ && held_back_ >= enough; }
 
   // The cost fell by so much there. The parabola through that and the slope at x predicts what the
   // whole step would gain uncorrected.
@@ -29,19 +29,34 @@ class LookAhead {
   // If a step gains less than predicted, and just what it would have gained uncorrected, then it is
   // not the valley's bend that makes it poor: with large residuals the second derivatives count
   // that Gauss-Newton leaves out (Brown and Dennis's function), and no correction helps.
+  //
+  // Nor does it where J is rough, whose errors the correction has twenty times: steps of a fit of a
+  // sine over seconds since 1970, J by differences, then gain a share of what is predicted for
+  // ever. After four such steps in a row it waits, each time for twice as long.
   void judged(double actual, double predicted) {
     const std::optional<double> uncorrected = std::exchange(uncorrected_, std::nullopt);
-    if (uncorrected && actual < 0.75 * predicted &&
-        std::fabs(actual - *uncorrected) < 0.1 * std::fabs(predicted - *uncorrected)) {
+    if (!uncorrected) return;
+    const bool poor = actual < 0.75 * predicted;
+    poor_ = poor ? poor_ + 1 : 0;
+    if (poor && std::fabs(actual - *uncorrected) < 0.1 * std::fabs(predicted - *uncorrected)) {
       held_back_ = 0;
+    }
+    if (poor_ == 4) {
+      held_back_ = -wait_;
+      wait_ *= 2;
+      poor_ = 0;
     }
   }
 
   void accepted(bool held_back) { held_back_ = held_back ? held_back_ + 1 : 0; }
 
  private:
+  static constexpr int64_t enough = 6;
+
   bool on_ = true;
   int64_t held_back_ = 0;              // accepted steps in a row that λ held back
+  int64_t wait_ = enough;              // steps more, after four poor ones
+  int poor_ = 0;                       // corrected steps in a row that gained too little
   std::optional<double> uncorrected_;  // of the step on trial, if it was corrected
 };
 

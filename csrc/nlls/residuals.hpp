@@ -44,12 +44,12 @@ class Residuals {
     std::swap(f_given_, given_);
   }
 
-  // Weights of the trial's rows. Exact: with the cost's own curvature, ρ' + 2ρ''z, which for large
-  // residuals is little or none. Away from the minimum that says too little, and a row keeps at
-  // least half of ρ'.
-  void weigh_trial(Space& space, bool exact) {
-    exact_ = exact;
-    weigh(space, scaled(trial_, given_), exact ? 0 : 0.5);
+  // Weights of the trial's rows, with the cost's own curvature, ρ' + 2ρ''z, but at least so much of
+  // ρ'; 0: exactly. For large residuals the curvature is little or none, which away from the
+  // minimum says too little.
+  void weigh_trial(Space& space, double least) {
+    exact_ = least == 0;
+    weigh(space, scaled(trial_, given_), least);
   }
   bool weighed_exactly() const { return exact_; }
 

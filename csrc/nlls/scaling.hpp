@@ -21,7 +21,8 @@ class Scaling {
       : given_(!x_scale.empty()),
         by_columns_(method == Method::marquardt && !given_),
         D_(n, T(1)),
-        columns_(n) {
+        columns_(n),
+        norms_(n) {
     if (!given_) return;
     const auto [least, most] = std::minmax_element(x_scale.begin(), x_scale.end());
     exponent_ = -(std::ilogb(*least) + std::ilogb(*most)) / 2;
@@ -36,7 +37,7 @@ class Scaling {
   double take_columns(const T* norms2) {
     double largest = 0;
     for (size_t j = 0; j < D_.size(); ++j) {
-      const T norm = std::sqrt(norms2[j]);
+      const T norm = norms_[j] = std::sqrt(norms2[j]);
       columns_[j] = std::max(columns_[j], norm);
       if (by_columns_) D_[j] = columns_[j] > 0 ? columns_[j] : T(1);
       largest = std::max(largest, static_cast<double>(norm / D_[j]));
@@ -51,10 +52,10 @@ class Scaling {
   }
 
   // The norms of a vector and of a vector of ones, in units of x_scale where that is given, else of
-  // the columns; and the norm of a vector in units of the columns.
+  // the columns' largest norms; and the norm of a vector in units of the present columns.
   double length(const std::vector<T>& v) const { return in_units() * norm(v, unit().data()); }
   double unit_norm() const { return in_units() * norm(unit()); }
-  double by_columns(const std::vector<T>& v) const { return norm(v, columns_.data()); }
+  double by_columns(const std::vector<T>& v) const { return norm(v, norms_.data()); }
 
  private:
   const std::vector<T>& unit() const { return given_ ? D_ : columns_; }
@@ -62,7 +63,7 @@ class Scaling {
 
   bool given_, by_columns_;
   int exponent_ = 0;
-  std::vector<T> D_, columns_;
+  std::vector<T> D_, columns_, norms_;  // columns_: the largest that norms_ have been
 };
 
 }  // namespace steepest::nlls

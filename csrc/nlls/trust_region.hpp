@@ -123,15 +123,18 @@ class TrustRegion {
 
   // --- its linearization is told
 
-  // Weights of the rows on trial under a robust loss.
+  // Weights of the rows on trial under a robust loss. Gauss-Newton has no λ to make up for what a
+  // weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
+  // squares.
   void weigh() {
-    weigh(last_point() || near_by());
+    weigh(last_point() ? 0 : gauss_newton() ? 1 : near_by() ? 0 : 0.5);
     if (!started_ && !gauss_newton()) {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
   }
-  void weigh(bool exact) {
-    residuals_.weigh_trial(backend_.space(), exact);
+  // With at least so much of ρ'; 0: exactly.
+  void weigh(double least) {
+    residuals_.weigh_trial(backend_.space(), least);
     if (at_zero()) residuals_.add_start(backend_.space());
   }
 
@@ -151,6 +154,7 @@ class TrustRegion {
     if (started_ && asked_ != Asked::better_jacobian) {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
+      box_.accepted();
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
       trusted_ = in_noise_ || held_off_ || trial_.judged.as_predicted();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
@@ -238,8 +242,11 @@ class TrustRegion {
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
     const bool longer =
         radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
-    const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !in_noise_;
-    const bool xtol = stopping_.xtol(trial_.judged) && solved && free;
+    // Two small rises tell of no minimum where no step has been taken yet.
+    const bool stuck = nit_ == 0 && !gauss_newton() && !(trial_.judged.actual > 0);
+    const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !stuck && !in_noise_;
+    const bool xtol = stopping_.xtol(trial_.judged) && solved && free &&
+                      !stopping_.template halved<T>(trial_.judged);
     held_off_ = (ftol || xtol) && box_.held_off();
     if (held_off_) return std::nullopt;  // the next step may end on the bound
     if (ftol && xtol) return Status::ftol_and_xtol;
@@ -343,7 +350,7 @@ class TrustRegion {
 
   void propose() {
     asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
-    box_.set_limits(x_.data(), !trusted_);
+    box_.set_limits(x_.data(), trusted_, gauss_newton());
     if (!gauss_newton()) {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.

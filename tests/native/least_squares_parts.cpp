@@ -236,15 +236,15 @@ void costs() {
   Residuals<Stub> r(Loss::cauchy, 1);
   const double f[] = {0, 0, 1e4, 1e4, 1e4};
   r.costs(space, f, 5, nullptr, false);
-  r.weigh_trial(space, true);
+  r.weigh_trial(space, 0);
   must(std::fabs(r.curvature_left(space) - 1) < 1e-6, "1 while some rows are near");
   r.costs(space, f + 2, 3, nullptr, false);
-  r.weigh_trial(space, true);
+  r.weigh_trial(space, 0);
   r.add_start(space);
   must(near(r.curvature_left(space), std::numeric_limits<double>::epsilon()), "else very little");
   must(near(r.distance_to_zero(3), 1e4 * std::sqrt(3)), "|f| where all weigh as much");
   r.costs(space, f, 2, nullptr, false);
-  r.weigh_trial(space, true);
+  r.weigh_trial(space, 0);
   r.add_start(space);  // a second block
   must(std::fabs(r.distance_to_zero(5) - std::sqrt(7.5)) < 1e-6, "those near weigh more");
 }
@@ -279,6 +279,18 @@ void look_ahead() {
   must(l.due(), "a step without correction does not count");
   l.accepted(false);
   must(!l.due(), "a free step begins anew");
+  LookAhead rough;
+  for (const int steps : {6, 12, 18}) {
+    for (int k = 0; k < steps; ++k) {
+      must(!rough.due(), "after four poor steps in a row it waits, each time for longer");
+      rough.accepted(true);
+    }
+    for (int k = 0; k < 4; ++k) {
+      must(rough.due(), "fewer are no reason to");
+      rough.gained(0.16, -2);
+      rough.judged(0.5, 1);
+    }
+  }
 }
 
 // ρ' and ρ'' are the derivatives of ρ, and all losses begin as z.

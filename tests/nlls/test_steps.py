@@ -158,3 +158,57 @@ def test_max_nfev_counts_rejected_steps():
             lambda x: np.exp(x), [0.0], lambda x: -np.exp(x)[:, None], max_nfev=limit
         )
         assert (fit.nfev, fit.nit, fit.status, fit.success) == (limit, 0, 0, False)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_rough_jacobian_is_not_followed_by_looking_ahead(seed):
+    """A daily sine over seconds since 1970, by differences: the period's column is wrong by 1e-3,
+    residuals ahead of a step multiply that, and 11 of 20 such fits ended at max_nfev."""
+    rng = np.random.default_rng(seed)
+    t = 1.7e9 + np.arange(0, 864_000, 3600.0)
+    y = 15 + 6 * np.sin(2 * np.pi * t / 86_400 + 1) + 0.5 * rng.standard_normal(t.size)
+
+    def residual(x):
+        return x[0] + x[1] * np.sin(2 * np.pi * t / x[2] + x[3]) - y
+
+    fit = st.least_squares(residual, [10.0, 1.0, 86_390 + rng.uniform(-5, 25), 0.0])
+    assert fit.success and 2 * fit.cost / t.size < 0.5**2 * 1.3
+
+
+@pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy", "arctan"])
+def test_gauss_newton_reweights_where_nothing_damps(loss):
+    """By the cost's own curvature steps were too long: 83 to 300 evaluations of a linear model."""
+    t = np.linspace(0, 3, 20)
+    A, y = np.stack([np.ones(20), t, t * t], axis=1), 1 - 2 * t + 0.5 * t * t
+    y[3] += 2
+    fit, damped = (
+        st.least_squares(
+            lambda x: A @ x - y, np.zeros(3), lambda x: A, method=m, loss=loss, f_scale=0.1
+        )
+        for m in ("gn", "lm")
+    )
+    assert fit.success and fit.nfev <= 8
+    np.testing.assert_allclose(fit.cost, damped.cost, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_peaks_do_not_vanish_on_their_bounds(seed):
+    """At a height of 0 nothing tells of place and width, and the peak does not come back."""
+    rng, x = np.random.default_rng(seed), np.linspace(0, 12, 180)
+    places = np.sort(np.linspace(3, 9, 3) + 0.5 * rng.standard_normal(3))
+    true = np.concatenate([rng.uniform(5, 50, 3), places, rng.uniform(0.8, 1.6, 3)])
+
+    def peaks_of(p):
+        heights, places, widths = p[:9].reshape(3, 3, 1)
+        return (heights * np.exp(-(((x - places) / widths) ** 2) / 2)).sum(axis=0)
+
+    y = peaks_of(true) + 0.5 * rng.standard_normal(180)
+    low, high = np.repeat([0, 0, 0.3], 3), np.repeat([200, 0, 5.0], 3)
+    low[3:6], high[3:6] = places - 2, places + 2
+    start = true * np.repeat([1, 1, 0], 3) + np.repeat([0, 0, 1.5], 3)
+    start[:3] *= rng.uniform(0.3, 2, 3)
+    start[3:6] += 0.4 * rng.standard_normal(3)
+    start = np.clip(start, low + 1e-3, high - 1e-3)
+    fit = st.least_squares(lambda p: peaks_of(p) - y, start, "cs", bounds=(low, high))
+    best = st.least_squares(lambda p: peaks_of(p) - y, true, "cs", bounds=(low, high))
+    assert fit.success and fit.cost <= 1.001 * best.cost

@@ -99,3 +99,33 @@ def test_a_start_at_the_minimum_ends_soon(difference, options, x_scale):
             for away in (0, 1e-9, 1e-4, 1e-2):
                 result = fit(A, y, [3 + away, 2 - away])
                 assert result.success and result.nfev <= 40
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_beside_a_large_offset_no_change_of_the_rest_is_short(seed):
+    """xtol compares whole vectors: 1e-8 of an offset of 1e8 is more than all else may change by."""
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0, 5, 60)
+    y = 1e8 + 2.5 * np.exp(-1.3 * t) + 0.01 * rng.standard_normal(60)
+
+    def jac(t, a, b, c):
+        e = np.exp(-b * t)
+        return np.stack([e, -a * t * e, np.ones(60)], axis=1)
+
+    start = [1.0, 1.0, y.mean()]
+    popt, _ = st.curve_fit(lambda t, a, b, c: a * np.exp(-b * t) + c, t, y, start, jac=jac)
+    np.testing.assert_allclose(popt, [2.5, 1.3, 1e8], rtol=0.02)
+
+
+def test_no_success_before_a_step_was_taken():
+    """Michaelis and Menten's curve in molar units, from ones. The first step leads to b = -9e9, all
+    shorter ones raise a cost of 1e7 a little: within ftol, at a cosine of 0.89."""
+    s = np.array([1, 2, 5, 10, 20, 50, 100, 200]) * 1e-9
+    y = 3e3 * s / (2.3e-8 + s)
+
+    def jac(x):
+        return np.stack([s / (x[1] + s), -x[0] * s / (x[1] + s) ** 2], axis=1)
+
+    fit = st.least_squares(lambda x: x[0] * s / (x[1] + s) - y, [1.0, 1.0], jac)
+    assert fit.success
+    np.testing.assert_allclose(fit.x, [3e3, 2.3e-8], rtol=1e-6)
