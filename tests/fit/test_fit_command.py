@@ -16,7 +16,9 @@ from scipy.optimize import curve_fit
 import steepest as st
 from problems import nist
 from steepest.apps import fit as fit_app
+from steepest.apps.fits.fitting import default_start
 from steepest.apps.fits.formula import FUNCTIONS, compile_model, parse
+from steepest.apps.fits.table import read_table
 from steepest.cli import main
 
 
@@ -37,13 +39,20 @@ def test_estimates_and_errors_are_scipys(here, capsys, sigma, absolute):
 def test_without_a_start_all_parameters_start_at_one(here, capsys):
     record = as_json(capsys, "y = a*exp(-b*x) + c + 0*pi")
     assert record == as_json(capsys, "y = a*exp(-b*x) + c + 0*pi", "--start", "a=1,b=1,c=1")
-    assert fit(FORMULA, "--bounds", "a=2:3") == 2
-    assert "--start: a=1 is outside 2:3" in capsys.readouterr().err
     assert fit("y = a*exp(-b*t)") == 2
     assert (
         "the right side of \"=\" names no column (columns: 'x', 'y', 'error', 'z');"
         in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "start"), [("2:3", 2.5), ("2:", 3), (":0.5", -0.5), ("0:9", 1), ("-9:1", 1)]
+)
+def test_without_a_start_a_parameter_starts_within_its_bounds(here, capsys, bounds, start):
+    assert default_start(parse("y = a*x"), read_table("data.csv"), (), {}) == {"a": 1}
+    record = as_json(capsys, FORMULA, "--bounds", f"a={bounds}")
+    assert record == as_json(capsys, FORMULA, "--bounds", f"a={bounds}", "--start", f"a={start}")
 
 
 def test_the_keyboards_micro_sign_may_stand_in_every_name(here, capsys):

@@ -10,7 +10,7 @@ from steepest import confidence_band, prediction_band
 pytest.importorskip("sympy")
 figures = pytest.importorskip("matplotlib.figure")
 from steepest.apps.fits.fit_plot import save_plot  # noqa: E402
-from steepest.apps.fits.fitting import Request, fit_table, ones  # noqa: E402
+from steepest.apps.fits.fitting import Request, default_start, fit_table  # noqa: E402
 from steepest.apps.fits.formula import compile_model, parse  # noqa: E402
 from steepest.apps.fits.table import read_table  # noqa: E402
 
@@ -29,7 +29,8 @@ def drawn(tmp_path, monkeypatch):
         lines = [",".join(columns), *(",".join(map(repr, row)) for row in rows)]
         (tmp_path / "data.csv").write_text("\n".join(lines))
         table, checked = read_table(str(tmp_path / "data.csv")), parse(formula)
-        fitted = fit_table(table, Request(checked, start or ones(checked, table), **options))
+        at = start or default_start(checked, table, (), options.get("bounds", {}))
+        fitted = fit_table(table, Request(checked, at, **options))
         saved = []
         monkeypatch.setattr(
             figures.Figure, "savefig", lambda figure, *_, **__: saved.append(figure)

@@ -202,12 +202,15 @@ def test_rows_that_are_none_or_other_than_before_are_named():
         st.least_squares(lambda x: spent, ROSENBROCK.start, True)
 
 
-def test_a_start_without_rows_is_no_minimum():
-    none = (np.empty(0), np.empty((5, 2))[:0])  # what slices past the last row give
+@pytest.mark.parametrize("J", [np.empty((5, 2))[:0], np.empty((0, 2)), np.empty((2, 0)).T])
+def test_a_start_without_rows_is_no_minimum(J):
+    none = (np.empty(0), J)  # what slices past the last row give, or a machine that has no data
     s = st.LeastSquares([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"jac: an empty array of shape \(0, 3\)"):
+        s.tell_blocks([(np.empty(0), np.empty((0, 3)))])
     with pytest.raises(ValueError, match="fun: no residuals; expected at least one"):
         s.tell_blocks([none, none])
-    s.tell_blocks([(np.zeros(2), np.eye(2)), none])
+    s.tell_blocks([none, (np.zeros(2), np.eye(2)), none])
     assert s.done and s.result().success
 
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '"t [s]"; a name such as "lap time" is lap_time in the formula',
     )
     add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
-    start = "where to start parameters; those that are not named start at 1"
+    start = "where to start parameters; those that are not named start at 1, or within their bounds"
     add("--start", metavar="a=1,b=1", action="append", help=start)
     add("--sigma", metavar="COLUMN", help="column of the response's standard deviations")
     add("--absolute-sigma", action="store_true", help="take sigma as it is, not up to a factor")
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
     from steepest.apps.beforehand import check_packages, check_writable
     from steepest.apps.fits.fit_plot import save_plot
     from steepest.apps.fits.fit_report import print_summary, record
-    from steepest.apps.fits.fitting import Request, fit_table, ones
+    from steepest.apps.fits.fitting import Request, default_start, fit_table
     from steepest.apps.fits.table import read_table
 
     if args.absolute_sigma and args.sigma is None:
@@ -65,10 +65,11 @@ def main(args: argparse.Namespace) -> int:
     check_packages("matplotlib", "sympy")
     formula, table = parse(args.formula), read_table(args.data, args.encoding)
     start = dict(parse_start(joined(args.start)))
+    bounds = dict(parse_bounds(joined(args.bounds)))
     request = Request(
         formula=formula,
-        start=ones(formula, table, start) | start,
-        bounds=dict(parse_bounds(joined(args.bounds))),
+        start=default_start(formula, table, start, bounds) | start,
+        bounds=bounds,
         fixed=tuple(split("--fix", joined(args.fix))),
         sigma=None if args.sigma is None else spelled(args.sigma),
         absolute_sigma=args.absolute_sigma,

@@ -50,6 +50,11 @@ def is_pair(given: Any) -> bool:
     )
 
 
+def without_rows(f: Any, J: Any, n: int) -> bool:
+    """Whether a block is empty, as on a machine that has none of the data."""
+    return (getattr(f, "shape", None), getattr(J, "shape", None)) == ((0,), (0, n))
+
+
 def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
     """Tell the solver blocks of rows at its point, until one of them shows that the point is
     refused. Returns the solver: the first block may have moved it to a device."""
@@ -65,6 +70,8 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
                 given = check.named(block)
                 raise TypeError(f"fun: a block of rows is {given}; expected a pair (f, J)")
             (f, J), told = block, True
+            if without_rows(f, J, solver.n):
+                continue
             moved = moved_to_device_of(solver, f)
             if moved is not solver:
                 solver = moved

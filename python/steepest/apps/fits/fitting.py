@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.result import determined
 
 Array = NDArray[np.float64]
+Bounds = dict[str, tuple[float, float]]
 LEVEL = 0.95  # of intervals and bands
 
 
@@ -28,7 +30,7 @@ class Request:
 
     formula: Formula
     start: dict[str, float]
-    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=dict)
     fixed: tuple[str, ...] = ()
     sigma: str | None = None
     absolute_sigma: bool = False
@@ -132,14 +134,26 @@ def fit_table(table: Table, request: Request) -> Fitted:
     return Fitted(request, table, model, x, y, sigma, free, estimate, covariance, result)
 
 
-def ones(formula: Formula, table: Table, told: Collection[str] = ()) -> dict[str, float]:
-    """Where parameters start unless told, as SciPy's `curve_fit`: all names but columns at 1."""
+def default_start(
+    formula: Formula, table: Table, told: Collection[str], bounds: Bounds
+) -> dict[str, float]:
+    """Where parameters start unless told, all names but columns: at 1, as SciPy's `curve_fit`."""
     all_told = set(formula.names) <= {"pi", *told}
     if not all_told and table.names.keys().isdisjoint(formula.names):  # misspelt, most likely
         listed = ", ".join(map(repr, table.names))
         problem = f'the right side of "=" names no column (columns: {listed})'
         raise FitError(f"{problem}; if that is intended, give --start for every parameter")
-    return {name: 1.0 for name in formula.names if name not in table.names and name != "pi"}
+    names = [name for name in formula.names if name not in table.names and name != "pi"]
+    return {name: inside(*bounds.get(name, (-math.inf, math.inf))) for name in names}
+
+
+def inside(lower: float, upper: float) -> float:
+    """1; where bounds exclude that, their middle, or 1 away from the only one."""
+    if lower <= 1 <= upper:
+        return 1.0
+    if math.isfinite(lower) and math.isfinite(upper):
+        return lower / 2 + upper / 2
+    return lower + 1 if math.isfinite(lower) else upper - 1
 
 
 def check_names(table: Table, request: Request) -> list[str]:
