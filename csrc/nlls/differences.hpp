@@ -199,6 +199,10 @@ class Differences {
     }
     // Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
     h = std::copysign(std::min(std::abs(h), std::abs(roomy) / 2), roomy);
+    if (x + h == x || x + h == x + 2 * h) {  // no number lies between
+      ahead = (x + roomy) - x;
+      return quotient(evaluate(j, x + roomy), f, ahead, m, out);
+    }
     std::copy_n(evaluate(j, x + h), m, out);
     const T* second = evaluate(j, x + 2 * h);
     const T one = (x + h) - x, two = taken_ = ahead = (x + 2 * h) - x;

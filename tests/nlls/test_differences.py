@@ -315,3 +315,18 @@ def test_a_better_jacobian_is_asked_for_where_a_step_from_a_rough_one_fails(bett
         assert solver.phase == JACOBIAN
         solver.tell_jacobian(np.array(better))
         assert solver.nit == 1
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point", "cs"])
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.stack([z, 1 + 0 * z, 0 * z])])
+@pytest.mark.parametrize("ulps", [1, 2, 3])
+def test_a_box_in_which_hardly_a_number_lies(jac, loss, ulps):
+    """Three points did not fit: 0 / 0 was called a Jacobian that is not finite."""
+    t = np.linspace(0, 3, 30)
+    y = 2 * np.exp(-0.7 * t)
+    bounds = [1, 0], [1 + ulps * np.finfo(float).eps, 9]
+    fit = st.least_squares(
+        lambda p: p[0] * np.exp(-p[1] * t) - y, [1.0, 1.0], jac, bounds=bounds, loss=loss
+    )
+    assert fit.success
+    np.testing.assert_allclose(fit.x, [1, 0.26795699], rtol=1e-6)

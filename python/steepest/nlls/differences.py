@@ -256,6 +256,9 @@ class Differences:
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
+        half, end = x[j] + x.dtype.type(h), x[j] + x.dtype.type(2 * h)
+        if half in (x[j], end):  # no number lies between
+            return self._forward(x, f, j, room)
         near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
         self.taken = self.ahead[j] = two
