@@ -327,11 +327,56 @@ def test_as_many_parameters_as_data_have_no_covariance(f, method):
     assert np.isposinf(pcov).all()
 
 
-def test_trf_takes_the_pseudo_inverse():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        ours, scipys = both(flat, X, X + 0.1 * np.sin(9 * X), method="trf")
-    np.testing.assert_allclose(ours[1], scipys[1], rtol=1e-5, atol=1e-12)
+UNKNOWN = "^Covariance of the parameters could not be estimated: the data do not determine "
+
+
+@pytest.mark.parametrize("method", ["trf", "dogbox"])
+def test_a_parameter_without_effect_has_an_infinite_variance_by_any_method(method):
+    """SciPy's trf has 0 there. The others have SciPy's numbers, of the pseudo-inverse."""
+    y = X + 0.1 * np.sin(9 * X)
+    with pytest.warns(OptimizeWarning, match=rf"{UNKNOWN}p\[1\], inf in the covariance$"):
+        ours = st.curve_fit(flat, X, y, method=method)
+    scipys = scipy_curve_fit(flat, X, y, method=method)
+    np.testing.assert_allclose(ours[1][0, 0], scipys[1][0, 0], rtol=1e-5)
+    assert np.isposinf([ours[1][0, 1], *ours[1][1]]).all()
+
+
+def test_parameters_that_count_only_together_have_infinite_variances():
+    def product(x, a, b, k, c):
+        return model(x, a * b, k, c)
+
+    def slopes(x, a, b, k, c):
+        J = jacobian(x, a * b, k, c)
+        return np.column_stack([b * J[:, 0], a * J[:, 0], J[:, 1:]])
+
+    with pytest.warns(OptimizeWarning, match=rf"{UNKNOWN}p\[0\], p\[1\], inf"):
+        _, pcov = st.curve_fit(product, X, Y, jac=slopes, method="trf")
+    assert np.isposinf(np.diag(pcov)[:2]).all()
+    want = st.curve_fit(model, X, Y, jac=jacobian, method="trf")[1]
+    np.testing.assert_allclose(pcov[2:, 2:], want[1:, 1:] * 47 / 46, rtol=1e-4)
+
+
+def test_no_parameter_is_determined_where_the_model_is_constant():
+    with pytest.warns(OptimizeWarning, match="could not be estimated$"):
+        pcov = st.curve_fit(lambda x, a, b: 0 * x + 1, X, Y, method="trf")[1]
+    assert np.isposinf(pcov).all()
+
+
+def test_a_vanished_peak_at_a_bound_leaves_its_place_unknown():
+    """The height itself, at its bound, has the variance that it would have without."""
+
+    def peak(x, a, b, c):
+        return a * np.exp(-100 * (x - b) ** 2) + c * x
+
+    y = peak(X, -0.3, 1.5, 2.0)
+    bounds = ([0, 1, 0], [5, 2, 9])
+    with pytest.warns(OptimizeWarning, match=rf"{UNKNOWN}p\[1\], inf"):
+        popt, pcov = st.curve_fit(peak, X, y, [0.0, 1.5, 1.0], bounds=bounds)
+    assert popt[0] == 0
+    J = np.column_stack([np.exp(-100 * (X - popt[1]) ** 2), X])
+    s2 = np.sum((peak(X, *popt) - y) ** 2) / (X.size - 3)
+    want = s2 * np.linalg.inv(J.T @ J)
+    np.testing.assert_allclose(pcov[np.ix_([0, 2], [0, 2])], want, rtol=1e-5)
 
 
 @pytest.mark.parametrize("jac", [None, jacobian])

@@ -94,7 +94,7 @@ def curve_fit(
     method : {"lm", "trf", "dogbox", "gn", "levenberg"}, optional
         "lm" unless there are bounds. SciPy's names differ here only in what they return: "lm"
         refuses bounds, counts evaluations for differences and gives an infinite covariance
-        if J is rank-deficient; "trf" and "dogbox" take its pseudo-inverse.
+        if J is rank-deficient; the others take its pseudo-inverse.
     jac : callable, "2-point", "3-point" or "cs", optional
         ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or a difference scheme.
     full_output : bool
@@ -111,7 +111,9 @@ def curve_fit(
     popt : ndarray, (n,)
         The estimate.
     pcov : ndarray, (n, n)
-        Its covariance, inf if it cannot be estimated.
+        Its covariance, inf if it cannot be estimated; unless by "lm" only in rows and columns of
+        the parameters that the data do not determine (SciPy has 0 or other finite numbers there).
+        A parameter at a bound has the variance that it would have without bounds, as in SciPy.
     infodict : dict
         - ``nfev``: evaluations of `f`, with "lm" also those for differences
         - ``fvec``: the weighted residuals
@@ -174,15 +176,15 @@ def curve_fit(
     refuse_failure(result, options["max_nfev"] if method == "lm" else 0)
     if result["message"].endswith(MISLED):
         warnings.warn(result["message"], OptimizeWarning, stacklevel=check.users_level())
+    popt, unknown = result["x"], []
     if method == "lm":
         qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
     else:
-        qr, pcov = None, covariance_of(result, absolute_sigma)
-    popt = result["x"]
+        qr, (pcov, unknown) = None, covariance_of(result, absolute_sigma)
+    if pcov is None or unknown:
+        warn_of_unknown(unknown)
     if pcov is None:
         pcov = np.full((popt.size, popt.size), np.inf)
-        words = "Covariance of the parameters could not be estimated"
-        warnings.warn(words, OptimizeWarning, stacklevel=check.users_level())
     pcov = arrays.from_host(pcov, popt)
     if not full_output:
         return popt, pcov
@@ -274,12 +276,26 @@ def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
     return float(2 * result["cost"] / spare if spare > 0 else np.inf)
 
 
-def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> Array | None:
-    """The covariance of the estimate, on the host; None where it is indeterminate."""
-    inverse = arrays.to_host(result.covariance(absolute_sigma=True))
-    with np.errstate(invalid="ignore"):
+def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> tuple[Array | None, list[int]]:
+    """The covariance of the estimate, on the host, and the parameters that the data do not
+    determine: inf there, where the pseudo-inverse has small numbers, or 0. None where it is
+    indeterminate for all."""
+    with np.errstate(all="ignore"):
+        inverse, known = result._inverse()
         scaled: Array = inverse * variance(result, absolute_sigma)
-    return scaled if math.isfinite(scaled.trace()) else None
+    if not (known.any() and math.isfinite(scaled.trace())):
+        return None, []
+    scaled[~known] = scaled[:, ~known] = np.inf
+    return scaled, np.flatnonzero(~known).tolist()
+
+
+def warn_of_unknown(parameters: list[int]) -> None:
+    """SciPy's warning; which parameters the data do not determine, where it is not about all."""
+    words = "Covariance of the parameters could not be estimated"
+    if parameters:
+        listed = ", ".join(f"p[{j}]" for j in parameters)
+        words += f": the data do not determine {listed}, inf in the covariance"
+    warnings.warn(words, OptimizeWarning, stacklevel=check.users_level())
 
 
 # Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.

@@ -88,7 +88,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def _covariance(self, absolute_sigma: bool, warns: bool = True) -> Array:
         """The same on the host."""
         with arrays.out_of_range():
-            inverse = self._inverse()
+            inverse, _ = self._inverse()
         if absolute_sigma:
             return inverse
         m, n = self._m(), self["x"].size
@@ -135,22 +135,20 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         """Singular values up to this one are rounding."""
         return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
 
-    def _inverse(self) -> Array:
-        """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns."""
+    def _inverse(self) -> tuple[Array, Array]:
+        """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns, and which
+        parameters the residuals determine."""
         factor = self._triangle()
         scale, s, V = unit_columns(factor)
-        if self._full_rank(s):
+        known = rows_hold(s, V, self._cut(s))
+        if s.size == self["x"].size and s[-1] > self._cut(s):
             V /= scale
         else:  # the pseudo-inverse is that of the columns as they are
             _, s, V = np.linalg.svd(factor, full_matrices=False)
             keep = s > self._cut(s)
             s, V = s[keep], V[keep]
         inverse: Array = (V.T / s**2) @ V
-        return inverse
-
-    def _full_rank(self, s: Array) -> bool:
-        """Whether no singular value of J with unit columns is zero but for rounding."""
-        return s.size == self["x"].size and bool(s[-1] > self._cut(s))
+        return inverse, known
 
 
 def result_of(solver: Any, J: Array | None, given: bool) -> LeastSquaresResult:
@@ -199,13 +197,20 @@ def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
     return scale, s, V
 
 
+def rows_hold(s: Array, V: Array, cut: float) -> Array:
+    """Which unit vectors, (n,), lie in the span of V's rows whose singular values are above cut:
+    the residuals determine these parameters, in any units. All others share in a direction that
+    changes no residual."""
+    in_rows = (V[s > cut] ** 2).sum(axis=0)
+    held: Array = 1 - in_rows <= 1000 * len(in_rows) * np.finfo(s.dtype).eps
+    return held
+
+
 def determined(result: LeastSquaresResult) -> Array:
     """Whether the residuals determine each parameter, (n,): no direction that changes none of them
-    changes it. In any units; what is rounding `covariance` decides, too."""
+    changes it. What is rounding `covariance` decides, too."""
     _, s, V = unit_columns(result._triangle())
-    in_rows = (V[s > result._cut(s)] ** 2).sum(axis=0)  # of each unit vector; the rest is free
-    known: Array = 1 - in_rows <= 1000 * len(in_rows) * np.finfo(s.dtype).eps
-    return known
+    return rows_hold(s, V, result._cut(s))
 
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
