@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "core/error.hpp"
 #include "nlls/loss_terms.hpp"
@@ -45,6 +46,25 @@ inline void check_start(double cost) {
   throw Error(ErrorKind::value,
               "Residuals are not finite in the initial point, or the sum of their squares is not; "
               "start where they are, or scale them");
+}
+
+// The same where the m residuals are at hand: it says which of them is not finite.
+template <class Space, class T>
+void check_start(double cost, Space& space, const T* f, int64_t m) {
+  if (std::isfinite(cost)) return;
+  std::vector<T> here(static_cast<size_t>(m));
+  space.download(here.data(), f, m);
+  const auto bad = [](T value) { return !std::isfinite(value); };
+  const auto first = std::find_if(here.begin(), here.end(), bad);
+  if (first == here.end()) check_start(cost);
+  const auto more = std::count_if(first, here.end(), bad) - 1;
+  throw Error(ErrorKind::value, "Residuals are not finite in the initial point: number " +
+                                    std::to_string(first - here.begin()) + " is " +
+                                    (std::isnan(*first) ? "nan"
+                                     : *first > 0       ? "inf"
+                                                        : "-inf") +
+                                    (more > 0 ? ", and " + std::to_string(more) + " more" : "") +
+                                    "; start where they are, or leave them out");
 }
 
 inline void check_start_jacobian(bool finite) {

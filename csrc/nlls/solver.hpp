@@ -44,7 +44,7 @@ class Solver {
     } else if (region_.started()) {
       region_.judge(costs.trial, costs.decrease);
     } else {
-      check_start(costs.trial);
+      check_start(costs.trial, space(), f, m);
       m_ = m;
       region_.start(costs.trial);
       region_.count_start();

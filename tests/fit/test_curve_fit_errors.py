@@ -25,6 +25,7 @@ ERRORS = [
     ({"bounds": (9, 10), "p0": [1, 1, 1]}, ValueError, "Initial guess is outside of provided"),
     ({"bounds": (-9, 0), "p0": [1, 0, 0]}, ValueError, "Initial guess is outside of provided"),
     ({"bounds": (2, 1), "p0": None}, ValueError, r"lower\[0\] = 2 is not strictly less"),
+    ({"bounds": ([0, 2, 0], [9, 2, 9])}, ValueError, r"lower\[1\] = 2 .*; to hold a parameter, le"),
     ({"bounds": (2, 1), "p0": [1, 1, 1]}, ValueError, r"lower\[0\] = 2 is not strictly less"),
     ({"f": X}, TypeError, r"f: array\(.*is not a callable object"),
     ({"f": lambda x: x}, ValueError, "Unable to determine number of fit parameters."),
@@ -118,8 +119,24 @@ def test_a_complex_start_is_refused(bounds):
 @pytest.mark.parametrize("name", ["xdata", "ydata"])
 def test_complex_data_are_refused(name):
     data = {"xdata": X, "ydata": Y}
-    with pytest.raises(TypeError, match=f"^{name}: dtype complex128; expected real numbers$"):
+    how = "; stack real and imaginary parts, .*" if name == "ydata" else ""
+    with pytest.raises(TypeError, match=f"^{name}: dtype complex128; expected real numbers{how}$"):
         st.curve_fit(model, **data | {name: data[name] + 1j})
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("sigma", [None, SIGMA, np.diag(SIGMA**2)])
+def test_unchecked_data_that_are_not_finite_are_named(value, sigma):
+    """The start was blamed for them."""
+    y = Y.copy()
+    y[[0, 7]] = np.nan, value
+    with pytest.raises(ValueError, match=r"^Residuals are not .* point: ydata\[0\] is nan; leave"):
+        st.curve_fit(model, X, y, sigma=sigma, check_finite=False)
+    if np.isnan(value):
+        return
+    words = rf"^Residuals are not .* point: ydata\[7\] is {value}; leave it out$"
+    with pytest.raises(ValueError, match=words):
+        st.curve_fit(model, X, y, sigma=sigma, nan_policy="omit")
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), ERRORS)

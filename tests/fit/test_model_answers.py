@@ -90,6 +90,12 @@ def test_values_that_are_no_numbers_are_refused_by_name(spoil, kind, message, si
         st.curve_fit(model, X, Y, np.ones(3), sigma, jac=lambda *p: spoil(jacobian(*p)))
 
 
+def test_complex_values_are_to_be_stacked():
+    stack = r"f: dtype complex128; .*; stack real .*, np.concatenate\(\[z.real, z.imag\]\)$"
+    with pytest.raises(TypeError, match=stack):
+        st.curve_fit(lambda *p: model(*p) + 0j, X, Y, np.ones(3))
+
+
 @WEIGHTS
 @pytest.mark.parametrize(
     ("spoil", "shape"),

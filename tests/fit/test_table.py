@@ -137,10 +137,15 @@ def test_an_unreadable_file_names_the_line(tmp_path, text, line, problem):
 
 
 LEFT_OUT = "; --omit-missing leaves such rows out"
+DATED = "; write a date or a time as a number, as days since the first, say"
 FIELDS = [
     ("", f"an empty field is not a number{LEFT_OUT}"),
     ("  ", f"an empty field is not a number{LEFT_OUT}"),
     ('"1,5"', r"'1,5' \(a decimal has a point\) is not a number"),
+    ("2024-01-31", f"'2024-01-31' is not a number{DATED}"),
+    ("31.1.2024 9:00", f"'31.1.2024 9:00' is not a number{DATED}"),
+    ("12:30:00", f"'12:30:00' is not a number{DATED}"),
+    ("1-2", "'1-2' is not a number"),
     ('"1,5,5"', "'1,5,5' is not a number"),
     ('" "', f"an empty field is not a number{LEFT_OUT}"),
     ("NA", f"'NA' is not a number{LEFT_OUT}"),

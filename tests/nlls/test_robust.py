@@ -110,6 +110,12 @@ def test_not_finite_at_the_start(value):
     for loss in ("linear", "huber", "arctan", "tukey"):
         with pytest.raises(ValueError, match="^Residuals are not finite in the initial point"):
             st.least_squares(lambda x: x * value, [1.0], loss=loss)
+        for bad, more in ([3], ""), ([3, 5, 8], ", and 2 more"):
+            weight = np.ones(9)
+            weight[bad] = value
+            words = f"initial point: number 3 is {value}{more}; start where they are, or leave"
+            with pytest.raises(ValueError, match=words):
+                st.least_squares(lambda x, w=weight: x * w, [1.0], loss=loss)
     with pytest.raises(ValueError, match="jac: not finite at x0"):
         st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[value]]))
     with pytest.raises(ValueError, match=r"x0: x0\[1\] is"):

@@ -19,6 +19,7 @@ struct HostSpace {
 
   void resize(Vector& v, int64_t m) { v.resize(static_cast<size_t>(m)); }
   void copy(const T* from, int64_t m, Vector& to) { to.assign(from, from + m); }
+  void download(T* to, const T* from, int64_t m) { std::copy_n(from, m, to); }
 
   // Σ term(i) of both, in four lanes each.
   template <class Term>

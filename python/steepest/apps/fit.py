@@ -146,5 +146,6 @@ def parse_bounds(text: str) -> Iterator[tuple[str, tuple[float, float]]]:
         lower = real("--bounds", name, low) if low else -math.inf
         upper = real("--bounds", name, high) if high else math.inf
         if not lower < upper:
-            raise ValueError(f"--bounds: {name}={value}: the lower is not below the upper")
+            held = f"; --fix {name} holds it at its start" if lower == upper else ""
+            raise ValueError(f"--bounds: {name}={value}: the lower is not below the upper{held}")
         yield name, (lower, upper)

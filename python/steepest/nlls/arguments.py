@@ -87,9 +87,12 @@ def box(bounds: Any, x0: Array) -> Bounds:
     wrong = ~(lower < upper)
     if wrong.any():
         j = int(np.argmax(wrong))
+        hint = "expected (lower, upper), each for all parameters, infinite for no bound"
+        if lower[j] == upper[j]:
+            hint += "; to hold a parameter, leave it out and put its value into the function"
         raise ValueError(
             f"bounds: lower[{j}] = {lower[j]:g} is not strictly less than upper[{j}] = "
-            f"{upper[j]:g}; expected (lower, upper), each for all parameters, infinite for no bound"
+            f"{upper[j]:g}; {hint}"
         )
     outside = (x0 < lower) | (x0 > upper)
     if outside.any():

@@ -140,7 +140,7 @@ def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
 def as_dtype(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
     """`values` as `dtype`, in one piece; only real numbers convert."""
     if values.dtype.kind not in "fiub":
-        raise TypeError(f"{name}: dtype {values.dtype}; expected real numbers")
+        raise not_real(name, values)
     if values.size == 0:
         raise ValueError(
             f"{name}: an empty array of shape {values.shape}; expected at least one number"
@@ -150,6 +150,13 @@ def as_dtype(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
         order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray
         ready: Array = order(values, dtype=dtype)
     return ready
+
+
+def not_real(name: str, values: Array) -> TypeError:
+    """The error for an array of no real numbers; of complex residuals, what to do with them."""
+    stacked = values.dtype.kind == "c" and name in ("fun", "f", "ydata")
+    how = "; stack real and imaginary parts, np.concatenate([z.real, z.imag])" if stacked else ""
+    return TypeError(f"{name}: dtype {values.dtype}; expected real numbers{how}")
 
 
 def rounding(f: Any) -> float:

@@ -176,7 +176,8 @@ def curve_fit(
     refuse_failure(result, options["max_nfev"] if method == "lm" else 0)
     if result["message"].endswith(MISLED):
         warnings.warn(result["message"], OptimizeWarning, stacklevel=check.users_level())
-    popt, unknown = result["x"], []
+    popt = result["x"]
+    unknown: list[int] = []
     if method == "lm":
         qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
     else:

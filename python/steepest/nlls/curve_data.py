@@ -15,10 +15,19 @@ from steepest import _cpu, check
 from steepest.arrays import real_numbers
 from steepest.devices import lives_on_cuda
 from steepest.nlls.arguments import INFINITE, pair_of
-from steepest.nlls.arrays import Array, as_array, as_float64, jacobian, namespace, to_host
+from steepest.nlls.arrays import (
+    Array,
+    as_array,
+    as_float64,
+    jacobian,
+    namespace,
+    not_real,
+    to_host,
+)
 
 FLOAT = np.dtype(float)
 NOT_FINITE_X = "xdata: array must not contain infs or NaNs"
+NOT_FINITE_START = "Residuals are not finite in the initial point"
 NOT_FOUND = "Optimal parameters not found: "
 Whitener = Array | Callable[[Array], Array]
 
@@ -120,8 +129,12 @@ def clean_data(
         if there is np:
             sigma = real_numbers("sigma", sigma)
         sigma = xp.asarray(to_host(sigma)) if there is not xp else sigma
+    given = ydata
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
+    if not check_finite and not finite(ydata):
+        i = int((xp.isinf(given) if nan_policy == "omit" else ~xp.isfinite(given)).argmax())
+        raise ValueError(f"{NOT_FINITE_START}: ydata[{i}] is {given[i]}; leave it out")
     return xdata, ydata, sigma
 
 
@@ -135,7 +148,7 @@ def column(xdata: Any) -> Array:
 
 def floats(xp: Any, name: str, values: Array) -> Array:
     if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
-        raise TypeError(f"{name}: dtype {values.dtype}; expected real numbers")
+        raise not_real(name, values)
     return as_float64(name, values) if xp is np else xp.asarray(values, dtype=float)
 
 
@@ -143,7 +156,7 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
     """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
     _, y = as_array("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
-        raise TypeError(f"f: dtype {y.dtype}; expected real numbers")
+        raise not_real("f", y)
     if y.ndim > 0 and isinstance(y, np.ndarray) != isinstance(ydata, np.ndarray):
         raise TypeError(
             f"f: {check.kind(value)}, ydata {check.kind(ydata)}; expected both on the "

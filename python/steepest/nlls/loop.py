@@ -89,9 +89,11 @@ def least_squares(
     x_scale : None, "jac" or array_like, (n,)
         1/D. None: by J's columns for `lm`, 1 for `levenberg`.
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
-        ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z.
+        ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z. With outliers in a third of the data,
+        "cauchy" and "arctan" come to the least cost more often by method "levenberg".
     f_scale : float
-        C, the residual at which the loss turns from quadratic (ignored with "linear").
+        C, the residual at which the loss turns from quadratic (ignored with "linear"): one number,
+        so where the noise differs, let fun divide residuals by their standard deviations.
     bounds : pair of array_like or scipy.optimize.Bounds
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).

@@ -21,6 +21,7 @@ from steepest.apps.fits.formula import spelled
 
 # What stands where a value is missing, in lower case.
 MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none"}
+DATE = r"\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?!\d)|\d{1,2}:\d\d)"
 DECIMAL_COMMA = r"^(\s*[+-]?\d+),(\d+(?:[eE][+-]?\d+)?\s*)$"
 
 
@@ -81,6 +82,8 @@ class Table:
             seen = repr(text.strip()) if text.strip() else "an empty field"
             if "," in text and is_number(text.replace(",", ".")):
                 seen += " (a decimal has a point)"
+            if re.match(DATE, text):
+                hint = "; write a date or a time as a number, as days since the first, say"
             problem = f"column {name!r}: {seen} is not a number{hint}"
             raise TableError(self.path, line, problem) from None
         if not math.isfinite(value):
