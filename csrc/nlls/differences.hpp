@@ -36,7 +36,7 @@ class Differences {
       first = find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at);
       const double wrong = error(std::max(rounding, noise_));
       if (!first && core.stationarity().cosine > wrong) {
-        core.set_accuracy({wrong});
+        core.set_accuracy({wrong, 0, false, columns(std::max(rounding, noise_))});
         return false;
       }
     }
@@ -46,7 +46,8 @@ class Differences {
       first = true;
       take(core, x, rounding, room, at);
     }
-    core.set_accuracy({error(std::max(rounding, noise_)), doubt(), first});
+    const double eps = std::max(rounding, noise_);
+    core.set_accuracy({error(eps), doubt(), first, columns(eps)});
     return true;
   }
 
@@ -56,6 +57,11 @@ class Differences {
   // The relative error of the next Jacobian if close_in would make it smaller, else 0.
   double error(double eps) const {
     return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(eps);
+  }
+
+  // About what the columns of the last Jacobian are off by, over their norms.
+  double columns(double eps) const {
+    return central_ ? std::cbrt(eps) * std::cbrt(eps) : std::sqrt(eps);
   }
 
   // How many steps from a Jacobian may fail before noise is looked for; none where it was found.

@@ -69,6 +69,7 @@ class Solver {
 
   // How exact the next Jacobian will be, if it is by differences.
   void set_accuracy(Accuracy accuracy) { next_accuracy_ = accuracy; }
+  const Accuracy& accuracy() const { return next_accuracy_; }
 
   // In the place of tell_jacobian: the Jacobian asked for again is as before.
   Phase keep_jacobian() {

@@ -178,6 +178,7 @@ struct Core {
     double error = 0;
     int doubt = 0;
     bool first = false;
+    double columns = 0;
   } told;
   bool asked_again = false;
   int64_t jacobians = 0;
@@ -214,16 +215,21 @@ void jacobians_of_a_core() {
       return differences.at_point(core, eps, [&] { return J.data(); }, at) ? calls : -calls;
     };
     must(evaluations() == 2 && core.told.doubt == 1 && !core.told.first, "the first is believed");
+    must(core.told.columns == std::sqrt(eps), "forward differences are off by their steps");
     core.jacobians = 1;
     must(evaluations() == 2, "and the next after a step that does as predicted");
     core.step.predicted = false;
     must(evaluations() == (noisy ? 8 : 3), "else noise is looked for, and J taken again by it");
     must(core.told.first == noisy && core.told.doubt == (noisy ? 0 : 3), "which the core is told");
     must(std::fabs(J[0] / 3 - 1) < (noisy ? 1e-1 : 1e-6), "a slope");
+    const double columns = core.told.columns;
+    must(noisy ? columns > 1e-4 : columns == std::sqrt(eps), "or by the noise");
     core.asked_again = true;
     must(evaluations() == (noisy ? 2 : -1), "asked again, one that is no noise stands");
+    must(core.told.columns == columns, "and is as far off as before");
     core.stationary.cosine = 0;
     must(evaluations() == (noisy ? 4 : 5) && core.told.error == 0, "unless the gradient is lost");
+    must(core.told.columns < columns * (noisy ? 0.5 : 1e-2), "as central ones are off by less");
   }
 }
 

@@ -178,3 +178,70 @@ def test_what_is_determined_does_not_depend_on_units(unit):
     assert determined(st.least_squares(lambda x: x - 1, np.zeros(3))).all()
     few = st.least_squares(lambda x: np.array([x[2] - 1]), np.zeros(3))
     np.testing.assert_array_equal(determined(few), [False, False, True])
+
+
+def lines_of(fit, names):
+    fit.summary(names, file=(file := io.StringIO()))
+    rows = [line for line in file.getvalue().splitlines() if " = " in line]
+    return file.getvalue(), dict(zip(names, rows, strict=True))
+
+
+IN_PYTHON = {"loss": lambda z: np.array([z, 0 * z + 1, 0 * z])}
+
+
+@pytest.mark.parametrize("options", [{}, IN_PYTHON], ids=["in C++", "in Python"])
+@pytest.mark.parametrize("noise", [0, 1e-6])
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_summary_knows_free_directions_by_differences(scheme, noise, options):
+    """Their singular values are the errors of differences, not rounding: errors of 1e3 and more
+    were printed."""
+
+    def shifted(p):
+        return p[0] * np.exp(-p[2] * (X - p[1])) * (1 + noise * np.sin(1e9 * p.sum())) + p[3] - Y
+
+    def slopes(p):
+        e = np.exp(-p[2] * (X - p[1]))
+        return np.stack([e, p[0] * p[2] * e, -p[0] * (X - p[1]) * e, 1 + 0 * X], axis=1)
+
+    start = [1.0, 0.5, 1.0, 0.0]
+    text, rows = lines_of(st.least_squares(shifted, start, scheme, **options), "abkc")
+    _, want = lines_of(st.least_squares(shifted, start, slopes), "abkc")
+    for name in "ab":
+        assert rows[name].endswith("(error indeterminate)"), text
+    for name in "kc":
+        got, due = (float(r[name].split("±")[1].split()[0]) for r in (rows, want))
+        np.testing.assert_allclose(got, due, rtol=1e-2)
+    assert "directions in which no residual changes: 1, as far as differences tell" in text
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("degree", [1, 2, 3, 4])
+def test_summary_has_errors_of_ill_conditioned_fits_by_differences(scheme, degree):
+    """Polynomials in the year: the least singular value is 3e-10 of the largest."""
+    years = np.arange(1960, 2024.0)
+    A = np.vander(years, degree + 1)
+    y = 0.1 * (years - 1990) + 1e-3 * (years - 1990) ** 2 + np.sin(years)
+    text, _ = lines_of(
+        st.least_squares(lambda p: A @ p - y, np.ones(degree + 1), scheme), "abcde"[: degree + 1]
+    )
+    assert "indeterminate" not in text and "directions" not in text
+
+
+@pytest.mark.parametrize("options", [{}, IN_PYTHON], ids=["in C++", "in Python"])
+def test_a_parameter_without_effect_by_differences_is_named(options):
+    """A straight line over picometres, from a slope of 1: it ended with success, slope 1 ± 0."""
+    x = np.linspace(1, 2, 20) * 1e-12
+    y = 2e12 * x + 3 + 0.01 * np.sin(1e13 * x)
+    fit = st.least_squares(lambda p: p[0] * x + p[1] - y, [1.0, 1.0], **options)
+    words = "no residual changes with x[0] over the step of a difference: if one should, choose"
+    assert words in fit.message and fit.message.startswith("`")
+    assert "1 (error indeterminate)" in lines_of(fit, "ab")[0]
+    scaled = st.least_squares(lambda p: p[0] * 1e12 * x + p[1] - y, [1.0, 1.0], **options)
+    assert scaled.message.endswith("satisfied.")
+    np.testing.assert_allclose(scaled.x, [2, 3], atol=0.1)
+
+
+def test_many_parameters_without_effect_are_named_in_short():
+    fit = st.least_squares(lambda p: np.array([p[0] - 1, p[0] + 1]), np.zeros(9))
+    assert "changes with x[1], x[2], x[3], x[4], x[5], ... over" in fit.message
+    assert "no residual" not in st.least_squares(lambda p: p[:1] - 1, np.zeros(2)).message

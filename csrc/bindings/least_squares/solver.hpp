@@ -203,10 +203,11 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("set_look_ahead", [](S& s, bool on) { s.core().set_look_ahead(on); });
   c.def(
       "set_accuracy",
-      [](S& s, double error, int doubt, bool first) {
-        s.core().set_accuracy({error, doubt, first});
+      [](S& s, double error, int doubt, bool first, double columns) {
+        s.core().set_accuracy({error, doubt, first, columns});
       },
-      pybind11::arg("error"), pybind11::arg("doubt") = 0, pybind11::arg("first") = false);
+      pybind11::arg("error"), pybind11::arg("doubt") = 0, pybind11::arg("first") = false,
+      pybind11::arg("columns") = 0.0);
   c.def("keep_jacobian", &S::keep_jacobian);
   c.def("stop", [](S& s) { s.core().stop(); });
   const auto number = [&c](const char* field, auto member) {
@@ -228,6 +229,7 @@ void bind_shared(pybind11::class_<S>& c) {
   };
   part("cosine", &Core::stationarity, &nlls::Stationarity::cosine);
   part("optimality", &Core::stationarity, &nlls::Stationarity::optimality);
+  part("columns_off", &Core::accuracy, &nlls::Accuracy::columns);
   part("reduction", &Core::judged, &nlls::Step::actual);
   part("predicted", &Core::judged, &nlls::Step::predicted);
   c.def("point", [](S& s) {
@@ -237,6 +239,14 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("x", [](S& s) {
     const Hold hold(s.turns().mutex);
     return array_of(s.core().x().data(), s.core().n());
+  });
+  c.def("flat", [](S& s) {  // the parameters by which the gradient is 0
+    const Hold hold(s.turns().mutex);
+    pybind11::list flat;
+    for (int64_t j = 0; j < s.core().n(); ++j) {
+      if (s.core().gradient()[j] == 0) flat.append(j);
+    }
+    return flat;
   });
   c.def_property_readonly("phase", [](S& s) { return static_cast<int>(s.core().phase()); });
 }

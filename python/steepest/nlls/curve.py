@@ -284,8 +284,10 @@ def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> tuple[Array |
     with np.errstate(all="ignore"):
         inverse, known = result._inverse()
         scaled: Array = inverse * variance(result, absolute_sigma)
-    if not (known.any() and math.isfinite(scaled.trace())):
+    if not math.isfinite(scaled.trace()) or not (known is None or known.any()):
         return None, []
+    if known is None:
+        return scaled, []
     scaled[~known] = scaled[:, ~known] = np.inf
     return scaled, np.flatnonzero(~known).tolist()
 

@@ -94,13 +94,13 @@ class Differences:
             if self.doubt and here:
                 first = self._find_noise(eps)
                 if not first and solver.cosine > self._error(eps):
-                    solver.set_accuracy(self._error(eps))
+                    solver.set_accuracy(self._error(eps), columns=self._columns(eps))
                     return None
         J = self._take(solver, x, f, eps)
         poor = abs(solver.reduction - solver.predicted) > 0.25 * solver.predicted
         if solver.njev and self.doubt == 1 and poor and self._find_noise(eps):
             J, first = self._take(solver, x, f, eps), True
-        solver.set_accuracy(self._error(eps), self.doubt, first)
+        solver.set_accuracy(self._error(eps), self.doubt, first, self._columns(eps))
         return J
 
     def _take(self, solver: Any, x: Array, f: Array, eps: float) -> Array:
@@ -114,6 +114,14 @@ class Differences:
         if self.central or self.scheme != "2-point" or self.rel_step is not None:
             return 0.0
         return float(_NOISE * max(eps, self.noise) ** 0.5)
+
+    def _columns(self, eps: float) -> float:
+        """About what the columns of the last Jacobian are off by, over their norms."""
+        eps = max(eps, self.noise)
+        if self.scheme == "cs":
+            return 0.0
+        central = self.central or self.scheme == "3-point"
+        return float(np.cbrt(eps)) ** 2 if central else float(eps**0.5)
 
     def _find_noise(self, eps: float) -> bool:
         """Whether the last Jacobian is noise; later ones are then by longer steps."""

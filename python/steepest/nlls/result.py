@@ -14,6 +14,7 @@ from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
 MOST_PAIRS = 20  # correlations that a summary lists
+MOST_NAMED = 5  # parameters that a message does
 MESSAGES = {
     -3: "No fraction of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
@@ -28,6 +29,12 @@ MESSAGES = {
 MISLED = (
     " But the cost rises along steps that should lower it according to `jac`: check it with"
     " `check_jacobian`, and its sign."
+)
+
+
+NO_CHANGE = (
+    " But no residual changes with {} over the step of a difference: if one should, choose its unit"
+    " so that its value is about 1."
 )
 
 
@@ -65,6 +72,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         The last λ.
     """
 
+    _columns_off = 0.0  # about what J's columns are off by, over their norms, if by differences
+
     def __dir__(self) -> list[str]:
         methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
         return [*super().__dir__(), *methods]  # SciPy's are the entries alone
@@ -85,10 +94,14 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         """
         return arrays.from_host(self._covariance(absolute_sigma), self["x"])
 
-    def _covariance(self, absolute_sigma: bool, warns: bool = True) -> Array:
+    def _covariance(self, absolute_sigma: bool) -> Array:
         """The same on the host."""
         with arrays.out_of_range():
             inverse, _ = self._inverse()
+        return self._scaled(inverse, absolute_sigma, warns=True)
+
+    def _scaled(self, inverse: Array, absolute_sigma: bool, warns: bool) -> Array:
+        """The covariance, from (JᵀJ)⁺."""
         if absolute_sigma:
             return inverse
         m, n = self._m(), self["x"].size
@@ -135,15 +148,16 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         """Singular values up to this one are rounding."""
         return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
 
-    def _inverse(self) -> tuple[Array, Array]:
+    def _inverse(self) -> tuple[Array, Array | None]:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns, and which
-        parameters the residuals determine."""
+        parameters the residuals determine; None: all."""
         factor = self._triangle()
         scale, s, V = unit_columns(factor)
-        known = rows_hold(s, V, self._cut(s))
-        if s.size == self["x"].size and s[-1] > self._cut(s):
+        known, cut = None, self._cut(s)
+        if s.size == self["x"].size and s[-1] > cut:
             V /= scale
         else:  # the pseudo-inverse is that of the columns as they are
+            known = rows_hold(s, V, cut)
             _, s, V = np.linalg.svd(factor, full_matrices=False)
             keep = s > self._cut(s)
             s, V = s[keep], V[keep]
@@ -151,7 +165,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return inverse, known
 
 
-def result_of(solver: Any, J: Array | None, given: bool) -> LeastSquaresResult:
+def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
     """The solver's state as a result; J the Jacobian there, None after normal equations or blocks
     of rows; given: Jacobians are the user's."""
     if J is not None and J.ndim == 1:  # one row
@@ -165,6 +179,11 @@ def result_of(solver: Any, J: Array | None, given: bool) -> LeastSquaresResult:
     result["message"], result["success"] = MESSAGES[status], status > 0
     if given and solver.misled:
         result["message"] += MISLED
+    if not given:
+        object.__setattr__(result, "_columns_off", solver.columns_off)
+        if result["cost"] > 0 and (flat := [j for j in solver.flat() if not J[:, j].any()]):
+            listed = ", ".join(f"x[{j}]" for j in flat[:MOST_NAMED])
+            result["message"] += NO_CHANGE.format(listed + ", ..." * (len(flat) > MOST_NAMED))
     if J is None:
         # What stands for J: its number of rows (0: unknown), and an A with AᵀA = JᵀJ. Beside the
         # entries of the dict.
@@ -197,12 +216,14 @@ def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
     return scale, s, V
 
 
-def rows_hold(s: Array, V: Array, cut: float) -> Array:
+def rows_hold(s: Array, V: Array, cut: float, tilt: float = 0.0) -> Array:
     """Which unit vectors, (n,), lie in the span of V's rows whose singular values are above cut:
     the residuals determine these parameters, in any units. All others share in a direction that
-    changes no residual."""
-    in_rows = (V[s > cut] ** 2).sum(axis=0)
-    held: Array = 1 - in_rows <= 1000 * len(in_rows) * np.finfo(s.dtype).eps
+    changes no residual. tilt: about how far the span may be off."""
+    kept = s > cut
+    in_rows = (V[kept] ** 2).sum(axis=0)
+    rounding = 1000 * len(in_rows) * np.finfo(s.dtype).eps
+    held: Array = 1 - in_rows <= max(rounding, min(tilt, 0.01) ** 2)
     return held
 
 
@@ -213,6 +234,19 @@ def determined(result: LeastSquaresResult) -> Array:
     return rows_hold(s, V, result._cut(s))
 
 
+def estimable(result: LeastSquaresResult, off: float) -> tuple[Array, Array, int]:
+    """Which parameters the residuals determine; (JᵀJ)⁺ of those; and how many directions change no
+    residual. off: singular values of J with unit columns may be wrong by it, over the largest."""
+    scale, s, V = unit_columns(result._triangle())
+    cut = max(result._cut(s), off * float(s[0]))
+    kept = s > cut
+    known = rows_hold(s, V, cut, off * float(s[0]) / float(s[kept].min(initial=np.inf)))
+    with arrays.out_of_range():
+        rows = V[kept] / scale
+        inverse: Array = (rows.T / s[kept] ** 2) @ rows
+    return known, inverse, len(scale) - len(rows)
+
+
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
     at, mask = arrays.to_host(result.x), arrays.to_host(result.active_mask)
@@ -221,8 +255,10 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
-    covariance = result._covariance(absolute_sigma=m == 0, warns=False)
-    stderr = np.where(determined(result), np.sqrt(np.diag(covariance)), np.inf)
+    # Noise may make columns as rough as the least that a good fit has to tell.
+    determines, inverse, free = estimable(result, min(2 * n**0.5 * result._columns_off, 1e-3))
+    covariance = result._scaled(inverse, absolute_sigma=m == 0, warns=False)
+    stderr = np.where(determines, np.sqrt(np.diag(covariance)), np.inf)
     width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
     lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
@@ -236,6 +272,9 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
         relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
         known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
         lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
+    if free:
+        how = ", as far as differences tell" if result._columns_off else ""
+        lines += ["", f"directions in which no residual changes: {free}{how}"]
     finite = np.flatnonzero(np.isfinite(stderr))
     if finite.size > 1 and (stderr > 0).all():
         lines += ["", "correlations"]
