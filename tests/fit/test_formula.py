@@ -44,6 +44,12 @@ CASES = {
     "y = a*0.1 + b*1e-300 + 1.000000123": lambda x, z, a, b: (
         a * 0.1 + b * 1e-300 + 1.000000123 + 0 * x
     ),
+    "y = a + b*max(x - b, 0)": lambda x, z, a, b: a + b * np.maximum(x - b, 0),
+    "y = min(a*x, 1)*max(b, 0.5)": lambda x, z, a, b: np.minimum(a * x, 1) * max(b, 0.5),
+    "y = min(min(x, b), a*z)**2": lambda x, z, a, b: np.minimum(np.minimum(x, b), a * z) ** 2,
+    "y = max(log(x), b)*z": lambda x, z, a, b: np.maximum(np.log(x), b) * z,
+    "y = abs(max(a, 1 - b*z))": lambda x, z, a, b: np.abs(np.maximum(a, 1 - b * z)),
+    "y = max(1, 2)*a": lambda x, z, a, b: 2 * a + 0 * x,
     "y = a": lambda x, z, a, b: a + 0 * x,
     "y = x": lambda x, z, a, b: x,
 }
@@ -157,6 +163,10 @@ ERRORS = [
     ("y = eval(x)", 5, "no function 'eval'"),
     ("y = exp(x, 2)", 5, "exp takes one argument"),
     ("y = exp(x=2)", 5, "exp takes one argument"),
+    ("y = a*max(x)", 7, "max takes two arguments"),
+    ("y = min(x, a, 1)", 5, "min takes two arguments"),
+    ("y = max(x, foo(a))", 12, "no function 'foo'"),
+    ("y = max(x, key=a)", 5, "max takes two arguments"),
     ("y = exp(*x)", 9, "Starred is not allowed"),
     ("y = True*x", 5, "True is not a real number"),
     ("y = x*'a'", 7, "'a' is not a real number"),

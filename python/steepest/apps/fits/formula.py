@@ -35,12 +35,15 @@ FUNCTIONS = {
     "exp": "exp",
     "log": "log",
     "log10": "log",
+    "max": "Max",
+    "min": "Min",
     "sin": "sin",
     "sinh": "sinh",
     "sqrt": "sqrt",
     "tan": "tan",
     "tanh": "tanh",
 }
+OF_TWO = ("min", "max")
 NATURAL = "log is the natural logarithm"
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -168,10 +171,16 @@ def check(formula: Formula, node: ast.expr) -> None:
         case ast.BinOp() if type(node.op) in OPERATORS:
             check(formula, node.left)
             check(formula, node.right)
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
+        case ast.Call(func=ast.Name(id=name), args=[left, right], keywords=[]) if name in OF_TWO:
+            check(formula, left)
+            check(formula, right)
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if (
+            name in FUNCTIONS and name not in OF_TWO
+        ):
             check(formula, argument)
         case ast.Call(func=ast.Name(id=name)) if name in FUNCTIONS:
-            raise formula.error(node, f"{name} takes one argument")
+            taken = "two arguments" if name in OF_TWO else "one argument"
+            raise formula.error(node, f"{name} takes {taken}")
         case ast.Call(func=ast.Name(id=name)):
             known = ", ".join(sorted(FUNCTIONS))
             raise formula.error(node, f"no function {name!r}; there are {known}; {NATURAL}")
@@ -265,6 +274,28 @@ def real_abs() -> Any:
     return Abs
 
 
+@functools.cache
+def choices() -> Any:
+    """NumPy's less and where; SymPy's own refuse what may be complex, and do not nest."""
+    import sympy
+
+    class less(sympy.Function):  # type: ignore[misc]
+        is_number = False  # which SymPy would want to evaluate
+
+    class where(less):
+        def _eval_derivative(self, s: Any) -> Any:
+            condition, yes, no = self.args
+            return where(condition, yes.diff(s), no.diff(s))
+
+    return less, where
+
+
+def where(a: Any, b: Any, yes: Any, no: Any) -> Any:
+    """yes where a < b, else no."""
+    less, choice = choices()
+    return choice(less(a, b), yes, no)
+
+
 def to_sympy(formula: Formula, node: ast.expr, symbols: dict[str, Any]) -> Any:
     """The SymPy expression of a checked tree."""
     import sympy
@@ -282,6 +313,9 @@ def to_sympy(formula: Formula, node: ast.expr, symbols: dict[str, Any]) -> Any:
         case ast.BinOp(left=left, op=op, right=right):
             a, b = to_sympy(formula, left, symbols), to_sympy(formula, right, symbols)
             result = binary(formula, node, a, b)
+        case ast.Call(func=ast.Name(id="min" | "max" as name), args=[left, right]):
+            a, b = to_sympy(formula, left, symbols), to_sympy(formula, right, symbols)
+            result = where(b, a, b, a) if name == "min" else where(a, b, b, a)  # as Python's
         case ast.Call(func=ast.Name(id=name), args=[argument]):
             inner = to_sympy(formula, argument, symbols)
             function = getattr(sympy, FUNCTIONS[name])
