@@ -57,12 +57,10 @@ void check_start(double cost, Space& space, const T* f, int64_t m) {
   const auto bad = [](T value) { return !std::isfinite(value); };
   const auto first = std::find_if(here.begin(), here.end(), bad);
   if (first == here.end()) check_start(cost);
+  const std::string value = std::isnan(*first) ? "nan" : *first > 0 ? "inf" : "-inf";
   const auto more = std::count_if(first, here.end(), bad) - 1;
-  throw Error(ErrorKind::value, "Residuals are not finite in the initial point: number " +
-                                    std::to_string(first - here.begin()) + " is " +
-                                    (std::isnan(*first) ? "nan"
-                                     : *first > 0       ? "inf"
-                                                        : "-inf") +
+  throw Error(ErrorKind::value, "Residuals are not finite in the initial point: residuals[" +
+                                    std::to_string(first - here.begin()) + "] is " + value +
                                     (more > 0 ? ", and " + std::to_string(more) + " more" : "") +
                                     "; start where they are, or leave them out");
 }

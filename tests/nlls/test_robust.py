@@ -113,7 +113,7 @@ def test_not_finite_at_the_start(value):
         for bad, more in ([3], ""), ([3, 5, 8], ", and 2 more"):
             weight = np.ones(9)
             weight[bad] = value
-            words = f"initial point: number 3 is {value}{more}; start where they are, or leave"
+            words = rf"initial point: residuals\[3\] is {value}{more}; start where they are"
             with pytest.raises(ValueError, match=words):
                 st.least_squares(lambda x, w=weight: x * w, [1.0], loss=loss)
     with pytest.raises(ValueError, match="jac: not finite at x0"):
