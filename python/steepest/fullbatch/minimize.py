@@ -68,7 +68,8 @@ def minimize(
     args : tuple
         Further arguments of fun, jac, hess and hessp.
     method : {"gd", "newton", "bfgs", "l-bfgs"}
-        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`.
+        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`. SciPy's "BFGS" and "L-BFGS-B", which have
+        other options and end otherwise, are no names here.
     jac : callable, True, "2-point", "3-point", "cs" or None
         jac(x, *args) -> g, called only at the points taken with "armijo" and "exact". None means
         "2-point": forward differences, and central ones once those no longer lead down. Their steps
@@ -90,7 +91,8 @@ def minimize(
     gtol : float
         Converged when the largest |gᵢ|, with bounds of x - P(x - g), is at most gtol.
     ftol : float
-        Converged when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never.
+        Converged when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never. SciPy's
+        "L-BFGS-B" has 2.2e-9, and ends sooner for it.
     maxiter, max_nfev : int
         Limits; unless given 15,000 iterations and no limit on evaluations.
     callback : callable
