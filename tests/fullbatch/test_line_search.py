@@ -231,6 +231,19 @@ def test_the_domain_ends_before_the_first_step():
         assert r.success and 0 < r.step < 2 and r.fun < fun(np.zeros(1))
 
 
+def test_no_number_is_left_before_the_end_of_the_domain():
+    """f falls up to the edge, and bisection comes to it: a ZeroDivisionError."""
+
+    def fun(x):
+        return float(x[0]) if x[0] >= 1 else np.inf
+
+    one = np.ones(1)
+    r = st.line_search(fun, lambda x: one, 2 * one, -one)
+    assert r.step == 1 and r.fun == 1
+    res = st.minimize(fun, [2.0], jac=lambda x: one)
+    assert res.x == 1 and res.status == 2
+
+
 def test_known_values_are_not_evaluated_again():
     calls = []
 

@@ -54,6 +54,8 @@ def wolfe(
     level = 0  # trials in a row whose change of f is rounding
     hidden = noise(f0, eps)
     for _ in range(MAX_TRIALS):
+        if step == low.step:  # no number lies between it and the ceiling
+            break
         f, slope = yield step
         if not finite(f, slope):
             ceiling, step = step, low.step + SHRINK * (step - low.step)
