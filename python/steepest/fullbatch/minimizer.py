@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 C1 = 1e-4
 BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
-FEW, MANY = 3, 12  # trials of one search: longer than most; in vain, but for shorter steps
+FEW, MANY = 3, 12  # trials of one search, in the domain: longer than most; all but in vain
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 ANOTHER_THREAD = "tell: another thread is inside this run"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
@@ -237,7 +237,7 @@ class Minimizer(Points):
                 self._restart_from_lowest()
                 self._eps = differences.unit(self.f, objective.eps / 2)
             return
-        told = len(self._trials)
+        told = sum(math.isfinite(trial.f) for trial in self._trials)
         hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
         long = told >= MANY and self._step < self._trials[0].step
         if hidden or (differences.rough and long):
