@@ -124,6 +124,34 @@ def test_steps_shrink_where_they_leave_the_domain():
     assert fun([data.mean()]) <= fun(res.x) <= fun([data.mean()]) + 1e-3
 
 
+@pytest.mark.parametrize("wall", [1e-8, 1e-6, 1e-4])
+@pytest.mark.parametrize("barrier", [lambda u: 1 / u, lambda u: -np.log(u)])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_a_line_from_a_pole_is_no_noise(method, barrier, wall):
+    """Minima close to a wall. It said "noise" of functions without, or that the gradient is not
+    finite, where ends of central differences came through the wall."""
+
+    def fun(x):
+        return float(3 + (x[0] - 1) + wall**2 * barrier(x[0] - 1)) if x[0] > 1 else np.inf
+
+    res = st.minimize(fun, [1.5], method=method)
+    assert np.isfinite(res.jac).all() and res.fun < 3 + 20 * wall
+    assert "noise" not in res.message and "finite" not in res.message
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1e-10])
+@pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-4])
+def test_long_steps_come_back_into_the_domain(size, unit):
+    """Those through noise begin at a tenth, or a thousandth: "the gradient is not finite"."""
+
+    def fun(x):
+        return 3 + float(x[0] / unit - np.log(x[0] / unit)) if x[0] > 0 else np.inf
+
+    res = st.minimize(noisy(fun, size), [5 * unit])
+    assert np.isfinite(res.jac).all() and "finite" not in res.message
+    assert fun(res.x) - 4 <= 40 * size, res.message
+
+
 def test_other_namespaces_see_it():
     res = st.minimize(noisy(lambda x: bowl(np.asarray(x)), 1e-7), strict.asarray(START))
     assert bowl(np.asarray(res.x)) - 3 <= 3e-6 and "noise" in res.message

@@ -2,9 +2,10 @@
 
 Steps are √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-point", as SciPy's; ε is the
 rounding unit. That is blind to an xᵢ which is far below 1 by its unit. So no step is longer than
-2e-5 of its scale: |f| / |gᵢ|, the largest so far of both, or |xᵢ| where that is more or the slope
-not yet known. Where a first step so short is lost in rounding, since xᵢ is small by chance, the
-usual one is taken, too.
+2e-5 of its scale: the least |f| / |gᵢ| so far, with |f| no less than at the start, or |xᵢ| where
+that is more, or the slope not yet known, or the step leads out of the domain. Where a first step so
+short is lost in rounding, since xᵢ is small by chance, the usual one is taken, too. Where one end
+alone of a central step is in the domain, the difference is from x to there.
 
 Values of a simulator, or of float32 within, have more noise than rounding, and such differences are
 noise, too. So where a search takes long, and where there is no way down, the values along a short
@@ -54,8 +55,8 @@ class Differences:
         self._steps: dict[int, float] = {}
         # How often noise was found.
         self._found = 0
-        # The largest |f| so far, and of each variable the largest |gᵢ|; 0: no step has changed f.
-        self._largest, self._slopes = 0.0, dict[int, float]()
+        # |f| at the start, and of each variable the least |f| / |gᵢ|; inf: no step has changed f.
+        self._first, self._scales = 0.0, dict[int, float]()
         # The last f that was lower by more than rounding or noise, and the iterations since.
         self._level, self._since = math.inf, 0
 
@@ -115,46 +116,49 @@ class Differences:
         return forward
 
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
-        unit, g = step_unit(self.scheme, self.unit(f, roundoff)), empty_like(x)
+        unit, g = step_unit(self.scheme, roundoff), empty_like(x)
+        longer = step_unit(self.scheme, self.unit(f, roundoff))
         self._line, self._changes = [], []
-        self._largest = max(self._largest, abs(f))
+        size_of_f = max(abs(f), self._first)
+        self._first = self._first or size_of_f
         for i in range(x.shape[0]):
             size = abs(float(x[i]))
-            h = unit * max(1.0, size)
+            usual = unit * max(1.0, size)
             if self.noise:
-                high, low, step = self._through_noise(value, x, f, i, h)
-            else:
-                high, low, step = self._in_units(value, x, f, i, h, NOISE_FLOOR * roundoff * abs(f))
+                h, shortest = longer * max(1.0, size), fitting(usual, size)
+                high, low, step = self._through_noise(value, x, f, i, h, shortest)
+            if not self.noise or not math.isfinite(high - low):  # out of the domain
+                hidden = NOISE_FLOOR * roundoff * abs(f)
+                high, low, step = self._in_units(value, x, f, i, usual, hidden)
             self._line.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
             g[i] = slope = (high - low) / step if step else 0
-            self._note_slope(i, slope)
+            if slope and math.isfinite(slope):
+                self._scales[i] = min(self._scales.get(i, math.inf), size_of_f / abs(slope))
         return g
-
-    def _note_slope(self, i: int, slope: float) -> None:
-        if slope and math.isfinite(slope):
-            self._slopes[i] = max(self._slopes.get(i, 0.0), abs(slope))
 
     def _in_units(
         self, value: Value, x: Array, f: float, i: int, usual: float, hidden: float
     ) -> tuple[float, float, float]:
         """`ends` over the usual step, or over one that fits a small xᵢ; changes of f up to `hidden`
         may be rounding."""
-        scale, slope = abs(float(x[i])), self._slopes.get(i)
-        if slope is not None:
-            scale = max(scale, self._largest / slope if slope else math.inf)
-        h = fitting(usual, scale)
+        size, known = abs(float(x[i])), i in self._scales
+        h = fitting(usual, max(size, self._scales.get(i, 0.0)))
         short = ends(value, x, f, i, h, self.scheme, self._box)
-        if h == usual or slope is not None or not abs(short[0] - short[1]) <= hidden:
+        if not math.isfinite(short[0] - short[1]):  # an end is out of the domain
+            if (shorter := fitting(usual, size)) < h:
+                short = ends(value, x, f, i, shorter, self.scheme, self._box)
+            short = one_sided(*short, f)
+        if h == usual or known or not abs(short[0] - short[1]) <= hidden:
             return short
         high, low, step = ends(value, x, f, i, usual, self.scheme, self._box)
         change = abs(high - low)
         if math.isfinite(change):
-            self._slopes[i] = change / abs(step) if change > hidden else 0.0
+            self._scales[i] = abs(f) * abs(step) / change if change > hidden else math.inf
         return (high, low, step) if change <= SMALL_CHANGE * abs(f) else short
 
     def _through_noise(
-        self, value: Value, x: Array, f: float, i: int, h: float
+        self, value: Value, x: Array, f: float, i: int, h: float, shortest: float
     ) -> tuple[float, float, float]:
         """`ends` over a step of the right length, which is found from h on and kept."""
         # Errors by noise and by curvature are alike, if f bends by its own size where x does.
@@ -168,11 +172,12 @@ class Differences:
                 return ends(value, x, f, i, h / 6, "2-point", self._box)
             high, low, step = ends(value, x, f, i, min(h, near), "3-point", self._box)
             bend = abs(high - f + (low - f))
-            factor = 1 / 8  # out of the domain
-            if math.isfinite(bend):
-                factor = math.sqrt(wanted / max(bend, self.noise))
-                if abs(high - low) > ENOUGH_CHANGE * self.noise:
-                    factor = min(factor, 1)
+            if not math.isfinite(bend):  # out of the domain, where 0 may be an edge of it
+                h = max(min(h, abs(float(x[i])) or h) / 8, shortest)
+                continue
+            factor = math.sqrt(wanted / max(bend, self.noise))
+            if abs(high - low) > ENOUGH_CHANGE * self.noise:
+                factor = min(factor, 1)
             last, h = h, min(h * max(1 / 8, min(factor, 8)), longest)
             if 1 / 4 < h / last < 4:
                 break
@@ -183,15 +188,17 @@ class Differences:
         """Look for noise along the last steps, times `longer`.
 
         A difference of order k of noise alone has binomial(2k, k) times its variance, while that of
-        a smooth function falls with each order.
+        a smooth function falls with each order, but where the line comes from a pole: there
+        differences are of one sign, which those of noise are not.
         """
         line = [self._inside(x, i, longer * h) for i, h in enumerate(self._line)]
         shares = [k / LINE_PARTS for k in range(1, LINE_PARTS + 1)]
         values = [f, *(value(self._moved(x, line, share)) for share in shares)]
         with np.errstate(over="ignore", invalid="ignore"):
             third = np.diff(values, 3)
-            bent, rough = float(np.mean(third**2)) / 20, float(np.mean(np.diff(third) ** 2)) / 70
-        if not bent / 16 < rough < math.inf:
+            fourth = np.diff(third)
+            bent, rough = float(np.mean(third**2)) / 20, float(np.mean(fourth**2)) / 70
+        if not bent / 16 < rough < math.inf or (one_sign(third) and one_sign(fourth)):
             return False
         noise = math.sqrt(rough)
         if not noise > NOISE_FLOOR * roundoff * abs(f):
@@ -223,6 +230,11 @@ class Differences:
         """h, or -h, or 0, as there is room: a line that is cut has a kink."""
         below, above = room(x, i, self._box)
         return next((step for step in (h, -h) if below <= step <= above), 0.0)
+
+
+def one_sign(v: Any) -> bool:
+    """Whether all are positive, or all negative."""
+    return bool((v > 0).all() or (v < 0).all())
 
 
 def step_unit(scheme: str, roundoff: float) -> float:
@@ -262,6 +274,13 @@ def ends(
         y, down = moved(x, i, -h)
         low = fun(y)
     return high, low, up - down
+
+
+def one_sided(high: float, low: float, step: float, f: float) -> tuple[float, float, float]:
+    """The finite half of a central step from x, where fun is f; all of it if that is finite."""
+    if math.isfinite(high - low) or low is f:
+        return high, low, step
+    return (high, f, step / 2) if math.isfinite(high) else (f, low, step / 2)
 
 
 def moved(x: Array, i: int, by: float) -> tuple[Array, float]:
