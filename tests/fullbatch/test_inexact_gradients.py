@@ -46,6 +46,30 @@ def test_a_search_that_forward_differences_mislead_is_cut_short(method):
         assert res.success and res.nfev < 200 and res.fun < 1e-9
 
 
+def test_a_fall_too_small_for_forward_differences_is_left_to_central_ones():
+    """Likelihoods of a Gaussian process: near their minima forward differences took one search of
+    up to twelve trials after the other, 5,053 evaluations in all; now 2,528."""
+    nfev = 0
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(0, 5, (60, 3))
+        y = np.sin(2 * x[:, 0]) + 0.1 * rng.normal(size=60)
+        squares = (x[:, None] - x[None]) ** 2
+
+        def fun(t, squares=squares, y=y):
+            k = np.exp(2 * t[0] - 0.5 * (squares / np.exp(2 * t[1:4])).sum(-1))
+            try:
+                factor = np.linalg.cholesky(k + (np.exp(2 * t[4]) + 1e-10) * np.eye(60))
+            except np.linalg.LinAlgError:
+                return np.inf
+            return 0.5 * (np.linalg.solve(factor, y) ** 2).sum() + np.log(np.diag(factor)).sum()
+
+        res = st.minimize(fun, rng.normal(size=5) * 0.7)
+        assert res.success, res.message
+        nfev += res.nfev
+    assert nfev < 3600
+
+
 @pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
 def test_forward_differences_do_not_wander_where_rounding_hides_the_way_down(method):
     """Logistic regression over 5,000 rows, f = 1,400: a last bit of f is 1e-5 of a difference. It

@@ -57,6 +57,8 @@ class Differences:
         self._found = 0
         # |f| at the start, and of each variable the least |f| / |gᵢ|; inf: no step has changed f.
         self._first, self._scales = 0.0, dict[int, float]()
+        # Whether a run by central differences may start again where it is stuck.
+        self._start_left = scheme == "2-point"
         # The last f that was lower by more than rounding or noise, and the iterations since.
         self._level, self._since = math.inf, 0
 
@@ -85,11 +87,12 @@ class Differences:
             g = self._gradient(value, x, f, roundoff)
         return g
 
-    def sharpen(self, value: Value, x: Array, f: float, roundoff: float, stuck: bool) -> bool:
-        """Whether later gradients are better. Those until now made a search from x long, or show no
-        way down from there (`stuck`)."""
-        find = self._find_better if stuck else self._find_at_first
-        better = find(value, x, f, roundoff)
+    def sharpen(self, value: Value, x: Array, f: float, roundoff: float, fall: float) -> bool:
+        """Whether later gradients are better. By those until now f was to fall by `fall`, and the
+        search from x took long; 0: they show no way down from there."""
+        find = self._find_at_first if fall else self._find_better
+        close = fall <= math.sqrt(roundoff) * abs(f)  # too little for forward differences to show
+        better = find(value, x, f, roundoff) or (close and self._go_central(fall == 0))
         if better:
             self._since = 0
         return better
@@ -103,17 +106,22 @@ class Differences:
         return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
 
     def _find_better(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
-        """Look for noise, also other than is known, and take central differences at the last."""
+        """Look for noise, also other than is known."""
         known = self.noise
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
             if self._find_noise(value, x, f, roundoff, longer):
                 self._found += 1
                 if self._found <= MAX_SEARCHES and not known / 8 < self.noise < 8 * known:
                     return True
-        if not known and self._find_rounding(value, x, f):
-            return True
-        forward, self.scheme = self.scheme == "2-point", "3-point"
-        return forward
+        return not known and self._find_rounding(value, x, f)
+
+    def _go_central(self, stuck: bool) -> bool:
+        """Whether central differences are new, or to be tried from the start where they are stuck
+        for the first time."""
+        new = self.scheme == "2-point" or (stuck and self._start_left and not self.noise)
+        self.scheme = "3-point"
+        self._start_left = self._start_left and not stuck
+        return new
 
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         unit, g = step_unit(self.scheme, roundoff), empty_like(x)

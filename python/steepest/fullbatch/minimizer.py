@@ -233,7 +233,7 @@ class Minimizer(Points):
         """Stop where gradients by differences mislead, and go on from the lowest point where better
         ones are to be had. `accepted`: the point told last ended an iteration."""
         if self._risen(1e3 * differences.noise):  # the steps are too long, or noise not known yet
-            if objective.sharpen(self.best_x, self.f, False):
+            if objective.sharpen(self.best_x, self.f, math.inf):
                 self._restart_from_lowest()
                 self._eps = differences.unit(self.f, objective.eps / 2)
             return
@@ -243,14 +243,14 @@ class Minimizer(Points):
         if hidden or (differences.rough and long):
             self._stop(STUCK, "differences no longer show a way down")
         stuck, longer_than_most = self.status == STUCK, not self.done and told == FEW
-        if (stuck or longer_than_most) and objective.sharpen(self.best_x, self.f, stuck):
+        lower = self._trials[-1:] == [self._lowest]  # a step that is too short yet
+        fall = 0.0 if stuck else math.inf if lower else -self._slope0
+        if (stuck or longer_than_most) and objective.sharpen(self.best_x, self.f, fall):
             self._restart_from_lowest()
         self._eps = differences.unit(self.f, objective.eps / 2)
         if self.status == STUCK and differences.noise:
-            self.message = (
-                f"no lower point: f = {self.f:.6g} has noise, or kinks, of about "
-                f"{differences.noise:.1g}, which hide the rest"
-            )
+            what = f"noise, or kinks, of about {differences.noise:.1g}, which hide the rest"
+            self.message = f"no lower point: f = {self.f:.6g} has {what}"
         elif self.status == STUCK:
             self.message = self.message.replace(CHECK, "differences are not exact enough, give jac")
 

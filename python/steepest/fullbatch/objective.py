@@ -50,10 +50,10 @@ class Objective:
         """Whether the gradient comes from values of `fun`."""
         return isinstance(self._jac, str)
 
-    def sharpen(self, x: Array, f: float, stuck: bool) -> bool:
+    def sharpen(self, x: Array, f: float, fall: float) -> bool:
         """`Differences.sharpen` at x, the best point, where fun is f."""
         assert self.differences is not None
-        return self.differences.sharpen(self.value, x, f, self._roundoff(), stuck)
+        return self.differences.sharpen(self.value, x, f, self._roundoff(), fall)
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
