@@ -146,3 +146,27 @@ def test_what_is_not_finite_later_is_not_said_to_be_so_at_x0():
     s._resume()  # as after Ctrl-C, or with better differences
     s.tell(np.inf, np.ones(2))
     assert s.status == 3 and s.message == "the objective is inf at x, the best point"
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("method", ["bfgs", "l-bfgs"])
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("seed", range(12))
+def test_what_a_far_larger_f_rounds_away_is_no_float32(method, jac, seed):
+    """A trial far out, where f is 1e27, shows no change along slow variables: at the best point it
+    passed for a function that is rounded to float32, and the run ended in that noise."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 5))
+    scale = 10 ** rng.uniform(-3, 3, n)
+    start = rng.uniform(-3, 3, n) / scale
+    r = st.minimize(lambda x: np.sum(np.cosh(scale * x) - 1), start, method=method, jac=jac)
+    assert r.fun < 1e-4, r.message
+
+
+def test_a_long_exact_search_is_not_in_vain_where_f_is_lower():
+    """Near 0 the rounding of cosh(x) - 1 is noise; the search was cut off at a gradient of 1e-3."""
+    scale = np.array([6.88872833e-02, 3.99183887e02, 5.25354008e01, 1.35700985e-02])
+    start = np.array([1.20152627e01, -4.61404660e-03, 2.70070730e-02, 7.98050199e01])
+    options = {"jac": "3-point", "line_search": "exact"}
+    r = st.minimize(lambda x: np.sum(np.cosh(scale * x) - 1), start, **options)
+    assert r.success and r.fun < 1e-12

@@ -46,9 +46,12 @@ class Differences:
     def __init__(self, scheme: str, box: Box | None) -> None:
         self.scheme, self.noise = scheme, 0.0  # the standard deviation of noise in f
         self._box = box
-        # Of the last gradient, each step from x and the change of f over it.
+        # Of the last gradient, f; each step from x, the change of f over it, and whether f was the
+        # same at its ends and at x: at a minimum the ends of a central one are as high.
+        self._f = math.nan
         self._line: list[float] = []
         self._changes: list[float] = []
+        self._still: list[bool] = []
         # The largest change of f when noise was looked for last.
         self._change = math.inf
         # The steps through noise that the next ones start from, by variable.
@@ -79,6 +82,13 @@ class Differences:
         if not (self.noise and f):
             return roundoff
         return max(roundoff, min(self.noise / abs(f), MAX_RELATIVE_NOISE))
+
+    def noise_told(self, f: float) -> str:
+        """The message where no point is lower than f, for its noise; "" where it has none."""
+        if not self.noise:
+            return ""
+        what = f"noise, or kinks, of about {self.noise:.1g}, which hide the rest"
+        return f"no lower point: f = {f:.6g} has {what}"
 
     def gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         """g at x, where value(x) is f, computed with unit roundoff `roundoff`."""
@@ -126,7 +136,7 @@ class Differences:
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         unit, g = step_unit(self.scheme, roundoff), empty_like(x)
         longer = step_unit(self.scheme, self.unit(f, roundoff))
-        self._line, self._changes = [], []
+        self._f, self._line, self._changes, self._still = f, [], [], []
         size_of_f = max(abs(f), self._first)
         self._first = self._first or size_of_f
         for i in range(x.shape[0]):
@@ -140,6 +150,7 @@ class Differences:
                 high, low, step = self._in_units(value, x, f, i, usual, hidden)
             self._line.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
+            self._still.append(high == low == f)
             g[i] = slope = (high - low) / step if step else 0
             if slope and math.isfinite(slope):
                 self._scales[i] = min(self._scales.get(i, math.inf), size_of_f / abs(slope))
@@ -216,8 +227,10 @@ class Differences:
 
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
         """Look for float or half within, along variables that have not changed f: whether longer
-        steps show what those would round to nothing."""
-        still = [(float(x[i]) or 1.0) * (c == 0) for i, c in enumerate(self._changes)]
+        steps show what those would round to nothing. A far larger f has rounded it by itself."""
+        if abs(self._f) > 2 * abs(f):
+            return False
+        still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._still)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))

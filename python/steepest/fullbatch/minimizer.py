@@ -239,7 +239,8 @@ class Minimizer(Points):
             return
         told = sum(math.isfinite(trial.f) for trial in self._trials)
         hidden = accepted and differences.note_iteration(self.f, noise(self.f, self._eps))
-        long = told >= MANY and self._step < self._trials[0].step
+        vain = self._lowest is None or self.line_search != "exact"  # which is long by its nature
+        long = vain and told >= MANY and self._step < self._trials[0].step
         if hidden or (differences.rough and long):
             self._stop(STUCK, "differences no longer show a way down")
         stuck, longer_than_most = self.status == STUCK, not self.done and told == FEW
@@ -248,11 +249,9 @@ class Minimizer(Points):
         if (stuck or longer_than_most) and objective.sharpen(self.best_x, self.f, fall):
             self._restart_from_lowest()
         self._eps = differences.unit(self.f, objective.eps / 2)
-        if self.status == STUCK and differences.noise:
-            what = f"noise, or kinks, of about {differences.noise:.1g}, which hide the rest"
-            self.message = f"no lower point: f = {self.f:.6g} has {what}"
-        elif self.status == STUCK:
-            self.message = self.message.replace(CHECK, "differences are not exact enough, give jac")
+        if self.status == STUCK:
+            as_told = self.message.replace(CHECK, "differences are not exact enough, give jac")
+            self.message = differences.noise_told(self.f) or as_told
 
     def _restart_from_lowest(self) -> None:
         """Go on after the end, or before it, where a better gradient is to be had now."""
