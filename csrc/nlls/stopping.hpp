@@ -84,11 +84,13 @@ class StoppingRule {
 
   // Whether a step has more than halved the cost, by more than rounding, and x is not zero. A short
   // one then ends no fit: beside an offset of 1e8, say, all changes of other variables are short.
+  // Where next to nothing is left of the cost it does: so do the steps to a zero residual.
   template <class T>
   bool halved(const Step& step) const {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-    return step.actual > 0.5 * step.cost && std::sqrt(2 * step.cost) > eps * step.Jx_norm &&
-           step.plain_x_norm > tolerance_.x;
+    const double left = step.cost - step.actual;
+    return left < 0.5 * step.cost && left > 1e-6 * step.cost &&
+           std::sqrt(2 * step.cost) > eps * step.Jx_norm && step.plain_x_norm > tolerance_.x;
   }
 
   // cosine: the largest |cos| between f and a column of J (MINPACK's gtol, free of units).
