@@ -56,6 +56,7 @@ class Scaling {
   double length(const std::vector<T>& v) const { return in_units() * norm(v, unit().data()); }
   double unit_norm() const { return in_units() * norm(unit()); }
   double by_columns(const std::vector<T>& v) const { return norm(v, norms_.data()); }
+  double by_largest_columns(const std::vector<T>& v) const { return norm(v, columns_.data()); }
 
  private:
   const std::vector<T>& unit() const { return given_ ? D_ : columns_; }

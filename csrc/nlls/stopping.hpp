@@ -28,6 +28,7 @@ struct Step {
   double length, x_norm, unit_norm;   // |Ds|, |Dx|, |D(1, ..., 1)|
   double plain_length, plain_x_norm;  // |s|, |x|
   double Jx_norm;                     // |x| in units of J's columns, which is about |Jx|
+  double most_Jx_norm;                // the same by the largest norms that they have had
 
   bool as_predicted() const { return actual >= 0.75 * predicted; }
   bool close() const { return std::fabs(actual - predicted) <= 0.25 * predicted; }
@@ -90,7 +91,7 @@ class StoppingRule {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
     const double left = step.cost - step.actual;
     return left < 0.5 * step.cost && left > 1e-6 * step.cost &&
-           std::sqrt(2 * step.cost) > eps * step.Jx_norm && step.plain_x_norm > tolerance_.x;
+           std::sqrt(2 * step.cost) > eps * step.most_Jx_norm && step.plain_x_norm > tolerance_.x;
   }
 
   // cosine: the largest |cos| between f and a column of J (MINPACK's gtol, free of units).

@@ -49,6 +49,7 @@ class Trial {
     judged.x_norm = scaling.length(x);
     judged.unit_norm = scaling.unit_norm();
     judged.Jx_norm = scaling.by_columns(x);
+    judged.most_Jx_norm = scaling.by_largest_columns(x);
     judged.plain_length = share * norm(s);
     judged.plain_x_norm = norm(x);
     judged.cost = cost;

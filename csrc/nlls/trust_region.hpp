@@ -95,7 +95,7 @@ class TrustRegion {
     ++nfev_;
     ++trials_;
     trial_.judged.actual = actual;
-    look_ahead_.judged(actual, trial_.judged.predicted);
+    look_ahead_.judged(actual, trial_.judged.predicted, accuracy_.columns > 0);
     radius_.tried(finder_.length(), finder_.held_back() && within_rounding<T>(trial_.judged));
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
     doubted_ = 0;
@@ -125,9 +125,10 @@ class TrustRegion {
 
   // Weights of the rows on trial under a robust loss. Gauss-Newton has no λ to make up for what a
   // weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
-  // squares.
+  // squares; exactly where gtol, which is by exact weights, may be met.
   void weigh() {
-    weigh(last_point() ? 0 : gauss_newton() ? 1 : near_by() ? 0 : 0.5);
+    const bool exactly = last_point() || (gauss_newton() ? near_gtol() : near_by());
+    weigh(exactly ? 0 : gauss_newton() ? 1 : 0.5);
     if (!started_ && !gauss_newton()) {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
@@ -222,6 +223,9 @@ class TrustRegion {
   bool near_by() const {
     return in_noise_ || (started_ && !finder_.held_back() && trial_.judged.as_predicted());
   }
+
+  // The accepted point met gtol, if maybe by weights that are not exact.
+  bool near_gtol() const { return started_ && stopping_.gtol(stationarity_.cosine); }
 
   // Whether the point is a start whose size tells no length.
   bool at_zero() const { return !started_ && !gauss_newton() && trial_.at_zero(); }

@@ -153,3 +153,8 @@ def test_unfit_arguments(options, kind, message):
 def test_a_keyword_that_would_be_ignored_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         st.curve_fit(model, X, Y, **options)
+
+
+def test_one_number_that_is_not_finite_is_named():
+    with pytest.raises(ValueError, match=r"^Residuals are not .*: ydata\[0\] is inf; leave"):
+        st.curve_fit(lambda t, a: a * t, X, np.inf, check_finite=False)

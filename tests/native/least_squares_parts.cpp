@@ -260,7 +260,7 @@ bool due_after(double actual) {
   }
   must(l.due(), "then it is");
   l.gained(0.16, -2);
-  l.judged(actual, 1);
+  l.judged(actual, 1, true);
   return l.due();
 }
 
@@ -275,7 +275,7 @@ void look_ahead() {
   must(!l.due(), "never where it is off");
   l.set_on(true);
   must(l.due(), "nine in a row");
-  l.judged(-2, 1);
+  l.judged(-2, 1, true);
   must(l.due(), "a step without correction does not count");
   l.accepted(false);
   must(!l.due(), "a free step begins anew");
@@ -288,7 +288,7 @@ void look_ahead() {
     for (int k = 0; k < 4; ++k) {
       must(rough.due(), "fewer are no reason to");
       rough.gained(0.16, -2);
-      rough.judged(0.5, 1);
+      rough.judged(0.5, 1, true);
     }
   }
 }

@@ -191,6 +191,27 @@ def test_gauss_newton_reweights_where_nothing_damps(loss):
     np.testing.assert_allclose(fit.cost, damped.cost, rtol=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy", "arctan"])
+def test_gauss_newton_meets_gtol_under_a_robust_loss(loss):
+    """Which is judged by exact weights, where its steps are not by those."""
+    t = np.linspace(0, 4, 40)
+    y = 2 * np.exp(-0.7 * t) + 0.05 * np.sin(9 * t)
+    y[::7] += 1
+
+    def jac(p):
+        return np.stack([np.exp(-p[1] * t), -p[0] * t * np.exp(-p[1] * t)], axis=1)
+
+    options = dict(method="gn", loss=loss, f_scale=0.1, ftol=None, xtol=None)
+    fit = st.least_squares(lambda p: p[0] * np.exp(-p[1] * t) - y, [1.5, 0.5], jac, **options)
+    assert fit.status == 1 and fit.nfev <= 16
+
+
+def test_a_jacobian_that_vanishes_with_the_residual_prolongs_no_fit():
+    """Its present columns make any rounding small; x went on to its last digit, 54 evaluations."""
+    fit = st.least_squares(lambda x: (x - 1) ** 2, [3.0], lambda x: np.diag(2 * (x - 1)))
+    assert fit.success and fit.nfev <= 35
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_peaks_do_not_vanish_on_their_bounds(seed):
     """At a height of 0 nothing tells of place and width, and the peak does not come back."""

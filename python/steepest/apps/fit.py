@@ -66,11 +66,13 @@ def main(args: argparse.Namespace) -> int:
     formula, table = parse(args.formula), read_table(args.data, args.encoding)
     start = dict(parse_start(joined(args.start)))
     bounds = dict(parse_bounds(joined(args.bounds)))
+    fixed = tuple(split("--fix", joined(args.fix)))
+    free = {name: limits for name, limits in bounds.items() if name not in fixed}
     request = Request(
         formula=formula,
-        start=default_start(formula, table, start, bounds) | start,
+        start=default_start(formula, table, start, free) | start,
         bounds=bounds,
-        fixed=tuple(split("--fix", joined(args.fix))),
+        fixed=fixed,
         sigma=None if args.sigma is None else spelled(args.sigma),
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,

@@ -94,7 +94,7 @@ def curve_fit(
     method : {"lm", "trf", "dogbox", "gn", "levenberg"}, optional
         "lm" unless there are bounds. SciPy's names differ here only in what they return: "lm"
         refuses bounds, counts evaluations for differences and gives an infinite covariance
-        if J is rank-deficient; the others take its pseudo-inverse.
+        if J is rank-deficient; the others one that is infinite for what J does not determine.
     jac : callable, "2-point", "3-point" or "cs", optional
         ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or a difference scheme.
     full_output : bool

@@ -133,6 +133,7 @@ def clean_data(
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
     if not check_finite and not finite(ydata):
+        given = xp.atleast_1d(given)  # one number goes with any m of f
         i = int((xp.isinf(given) if nan_policy == "omit" else ~xp.isfinite(given)).argmax())
         raise ValueError(f"{NOT_FINITE_START}: ydata[{i}] is {given[i]}; leave it out")
     return xdata, ydata, sigma

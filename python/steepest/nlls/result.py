@@ -181,7 +181,11 @@ def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
         result["message"] += MISLED
     if not given:
         object.__setattr__(result, "_columns_off", solver.columns_off)
-        if result["cost"] > 0 and (flat := [j for j in solver.flat() if not J[:, j].any()]):
+        if (
+            status > 0
+            and result["cost"] > 0
+            and (flat := [j for j in solver.flat() if not J[:, j].any()])
+        ):
             listed = ", ".join(f"x[{j}]" for j in flat[:MOST_NAMED])
             result["message"] += NO_CHANGE.format(listed + ", ..." * (len(flat) > MOST_NAMED))
     if J is None:
