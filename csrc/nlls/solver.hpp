@@ -101,7 +101,7 @@ class Solver {
     block_cost_ += residuals().costs(space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (region_.hopeless(block_cost_)) return false;
-    if (residuals().robust()) region_.weigh(0);  // the result's covariance may be by these rows
+    if (residuals().robust()) region_.weigh_block();
     backend().add(with_weights(rows));
     return true;
   }

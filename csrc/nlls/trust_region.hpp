@@ -133,6 +133,9 @@ class TrustRegion {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
   }
+  // The same of a block: exactly, since the result's covariance may be by these rows, but for
+  // Gauss-Newton.
+  void weigh_block() { gauss_newton() ? weigh() : weigh(0); }
   // With at least so much of ρ'; 0: exactly.
   void weigh(double least) {
     residuals_.weigh_trial(backend_.space(), least);

@@ -190,6 +190,13 @@ def test_gauss_newton_reweights_where_nothing_damps(loss):
     assert fit.success and fit.nfev <= 8
     np.testing.assert_allclose(fit.cost, damped.cost, rtol=1e-6)
 
+    def blocks(x):
+        yield from zip(np.split(A @ x - y, 2), np.split(A, 2), strict=True)
+
+    told = st.least_squares(blocks, np.zeros(3), True, method="gn", loss=loss, f_scale=0.1)
+    assert told.success and told.nfev <= 12
+    np.testing.assert_allclose(told.cost, damped.cost, rtol=1e-6)
+
 
 @pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy", "arctan"])
 def test_gauss_newton_meets_gtol_under_a_robust_loss(loss):
