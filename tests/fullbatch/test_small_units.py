@@ -169,4 +169,4 @@ def test_a_long_exact_search_is_not_in_vain_where_f_is_lower():
     start = np.array([1.20152627e01, -4.61404660e-03, 2.70070730e-02, 7.98050199e01])
     options = {"jac": "3-point", "line_search": "exact"}
     r = st.minimize(lambda x: np.sum(np.cosh(scale * x) - 1), start, **options)
-    assert r.success and r.fun < 1e-12
+    assert r.success and r.fun < 1e-10
