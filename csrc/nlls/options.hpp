@@ -32,7 +32,7 @@ struct Accuracy {
   double error = 0;    // its relative error, where a better one can be had, else 0
   int doubt = 0;       // after so many failed steps it is asked for again, as it may be noise
   bool first = false;  // all before it were noise
-  double columns = 0;  // about what its columns are off by, over their norms; for who reads results
+  double columns = 0;  // about what its columns are off by, over their norms; 0: J is given
 };
 
 }  // namespace steepest::nlls
