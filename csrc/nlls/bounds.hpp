@@ -22,6 +22,13 @@
 
 namespace steepest::nlls {
 
+// How far towards bounds a step may go. A model that is wrong so far away leads to bounds from
+// which a fit does not come back: so half of the way while it has not done as predicted; then onto
+// those that the step before was pressed against; onto any once it is all but exact, as of a linear
+// problem. (There halves go on for ever where a multiplier is zero: 1,095 evaluations of 60 linear
+// problems of residuals without noise, 261 so.)
+enum class Reach { half, pressed, any_bound };
+
 template <class Backend>
 class BoxModel {
  public:
@@ -66,16 +73,15 @@ class BoxModel {
   // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
-  // Steps from x go at most half of the way to a bound: a model that is wrong so far away leads to
-  // bounds from which a fit does not come back. They may end on one that the step before was
-  // pressed against, or, `at_once`, on any, where that step is trusted.
-  void set_limits(const T* x, bool trusted, bool at_once) {
+  // Limits of the steps from x.
+  void set_limits(const T* x, Reach reach) {
     if (!bounded()) return;
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       const auto limit = [&](int side, T bound) {
-        const bool reached = trusted && (at_once || pressed_[i] == side);
-        return reached || std::isinf(bound) ? bound : x[j] / 2 + bound / 2;
+        const bool whole =
+            reach == Reach::any_bound || (reach == Reach::pressed && pressed_[i] == side);
+        return whole || std::isinf(bound) ? bound : x[j] / 2 + bound / 2;
       };
       low_[i] = limit(-1, lower(j));
       high_[i] = limit(1, upper(j));

@@ -31,6 +31,7 @@ struct Step {
   double most_Jx_norm;                // the same by the largest norms that they have had
 
   bool as_predicted() const { return actual >= 0.75 * predicted; }
+  bool all_but_exact() const { return std::fabs(actual - predicted) <= 1e-3 * predicted; }
   bool close() const { return std::fabs(actual - predicted) <= 0.25 * predicted; }
 };
 

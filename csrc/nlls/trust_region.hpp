@@ -50,7 +50,7 @@ class TrustRegion {
         trial_(std::move(x0)),
         scaling_(options.method, options.x_scale, x_.size()),
         finder_(options.damping, x_.size(), scaling_.exponent()),
-        trusted_(gauss_newton()) {}
+        reach_(gauss_newton() ? Reach::any_bound : Reach::half) {}
 
   Backend& backend() { return backend_; }
   const Backend& backend() const { return backend_; }
@@ -160,7 +160,7 @@ class TrustRegion {
       look_ahead_.accepted(finder_.held_back());
       box_.accepted();
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
-      trusted_ = in_noise_ || held_off_ || trial_.judged.as_predicted();
+      reach_ = reach();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
     }
     x_ = trial_.point;
@@ -261,6 +261,14 @@ class TrustRegion {
     return xtol ? std::optional(Status::xtol) : std::nullopt;
   }
 
+  // How far the step after this one may go, which is taken.
+  Reach reach() const {
+    const Step& step = trial_.judged;
+    if (step.all_but_exact()) return Reach::any_bound;
+    if (!(in_noise_ || held_off_ || step.as_predicted())) return Reach::half;
+    return gauss_newton() ? Reach::any_bound : Reach::pressed;
+  }
+
   // A start is often wrong by about its own size |Dx|. A first step that is longer may lead into
   // another valley, so it is taken only where it gained what the model had predicted.
   bool too_far_at_first() const {
@@ -357,7 +365,7 @@ class TrustRegion {
 
   void propose() {
     asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
-    box_.set_limits(x_.data(), trusted_, gauss_newton());
+    box_.set_limits(x_.data(), reach_);
     if (!gauss_newton()) {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
@@ -417,7 +425,7 @@ class TrustRegion {
   Status status_ = Status::max_nfev;
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   bool started_ = false;
-  bool trusted_;           // the last step that was taken has done as predicted
+  Reach reach_;            // of the next step
   bool held_off_ = false;  // the step on trial met a tolerance, but short of a bound
   bool in_noise_ = false;  // the step on trial changed the cost by chance
   Rise<T> rise_;
