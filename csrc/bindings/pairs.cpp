@@ -201,6 +201,7 @@ void bind_pairs(py::module_& m) {
       .def("forget", [](Pairs& p) { p.count = 0; })
       .def("append", &append)
       .def("learn", &learn)
+      .def("scale", &Pairs::scale)
       .def("direction", &direction)
       .def("ordinary_iteration", &ordinary_iteration)
       .def("ordinary_iteration_in_box", &ordinary_iteration_in_box)

@@ -40,10 +40,9 @@ struct Box {
   }
 
   // Which variables are not held: the complement of Bertsekas's set I+ (eq. 32).
-  void find_free(const T* x, const T* g, bool* free) const {
-    const T largest = largest_projected_gradient(x, g);
+  void find_free(const T* x, const T* g, T scale, bool* free) const {
     for (int64_t i = 0; i < n; ++i) {
-      const T within = std::min(near[i], largest);
+      const T within = std::min(near[i], std::fabs(scale * g[i]));
       const bool at_lower = x[i] <= lower[i] + within && g[i] > 0;
       const bool at_upper = x[i] >= upper[i] - within && g[i] < 0;
       free[i] = !(at_lower || at_upper || lower[i] == upper[i]);

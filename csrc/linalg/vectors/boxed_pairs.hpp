@@ -36,7 +36,7 @@ class BoxedPairs {
   double advance(const Accepted<T>& at, int64_t& d, const bool* free_before, bool* free,
                  double eps) {
     change(at, row(d));
-    box_.find_free(at.x, at.g, free);
+    box_.find_free(at.x, at.g, static_cast<T>(pairs_.scale(1)), free);
     const std::vector<double> products = learn(at.g, d, free);
     if (free_before && !std::equal(free, free + box_.n, free_before)) learn_again(free);
     turn(at, row(d), products, free, eps);

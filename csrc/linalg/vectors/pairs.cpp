@@ -60,6 +60,14 @@ void Pairs::learn(int64_t j, const Products& on_y) {
   }
 }
 
+double Pairs::scale(double otherwise) const {
+  const int64_t m = capacity;
+  const double *sy = sums.data(), *yy = sy + m * m;
+  for (int64_t i = (count - 1) * (m + 1); i >= 0; i -= m + 1)  // the diagonals
+    if (sy[i] > 0) return sy[i] / yy[i];
+  return otherwise;
+}
+
 Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {
   const int64_t m = capacity;
   const double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
@@ -68,16 +76,14 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
   std::fill_n(c, 2 * count, 0.0);
 
   // q = g + sum on_y y, from the newest pair to the oldest
-  double gamma = 0;
   for (int64_t i = count - 1; i >= 0; --i) {
     if (!curved(i)) continue;
-    if (gamma == 0) gamma = sy[i * m + i] / yy[i * m + i];
     double sq = steps[i] * on_g.at[i * on_g.stride];
     for (int64_t j = count - 1; j > i; --j) sq += on_y[j] * sy[i * m + j];
     on_y[i] = -sq / sy[i * m + i];
   }
-  if (gamma == 0) gamma = otherwise;
 
+  const double gamma = scale(otherwise);
   // r = gamma q + sum on_s s, from the oldest pair to the newest
   for (int64_t i = 0; i < count; ++i) {
     if (!curved(i)) continue;

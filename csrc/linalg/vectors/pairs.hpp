@@ -40,7 +40,7 @@ struct FirstStep {
 double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps);
 
 struct Direction {
-  double scale;      // gamma = s.y / y.y of the newest pair
+  double scale;      // gamma
   double slope;      // d . g
   double magnitude;  // the largest term of that sum: how much of it may be rounding
 };
@@ -66,9 +66,12 @@ class Pairs {
   // Takes the products of y_j with d_0 .. d_j and y_0 .. y_j.
   void learn(int64_t j, const Products& on_y);
 
+  // gamma = s.y / y.y of the newest pair with s.y > 0; where there is none, `otherwise`.
+  double scale(double otherwise) const;
+
   // d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
   // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
-  // out; where all are, gamma is `otherwise`.
+  // out.
   Direction direction(const Products& on_g, double otherwise, double* c) const;
 
   // That direction with all else that the second pass of an iteration makes: c has 5 rows of

@@ -50,10 +50,11 @@ class Box:
         """The projected gradient x - P(x - g): zero where first-order conditions hold."""
         return x - self.project(x - g)
 
-    def free(self, x: Array, g: Array) -> Array:
-        """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32)."""
+    def free(self, x: Array, g: Array, step: Array) -> Array:
+        """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32). Those are
+        held that `step`, along -g, would take to a bound that is near."""
         xp = self._xp
-        near = xp.minimum(self.near, xp.max(xp.abs(self.projected_gradient(x, g))))
+        near = xp.minimum(self.near, xp.abs(step))
         at_lower = (x <= self.lower + near) & (g > 0)
         at_upper = (x >= self.upper - near) & (g < 0)
         held = at_lower | at_upper

@@ -213,7 +213,7 @@ class LBFGS(Minimizer):
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
         y = rows[self._pairs.next_y]
         combine(self._w, [self._x, self._trial, G], [g], change, [rows[self._d], y, rows[G]])
-        free = self.box.free(rows[self._x], rows[G])
+        free = self.box.free(rows[self._x], rows[G], self._pairs.scale(1.0) * rows[G])
         zero = self.box.zero
         masked = [xp.where(free, v, zero) for v in (y, rows[G])]
         products = inner(self._w, self._pairs.rows_with(self._d), masked)

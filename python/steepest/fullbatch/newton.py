@@ -188,17 +188,29 @@ class Newton(Minimizer):
     def _newton_direction(self, given: tuple[Hessian, Product | None]) -> Direction:
         """At the accepted point, by what came with it."""
         hess, hessp = given
-        free = self.box.free(self._rows[self._x], self._rows[G]) if self.box else None
+        h = self._checked(hess(self.best_x)) if callable(hess) else hess
+        g, d, free = self._rows[G], self._rows[D], None
+        if self.box is not None:
+            step = -g if h is None else -g * self._scales(h)
+            free = self.box.free(self._rows[self._x], g, step)
         if hessp is not None:
             self._conjugate_gradients(hessp, free)
         else:
-            self._solve(self._checked(hess(self.best_x)) if callable(hess) else hess, free)
+            self._solve(h, free)
+        if free is not None:  # the held variables take a gradient step
+            d[...] = self._xp.where(free, d, step)
         return None, False, free
+
+    def _scales(self, h: Array) -> Array:
+        """1/|diag H|, the scales of a gradient step; 1 where that is infinite."""
+        xp = self._xp
+        diagonal = xp.abs(xp.linalg.diagonal(h))
+        return 1 / xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
 
     def _solve(self, h: Array, free: Array | None) -> None:
         self.nhev += 1
         xp, g, d = self._xp, self._rows[G], self._rows[D]
-        if free is not None:  # the held variables take a gradient step
+        if free is not None:
             both = free[:, None] & free[None, :]
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
         if not bool(xp.all(xp.isfinite(h))):
@@ -240,5 +252,3 @@ class Newton(Minimizer):
             if square <= enough:
                 break
             combine(w, [R, P], [], np.array([[-1.0, square / before]]), [rows[P]])
-        if free is not None:
-            rows[D][...] = self._xp.where(free, rows[D], -rows[G])

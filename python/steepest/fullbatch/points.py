@@ -119,7 +119,7 @@ class Points:
     def _free_square(self, g: Array) -> float:
         """g . g, with bounds of the variables that are not held."""
         if self.box is not None:
-            g = self._xp.where(self.box.free(self._rows[self._x], g), g, self.box.zero)
+            g = self._xp.where(self.box.free(self._rows[self._x], g, g), g, self.box.zero)
         return self._square(g)
 
     def _cut(self, free: Array | None) -> None:
@@ -127,7 +127,7 @@ class Points:
         assert self.box is not None
         x, d = self._rows[self._x], self._rows[self._d]
         if free is None:
-            free = self.box.free(x, self._rows[G])
+            free = self.box.free(x, self._rows[G], d)
         d[...] = self.box.step_held(x, d, free)
 
     def _largest(self, g: Array) -> float:
