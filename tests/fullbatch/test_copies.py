@@ -54,3 +54,12 @@ def test_copies_go_on_to_the_same_bits_and_leave_the_run_alone(name, kind):
         np.testing.assert_array_equal(rest, path[told:] or rest)
         assert (other.f, other.nit, other.message) == (run.f, run.nit, run.message)
     assert len(path) > 6
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_nothing_is_known_before_the_first_tell(name):
+    """A gradient of 0 would have looked like the end: `while run.optimality > tol`."""
+    run = RUNS[name]()
+    for known in (run.f, run.optimality, np.asarray(run.g), np.asarray(run.result().jac)):
+        assert np.isnan(known).all()
+    np.testing.assert_array_equal(np.asarray(run.best_x), np.asarray(run.x))

@@ -56,7 +56,7 @@ class LBFGS(Minimizer):
     done, success, status, message : how the run stands; status as in `minimize`, -1 before the end
     nit, nfev : iterations and evaluations so far
     f, g, best_x, optimality : the last accepted point; when done, the answer: the point that
-        converged, else the lowest one found
+        converged, else the lowest one found; before the first tell, x0 and NaN
 
     Raises
     ------

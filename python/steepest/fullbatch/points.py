@@ -44,6 +44,7 @@ class Points:
         self._x, self._d = 0, D
         self._rows[0][...] = x
         self._rows[1][...] = x
+        self._rows[G][...] = math.nan  # until it is told
         # The user's copy of the trial point, until it is asked for.
         self._handed: Array | None = None
         self._step = 0.0
