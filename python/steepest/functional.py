@@ -1,11 +1,11 @@
 """The rules without an object, for embedding: one function per rule, made from its class.
 
 ``adam(p, g, m, v, *, step, lr, ...)`` updates p and its state arrays in place for one step; the
-keywords are those of `steepest.Adam`, ``step`` counts from 1. The state arrays are those of the
-class, in its order or by its names, laid out like p; initialize them as the class does (mostly to
-zeros). ``nadam`` also carries a number from step to step: it returns ``mu_product``, a keyword of
-its next call. Each call checks all its arguments, in some 10 µs: a loop over short arrays is
-several times faster with the class.
+keywords are those of `steepest.Adam` without ``ema_decay``, ``step`` counts from 1. The state
+arrays are those of the class, in its order or by its names, laid out like p; initialize them as the
+class does (mostly to zeros). ``nadam`` also carries a number from step to step: it returns
+``mu_product``, a keyword of its next call. Each call checks all its arguments, in some 10 µs: a
+loop over short arrays is several times faster with the class.
 
 >>> import numpy as np, steepest as st
 >>> p, g, m, v = np.ones(2), np.ones(2), np.zeros(2), np.zeros(2)
@@ -29,6 +29,7 @@ from steepest.updates.rule_list import RULES, group_arguments
 _CLASSES: dict[str, type[Optimizer]] = {n.lower(): getattr(rules, n) for n in rules.__all__}
 _STATES = {state for rule in RULES.values() for state in rule.states}
 __all__ = list(_CLASSES)
+LEFT_OUT = {"ema_decay", "initial_accumulator_value"}  # the caller makes the arrays
 
 DOCUMENTED = """One step of `steepest.{cls}`, in place on p and its state arrays.
 
@@ -44,7 +45,7 @@ states : arrays like p
 step : int
     The number of this step, 1 for the first.
 lr, ... : keywords
-    As for `steepest.{cls}`; `lr` is a number.
+    As for `steepest.{cls}`, without {without}; `lr` is a number.
 {returned}
 Raises
 ------
@@ -110,7 +111,7 @@ def _keywords(cls: type[Optimizer]) -> list[inspect.Parameter]:
     return [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         for key, parameter in inspect.signature(cls.__init__).parameters.items()
-        if key not in ("self", "params", "initial_accumulator_value", "ema_decay")
+        if key not in {"self", "params", *LEFT_OUT}
     ]
 
 
@@ -179,6 +180,7 @@ def _dress(function: Any, cls: type[Optimizer], name: str, keywords: list[Any]) 
     function.__doc__ = DOCUMENTED.format(
         cls=cls.__name__,
         states=", ".join(RULES[name].states) or "none",
+        without=" and ".join(sorted(LEFT_OUT & {*inspect.signature(cls).parameters})),
         returned=RETURNED.format(scalar) if scalar else "",
     )
 

@@ -94,7 +94,7 @@ class robbins_monro(Schedule):
     """A rate under which stochastic gradient descent converges: αₖ = lr / (1 + k/scale)^power.
 
     For 1/2 < power ≤ 1 it meets the two conditions of Robbins & Monro 1951 (Annals of
-    Mathematical Statistics 22, equation 6): Σ αₖ = ∞, so that every point can be reached, and
+    Mathematical Statistics 22, 400-407): Σ αₖ = ∞, so that every point can be reached, and
     Σ αₖ² < ∞, so that the noise dies out. Other powers are an error.
 
     Parameters

@@ -26,7 +26,7 @@ class GradientDescent(Minimizer):
     (1847), the optimal learning rate. An exact search starts from the last αₖ, and Armijo's, which
     only shortens, from twice that. The search for the Wolfe conditions takes any step that is long
     enough, so it starts from the one that promises the same decrease as the last step (Nocedal &
-    Wright 2006, (3.60)), but not below the last αₖ.
+    Wright 2006, section 3.5), but not below the last αₖ.
 
     Parameters
     ----------

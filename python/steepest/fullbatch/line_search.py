@@ -67,7 +67,7 @@ def line_search(
     ------
     TypeError, ValueError
         For arguments, or answers of fun and jac, of a wrong kind, shape or value; if fun(x) is not
-        finite; if the direction is not one of descent.
+        finite; if the direction is not one of descent ("exact" without a gradient does not check).
 
     Examples
     --------

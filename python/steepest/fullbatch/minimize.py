@@ -94,7 +94,8 @@ def minimize(
         Converged when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never. SciPy's
         "L-BFGS-B" has 2.2e-9, and ends sooner for it.
     maxiter, max_nfev : int
-        Limits; unless given 15,000 iterations and no limit on evaluations.
+        Limits; unless given 15,000 iterations and no limit on evaluations. Differences count, and
+        one gradient by them is not cut short: nfev may end above max_nfev.
     callback : callable
         callback(intermediate_result=OptimizeResult) or callback(x), by its parameter's name, after
         each iteration; StopIteration ends the run with status 99. What it returns is ignored, as

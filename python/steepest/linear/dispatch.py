@@ -91,7 +91,8 @@ def solve(
         For "pcg": r ↦ M⁻¹ r for a vector r, or an object with such a ``matvec``; symmetric positive
         definite. "ssor" needs A itself.
     diagonal : array, shape (n,), optional
-        The diagonal of A, for "jacobi" and for the Jacobi preconditioner if A is a function.
+        The diagonal for "jacobi" and the preconditioners "jacobi" and "ssor": that of A if None;
+        needed if A is a function.
     callback : callable, optional
         ``callback(x)`` after every iteration, with a copy; ``StopIteration`` stops the iteration.
     overwrite_a, overwrite_b : bool

@@ -33,8 +33,9 @@ WANTED = {RESIDUAL: "residuals", JACOBIAN: "Jacobian"}
 class LeastSquares:
     """`least_squares` by reverse communication: evaluate at `x`, `tell` the result, until `done`.
 
-    `x` is the next point to evaluate (a copy), once `done` the answer. An error or interrupt in
-    your loop leaves it as it was. It can be neither copied nor pickled; its result() can.
+    `x` is the next point to evaluate (a copy), once `done` the answer. One fit is told by one of
+    `tell`, `tell_blocks` and `tell_normal`. An error or interrupt in your loop leaves it as it was.
+    It can be neither copied nor pickled; its result() can.
 
     Parameters
     ----------

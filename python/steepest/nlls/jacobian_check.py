@@ -20,7 +20,8 @@ class JacobianCheck:
     """The entry of a Jacobian that is farthest from its value by central differences.
 
     error: the distance of the two values, less the error that the differences may have there, over
-    the larger of the two: 0 is right as far as differences can tell, 1 entirely wrong.
+    the larger of the two: 0 is right as far as differences can tell, 1 entirely wrong, 2 of the
+    wrong sign, inf not finite.
     """
 
     row: int

@@ -56,7 +56,7 @@ def least_squares(
     success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
     columns for `lm`, ones for `levenberg`. Once λ has held back six steps in a row, one more
     evaluation, a tenth of the step ahead, corrects each such step for curvature, as long as that
-    makes a difference (Transtrum and Sethna, arXiv:1201.5885).
+    makes a difference (Transtrum and Sethna, arXiv:1201.5885); not with bounds or jac=True.
 
     If x0, or the residuals at x0, are CuPy arrays, the fit runs on their CUDA device: all further
     residuals and Jacobians must live there, and the result's arrays are CuPy's. x is passed as the
@@ -84,8 +84,8 @@ def least_squares(
         Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, or QR
         once its pivots come near rounding (for blocks of rows from the next point on).
     damping : float
-        The initial λ: used as given for `lm`, times the largest diagonal entry of JᵀJ for
-        `levenberg`; `gn` has none.
+        The initial λ: used as given for `lm`, times the largest diagonal entry of JᵀJ, in units
+        of `x_scale`, for `levenberg`; `gn` has none.
     x_scale : None, "jac" or array_like, (n,)
         1/D. None: by J's columns for `lm`, 1 for `levenberg`.
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
@@ -98,7 +98,8 @@ def least_squares(
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
-        Stop when one of these holds. None is 0; for float32 at least its rounding unit is taken.
+        Stop when one of these holds. None is 0, which only an exact zero meets; of a number at
+        least float32's rounding unit is taken where the fit is in float32.
 
         - ftol: two successive steps (one, if the step before it changed the cost a hundred times as
           much) change the cost by no more than ftol * cost, and were predicted to.
@@ -127,7 +128,7 @@ def least_squares(
     ValueError
         Invalid arguments or shapes, x0 outside its bounds, residuals or Jacobian not finite at x0.
     TypeError
-        A non-callable where a function is expected; residuals or Jacobian not real and dense.
+        Arguments of another kind, as no callable for fun; residuals or Jacobian not real and dense.
     numpy.linalg.LinAlgError
         JᵀJ is singular with method "gn".
 

@@ -39,7 +39,7 @@ class SGD(Optimizer):
 
     References
     ----------
-    Robbins & Monro 1951, "A stochastic approximation method", equation 6.
+    Robbins & Monro 1951, "A stochastic approximation method".
 
     Examples
     --------

@@ -189,8 +189,8 @@ class Optimizer(Parameters):
             As ``params``, with ``None`` for an array to be left alone. If omitted, the gradients
             bound by ``bind_grads`` are read.
         grad_scale : float
-            The gradients are divided by it. Positive; neither it nor its reciprocal may be too
-            large for their dtype.
+            The gradients are divided by it. Positive; neither it nor its reciprocal may exceed a
+            quarter of the largest number of their dtype.
         max_norm : float, optional
             Scale all gradients by min(1, max_norm / norm), where norm is their global 2-norm after
             ``grad_scale``, kept in ``grad_norm``. Pascanu, Mikolov & Bengio 2013,
