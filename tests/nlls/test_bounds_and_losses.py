@@ -424,3 +424,26 @@ def test_the_jacobian_of_a_result_has_the_curvature_of_the_cost(loss):
     curvature = np.where(z <= 1, 1, 0) if loss == "huber" else (1 - z) / (1 + z) ** 2
     weights = np.sqrt(np.maximum(curvature, np.finfo(float).eps))
     np.testing.assert_allclose(fit.jac, weights[:, None] * J, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", ["cauchy", "arctan", "tukey"])
+def test_more_fits_come_to_the_least_cost_from_a_fit_by_soft_l1(loss):
+    """As the docs advise where many data are outliers, here a third."""
+    t, at_once, by_two = np.linspace(0, 4, 60), 0, 0
+    for seed in range(50):
+        r = np.random.default_rng(seed)
+        true = r.uniform([1, 0.3, -1], [4, 2, 1])
+        y = true[0] * np.exp(-true[1] * t) + true[2] + 0.05 * r.normal(size=60)
+        y[r.choice(60, 20, replace=False)] += r.uniform(-10, 10, 20)
+
+        def fit(x0, loss, y=y):
+            return st.least_squares(
+                lambda p: p[0] * np.exp(-p[1] * t) + p[2] - y, x0, "3-point", loss=loss, f_scale=0.1
+            )
+
+        x0 = r.uniform([0, 0, -2], [6, 3, 2])
+        starts = true, x0, fit(x0, "soft_l1").x
+        least, one, two = (fit(start, loss).cost for start in starts)
+        least = min(least, one, two) * (1 + 1e-6)
+        at_once, by_two = at_once + (one <= least), by_two + (two <= least)
+    assert by_two >= 42 and by_two >= at_once + (0 if loss == "cauchy" else 10)

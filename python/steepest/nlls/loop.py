@@ -89,8 +89,8 @@ def least_squares(
     x_scale : None, "jac" or array_like, (n,)
         1/D. None: by J's columns for `lm`, 1 for `levenberg`.
     loss : {"linear", "soft_l1", "huber", "cauchy", "arctan", "tukey"} or callable
-        ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z. With outliers in a third of the data,
-        "cauchy" and "arctan" come to the least cost more often by method "levenberg".
+        ρ(z). A callable returns (3, m): ρ, ρ', ρ'' at z. "cauchy", "arctan" and "tukey" bring
+        minima of their own: with many outliers start them from the x of a fit by "soft_l1".
     f_scale : float
         C, the residual at which the loss turns from quadratic (ignored with "linear"): one number,
         so where the noise differs, let fun divide residuals by their standard deviations.
