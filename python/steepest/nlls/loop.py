@@ -103,7 +103,7 @@ def least_squares(
 
         - ftol: two successive steps (one, if the step before it changed the cost a hundred times as
           much) change the cost by no more than ftol * cost, and were predicted to.
-        - xtol: |Ds| <= xtol * |Dx| and |s| <= xtol * |x|.
+        - xtol: |Ds| <= xtol * |Dx| and |s| <= xtol * |x|, unless s has more than halved the cost.
         - gtol: the |cosine| of f with each column of J, and with their span, is at most gtol.
     max_nfev : int
         Largest number of residual evaluations, 100 n if None; those for differences do not count.
