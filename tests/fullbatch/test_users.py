@@ -108,6 +108,15 @@ def test_it_is_a_method_of_scipys_minimize(options):
     np.testing.assert_array_equal(both.x, want.x)
 
 
+def test_disp_is_verbose_as_scipys_options_have_it(capsys):
+    """All of SciPy's methods have it."""
+    for lines, flags in (2, {"disp": True}), (0, {"disp": 0}), (5, {"disp": 1, "verbose": 2}):
+        scipy.optimize.minimize(
+            rosen, START, jac=rosen_der, method=st.minimize, options={**flags, "maxiter": 4}
+        )
+        assert len(capsys.readouterr().out.splitlines()) == lines
+
+
 def test_limits():
     r = st.minimize(rosen, START, jac=rosen_der, maxiter=2.9)  # as SciPy's users write 1e4
     for limits in (np.inf, 1e6), (np.float32(900), np.float32(np.inf)):

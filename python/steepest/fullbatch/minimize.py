@@ -51,11 +51,14 @@ def minimize(
     verbose: int = 0,
     constraints: Any = (),
     tol: float | None = None,
+    disp: Any = None,
 ) -> OptimizeResult:
     """Minimize a function whose full gradient is at hand.
 
-    The arguments and the answer are those of `scipy.optimize.minimize`, which also takes this
-    function as its `method`: ``scipy.optimize.minimize(fun, x0, method=st.minimize,
+    The arguments and the answer are those of `scipy.optimize.minimize`, but for the names of
+    methods and for ``options``, whose entries are keywords: ``maxiter=50``, not
+    ``options={"maxiter": 50}``; ``maxfun`` is `max_nfev`, ``maxcor`` `history`. SciPy also takes
+    this function as its `method`: ``scipy.optimize.minimize(fun, x0, method=st.minimize,
     options={"method": "bfgs"})``.
 
     Parameters
@@ -102,9 +105,9 @@ def minimize(
         by SciPy's `minimize`.
     verbose : {0, 1, 2} or bool
         1 prints how the run ended, 2 also each iteration.
-    constraints, tol
+    constraints, tol, disp
         SciPy passes these to a method: no constraints are supported; tol is gtol where that is
-        not given.
+        not given; disp=True is verbose=1 where that is 0.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def minimize(
         tol = check.number("tol", tol, at_least=0)
         gtol = tol if isinstance(gtol, float) and gtol == 1e-5 else gtol
     verbose = int(verbose) if isinstance(verbose, (bool, np.bool_)) else verbose
-    verbose = check.integer("verbose", verbose, at_least=0, at_most=2)
+    verbose = check.integer("verbose", verbose, at_least=0, at_most=2) or int(bool(disp))
     evaluations = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
     report = reporter(callback)
     solver = METHODS[method](
