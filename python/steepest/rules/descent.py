@@ -18,7 +18,8 @@ class SGD(Optimizer):
     Parameters
     ----------
     params : array, structure of arrays, or list of dicts
-        Float32 or float64, updated in place.
+        Float32 or float64, updated in place. The optimizer keeps these very arrays: ``w *= 0.5``
+        changes a parameter, ``w = w * 0.5`` makes an array that it does not know.
     lr : float or callable(step) -> float
         Learning rate α, at least 0. There is no default, but each group may have its own.
     weight_decay : float
