@@ -65,11 +65,21 @@ void check_start(double cost, Space& space, const T* f, int64_t m) {
                                     "; start where they are, or leave them out");
 }
 
-inline void check_start_jacobian(bool finite) {
+// Of the pending linearization at x0. It names the first column to blame, if one is.
+template <class Backend>
+void check_start_jacobian(bool finite, const Backend& backend) {
   if (finite) return;
-  throw Error(ErrorKind::value,
-              "jac: not finite at x0, or its columns' squared norms are not; a start with a finite "
-              "Jacobian is needed, or a scale");
+  const auto* norms2 = backend.pending_norms2();
+  const auto* end = norms2 + backend.size();
+  const auto* bad = std::find_if(norms2, end, [](auto value) { return !std::isfinite(value); });
+  std::string which;
+  if (bad != end) {
+    const std::string j = std::to_string(bad - norms2);
+    which = ": column " + j + " (by differences: fun is not, a small step of x[" + j + "] away)";
+  }
+  throw Error(ErrorKind::value, "jac: not finite at x0, or its columns' squared norms are not" +
+                                    which +
+                                    "; a start with a finite Jacobian is needed, or a scale");
 }
 
 // Of the pending linearization at x0, where squares that underflow would make gradient and cost

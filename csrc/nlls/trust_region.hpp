@@ -151,7 +151,7 @@ class TrustRegion {
     const bool finite = backend_.finite(undamped_next);
     if (in_noise_ && finite && !gradient_fell()) return false;
     if (!finite && started_) return false;
-    check_start_jacobian(finite);
+    check_start_jacobian(finite, backend_);
     if (!started_) check_underflow(backend_);
     backend_.commit();
     if (keeps_residuals) residuals_.accept();

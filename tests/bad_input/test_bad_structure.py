@@ -214,7 +214,8 @@ def test_groups_mismatch():
     opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
     with says(TypeError, "grads: got an ndarray; expected a list with one entry per group"):
         opt.step(np.ones(2))
-    with says(ValueError, "grads: 1 entries where there are 2 groups"):
+    entries = "grads: 1 entries where there are 2 groups; expected a list with one entry per group"
+    with says(ValueError, entries):
         opt.step([np.ones(2)])
     with says(TypeError, "grads[1]: got an ndarray; expected a list of 1"):
         opt.step([np.ones(2), np.ones(3)])

@@ -118,6 +118,8 @@ def test_not_finite_at_the_start(value):
                 st.least_squares(lambda x, w=weight: x * w, [1.0], loss=loss)
     with pytest.raises(ValueError, match="jac: not finite at x0"):
         st.least_squares(lambda x: x - 2, [1.0], lambda x: np.array([[value]]))
+    with pytest.raises(ValueError, match=r"x0, .*: column 1 \(by differences: .* x\[1\] away"):
+        st.least_squares(lambda x: x[0] + (0 if x[1] == 1 else value), [1.0, 1.0])
     with pytest.raises(ValueError, match=r"x0: x0\[1\] is"):
         st.least_squares(identity, [1.0, value])
 

@@ -75,7 +75,8 @@ class Optimizer(Parameters):
             raise TypeError(f"grads: {given}; expected a list with one entry per group")
         if len(grads) != len(self._groups):
             raise ValueError(
-                f"grads: {len(grads)} entries where there are {len(self._groups)} groups"
+                f"grads: {len(grads)} entries where there are {len(self._groups)} groups; expected "
+                "a list with one entry per group, each as its params"
             )
         flat: list[Any] = []
         for i, (group, mine) in enumerate(zip(self._groups, grads, strict=True)):
