@@ -1,10 +1,12 @@
 """Learning rates that change with the step: callables ``schedule(step) -> float``.
 
 A schedule goes where a number goes: ``st.Adam(params, lr=st.schedules.cosine(1e-3, 1000))``. The
-optimizer calls it with the number of earlier calls to ``step``, 0 the first time. Each is a frozen
-dataclass, written in lower case because it is used like a function: it compares, hashes, pickles
-and prints. The rate of the next step is ``opt.lr(opt.step_count + opt.skipped)``. Powers and
-cosines come from the C library, whose last bit may differ between machines.
+optimizer calls it with the number of earlier calls to ``step``, 0 the first time. PyTorch's are
+often advanced once an epoch instead: with n steps an epoch, multiply lengths by n, or let ``lr`` be
+``lambda k: schedule(k // n)``. Each is a frozen dataclass, written in lower case because it is used
+like a function: it compares, hashes, pickles and prints. The rate of the next step is
+``opt.lr(opt.step_count + opt.skipped)``. Powers and cosines come from the C library, whose last bit
+may differ between machines.
 
 >>> import steepest as st
 >>> warm = st.schedules.linear_warmup(st.schedules.exponential(0.1, 0.5), steps=2)
