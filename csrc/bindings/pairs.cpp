@@ -15,8 +15,10 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
+using linalg::BoxPairs;
 using linalg::Direction;
 using linalg::FirstStep;
+using linalg::PairRows;
 using linalg::Pairs;
 using linalg::Products;
 
@@ -27,7 +29,8 @@ Products column(const py::array& products, int64_t at, int64_t least) {
   return {doubles(products, "products") + at, products.shape(1)};
 }
 
-Pairs make(int64_t capacity, int64_t first_row) {
+template <class P>
+P make(int64_t capacity, int64_t first_row) {
   if (capacity < 1 || first_row < 0) throw refuse("capacity, first_row", "at least 1 and 0");
   return {capacity, first_row};
 }
@@ -36,14 +39,28 @@ int64_t append(Pairs& p, const py::array& products, double step, double ratio, i
   return p.append(column(products, 0, 2 * std::min(p.count + 1, p.capacity)), step, ratio, d);
 }
 
-int64_t newest_y(const Pairs& p) {
+int64_t append_in_box(BoxPairs& p, const py::array& products, int64_t d) {
+  const int64_t rows = 2 * std::min(p.count + 1, p.capacity);
+  return p.append(column(products, 0, rows), column(products, 1, rows), d);
+}
+
+int64_t newest_y(const PairRows& p) {
   if (p.count == 0) throw refuse("newest_y", "a pair");  // another thread may forget them
   return p.newest_y();
 }
 
-void learn(Pairs& p, int64_t j, const py::array& products) {
+void learn(BoxPairs& p, int64_t j, const py::array& products) {
   if (j < 0 || j >= p.count) throw refuse("j", "the number of a pair");
-  p.learn(j, column(products, 0, 2 * (j + 1)));
+  p.learn(j, column(products, 0, 2 * (j + 1)), column(products, 1, 2 * (j + 1)));
+}
+
+// (coefficients (1, 2 count + 1), scale); the last column of `products` is that with g.
+py::tuple direction_in_box(const BoxPairs& p, const py::array& products, double otherwise) {
+  const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
+  const Products on_g = column(products, columns - 1, 2 * p.count + 1);
+  py::array_t<double> c({int64_t{1}, 2 * p.count + 1});
+  const double scale = p.direction(on_g, otherwise, c.mutable_data());
+  return py::make_tuple(c, scale);
 }
 
 // (coefficients, scale, slope, magnitude); the last column of `products` is that with g.
@@ -70,7 +87,7 @@ linalg::Places places(const py::tuple& rows) {
 
 // A workspace of which an iteration's rows are known to be there.
 struct Checked : Workspace {
-  Checked(const py::array& a, const Pairs& p, const linalg::Places& at)
+  Checked(const py::array& a, const PairRows& p, const linalg::Places& at)
       : Workspace(a, "workspace") {
     for (const auto* rows : {&p.d_rows, &p.y_rows})
       for (const int64_t i : *rows) row(i);
@@ -130,15 +147,15 @@ struct InBox {
 
 // (slope, row of the next direction, the user's copy of the next point, free variables)
 template <class T>
-py::object advance(Pairs& p, const Checked& w, const InBox<T>& in, int64_t d, double eps) {
+py::object advance(BoxPairs& p, const Checked& w, const InBox<T>& in, int64_t d, double eps) {
   py::array_t<bool> free(w.n);
-  const linalg::Pass pass = w.pass(2 * p.count + 3);
-  linalg::BoxedPairs<T> pairs(p, pass, in.box, static_cast<T*>(w.row(0)));
-  const double slope = pairs.advance(in.at, d, in.free, free.mutable_data(), eps);
+  const linalg::Pass pass = w.pass(2 * p.count + 4);
+  linalg::BoxIteration<T> iteration(p, pass, in.box, static_cast<T*>(w.row(0)));
+  const double slope = iteration.advance(in.at, d, in.free, free.mutable_data(), eps);
   return py::make_tuple(slope, d, py::array_t<T>(w.n, in.at.before), free);
 }
 
-py::object advance_in_box(Pairs& p, const py::array& workspace, const py::object& g, double eps,
+py::object advance_in_box(BoxPairs& p, const py::array& workspace, const py::object& g, double eps,
                           const py::tuple& rows, const py::tuple& bounds) {
   const linalg::Places at = places(rows);
   const Checked w(workspace, p, at);
@@ -147,8 +164,8 @@ py::object advance_in_box(Pairs& p, const py::array& workspace, const py::object
   });
 }
 
-// As `advance_in_box`, or None where the first step is not taken, or the run ends there.
-py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, double f,
+// As `advance`, or None where the first step is not taken, or the run ends there.
+py::object ordinary_iteration_in_box(BoxPairs& p, const py::array& workspace, double f,
                                      const py::object& g, const py::tuple& line, double gtol,
                                      const py::tuple& rows, const py::tuple& bounds) {
   const linalg::Places at = places(rows);
@@ -161,13 +178,17 @@ py::object ordinary_iteration_in_box(Pairs& p, const py::array& workspace, doubl
   });
 }
 
+std::vector<int64_t> sums_shape(const PairRows& p) {
+  return {static_cast<int64_t>(p.sums.size()) / p.capacity, p.capacity};
+}
+
 // (count, d rows, y rows, sums), copied.
-py::tuple state(const Pairs& p) {
-  const py::array_t<double> sums({2 * p.capacity + 2, p.capacity}, p.sums.data());
+py::tuple state(const PairRows& p) {
+  const py::array_t<double> sums(sums_shape(p), p.sums.data());
   return py::make_tuple(p.count, p.d_rows, p.y_rows, sums);
 }
 
-void restore(Pairs& p, int64_t count, const std::vector<int64_t>& d_rows,
+void restore(PairRows& p, int64_t count, const std::vector<int64_t>& d_rows,
              const std::vector<int64_t>& y_rows, const py::array& sums) {
   const auto m = static_cast<size_t>(p.capacity);
   const double* from = doubles(sums, "sums");
@@ -180,39 +201,49 @@ void restore(Pairs& p, int64_t count, const std::vector<int64_t>& d_rows,
   std::copy_n(from, p.sums.size(), p.sums.begin());
 }
 
-Pairs from_state(const py::tuple& state) {
+template <class P>
+P from_state(const py::tuple& state) {
   const auto d_rows = state[1].cast<std::vector<int64_t>>();
-  Pairs p(static_cast<int64_t>(d_rows.size()), 0);
+  P p(static_cast<int64_t>(d_rows.size()), 0);
   restore(p, state[0].cast<int64_t>(), d_rows, state[2].cast<std::vector<int64_t>>(),
           state[3].cast<py::array>());
   return p;
 }
 
+template <class P>
+py::class_<P, PairRows> bind(py::module_& m, const char* name) {
+  return py::class_<P, PairRows>(m, name)
+      .def(py::init(&make<P>))
+      .def(py::pickle([](const P& p) { return state(p); }, &from_state<P>));
+}
+
 }  // namespace
 
 void bind_pairs(py::module_& m) {
-  py::class_<Pairs>(m, "Pairs")
-      .def(py::init(&make))
-      .def_readonly("count", &Pairs::count)
+  py::class_<PairRows>(m, "PairRows")
+      .def_readonly("count", &PairRows::count)
       .def_property_readonly("newest_y", &newest_y)
-      .def_property_readonly("next_y", &Pairs::next_y)
-      .def("rows", [](const Pairs& p) { return p.rows(); })
-      .def("rows_with", &Pairs::rows_with)
-      .def("forget", [](Pairs& p) { p.count = 0; })
-      .def("append", &append)
-      .def("learn", &learn)
-      .def("scale", &Pairs::scale)
-      .def("direction", &direction)
-      .def("ordinary_iteration", &ordinary_iteration)
-      .def("ordinary_iteration_in_box", &ordinary_iteration_in_box)
-      .def("advance_in_box", &advance_in_box)
+      .def_property_readonly("next_y", &PairRows::next_y)
+      .def("rows", [](const PairRows& p) { return p.rows(); })
+      .def("rows_with", &PairRows::rows_with)
+      .def("forget", [](PairRows& p) { p.count = 0; })
       .def("state", &state)
       .def("restore", &restore)
-      .def(py::pickle(&state, &from_state))
       .def_property_readonly("sums", [](py::object self) {  // not a copy
-        Pairs& p = self.cast<Pairs&>();
-        return py::array_t<double>({2 * p.capacity + 2, p.capacity}, p.sums.data(), self);
+        PairRows& p = self.cast<PairRows&>();
+        return py::array_t<double>(sums_shape(p), p.sums.data(), self);
       });
+  bind<Pairs>(m, "Pairs")
+      .def("append", &append)
+      .def("direction", &direction)
+      .def("ordinary_iteration", &ordinary_iteration);
+  bind<BoxPairs>(m, "BoxPairs")
+      .def("append", &append_in_box)
+      .def("learn", &learn)
+      .def("scale", &BoxPairs::scale)
+      .def("direction", &direction_in_box)
+      .def("ordinary_iteration", &ordinary_iteration_in_box)
+      .def("advance", &advance_in_box);
   m.def("curvature_ratio",
         [](double f0, double slope0, double f, double slope, double step, double eps) {
           return linalg::curvature_ratio({f0, slope0}, {f, slope}, step, eps);

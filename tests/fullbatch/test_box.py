@@ -1,4 +1,4 @@
-"""L-BFGS in a box: its directions, against the two-loop recursion on the free variables."""
+"""L-BFGS in a box: its directions, against those by a dense matrix."""
 
 import array_api_strict as strict
 import numpy as np
@@ -9,22 +9,20 @@ import steepest as st
 from steepest import _cpu
 
 
-def two_loop(pairs, g):
-    """H g by Nocedal & Wright (2006), algorithm 7.4, the oldest pair first; and γ of H₀ = γI."""
+def step_on(free, pairs, g):
+    """-B_FF⁻¹ g_F by BFGS updates of B from I/γ (Nocedal & Wright 2006, (6.19)), the oldest pair
+    first; and γ, from the newest pair on the free variables."""
     pairs = [(s, y) for s, y in pairs if s @ y > 0]
     if not pairs:
-        gamma = 1 / np.linalg.norm(g)
-        return gamma * g, gamma
+        gamma = 1 / np.linalg.norm(g[free])
+        return -gamma * g[free], gamma
     s, y = pairs[-1]
-    gamma = (s @ y) / (y @ y)
-    alphas, q = [], g.copy()
-    for s, y in reversed(pairs):
-        alphas.append((s @ q) / (s @ y))
-        q -= alphas[-1] * y
-    r = gamma * q
-    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
-        r += (alpha - (y @ r) / (s @ y)) * s
-    return r, gamma
+    gamma = (s @ y) / (y[free] @ y[free])
+    b = np.eye(g.size) / gamma
+    for s, y in pairs:
+        bs = b @ s
+        b += np.outer(y, y) / (s @ y) - np.outer(bs, bs) / (s @ bs)
+    return -np.linalg.solve(b[np.ix_(free, free)], g[free]), gamma
 
 
 def compiled(x0, **options):
@@ -43,9 +41,10 @@ def elsewhere(x0, **options):
 
 @pytest.mark.parametrize("make", [compiled, in_python, elsewhere])
 @pytest.mark.parametrize("history", [3, 20])
-def test_all_pairs_count_by_the_variables_that_are_free_now(make, history):
-    """Also the older ones, whose products were taken over others."""
-    rng = np.random.default_rng(37)
+def test_the_step_is_that_of_all_pairs_on_the_free_variables(make, history):
+    """Also of older ones, whose products were taken over others, and whose steps moved what is held
+    now."""
+    rng = np.random.default_rng(2)
     root = rng.standard_normal((12, 12))
     a = root @ root.T / 12 + 0.1 * np.eye(12)
     b = a @ rng.uniform(-0.5, 1.5, 12)
@@ -65,12 +64,36 @@ def test_all_pairs_count_by_the_variables_that_are_free_now(make, history):
         room = np.where(g > 0, x, 1 - x)[free]
         assert room.min() > 1e-3  # what is nearer may count as held
         pairs = [(xs[i + 1] - xs[i], gs[i + 1] - gs[i]) for i in range(len(xs) - 1)][-history:]
-        step, gamma = two_loop([(s[free], y[free]) for s, y in pairs], g[free])
+        step, gamma = step_on(free, pairs, g)
         d = -gamma * g
-        d[free] = -step
+        d[free] = step
         np.testing.assert_allclose(np.asarray(run.x), np.clip(x + d, 0, 1), rtol=0, atol=1e-9)
         compared += len(frees) > 1 and len(pairs) > 1 and (free != frees[-2]).any()
     assert run.success and compared >= 4
+
+
+@pytest.mark.parametrize("spoiled", ["negative", "nan"])
+def test_pairs_without_curvature_and_those_that_break_the_matrix_are_left_out(spoiled):
+    def pairs_of(first):
+        """Two, of which one variable is held."""
+        s, y = np.array([first, [0.5, -1.0, 2.0]]), np.array([[1.0, 1.0, 0.5], [1.0, -2.0, 5.0]])
+        free, pairs, d = np.array([True, True, False]), _cpu.BoxPairs(2, 0), 4
+        for k in range(2):
+            columns = np.stack([y[k] * free, s[k] * ~free], axis=1)
+            d = pairs.append(np.concatenate([s[: k + 1], y[: k + 1]]) @ columns, d)
+        g = np.array([1.0, 2.0, 0.0])
+        return pairs, s, y, np.concatenate([s, y, [g]]) @ g[:, None]
+
+    pairs, s, y, on_g = pairs_of([-1.0, -1.0, 0.0] if spoiled == "negative" else [1.0, 1.0, 0.0])
+    if spoiled == "nan":
+        pairs.sums[2, 0] = np.nan  # y₀ · y₀
+    c, gamma = pairs.direction(on_g, 1.0)
+    assert c[0, 0] == c[0, 2] == 0 and gamma == s[1] @ y[1] / (y[1, :2] @ y[1, :2])
+    step, _ = step_on(np.arange(2), [(s[1], y[1])], np.array([1.0, 2.0, 0.0]))
+    d = (c[0] @ np.concatenate([s, y, [[1.0, 2.0, 0.0]]]))[:2]
+    np.testing.assert_allclose(d, step, rtol=1e-13)
+    pairs.sums[:] = np.nan
+    assert pairs.direction(on_g, 0.25)[1] == 0.25
 
 
 @pytest.mark.parametrize("make", [compiled, in_python, elsewhere])
@@ -114,32 +137,32 @@ def test_what_the_compiled_iteration_refuses():
     bounds = (np.zeros(3), np.full(3, 4.0), np.full(3, 1e-3), free)
     line = (1.0, -1.0, 1.0, 1e-4, 0.9, 1e-16)
     for pairs, rows, sides, error, message in [
-        (_cpu.Pairs(2, 5), (0, 2, 1, 9), bounds, ValueError, "picks: row 9 of a workspace of 9"),
-        (_cpu.Pairs(2, 6), (0, 2, 1, 4), bounds, ValueError, "picks: row 9 of a workspace of 9"),
-        (_cpu.Pairs(2, 5), (0, 2, 1), bounds, ValueError, "rows: expected four"),
+        (_cpu.BoxPairs(2, 5), (0, 2, 1, 9), bounds, ValueError, "picks: row 9 of a workspace of 9"),
+        (_cpu.BoxPairs(2, 6), (0, 2, 1, 4), bounds, ValueError, "picks: row 9 of a workspace of 9"),
+        (_cpu.BoxPairs(2, 5), (0, 2, 1), bounds, ValueError, "rows: expected four"),
         (
-            _cpu.Pairs(2, 5),
+            _cpu.BoxPairs(2, 5),
             (0, 2, 1, 4),
             (g[:2], *bounds[1:]),
             ValueError,
             r"lower: expected contiguous arrays \(n,\)",
         ),
         (
-            _cpu.Pairs(2, 5),
+            _cpu.BoxPairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:2], g.astype("f4"), free),
             ValueError,
             "near: expected the dtype of the matrix",
         ),
         (
-            _cpu.Pairs(2, 5),
+            _cpu.BoxPairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:3], np.ones(3)),
             ValueError,
             r"free: expected None or a contiguous array \(n,\) of bool",
         ),
         (
-            _cpu.Pairs(2, 5),
+            _cpu.BoxPairs(2, 5),
             (0, 2, 1, 4),
             (*bounds[:3], free[:2]),
             ValueError,
@@ -147,13 +170,13 @@ def test_what_the_compiled_iteration_refuses():
         ),
     ]:
         with pytest.raises(error, match=message):
-            pairs.advance_in_box(w, g, 1e-16, rows, sides)
+            pairs.advance(w, g, 1e-16, rows, sides)
         with pytest.raises(error, match=message):
-            pairs.ordinary_iteration_in_box(w, 0.5, g, line, 0.0, rows, sides)
+            pairs.ordinary_iteration(w, 0.5, g, line, 0.0, rows, sides)
         assert pairs.count == 0
         np.testing.assert_array_equal(w, np.ones((9, 3)))
     with pytest.raises(ValueError, match="j: expected the number of a pair"):
-        pairs.learn(0, np.ones((2, 1)))
+        pairs.learn(0, np.ones((2, 2)))
 
 
 @pytest.mark.parametrize("size", [1e160, 1e300])

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "linalg/vectors/boxed_pairs.hpp"
+#include "linalg/vectors/box_iteration.hpp"
 #include "linalg/vectors/pairs.hpp"
 #include "linalg/vectors/vectors.hpp"
 
@@ -84,9 +84,9 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   return NextLine{to.slope, to.magnitude, next};
 }
 
-// In a box, where `BoxedPairs::advance` is the rest: whether the first step, along d to at.x, meets
-// the weak Wolfe conditions along the projected path, and an element of the projected gradient is
-// above gtol.
+// In a box, where `BoxIteration::advance` is the rest: whether the first step, along d to at.x,
+// meets the weak Wolfe conditions along the projected path, and an element of the projected
+// gradient is above gtol.
 template <class T>
 bool goes_on(const FirstStep& first, double f, const Box<T>& box, const Accepted<T>& at, const T* d,
              double gtol) {

@@ -16,13 +16,17 @@ double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, doub
   return std::max(ratio, least);
 }
 
-Pairs::Pairs(int64_t m, int64_t first_row)
-    : capacity(m), d_rows(at(m)), y_rows(at(m)), sums(at((2 * m + 2) * m)) {
+PairRows::PairRows(int64_t m, int64_t first_row, int64_t matrices, int64_t rows)
+    : capacity(m),
+      d_rows(at(m)),
+      y_rows(at(m)),
+      sums(at((matrices * m + rows) * m)),
+      matrices_(matrices) {
   std::iota(d_rows.begin(), d_rows.end(), first_row);
   std::iota(y_rows.begin(), y_rows.end(), first_row + m);
 }
 
-std::vector<int64_t> Pairs::rows(int64_t first, const std::vector<int64_t>& d) const {
+std::vector<int64_t> PairRows::rows(int64_t first, const std::vector<int64_t>& d) const {
   std::vector<int64_t> out;
   out.reserve(at(2 * count + 1));
   out.insert(out.end(), d_rows.begin() + first, d_rows.begin() + count);
@@ -31,22 +35,29 @@ std::vector<int64_t> Pairs::rows(int64_t first, const std::vector<int64_t>& d) c
   return out;
 }
 
-int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d) {
+int64_t PairRows::take(int64_t d) {
   const int64_t m = capacity;
-  double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
   if (count == m) {
     for (auto* of : {&d_rows, &y_rows}) std::rotate(of->begin(), of->begin() + 1, of->end());
-    for (double* a : {steps, ratios}) std::copy(a + 1, a + m, a);
-    for (double* a : {sy, yy})
+    double *a = sums.data(), *end = a + sums.size();
+    for (int64_t k = 0; k < matrices_; ++k, a += m * m)
       for (int64_t i = 1; i < m; ++i) std::copy(a + i * m + 1, a + (i + 1) * m, a + (i - 1) * m);
+    for (; a != end; a += m) std::copy(a + 1, a + m, a);
   } else {
     ++count;
   }
+  std::swap(d_rows[at(count - 1)], d);
+  return d;
+}
+
+int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d) {
+  const int64_t m = capacity;
+  double *steps = sums.data() + 2 * m * m, *ratios = steps + m;
+  d = take(d);
   const int64_t newest = count - 1;
   steps[newest] = step;
   ratios[newest] = ratio;
   learn(newest, on_y);
-  std::swap(d_rows[at(newest)], d);
   return d;
 }
 
@@ -60,14 +71,6 @@ void Pairs::learn(int64_t j, const Products& on_y) {
   }
 }
 
-double Pairs::scale(double otherwise) const {
-  const int64_t m = capacity;
-  const double *sy = sums.data(), *yy = sy + m * m;
-  for (int64_t i = (count - 1) * (m + 1); i >= 0; i -= m + 1)  // the diagonals
-    if (sy[i] > 0) return sy[i] / yy[i];
-  return otherwise;
-}
-
 Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {
   const int64_t m = capacity;
   const double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
@@ -76,14 +79,16 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
   std::fill_n(c, 2 * count, 0.0);
 
   // q = g + sum on_y y, from the newest pair to the oldest
+  double gamma = 0;
   for (int64_t i = count - 1; i >= 0; --i) {
     if (!curved(i)) continue;
+    if (gamma == 0) gamma = sy[i * m + i] / yy[i * m + i];
     double sq = steps[i] * on_g.at[i * on_g.stride];
     for (int64_t j = count - 1; j > i; --j) sq += on_y[j] * sy[i * m + j];
     on_y[i] = -sq / sy[i * m + i];
   }
+  if (gamma == 0) gamma = otherwise;
 
-  const double gamma = scale(otherwise);
   // r = gamma q + sum on_s s, from the oldest pair to the newest
   for (int64_t i = 0; i < count; ++i) {
     if (!curved(i)) continue;

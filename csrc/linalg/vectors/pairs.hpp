@@ -45,11 +45,12 @@ struct Direction {
   double magnitude;  // the largest term of that sum: how much of it may be rounding
 };
 
-// Of a pair, d is stored, the direction that led to it, and the step: s = step d. The vectors are
-// rows of a workspace.
-class Pairs {
+// Which rows of a workspace hold the vectors of stored pairs, and what is known of their products.
+class PairRows {
  public:
-  Pairs(int64_t capacity, int64_t first_row);
+  // sums: so many matrices of capacity x capacity, one entry for two pairs, then so many rows of
+  // capacity, one entry a pair.
+  PairRows(int64_t capacity, int64_t first_row, int64_t matrices, int64_t rows);
 
   // The rows of the d_i, then of the y_i, the oldest first.
   std::vector<int64_t> rows() const { return rows(0, {}); }
@@ -58,16 +59,35 @@ class Pairs {
   int64_t newest_y() const { return y_rows[at(count - 1)]; }  // where there is one
   int64_t next_y() const { return y_rows[at(count % capacity)]; }
 
-  // Makes row d the d of the newest pair; the oldest one goes where all places are taken. `on_y`:
-  // the products of `rows_with(d)` and of the new y with the new y. `ratio`: s^T (Hessian) s at the
-  // newer point over s.y. Returns the row that is free for the next direction.
+  int64_t capacity, count = 0;
+  std::vector<int64_t> d_rows, y_rows;  // the first `count` are in use
+  std::vector<double> sums;
+
+ protected:
+  static size_t at(int64_t i) { return static_cast<size_t>(i); }
+
+  // Makes row d the d of the newest pair; the oldest one goes where all places are taken. Returns
+  // the row that is free for the next direction.
+  int64_t take(int64_t d);
+
+ private:
+  std::vector<int64_t> rows(int64_t first, const std::vector<int64_t>& d) const;
+
+  int64_t matrices_;
+};
+
+// Of a pair, d is stored, the direction that led to it, and the step: s = step d.
+class Pairs : public PairRows {
+ public:
+  // sums: s_i . y_j, for j not older than i; y_i . y_j; the steps; the ratios.
+  Pairs(int64_t m, int64_t first_row) : PairRows(m, first_row, 2, 2) {}
+
+  // As `take`. `on_y`: the products of `rows_with(d)` and of the new y with the new y. `ratio`:
+  // s^T (Hessian) s at the newer point over s.y.
   int64_t append(const Products& on_y, double step, double ratio, int64_t d);
 
   // Takes the products of y_j with d_0 .. d_j and y_0 .. y_j.
   void learn(int64_t j, const Products& on_y);
-
-  // gamma = s.y / y.y of the newest pair with s.y > 0; where there is none, `otherwise`.
-  double scale(double otherwise) const;
 
   // d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
   // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
@@ -78,15 +98,6 @@ class Pairs {
   // 2 count + 4 coefficients of the d_i and y_i, the gradient before, x, d and g. They make y, g,
   // d, x + d, and x + d once more for the user.
   Direction turn(const Products& on_g, double otherwise, double* c) const;
-
-  int64_t capacity, count = 0;
-  std::vector<int64_t> d_rows, y_rows;  // the first `count` are in use
-  // Rows of `capacity`: s_i . y_j, for j not older than i; y_i . y_j; the steps; the ratios.
-  std::vector<double> sums;
-
- private:
-  static size_t at(int64_t i) { return static_cast<size_t>(i); }
-  std::vector<int64_t> rows(int64_t first, const std::vector<int64_t>& d) const;
 };
 
 }  // namespace steepest::linalg

@@ -23,8 +23,9 @@ class LBFGS(Minimizer):
     The direction -H g of the two-loop recursion is a combination of g and the m stored pairs
     (s, y). Its coefficients come from inner products alone (Chen, Wang & Zhou 2014), so an
     iteration passes twice over the pairs: once for all inner products with g and the new y, once
-    for the combination. Nocedal 1980, Math. Comp. 35, 773-782; with bounds, two-metric projection
-    (Bertsekas 1982).
+    for the combination. Nocedal 1980, Math. Comp. 35, 773-782. With bounds, two-metric projection
+    (Bertsekas 1982): on the free variables the step of L-BFGS's matrix cut to them, as in Byrd, Lu,
+    Nocedal & Zhu 1995 (SIAM J. Sci. Comput. 16, section 5.1), the others by a gradient step.
 
     Of a pair, the direction d, which is in place already, and the step α are stored: s = α d.
     Without bounds the update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): in the term
@@ -100,7 +101,8 @@ class LBFGS(Minimizer):
             maxiter=maxiter,
             max_nfev=max_nfev,
         )
-        self._pairs = _cpu.Pairs(m, SHARED_ROWS)
+        pairs = _cpu.Pairs if self.box is None else _cpu.BoxPairs
+        self._pairs: Any = pairs(m, SHARED_ROWS)
         self._products: np.ndarray | None = (
             None  # as `_products_with` gives, of the point told last
         )
@@ -110,7 +112,8 @@ class LBFGS(Minimizer):
 
     @property
     def _memory(self) -> tuple[Any, ...]:
-        return self._pairs.state()
+        state: tuple[Any, ...] = self._pairs.state()
+        return state
 
     @_memory.setter
     def _memory(self, state: tuple[Any, ...]) -> None:
@@ -121,7 +124,7 @@ class LBFGS(Minimizer):
             raise TypeError(f"state_dict['memory']: {check.shown(state)}; {what}") from None
 
     def _forget(self) -> bool:
-        had = self._pairs.count > 0
+        had: bool = self._pairs.count > 0
         self._pairs.forget()
         return had
 
@@ -136,9 +139,7 @@ class LBFGS(Minimizer):
         taken: tuple[Any, ...] | None
         if self.box is not None:
             bounds = self._bounds()
-            taken = self._pairs.ordinary_iteration_in_box(
-                self._w, f, g, line, self.gtol, rows, bounds
-            )
+            taken = self._pairs.ordinary_iteration(self._w, f, g, line, self.gtol, rows, bounds)
             return None if taken is None else self._placed_in_box(*taken)
         least = self.n * self.gtol * self.gtol
         taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
@@ -201,34 +202,37 @@ class LBFGS(Minimizer):
         return super()._first_direction()
 
     def _direction_in_box(self, g: Array) -> Direction:
-        """As `_direction`, with s and y formed from the points, and all products over the free
-        variables alone."""
+        """As `_direction`, with s and y formed from the points; for the free variables."""
         assert self.box is not None
         if self._compiled:
             at = (self._x, G, self._trial, self._d)
-            taken = self._pairs.advance_in_box(self._w, g, self._eps, at, self._bounds())
+            taken = self._pairs.advance(self._w, g, self._eps, at, self._bounds())
             return self._placed_in_box(*taken)
         rows, xp = self._rows, self._xp
         # row `_trial` holds the point before, row d takes s
         change = np.array([[1.0, -1, 0, 0], [0, 0, -1, 1], [0, 0, 0, 1]])
-        y = rows[self._pairs.next_y]
-        combine(self._w, [self._x, self._trial, G], [g], change, [rows[self._d], y, rows[G]])
-        free = self.box.free(rows[self._x], rows[G], self._pairs.scale(1.0) * rows[G])
+        pairs, s = self._pairs, rows[self._d]
+        newest, y = pairs.next_y, rows[pairs.next_y]
+        combine(self._w, [self._x, self._trial, G], [g], change, [s, y, rows[G]])
+        free = self.box.free(rows[self._x], rows[G], pairs.scale(1.0) * rows[G])
         zero = self.box.zero
-        masked = [xp.where(free, v, zero) for v in (y, rows[G])]
-        products = inner(self._w, self._pairs.rows_with(self._d), masked)
-        self._d = self._pairs.append(products, 1.0, 1.0, self._d)
-        picks, count = self._pairs.rows(), self._pairs.count
+        masked = [xp.where(free, y, zero), xp.where(free, zero, s), xp.where(free, rows[G], zero)]
+        products = inner(self._w, [*pairs.rows_with(self._d), newest], masked)
+        self._d = pairs.append(products, self._d)
+        picks, count = pairs.rows(), pairs.count
         if self._free is not None and bool(xp.any(free != self._free)):
             for j in range(count - 1):
-                y = xp.where(free, rows[picks[count + j]], zero)
+                masked = [
+                    xp.where(free, rows[picks[count + j]], zero),
+                    xp.where(free, zero, rows[picks[j]]),
+                ]
                 older = picks[: j + 1] + picks[count : count + j + 1]
-                self._pairs.learn(j, inner(self._w, older, [y]))
+                pairs.learn(j, inner(self._w, older, masked))
         self._free = free
-        otherwise = 1 / max(float(products[-1, 1]) ** 0.5, self._eps)
-        c, scale, _, _ = self._pairs.direction(products, otherwise)
+        otherwise = 1 / max(float(products[-1, -1]) ** 0.5, self._eps)
+        c, scale = pairs.direction(products, otherwise)
         d = rows[self._d]
-        combine(self._w, picks, [rows[G]], np.append(c[2, : 2 * count], -scale)[None], [d])
+        combine(self._w, picks, [rows[G]], c, [d])
         d[...] = xp.where(free, d, -scale * rows[G])
         return None, False, free
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "linalg/vectors/box.hpp"
-#include "linalg/vectors/pairs.hpp"
+#include "linalg/vectors/box_pairs.hpp"
 #include "linalg/vectors/vectors.hpp"
 
 namespace steepest::linalg {
@@ -20,14 +20,14 @@ struct Accepted {
 };
 
 template <class T>
-class BoxedPairs {
+class BoxIteration {
  public:
-  BoxedPairs(Pairs& pairs, const Pass& pass, const Box<T>& box, T* workspace)
+  BoxIteration(BoxPairs& pairs, const Pass& pass, const Box<T>& box, T* workspace)
       : pairs_(pairs),
         pass_(pass),
         box_(box),
         workspace_(workspace),
-        masked_(static_cast<size_t>(2 * box.n)) {}
+        masked_(static_cast<size_t>(3 * box.n)) {}
 
   // Learns from the accepted point, to which row d has led. Leaves its gradient in at.g, the number
   // of the next direction's row in d, that direction in it, the next trial point in at.before, and
@@ -60,9 +60,10 @@ class BoxedPairs {
     return {v.data(), static_cast<int64_t>(v.size())};
   }
 
-  T* masked(const bool* free, const T* v, int64_t place) {
+  // v on the free variables, or on the held ones, 0 elsewhere.
+  T* masked(const bool* free, bool which, const T* v, int64_t place) {
     T* out = masked_.data() + place * box_.n;
-    for (int64_t i = 0; i < box_.n; ++i) out[i] = free[i] ? v[i] : T(0);
+    for (int64_t i = 0; i < box_.n; ++i) out[i] = free[i] == which ? v[i] : T(0);
     return out;
   }
 
@@ -76,14 +77,17 @@ class BoxedPairs {
     combine(pass_, c, {from, 4}, {outs, 3}, box_.n);
   }
 
-  // Products of all d and y with the new y and with g, over the free variables.
+  // Products of all s and y, and of g, with the new y and with g over the free variables, and with
+  // the new s over the held ones.
   std::vector<double> learn(T* g, int64_t& d, const bool* free) {
-    void* const columns[] = {masked(free, row(pairs_.next_y()), 0), masked(free, g, 1)};
+    T* y = row(pairs_.next_y());
+    void* const columns[] = {masked(free, true, y, 0), masked(free, false, row(d), 1),
+                             masked(free, true, g, 2)};
     std::vector<void*> all = rows(pairs_.rows_with(d));
-    all.insert(all.end(), columns, columns + 2);
-    std::vector<double> products(2 * all.size());
-    inner(pass_, view(all), {columns, 2}, box_.n, products.data());
-    d = pairs_.append({products.data(), 2}, 1, 1, d);
+    all.insert(all.end(), {y, columns[2]});
+    std::vector<double> products(3 * all.size());
+    inner(pass_, view(all), {columns, 3}, box_.n, products.data());
+    d = pairs_.append({products.data(), 3}, {products.data() + 1, 3}, d);
     return products;
   }
 
@@ -91,13 +95,15 @@ class BoxedPairs {
   void learn_again(const bool* free) {
     const int64_t count = pairs_.count;
     const std::vector<void*> all = rows(pairs_.rows());
-    std::vector<double> products(all.size());
+    std::vector<double> products(2 * all.size());
     for (int64_t j = 0; j + 1 < count; ++j) {
       std::vector<void*> pairs(all.begin(), all.begin() + j + 1);
       pairs.insert(pairs.end(), all.begin() + count, all.begin() + count + j + 1);
-      void* y = masked(free, static_cast<T*>(pairs.back()), 0);
-      inner(pass_, view(pairs), {&y, 1}, box_.n, products.data());
-      pairs_.learn(j, {products.data(), 1});
+      void* const columns[] = {
+          masked(free, true, static_cast<T*>(pairs.back()), 0),
+          masked(free, false, static_cast<T*>(all[static_cast<size_t>(j)]), 1)};
+      inner(pass_, view(pairs), {columns, 2}, box_.n, products.data());
+      pairs_.learn(j, {products.data(), 2}, {products.data() + 1, 2});
     }
   }
 
@@ -107,7 +113,7 @@ class BoxedPairs {
     std::vector<void*> all = rows(pairs_.rows());
     all.push_back(at.g);
     std::vector<double> c(all.size());
-    const double scale = pairs_.direction({products.data() + 1, 2}, otherwise, c.data()).scale;
+    const double scale = pairs_.direction({products.data() + 2, 3}, otherwise, c.data());
     void* direction = d;
     combine(pass_, c.data(), view(all), {&direction, 1}, box_.n);
     box_.step_held(at.x, at.g, static_cast<T>(scale), free, d);
@@ -117,7 +123,7 @@ class BoxedPairs {
     box_.project(at.before);
   }
 
-  Pairs& pairs_;
+  BoxPairs& pairs_;
   const Pass& pass_;
   const Box<T>& box_;
   T* const workspace_;
