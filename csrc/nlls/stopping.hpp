@@ -25,8 +25,9 @@ struct Tolerances {
 struct Step {
   double actual, predicted;           // reductions of the cost
   double cost;                        // at x
-  double length, x_norm, unit_norm;   // |Ds|, |Dx|, |D(1, ..., 1)|
+  double length, x_norm;              // |Ds|, |Dx|
   double plain_length, plain_x_norm;  // |s|, |x|
+  double unit_norm, plain_unit;       // |D(1, ..., 1)| and 1, or the most |Dx|, |x| yet if less
   double Jx_norm;                     // |x| in units of J's columns, which is about |Jx|
   double most_Jx_norm;                // the same by the largest norms that they have had
 
@@ -77,11 +78,12 @@ class StoppingRule {
   // ftol by the prediction alone, where rounding hides what an undamped step changed.
   bool ftol_predicted(const Step& step) const { return step.predicted <= tolerance_.f * step.cost; }
 
-  // A step that is short beside x, both as it is (SciPy's test; an x below xtol counts as zero) and
-  // in units of D: a parameter without influence moves far in a step that D calls short.
+  // A step that is short beside x, both as it is (SciPy's test; an x below xtol counts as zero, if
+  // it was ever larger: its unit may be small) and in units of D: a parameter without influence
+  // moves far in a step that D calls short.
   bool xtol(const Step& step) const {
     return step.length <= tolerance_.x * (step.x_norm + tolerance_.x * step.unit_norm) &&
-           step.plain_length <= tolerance_.x * (step.plain_x_norm + tolerance_.x);
+           step.plain_length <= tolerance_.x * (step.plain_x_norm + tolerance_.x * step.plain_unit);
   }
 
   // Whether a step has more than halved the cost, by more than rounding, and x is not zero. A short
@@ -92,7 +94,8 @@ class StoppingRule {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
     const double left = step.cost - step.actual;
     return left < 0.5 * step.cost && left > 1e-6 * step.cost &&
-           std::sqrt(2 * step.cost) > eps * step.most_Jx_norm && step.plain_x_norm > tolerance_.x;
+           std::sqrt(2 * step.cost) > eps * step.most_Jx_norm &&
+           step.plain_x_norm > tolerance_.x * step.plain_unit;
   }
 
   // cosine: the largest |cos| between f and a column of J (MINPACK's gtol, free of units).

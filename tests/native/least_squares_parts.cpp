@@ -70,7 +70,7 @@ void rounding() {
 void xtol_and_gtol() {
   const StoppingRule rule({0, 1e-3, 1e-3});
   Step s{};
-  s.x_norm = s.plain_x_norm = s.unit_norm = 1;
+  s.x_norm = s.plain_x_norm = s.unit_norm = s.plain_unit = 1;
   s.length = s.plain_length = 1e-3;
   must(rule.xtol(s), "a step of xtol |x| stops");
   s.length = 2e-3;
@@ -78,8 +78,10 @@ void xtol_and_gtol() {
   s.length = 1e-3, s.plain_length = 2e-3;
   must(!rule.xtol(s), "nor one that is longer as it is");
   s = Step{};
-  s.unit_norm = 1, s.length = s.plain_length = 1e-6;
+  s.unit_norm = s.plain_unit = 1, s.length = s.plain_length = 1e-6;
   must(rule.xtol(s), "an x below xtol counts as zero");
+  s.unit_norm = s.plain_unit = 1e-3;
+  must(!rule.xtol(s), "but not one in a small unit");
   must(rule.gtol(1e-3) && !rule.gtol(2e-3), "gtol is a cosine");
   must(rule.flat(reduced(0, 1e-6)) && !rule.flat(reduced(0, 2e-6)), "its square is an energy");
 }

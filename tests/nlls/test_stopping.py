@@ -129,3 +129,32 @@ def test_no_success_before_a_step_was_taken():
     fit = st.least_squares(lambda x: x[0] * s / (x[1] + s) - y, [1.0, 1.0], jac)
     assert fit.success
     np.testing.assert_allclose(fit.x, [3e3, 2.3e-8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("jac", ["callable", "2-point", "3-point", "cs"])
+@pytest.mark.parametrize("method", ["lm", "gn"])
+def test_the_unit_of_x_does_not_matter_to_xtol(method, jac):
+    """An x below 1e-16 counted as zero: fits in such a unit ended by xtol after two steps."""
+    t = np.linspace(0, 4, 50)
+    y = 2.5 * np.exp(-1.3 * t) + 0.01 * np.cos(40 * t)
+
+    def fit(unit):
+        def fun(p):
+            return p[0] / unit * np.exp(-p[1] / unit * t) - y
+
+        def exact(p):
+            e = np.exp(-p[1] / unit * t)
+            return np.stack([e, -p[0] / unit * t * e], axis=1) / unit
+
+        given = exact if jac == "callable" else jac
+        return st.least_squares(fun, [unit, unit], given, method=method)
+
+    want, small = fit(1.0), fit(2.0**-100)
+    assert (small.status, small.nfev) == (want.status, want.nfev)
+    np.testing.assert_allclose(small.x * 2.0**100, want.x, rtol=1e-12)
+
+
+def test_an_answer_of_zero_is_still_reached():
+    """Relative to x alone, no step towards zero is short."""
+    fit = st.least_squares(lambda x: x**2, [1.0], lambda x: np.diag(2 * x), gtol=None)
+    assert fit.success and fit.x[0] < 1e-8
