@@ -370,6 +370,17 @@ def test_a_product_that_turns_nan_is_told():
         st.solve(decaying(), b, method="jacobi", diagonal=d)
 
 
+@pytest.mark.parametrize("columns", [None, 2])
+@pytest.mark.parametrize("method", ["cg", "pcg"])
+def test_products_that_overflow_are_no_nan_of_a(method, columns):
+    """Of both signs, they add up to NaN: "A gives NaN", it was said, or "the preconditioner"."""
+    a, b = definite(20), right_hand_side(20, columns)
+    of_a, of_b = (1e150, 1e150) if method == "cg" else (1e-100, 1e150)
+    options = {"preconditioner": "ssor"} if method == "pcg" else {}
+    with pytest.raises(LinAlgError, match="out of the range of float64; scale A or b$"):
+        st.solve(a * of_a, b * of_b, method=method, **options)
+
+
 @pytest.mark.filterwarnings("ignore:solve. A is ill-conditioned")
 @pytest.mark.parametrize("spread", [0, 8])
 @pytest.mark.parametrize("kind", ["normal equations", "nearly orthogonal", "no diagonal"])

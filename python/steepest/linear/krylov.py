@@ -118,7 +118,7 @@ def _refuse(
         if not active or 0 < value < math.inf:
             continue
         seen = f"{formula} = {value:.3g} in iteration {progress.nit + 1}"
-        if value == math.inf or _underflows(progress, u, v, k):
+        if value == math.inf or _lost_by_size(progress, value, u, v, k):
             raise np.linalg.LinAlgError(f"{seen}: out of the range of {system.dtype}; scale A or b")
         if math.isnan(value):
             raise np.linalg.LinAlgError(f"{who} gives NaN: {seen}")
@@ -126,9 +126,11 @@ def _refuse(
         raise np.linalg.LinAlgError(f"{who} is not positive definite: {seen}; {remedy}")
 
 
-def _underflows(progress: Progress, u: Array, v: Array, column: int) -> bool:
+def _lost_by_size(progress: Progress, value: float, u: Array, v: Array, column: int) -> bool:
     """Whether uᵀv has lost its digits by its size, not by what stands between u and v."""
     a, b = progress.norms(u)[column], progress.norms(v)[column]
+    if math.isnan(value):  # of ∞ - ∞
+        return math.isfinite(a) and math.isfinite(b)
     return a > 0 < b and a * b < progress.least_square
 
 
