@@ -51,10 +51,11 @@ class Trial {
     judged.most_Jx_norm = scaling.by_largest_columns(x);
     judged.plain_length = share * norm(s);
     judged.plain_x_norm = norm(x);
-    most_x_norm_ = std::max(most_x_norm_, judged.x_norm);
-    most_plain_x_norm_ = std::max(most_plain_x_norm_, judged.plain_x_norm);
-    judged.unit_norm = unit(scaling.unit_norm(), most_x_norm_);
-    judged.plain_unit = unit(1, most_plain_x_norm_);
+    const bool zero = judged.plain_x_norm == 0;  // tells no size: the step does
+    most_x_norm_ = std::max(most_x_norm_, zero ? judged.length : judged.x_norm);
+    most_plain_x_norm_ = std::max(most_plain_x_norm_, zero ? norm(s) : judged.plain_x_norm);
+    judged.unit_norm = std::min(scaling.unit_norm(), most_x_norm_);
+    judged.plain_unit = std::min(1.0, most_plain_x_norm_);
     judged.cost = cost;
     // Does not cancel: for a step of the damped system |Js|² <= -gᵀs.
     judged.predicted = -slope - 0.5 * curvature_;
@@ -79,9 +80,6 @@ class Trial {
   double slope = 0;  // gᵀs
 
  private:
-  // Beside which an x counts as zero; one that has been zero alone tells no size.
-  static double unit(double given, double most) { return most > 0 ? std::min(given, most) : given; }
-
   double curvature_ = 0;                            // |Js|²
   double most_x_norm_ = 0, most_plain_x_norm_ = 0;  // the largest so far
   std::vector<T> product_;

@@ -154,6 +154,25 @@ def test_the_unit_of_x_does_not_matter_to_xtol(method, jac):
     np.testing.assert_allclose(small.x * 2.0**100, want.x, rtol=1e-12)
 
 
+@pytest.mark.parametrize("loss", ["linear", "cauchy"])
+def test_nor_does_it_from_a_start_of_zero(loss):
+    """Where x tells no size, the step does."""
+    t = np.linspace(0, 4, 20)
+    y = np.exp(-1.3 * t) + 0.1 * (t > 3)
+
+    def fit(unit):
+        def jac(p):
+            return (-t / unit * np.exp(-p[0] / unit * t))[:, None]
+
+        return st.least_squares(
+            lambda p: np.exp(-p[0] / unit * t) - y, [0.0], jac, method="gn", loss=loss
+        )
+
+    want, small = fit(1.0), fit(2.0**-100)
+    assert (small.status, small.nfev) == (want.status, want.nfev)
+    np.testing.assert_allclose(small.x * 2.0**100, want.x, rtol=1e-12)
+
+
 def test_an_answer_of_zero_is_still_reached():
     """Relative to x alone, no step towards zero is short."""
     fit = st.least_squares(lambda x: x**2, [1.0], lambda x: np.diag(2 * x), gtol=None)
