@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +18,7 @@ def make_preconditioner(
     """The product with M⁻¹ on arrays of b's shape."""
     product = user_product(choice)
     if product is not None:
-        return system.columns(product, "preconditioner")
+        return functools.partial(system.applied, product, "preconditioner")
     if choice == "jacobi":
         return _jacobi(system, _positive_diagonal(system))
     a = system.matrix("pcg with the ssor preconditioner")

@@ -28,9 +28,9 @@ class System:
     xp: Any
     a: Array | None  # None: only the product is known
     b: Array
-    times: Product  # x -> A x, for x of b's shape
     x0: Array | None = None
     diagonal: Array | None = None  # as the user gave it
+    product: Product | None = None  # the user's x -> A x, where A is one
     owns_a: bool = False  # a is our copy already, and may be overwritten
     owns_b: bool = False
     # The user's np.errstate, for the user's functions; our own arithmetic raises no warnings.
@@ -60,23 +60,23 @@ class System:
             )
         return self.a
 
-    def columns(self, function: Product, name: str) -> Product:
+    # A function in a field of the system, and which holds the system, would be a cycle: A and b would
+    # live on until Python looks for cycles.
+    def times(self, x: Array) -> Array:
+        """A x, for x of b's shape."""
+        return self.a @ x if self.product is None else self.applied(self.product, "A", x)
+
+    def applied(self, function: Product, name: str, x: Array) -> Array:
         """The user's function on vectors, applied to every column, its result checked.
 
         It may keep or write to what it is given, which is a copy.
         """
-
-        def one(x: Array) -> Array:
+        if x.ndim == 1:
             return self._checked(self.ask(function, x), x.shape, name)
-
-        def apply(x: Array) -> Array:
-            if x.ndim == 1:
-                return one(x)
-            if x.shape[1] == 0:
-                return x
-            return self.xp.stack([one(x[:, k]) for k in range(x.shape[1])], axis=1)
-
-        return apply
+        if x.shape[1] == 0:
+            return x
+        columns = [self.applied(function, name, x[:, k]) for k in range(x.shape[1])]
+        return self.xp.stack(columns, axis=1)
 
     def ask(self, function: Callable[[Array], Any], x: Array) -> Any:
         """function(x), as the user would call it: x is a copy that it may keep or write to."""
@@ -119,7 +119,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         if a.dtype is b.dtype and a.dtype in (FLOAT, np.float32):  # saves a third of the time
             _check_shapes(a, b, least_squares)
             _check_finite(array_api_compat.numpy, "b", b)
-            return System(array_api_compat.numpy, a, b, lambda x: a @ x)
+            return System(array_api_compat.numpy, a, b)
     product = user_product(a)
     for name, value in (("A", a), ("b", b)):
         if value is None:
@@ -158,19 +158,16 @@ def _system(
     xp: Any, given: dict[str, Any], ready: dict[str, Array], product: Product | None
 ) -> System:
     matrix = ready.get("A")
-    system = System(
+    return System(
         xp,
         matrix,
         ready["b"],
-        lambda x: matrix @ x,
         ready.get("x0"),
         ready.get("diagonal"),
+        product,
         owns_a=matrix is not given.get("A"),
         owns_b=ready["b"] is not given["b"],
     )
-    if product is not None:
-        system.times = system.columns(product, "A")
-    return system
 
 
 def _check_finite(xp: Any, name: str, v: Array) -> None:
