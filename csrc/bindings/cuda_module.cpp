@@ -218,7 +218,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
     return py::make_tuple(cuda::calls.launches.load(), cuda::calls.copies.load(),
                           cuda::calls.waits.load());
   });
-  py::class_<CudaPlan> plan(m, "Plan");
+  py::class_<CudaPlan> plan(m, "Plan", collected<CudaPlan>());
   plan.def(py::init<int, py::function, py::function>())
       .def("reserve", &CudaPlan::reserve)
       .def("ready", &CudaPlan::ready);

@@ -25,6 +25,24 @@ class Hold {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
+// Lets Python's collector of cycles see the objects that a T holds: T::visit(see) calls see with
+// each, until that is not 0. Of T alone no cycle is made, so that the others are cleared.
+template <class T>
+pybind11::custom_type_setup collected() {
+  return pybind11::custom_type_setup([](PyHeapTypeObject* heap) {
+    heap->ht_type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+    heap->ht_type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+      Py_VISIT(Py_TYPE(self));
+      auto held = reinterpret_cast<pybind11::detail::instance*>(self)->get_value_and_holder();
+      if (!held.holder_constructed()) return 0;  // seen before it is initialized
+      return held.template value_ptr<T>()->visit([&](const pybind11::handle& object) {
+        Py_VISIT(object.ptr());
+        return 0;
+      });
+    };
+  });
+}
+
 void bind_cg_vectors(pybind11::module_& m);  // vector part of conjugate gradients
 void bind_linear(pybind11::module_& m);      // sweeps and factorisations of dense systems
 void bind_nlls(pybind11::module_& m);        // the least-squares solver

@@ -217,7 +217,7 @@ bool all_finite(const Numbers& a) {
 }  // namespace
 
 void bind_nlls(py::module_& m) {
-  py::class_<Model>(m, "Model")
+  py::class_<Model>(m, "Model", collected<Model>())
       .def(py::init<py::object, py::object, py::object, py::object, int64_t>())
       .def("__call__", [](Model& f, const py::object& p) { return f(p); })
       .def_property_readonly("calls", &Model::calls);

@@ -116,6 +116,14 @@ class PlanWithGradients {
     return derived().run(bound_grads_, options);
   }
 
+  // For `collected`: a parameter of the user's own class may refer to its optimizer.
+  template <class F>
+  int visit(const F& see) const {
+    for (const pybind11::object& array : kept_)
+      if (const int stop = see(array)) return stop;
+    return see(bound_grads_);
+  }
+
  protected:
   template <class... Arguments>
   explicit PlanWithGradients(Arguments... arguments) : plan_(arguments...) {}

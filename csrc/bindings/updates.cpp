@@ -205,7 +205,7 @@ py::list describe_all(base::List<Rules...>) {
 }
 
 void bind_plan(py::module_& m) {
-  py::class_<PyPlan> c(m, "Plan");
+  py::class_<PyPlan> c(m, "Plan", collected<PyPlan>());
   bind_groups(c);
   bind_steps(c);
   c.def(py::init())

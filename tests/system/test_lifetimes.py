@@ -1,4 +1,4 @@
-"""What was handed in goes with its last owner: at once, and where the user made a cycle, with it."""
+"""What was handed in goes with its last owner: at once, or with a cycle of the user's."""
 
 import gc
 import weakref
@@ -25,11 +25,52 @@ class Operator:
         return self.A @ x
 
 
-@pytest.mark.parametrize("options", [{"method": "cg"}, {"method": "jacobi", "diagonal": np.ones(3)}])
+@pytest.mark.parametrize(
+    "options", [{"method": "cg"}, {"method": "jacobi", "diagonal": np.ones(3)}]
+)
 @pytest.mark.parametrize("shape", [(3,), (3, 2)])
 def test_solve_lets_go_of_a_matvec(options, shape):
     A = Operator()
     kept = weakref.ref(A)
     st.solve(A, np.ones(shape), maxiter=3, return_info=True, **options)
     del A
+    assert kept() is None
+
+
+class Job:
+    """Keeps the error of its model, and so, by the traceback, what the calls of it held."""
+
+    def model(self, x, a, b):
+        raise RuntimeError
+
+    def run(self):
+        x = np.arange(5.0)
+        try:
+            st.curve_fit(self.model, x, x, [1.0, 1.0])
+        except RuntimeError as error:
+            self.error = error
+
+
+def test_an_error_kept_by_the_owner_of_a_model_is_collected_with_it():
+    job = Job()
+    job.run()
+    kept = weakref.ref(job)
+    del job
+    gc.collect()
+    assert kept() is None
+
+
+class Parameter(np.ndarray):
+    """Has attributes."""
+
+
+def test_a_parameter_that_refers_to_its_optimizer_is_collected():
+    p = np.ones(3).view(Parameter)
+    p.optimizer = st.Adam(p)
+    p.optimizer.step(np.ones(3))
+    gc.collect()  # the plan is visited while it is in use
+    p.optimizer.step(np.ones(3))
+    kept = weakref.ref(p)
+    del p
+    gc.collect()
     assert kept() is None

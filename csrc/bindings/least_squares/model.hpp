@@ -74,6 +74,14 @@ class Model {
     return weighted(answer(PyNumber_Subtract(y.ptr(), ydata_.ptr())));
   }
 
+  // For `collected`: an error that the user keeps refers to this object through its traceback.
+  template <class F>
+  int visit(const F& see) const {
+    for (const pybind11::object* object : {&f_, &xdata_, &ydata_, &weight_})
+      if (const int stop = see(*object)) return stop;
+    return 0;
+  }
+
   int64_t calls() const { return calls_; }
   double rounding() const { return rounding_; }  // f's own: float32 does not show in f - ydata
 

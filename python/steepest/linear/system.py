@@ -60,8 +60,8 @@ class System:
             )
         return self.a
 
-    # A function in a field of the system, and which holds the system, would be a cycle: A and b would
-    # live on until Python looks for cycles.
+    # In a field, a function that holds the system would be a cycle: A and b would live on until
+    # Python looks for cycles.
     def times(self, x: Array) -> Array:
         """A x, for x of b's shape."""
         return self.a @ x if self.product is None else self.applied(self.product, "A", x)
