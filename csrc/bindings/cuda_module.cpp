@@ -100,7 +100,7 @@ class CudaPlan : LastStream, public PlanWithGradients<CudaPlan, cuda::Plan, Devi
     StreamsInUse::Now now = streams_.ask();
     if (streams_.several(now)) return in_order(std::move(now), f);
     const Stream stream = streams_.take(std::move(now));
-    const py::gil_scoped_release released;
+    const WithoutGil released;
     return f(stream);
   }
 
@@ -110,11 +110,11 @@ class CudaPlan : LastStream, public PlanWithGradients<CudaPlan, cuda::Plan, Devi
   std::invoke_result_t<F, Stream> in_order(StreamsInUse::Now now, const F& f) {
     bool leads = false;
     {
-      const py::gil_scoped_release released;
+      const WithoutGil released;
       leads = streams_.follow(now);
     }
     const Stream stream = streams_.take(std::move(now));
-    const py::gil_scoped_release released;
+    const WithoutGil released;
     if constexpr (std::is_void_v<std::invoke_result_t<F, Stream>>) {
       f(stream);
       if (leads) streams_.lead();
@@ -209,7 +209,7 @@ PYBIND11_MODULE(_cuda, m, py::mod_gil_not_used()) {
   m.def("write", [](uintptr_t to, const py::array& from, uintptr_t stream) {
     const void* data = from.data();
     const int64_t bytes = from.nbytes();
-    const py::gil_scoped_release released;
+    const WithoutGil released;
     cuda::write(reinterpret_cast<void*>(to), data, bytes, reinterpret_cast<Stream>(stream));
   });
   m.def("find_overlap", &find_overlap<DeviceArray>);

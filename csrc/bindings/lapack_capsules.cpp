@@ -3,16 +3,18 @@
 // "void (char *, int *, __pyx_t_5scipy_6linalg_13cython_lapack_d *, int *, int *)".
 #include "bindings/lapack_capsules.hpp"
 
-#include <pybind11/gil_safe_call_once.h>
 #include <pybind11/pybind11.h>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <dlfcn.h>
 #endif
 
+#include <atomic>
+#include <mutex>
 #include <string>
 #include <type_traits>
 
+#include "bindings/module.hpp"
 #include "core/error.hpp"
 #include "linalg/blas_threads.hpp"
 #include "linalg/lapack.hpp"
@@ -96,20 +98,22 @@ linalg::BlasThreads threads_of([[maybe_unused]] const std::string& file) {
 
 // Without a GIL too, one thread fills the tables, and the others wait until it has.
 void load_lapack() {
-  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<bool> loaded;
-  loaded.call_once_and_store_result([] {
-    const auto capsules = [](const char* name) {
-      return py::dict(py::module_::import(name).attr("__pyx_capi__"));
-    };
-    const py::dict blas = capsules("scipy.linalg.cython_blas");
-    const py::dict lapack = capsules("scipy.linalg.cython_lapack");
-    fill<double>(blas, lapack, "d");
-    fill<float>(blas, lapack, "s");
-    const py::object file =
-        py::getattr(py::module_::import("scipy.linalg.cython_blas"), "__file__", py::none());
-    if (!file.is_none()) linalg::blas_threads() = threads_of(py::str(file));
-    return true;
-  });
+  static std::atomic<bool> loaded{false};
+  if (loaded) return;
+  static std::recursive_mutex mutex;
+  const Hold hold(mutex);
+  if (loaded) return;
+  const auto capsules = [](const char* name) {
+    return py::dict(py::module_::import(name).attr("__pyx_capi__"));
+  };
+  const py::dict blas = capsules("scipy.linalg.cython_blas");
+  const py::dict lapack = capsules("scipy.linalg.cython_lapack");
+  fill<double>(blas, lapack, "d");
+  fill<float>(blas, lapack, "s");
+  const py::object file =
+      py::getattr(py::module_::import("scipy.linalg.cython_blas"), "__file__", py::none());
+  if (!file.is_none()) linalg::blas_threads() = threads_of(py::str(file));
+  loaded = true;
 }
 
 }  // namespace steepest

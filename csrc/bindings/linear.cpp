@@ -120,8 +120,7 @@ py::tuple solve_directly(const std::string& method, const py::array& a, const py
   T rcond = 0;
   bool finite = false;
   {
-    std::optional<py::gil_scoped_release> released;
-    if (m * n * (n + k) >= work_without_gil) released.emplace();
+    const WithoutGil released(m * n * (n + k) >= work_without_gil);
     rcond = method == "cholesky" ? system.cholesky() : method == "lu" ? system.lu() : system.qr();
     finite = system.finite();
   }

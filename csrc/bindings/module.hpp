@@ -2,20 +2,43 @@
 #pragma once
 #include <pybind11/pybind11.h>
 
+#include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <thread>
 
 namespace steepest {
 
 // Work, rows * columns², from which a factorization gives up the GIL.
 constexpr int64_t work_without_gil = 1 << 18;
 
+// Gives up the GIL while it lives. Where Python has ended meanwhile, taking it back ends the
+// thread, up to Python 3.13 by unwinding its stack, and a destructor lets nothing unwind: a daemon
+// thread in a step aborted the process. It waits for the end of the process, as 3.14 makes it wait.
+class WithoutGil {
+ public:
+  explicit WithoutGil(bool wanted = true) : thread_(wanted ? PyEval_SaveThread() : nullptr) {}
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+  ~WithoutGil() {
+    if (!thread_) return;
+    try {
+      PyEval_RestoreThread(thread_);
+    } catch (...) {
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+  }
+
+ private:
+  PyThreadState* thread_;
+};
+
 // Locks a mutex, waiting without the GIL, which its owner may need in order to go on.
 class Hold {
  public:
   explicit Hold(std::recursive_mutex& mutex) : lock_(mutex, std::try_to_lock) {
     if (lock_) return;
-    const pybind11::gil_scoped_release release;
+    const WithoutGil release;
     lock_.lock();
   }
   // Leaves it locked at the end.

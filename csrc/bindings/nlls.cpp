@@ -166,7 +166,7 @@ class Solver {
   template <class F>
   void without_gil(int64_t m, F&& work) {
     if (m * core_.n() * core_.n() < work_without_gil) return work();
-    const py::gil_scoped_release released;
+    const WithoutGil released;
     work();
   }
 

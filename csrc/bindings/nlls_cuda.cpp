@@ -164,11 +164,11 @@ class CudaSolver {
   void on_device(StreamsInUse::Now now, const F& work) {
     const cuda::OnDevice on(device_);
     if (streams_.moves_to(now)) {
-      const py::gil_scoped_release released;
+      const WithoutGil released;
       space().use(now.handle, streams_.leaves_thread(now));
     }
     const cuda::Stream stream = streams_.take(std::move(now));
-    const py::gil_scoped_release released;
+    const WithoutGil released;
     work(stream);
   }
 

@@ -14,7 +14,7 @@ namespace {
 py::array_t<int64_t> shuffled(const py::array_t<uint64_t, py::array::c_style>& words) {
   py::array_t<int64_t> order(words.size());
   int64_t* out = order.mutable_data();
-  const py::gil_scoped_release release;
+  const WithoutGil release;
   shuffle(words.data(), words.size(), out);
   return order;
 }

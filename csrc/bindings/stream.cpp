@@ -20,7 +20,7 @@ void triad(Doubles& a, const Doubles& b, const Doubles& c, double scalar) {
                                       std::to_string(b.size()) + ", " + std::to_string(c.size()) +
                                       " differ");
   double* out = a.mutable_data();
-  py::gil_scoped_release release;
+  const WithoutGil release;
   stream_triad(out, b.data(), c.data(), scalar, a.size());
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/module.hpp"
 #include "core/device.hpp"
 #include "core/error.hpp"
 
@@ -126,7 +127,7 @@ class StreamsInUse {
   }
 
   void wait_for(const Now& one) const {
-    const pybind11::gil_scoped_release released;
+    const WithoutGil released;
     try {
       const cuda::OnDevice on(device_);
       if (cuda::capturing(one.handle)) return;

@@ -38,7 +38,7 @@ py::list probe_team(int64_t bytes) {
   std::vector<Seen> seen(max_threads);
   int team = 1;
   {
-    py::gil_scoped_release release;
+    const WithoutGil release;
     in_parallel(threads_for(bytes), [&](int thread, int threads) {
       volatile double least = std::numeric_limits<double>::min();
       seen[static_cast<size_t>(thread)] = {threads, threads_for(bytes), least / 2};

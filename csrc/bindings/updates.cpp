@@ -176,8 +176,7 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
   Trouble run(const py::tuple& grads, const StepOptions& options) {
     if (options.zero_grad)
       if (Trouble trouble = cannot_zero(grads)) return trouble;
-    std::optional<py::gil_scoped_release> release;
-    if (plan_.bytes() > gil_bytes) release.emplace();
+    const WithoutGil released(plan_.bytes() > gil_bytes);
     const int64_t bad = plan_.step(options);
     if (bad >= 0) return {{"nonfinite", bad}};
     return {};

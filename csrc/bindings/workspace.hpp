@@ -3,10 +3,10 @@
 #pragma once
 #include <pybind11/numpy.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "bindings/module.hpp"
 #include "core/error.hpp"
 #include "cpu/level.hpp"
 #include "cpu/teams.hpp"
@@ -94,14 +94,8 @@ inline linalg::Pass pass_over(DType dtype, int64_t bytes) {
 }
 
 // Releases the GIL where the work takes longer than that.
-class Unlocked {
- public:
-  explicit Unlocked(int64_t bytes) {
-    if (bytes > (64 << 10)) release_.emplace();
-  }
-
- private:
-  std::optional<pybind11::gil_scoped_release> release_;
+struct Unlocked : WithoutGil {
+  explicit Unlocked(int64_t bytes) : WithoutGil(bytes > (64 << 10)) {}
 };
 
 }  // namespace steepest

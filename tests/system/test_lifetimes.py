@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+from fresh_process import run
 
 import steepest as st
 
@@ -74,3 +75,19 @@ def test_a_parameter_that_refers_to_its_optimizer_is_collected():
     del p
     gc.collect()
     assert kept() is None
+
+
+@pytest.mark.parametrize("work", ["opt.step(g)", "st.solve(A, A[0], method='lu')"])
+def test_a_daemon_thread_at_work_does_not_abort_the_end_of_python(work):
+    run(f"""
+    import threading, time
+    import numpy as np
+    p, g = np.zeros((2, 4_000_000))
+    opt, A = st.SGD(p, lr=0.1), np.eye(400) + np.ones((400, 400))
+    st.solve(A, A[0])  # imports SciPy
+    def forever():
+        while True:
+            {work}
+    threading.Thread(target=forever, daemon=True).start()
+    time.sleep(0.3)
+    """)
