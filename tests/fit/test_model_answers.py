@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit as scipy_curve_fit
@@ -166,3 +168,20 @@ def test_exceptions_of_the_model_come_through():
 
     with pytest.raises(KeyError, match="mine"):
         st.curve_fit(broken, X, Y)
+
+
+def test_values_that_a_weak_reference_sees_are_not_overwritten():
+    t = np.linspace(0, 4, 30)
+    cache = weakref.WeakValueDictionary()
+
+    def model(t, a, b):
+        if (a, b) not in cache:
+            fresh = a * np.exp(-b * t)
+            cache[a, b] = fresh
+        return cache[a, b]
+
+    def jac(t, a, b):
+        return np.stack([model(t, a, b) / a, -t * model(t, a, b)], axis=1)
+
+    popt, _ = st.curve_fit(model, t, 2.5 * np.exp(-1.3 * t), [1.0, 1.0], jac=jac)
+    np.testing.assert_allclose(popt, [2.5, 1.3])

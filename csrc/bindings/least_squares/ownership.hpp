@@ -41,10 +41,12 @@ inline bool sole(const pybind11::object& value) {
 #endif
 }
 
-// The numbers of a `plain` array if they may be overwritten, as nobody else sees it; else null.
+// The numbers of a `plain` array if they may be overwritten, as nobody else sees it; else null. A
+// weak reference sees it, too: a cache of the user's may have one.
 template <class T>
 T* unseen(const pybind11::object& value, int64_t n) {
   if (!plain<T>(value) || !sole(value)) return nullptr;
+  if (*PyObject_GET_WEAKREFS_LISTPTR(value.ptr())) return nullptr;
   auto array = pybind11::reinterpret_borrow<pybind11::array_t<T>>(value);
   return array.size() == n && array.writeable() ? array.mutable_data() : nullptr;
 }
