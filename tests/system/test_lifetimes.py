@@ -1,6 +1,7 @@
-"""What was handed in goes with its last owner: at once, or with a cycle of the user's."""
+"""What was handed in goes with its last owner; Python may end, or be interrupted, at any time."""
 
 import gc
+import os
 import weakref
 
 import numpy as np
@@ -91,3 +92,28 @@ def test_a_daemon_thread_at_work_does_not_abort_the_end_of_python(work):
     threading.Thread(target=forever, daemon=True).start()
     time.sleep(0.3)
     """)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_the_handler_of_a_signal_may_make_an_optimizer_and_fork_wherever_it_comes():
+    run(
+        """
+        import numpy as np
+        from steepest.updates import forks
+        def handler():
+            st.Adam(np.zeros(2))
+            pid = os.fork()
+            if pid == 0:
+                st.Adam(np.zeros(2)).step(np.ones(2))
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        def trace(frame, event, arg):
+            if frame.f_code is forks.watch.__code__:
+                frame.f_trace_opcodes = True
+                handler()
+                return trace
+        sys.settrace(trace)
+        st.Adam(np.zeros(2))
+        """,
+        timeout=20,
+    )

@@ -12,20 +12,24 @@ import weakref
 
 from steepest import _cpu
 
-_guard = threading.Lock()  # of these two; also held across a fork
-_plans: weakref.WeakSet[_cpu.Plan] = weakref.WeakSet()
+# Of these two; also held across a fork. The handler of a signal, or a finalizer, may come while its
+# thread has the guard, and make an optimizer or fork: so it is an RLock, and the plans are in a
+# plain set, whose methods they cannot come into.
+_guard = threading.RLock()
+_plans: set[weakref.ref[_cpu.Plan]] = set()
 _held: list[_cpu.Plan] = []  # by the thread that is forking
 
 
 def watch(plan: _cpu.Plan) -> None:
     """Forks hold the plan from now on."""
     with _guard:
-        _plans.add(plan)
+        _plans.add(weakref.ref(plan, _plans.discard))
 
 
 def _before() -> None:
     with _guard:
-        plans = sorted(_plans, key=id)  # two threads that fork wait in the same order
+        alive = [plan for ref in _plans.copy() if (plan := ref()) is not None]
+    plans = sorted(alive, key=id)  # two threads that fork wait in the same order
     for plan in plans:  # without the guard: a schedule, in its step, may make an optimizer
         plan.__enter__()
     _guard.acquire()
