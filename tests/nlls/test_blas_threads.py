@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,6 +14,7 @@ from scipy.linalg import cython_blas
 from scipy.linalg.lapack import dgeqp3
 
 import steepest as st
+from steepest import _cpu
 from steepest.nlls import curve
 
 N = 64
@@ -61,4 +65,33 @@ def test_curve_fits_covariance_takes_one_thread(monkeypatch):
         st.curve_fit(lambda x, *p: np.sin(np.outer(x, k)) @ p, x, np.cos(x), np.zeros(12))
         assert seen == [1] and openblas("get")() == 3
     finally:
+        openblas("set")(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_the_child_of_a_fork_is_not_limited_for_good_by_a_thread_of_its_parent():
+    warnings.simplefilter("ignore")  # 3.12 warns of any fork beside threads
+    inside, over = threading.Event(), threading.Event()
+
+    def limit():
+        with _cpu.OneBlasThread():
+            inside.set()
+            over.wait()
+
+    before = openblas("get")()
+    openblas("set")(3)
+    other = threading.Thread(target=limit)
+    other.start()
+    inside.wait()
+    try:
+        child = os.fork()
+        if child == 0:
+            st.solve(np.eye(3), np.ones(3))
+            os._exit(openblas("get")())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert openblas("get")() == 1
+    finally:
+        over.set()
+        other.join()
+        assert openblas("get")() == 3
         openblas("set")(before)
