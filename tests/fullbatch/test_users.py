@@ -108,6 +108,12 @@ def test_it_is_a_method_of_scipys_minimize(options):
     np.testing.assert_array_equal(both.x, want.x)
 
 
+def test_no_method_is_the_default():
+    """As in SciPy, and as what wraps it passes on."""
+    want = st.minimize(rosen, START, jac=rosen_der)
+    np.testing.assert_array_equal(st.minimize(rosen, START, method=None, jac=rosen_der).x, want.x)
+
+
 def test_disp_is_verbose_as_scipys_options_have_it(capsys):
     """All of SciPy's methods have it."""
     for lines, flags in (2, {"disp": True}), (0, {"disp": 0}), (5, {"disp": 1, "verbose": 2}):

@@ -83,7 +83,9 @@ def line_search(
     step = check.number("step", step, above=0)
     c1 = check.number("c1", c1, above=0, below=1)
     if rule == "wolfe":
-        c2 = check.number("c2", c2, above=c1, below=1)
+        c2 = check.number("c2", c2, above=0, below=1)
+        if not c1 < c2:
+            raise ValueError(f"c1, c2: {c1:g}, {c2:g}; expected c1 < c2")
     f0, slope0 = line.start(rule, f0, g0)
     if rule == "wolfe":
         search = wolfe(f0, slope0, step, c1=c1, c2=c2, eps=line.eps)

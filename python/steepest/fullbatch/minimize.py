@@ -35,7 +35,7 @@ def minimize(
     x0: Array,
     args: Any = (),
     *,
-    method: str = "l-bfgs",
+    method: str | None = "l-bfgs",
     jac: Any = None,
     hess: Callable[..., Any] | str | None = None,
     hessp: Callable[..., Any] | None = None,
@@ -70,9 +70,9 @@ def minimize(
         The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
     args : tuple
         Further arguments of fun, jac, hess and hessp.
-    method : {"gd", "newton", "bfgs", "l-bfgs"}
-        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`. SciPy's "BFGS" and "L-BFGS-B", which have
-        other options and end otherwise, are no names here.
+    method : {"gd", "newton", "bfgs", "l-bfgs"}, optional
+        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`; None is "l-bfgs". SciPy's "BFGS" and
+        "L-BFGS-B", which have other options and end otherwise, are no names here.
     jac : callable, True, "2-point", "3-point", "cs" or None
         jac(x, *args) -> g, called only at the points taken with "armijo" and "exact". None means
         "2-point": forward differences, and central ones once those no longer lead down. Their steps
@@ -135,7 +135,7 @@ def minimize(
     (True, array([1., 1.]))
     """
     check.function("fun", fun)
-    check.choice("method", method, METHODS)
+    method = check.choice("method", "l-bfgs" if method is None else method, METHODS)
     own = own_options(method, bounds, lr, history, constraints)
     if (hess is not None) + (hessp is not None) != (method == "newton"):
         due = "neither; they are for 'newton'"
