@@ -264,8 +264,8 @@ class TrustRegion {
   // How far the step after this one may go, which is taken.
   Reach reach() const {
     const Step& step = trial_.judged;
-    if (step.all_but_exact()) return Reach::any_bound;
-    if (!(in_noise_ || held_off_ || step.as_predicted())) return Reach::half;
+    if (step.all_but_exact() || held_off_ || within_rounding<T>(step)) return Reach::any_bound;
+    if (!step.as_predicted()) return Reach::half;
     return gauss_newton() ? Reach::any_bound : Reach::pressed;
   }
 
@@ -365,7 +365,7 @@ class TrustRegion {
 
   void propose() {
     asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
-    box_.set_limits(x_.data(), reach_);
+    box_.set_limits(backend_, x_.data(), reach_);
     if (!gauss_newton()) {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
