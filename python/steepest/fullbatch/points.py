@@ -123,6 +123,17 @@ class Points:
             g = self._xp.where(self.box.free(self._rows[self._x], g, g), g, self.box.zero)
         return self._square(g)
 
+    def _length(self) -> float:
+        """|d|."""
+        return math.sqrt(self._square(self._rows[self._d]))
+
+    def _at_least(self, least: float) -> Direction:
+        """d, lengthened to that where it is shorter."""
+        length = self._length()
+        if 0 < length < least < math.inf:
+            self._rows[self._d][...] *= least / length
+        return NO_MORE_KNOWN
+
     def _cut(self, free: Array | None) -> None:
         """Cut d for held variables, so that a full step stays in the box."""
         assert self.box is not None
