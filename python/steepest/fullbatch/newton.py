@@ -42,9 +42,10 @@ class Newton(Minimizer):
     d = -(H + τD)⁻¹ g by Cholesky with D = |diag H|, τ raised from 0 until H + τD is positive
     definite (Nocedal & Wright 2006, algorithm 3.3, where D = I): the units of the variables do not
     matter. With `hessp` in place of H, Hd = -g by conjugate gradients, stopped at
-    |r| ≤ min(½, √|g|) |g| or at a direction of negative curvature (their algorithm 7.1); there the
-    units do matter: choose some in which the variables are alike. With bounds, the system is that
-    of the free variables (Bertsekas 1982).
+    |r| ≤ min(½, √|g|, √(|g|/|g₀|)) |g|, g₀ at the start, or at a direction p of negative curvature,
+    with -|r|²/pᵀHp of it (their algorithm 7.1, without √(|g|/|g₀|) and p); there the units do
+    matter: choose some in which the variables are alike. With bounds, the system is that of the
+    free variables (Bertsekas 1982).
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ class Newton(Minimizer):
     """
 
     method: ClassVar[str] = "newton"
-    _saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest", "_indefinite")
+    _saved: ClassVar[tuple[str, ...]] = ("nhev", "_given_lowest", "_indefinite", "_first_square")
 
     def __init__(
         self,
@@ -93,6 +94,7 @@ class Newton(Minimizer):
         )
         self.nhev = 0
         self._indefinite = 0  # iterations in a row without a positive definite Hessian
+        self._first_square = 0.0  # g . g at the start, where products came with it
         # what the last trial point and the lowest one came with
         self._given: tuple[Hessian, Product | None] = (None, None)
         self._given_lowest: tuple[Hessian, Product | None] = (None, None)
@@ -231,7 +233,9 @@ class Newton(Minimizer):
         rows[R][...] = masked(rows[G])
         combine(w, [R], [], np.array([[-1.0]]), [rows[P]])
         square = self._square(rows[R])
-        enough = min(0.25, math.sqrt(square)) * square  # (min(1/2, sqrt |g|) |g|)^2
+        self._first_square = self._first_square or square
+        # of |g|^2: 1/4, |g| or |g| / |g0|
+        enough = min(0.25, math.sqrt(square), math.sqrt(square / self._first_square)) * square
         for k in range(2 * self.n):
             self.nhev += 1
             product = hessp(self._xp.asarray(x, copy=True), self._copy(P))
@@ -243,6 +247,9 @@ class Newton(Minimizer):
                 if k == 0:
                     rows[D][...] = rows[P]
                     self._indefinite += 1
+                elif curvature < 0:  # the steps until now see nothing of it
+                    far = np.array([[1.0, -square / curvature]])
+                    combine(w, [D, P], [], far, [rows[D]])
                 break
             self._indefinite = 0
             step = square / curvature
