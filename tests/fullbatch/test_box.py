@@ -231,6 +231,19 @@ def test_a_variable_pushed_against_its_bound_does_not_slow_the_others(method, se
     assert alone.success and beside.success and beside.nfev == alone.nfev
 
 
+def test_newton_by_products_where_held_variables_alone_have_a_gradient():
+    """x₀ is near its bound, and x₁ at its minimum."""
+    r = st.minimize(
+        lambda x: x[0] + x[1] ** 2,
+        np.array([1e-4, 0.0]),
+        jac=lambda x: np.array([1.0, 2 * x[1]]),
+        hessp=lambda x, p: np.array([0.0, 2 * p[1]]),
+        method="newton",
+        bounds=[(0, 1), (-1, 1)],
+    )
+    assert r.success and (r.x == 0).all()
+
+
 @pytest.mark.parametrize(("method", "enough"), [("l-bfgs", 80), ("newton", 25)])
 def test_bounds_that_the_answer_lies_on_do_not_slow_the_way_there(method, enough):
     """In Rosenbrock's valley all of x is near 1 long before it is there, and was held: gradient

@@ -233,6 +233,8 @@ class Newton(Minimizer):
         rows[R][...] = masked(rows[G])
         combine(w, [R], [], np.array([[-1.0]]), [rows[P]])
         square = self._square(rows[R])
+        if square == 0:
+            return  # held variables alone go on
         self._first_square = self._first_square or square
         # of |g|^2: 1/4, |g| or |g| / |g0|
         enough = min(0.25, math.sqrt(square), math.sqrt(square / self._first_square)) * square
