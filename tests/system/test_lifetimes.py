@@ -117,3 +117,26 @@ def test_the_handler_of_a_signal_may_make_an_optimizer_and_fork_wherever_it_come
         """,
         timeout=20,
     )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_fork_by_a_handler_leaves_the_plans_to_the_fork_that_it_interrupts():
+    """They were let go, and the child of that fork might have one halfway through a step."""
+    run("""
+    import threading
+    import numpy as np
+    from steepest.updates import forks
+    opt, stepped = st.SGD(np.zeros(2), lr=0.1), threading.Event()
+    def step():
+        opt.step(np.ones(2))
+        stepped.set()
+    forks._before()  # of a fork, and the handler comes right after it
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    threading.Thread(target=step).start()
+    assert not stepped.wait(0.2)
+    forks._in_parent()
+    assert stepped.wait(20)
+    """)

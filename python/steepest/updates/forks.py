@@ -17,7 +17,8 @@ from steepest import _cpu
 # plain set, whose methods they cannot come into.
 _guard = threading.RLock()
 _plans: set[weakref.ref[_cpu.Plan]] = set()
-_held: list[_cpu.Plan] = []  # by the thread that is forking
+# By the thread that is forking; a stack, for the handler may come while it holds them.
+_held: list[list[_cpu.Plan]] = []
 
 
 def watch(plan: _cpu.Plan) -> None:
@@ -33,20 +34,18 @@ def _before() -> None:
     for plan in plans:  # without the guard: a schedule, in its step, may make an optimizer
         plan.__enter__()
     _guard.acquire()
-    _held.extend(plans)
+    _held.append(plans)
 
 
 def _in_parent() -> None:
-    for plan in _held:
+    for plan in _held.pop():
         plan.__exit__()
-    _held.clear()
     _guard.release()
 
 
 def _in_child() -> None:
-    for plan in _held:
+    for plan in _held.pop():
         plan.renew_lock()
-    _held.clear()
     _guard.release()
 
 
