@@ -56,7 +56,9 @@ pybind11::custom_type_setup collected() {
     heap->ht_type.tp_flags |= Py_TPFLAGS_HAVE_GC;
     heap->ht_type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
       Py_VISIT(Py_TYPE(self));
-      auto held = reinterpret_cast<pybind11::detail::instance*>(self)->get_value_and_holder();
+      auto* instance = reinterpret_cast<pybind11::detail::instance*>(self);
+      if (!instance->owned) return 0;  // seen before it has a place for the T
+      auto held = instance->get_value_and_holder();
       if (!held.holder_constructed()) return 0;  // seen before it is initialized
       return held.template value_ptr<T>()->visit([&](const pybind11::handle& object) {
         Py_VISIT(object.ptr());

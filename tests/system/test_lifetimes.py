@@ -78,6 +78,18 @@ def test_a_parameter_that_refers_to_its_optimizer_is_collected():
     assert kept() is None
 
 
+def test_an_object_may_be_visited_before_it_is_laid_out():
+    """The first one of a subclass makes Python objects then: it crashed."""
+    run("""
+    import gc
+    gc.set_threshold(1)
+    for _ in range(20):
+        class Mine(_cpu.Plan):
+            pass
+        Mine()
+    """)
+
+
 @pytest.mark.parametrize("work", ["opt.step(g)", "st.solve(A, A[0], method='lu')"])
 def test_a_daemon_thread_at_work_does_not_abort_the_end_of_python(work):
     run(f"""
