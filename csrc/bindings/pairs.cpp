@@ -63,13 +63,13 @@ py::tuple direction_in_box(const BoxPairs& p, const py::array& products, double 
   return py::make_tuple(c, scale);
 }
 
-// (coefficients, scale, slope, magnitude); the last column of `products` is that with g.
+// (coefficients, slope, magnitude); the last column of `products` is that with g.
 py::tuple direction(const Pairs& p, const py::array& products, double otherwise) {
   const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
   const Products on_g = column(products, columns - 1, 2 * p.count + 1);
   py::array_t<double> c({int64_t{5}, 2 * p.count + 4});
   const Direction to = p.turn(on_g, otherwise, c.mutable_data());
-  return py::make_tuple(c, to.scale, to.slope, to.magnitude);
+  return py::make_tuple(c, to.slope, to.magnitude);
 }
 
 // (f0, slope0, length, c1, c2, eps)

@@ -105,7 +105,7 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
     on_y[i] *= -gamma;
   }
   c[2 * count] = -gamma;
-  Direction d{gamma, 0, 0};
+  Direction d{0, 0};
   for (int64_t i = 0; i <= 2 * count; ++i) {
     d.slope += c[i] * on_g.at[i * on_g.stride];
     d.magnitude = std::max(d.magnitude, std::fabs(c[i] * on_g.at[i * on_g.stride]));

@@ -40,7 +40,6 @@ struct FirstStep {
 double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps);
 
 struct Direction {
-  double scale;      // gamma
   double slope;      // d . g
   double magnitude;  // the largest term of that sum: how much of it may be rounding
 };

@@ -182,7 +182,7 @@ class LBFGS(Minimizer):
     def _combine_direction(self, products: np.ndarray, g: Array, learned: bool) -> Direction:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
-        c, _, slope, magnitude = self._pairs.direction(products, 1.0)
+        c, slope, magnitude = self._pairs.direction(products, 1.0)
         rows, d = self._rows, self._d
         outs = [rows[G], rows[d], rows[self._trial], self._hand_out()]
         if learned:
