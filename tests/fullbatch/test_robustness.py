@@ -195,7 +195,7 @@ def test_newton_checks_its_products():
         ("told", 0, TypeError, "state_dict['told']: got an int; expected a list"),
         ("told", [(1, 2)], ValueError, "state_dict['told'][0]: (1, 2); expected step, f and s"),
         ("lowest", 1.0, ValueError, "state_dict['lowest']: 1.0; expected step, f and slope"),
-        ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state: expected a state of as many"),
+        ("memory", (1, [0], [0], np.zeros(3)), ValueError, "state_dict['memory']: expected that"),
     ],
 )
 def test_a_state_that_no_run_has_is_refused_and_changes_nothing(key, value, error, message):

@@ -96,6 +96,23 @@ def test_loading_refuses_another_run():
         make("l-bfgs").load_state_dict({**state, "step": 7})
 
 
+@pytest.mark.parametrize("history", [1, 5])
+@pytest.mark.parametrize("bounded", [True, False])
+def test_loading_refuses_what_was_learned_with_bounds_where_there_are_none(history, bounded):
+    """And the other way round: what a pair keeps differs, but with one pair has the same shape."""
+    start, bounds = np.minimum(START, 0.5), [(-2, 0.5)] * 4
+    one = st.LBFGS(start, history=history, bounds=bounds if bounded else None)
+    other = st.LBFGS(start, history=history, bounds=None if bounded else bounds)
+    while one.nit < 2:
+        tell(one)
+    before, here = other.x, "without" if bounded else "with"
+    message = rf"state_dict\['memory'\]: expected .* with as many pairs {here} bounds, as here"
+    with pytest.raises(ValueError, match=message):
+        other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(other.x, before)
+    assert other.nit == 0
+
+
 DAMAGE = [
     ("bfgs", "h", "x", TypeError),
     ("bfgs", "h", np.eye(3), ValueError),

@@ -76,7 +76,7 @@ class LBFGS(Minimizer):
     """
 
     method: ClassVar[str] = "l-bfgs"
-    _saved: ClassVar[tuple[str, ...]] = ("_memory", "_free")
+    _saved: ClassVar[tuple[str, ...]] = ("_free", "_memory")
 
     def __init__(
         self,
@@ -118,10 +118,16 @@ class LBFGS(Minimizer):
     @_memory.setter
     def _memory(self, state: tuple[Any, ...]) -> None:
         try:
+            # the sums of one pair have the same shape with and without bounds
+            if state[0] and (self._free is None) != (self.box is None):
+                raise ValueError
             self._pairs.restore(*state)
         except TypeError:
             what = "expected a count, two lists of rows and an array of sums"
             raise TypeError(f"state_dict['memory']: {check.shown(state)}; {what}") from None
+        except ValueError:
+            what = f"a run with as many pairs {'without' if self.box is None else 'with'} bounds"
+            raise ValueError(f"state_dict['memory']: expected that of {what}, as here") from None
 
     def _forget(self) -> bool:
         had: bool = self._pairs.count > 0
