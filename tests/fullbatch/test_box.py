@@ -256,3 +256,17 @@ def test_bounds_that_the_answer_lies_on_do_not_slow_the_way_there(method, enough
         )
         assert run.success and run.nfev <= enough
         np.testing.assert_allclose(run.x, 1, rtol=1e-4)
+
+
+def test_a_curvature_whose_inverse_overflows_is_no_warning():
+    """Gradient steps of held variables are scaled by it."""
+    run = st.minimize(
+        lambda x: ((x - 1) ** 2).sum(),
+        np.full(2, 0.3, "f4"),
+        method="newton",
+        jac=lambda x: 2 * (x - 1),
+        hess=lambda x: np.eye(2, dtype="f4") * np.float32(1e-39),
+        bounds=[(0, 0.5)] * 2,
+    )
+    assert run.success
+    np.testing.assert_array_equal(run.x, 0.5)

@@ -207,7 +207,8 @@ class Newton(Minimizer):
         """1/|diag H|, the scales of a gradient step; 1 where that is infinite."""
         xp = self._xp
         diagonal = xp.abs(xp.linalg.diagonal(h))
-        return 1 / xp.where(diagonal > 0, diagonal, xp.ones_like(diagonal))
+        least = float(xp.finfo(h.dtype).smallest_normal)
+        return 1 / xp.where(diagonal >= least, diagonal, xp.ones_like(diagonal))
 
     def _solve(self, h: Array, free: Array | None) -> None:
         self.nhev += 1
