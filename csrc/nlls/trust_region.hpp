@@ -264,7 +264,11 @@ class TrustRegion {
   // How far the step after this one may go, which is taken.
   Reach reach() const {
     const Step& step = trial_.judged;
-    if (step.all_but_exact() || held_off_ || within_rounding<T>(step)) return Reach::any_bound;
+    // Of a step that λ made tiny, exactness tells nothing.
+    const bool told = !finder_.held_back() || step.length > 1e-3 * step.x_norm;
+    if ((step.all_but_exact() && told) || held_off_ || within_rounding<T>(step)) {
+      return Reach::any_bound;
+    }
     if (!step.as_predicted()) return Reach::half;
     return gauss_newton() ? Reach::any_bound : Reach::pressed;
   }

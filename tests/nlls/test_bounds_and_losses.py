@@ -206,6 +206,15 @@ def test_answers_on_bounds_without_a_multiplier(shape):
     assert sum(fit.nfev for fit in fits) <= 70
 
 
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_a_tiny_step_that_was_exact_leads_to_no_bound_at_once(method):
+    """Curves from far starts ended on bounds after three evaluations."""
+    s = st.LeastSquares([1.0], bounds=(0, np.inf), method=method, damping=1e6)
+    for most in (1, 0.9999995, 0.4999999):
+        assert s.x[0] >= most - 1e-5
+        s.tell(s.x + 5, np.eye(1))
+
+
 # Bounds that the first steps led to, by models that were wrong so far away, held fits: of the 24 of
 # each line 16, 22 and 19 arrived, of the curves 11 of 12.
 @pytest.mark.parametrize("angle", peaks.ANGLES)
