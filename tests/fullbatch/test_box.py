@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
+from problems.mgh import PROBLEMS
 from steepest import _cpu
 
 
@@ -270,3 +271,11 @@ def test_a_curvature_whose_inverse_overflows_is_no_warning():
     )
     assert run.success
     np.testing.assert_array_equal(run.x, 0.5)
+
+
+def test_a_run_amid_rounding_in_a_box_ends():
+    """Meyer's problem: where searches took a rise by rounding for none, 15,000 iterations."""
+    meyer = next(p for p in PROBLEMS if p.number == 10)
+    options = {"jac": meyer.gradient, "bounds": [(0, None)] * 3}
+    run = st.minimize(meyer.value, meyer.start, **options)
+    assert run.nfev < 1500 and run.fun < 87.9459

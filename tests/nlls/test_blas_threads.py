@@ -68,7 +68,7 @@ def test_curve_fits_covariance_takes_one_thread(monkeypatch):
         openblas("set")(before)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_the_child_of_a_fork_is_not_limited_for_good_by_a_thread_of_its_parent():
     warnings.simplefilter("ignore")  # 3.12 warns of any fork beside threads
     inside, over = threading.Event(), threading.Event()

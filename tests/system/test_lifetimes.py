@@ -106,7 +106,7 @@ def test_a_daemon_thread_at_work_does_not_abort_the_end_of_python(work):
     """)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_the_handler_of_a_signal_may_make_an_optimizer_and_fork_wherever_it_comes():
     run(
         """
@@ -131,7 +131,7 @@ def test_the_handler_of_a_signal_may_make_an_optimizer_and_fork_wherever_it_come
     )
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 def test_a_fork_by_a_handler_leaves_the_plans_to_the_fork_that_it_interrupts():
     """They were let go, and the child of that fork might have one halfway through a step."""
     run("""
