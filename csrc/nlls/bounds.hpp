@@ -77,6 +77,16 @@ class BoxModel {
   // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
+  // The variables that the last system was solved for.
+  const std::vector<int64_t>& free() const { return bounded() ? free_ : all_; }
+
+  // s <- s + a of the last s that minimize gave, unless that meets a limit.
+  void bend(const T* x, const T* a, T* s) const {
+    const auto meets = [&](int64_t j) { return bounded() && limit_at(x[j] + s[j] + a[j], j) != 0; };
+    if (std::any_of(free().begin(), free().end(), meets)) return;
+    for (const int64_t j : free()) s[j] += a[j];
+  }
+
   // Limits of the steps from x.
   void set_limits(Backend& backend, const T* x, Reach reach) {
     if (!bounded()) return;
@@ -119,14 +129,13 @@ class BoxModel {
     for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = limit_at(x[j], j);
     std::fill(held_.begin(), held_.end(), 0);
     moved_ = false;
-    std::vector<int64_t> free, before;
+    free_.clear();
     for (int64_t round = 0; round < 10 * n_ + 10; ++round) {
-      before = std::move(free);
-      free = free_set();
-      solved_ = free.empty() || (full_step_ && free == before);
+      const std::vector<int64_t> before = std::exchange(free_, free_set());
+      solved_ = free_.empty() || (full_step_ && free_ == before);
       if (solved_) break;
       std::fill(d_.begin(), d_.end(), T(0));
-      if (!backend.solve(damping, free, s, r_.data(), d_.data())) return false;
+      if (!backend.solve(damping, free_, s, r_.data(), d_.data())) return false;
       if (!move(backend, damping, x, s)) {
         solved_ = damping.lambda > 0;
         break;
@@ -159,7 +168,8 @@ class BoxModel {
     bool any = false;
     for (size_t i = 0; i < held_.size(); ++i) {
       if (!(static_cast<T>(on_[i]) * d_[i] > 0)) continue;
-      any = held_[i] = 1;
+      held_[i] = 1;
+      any = true;
     }
     return any;
   }
@@ -248,7 +258,7 @@ class BoxModel {
   std::vector<int> on_, next_on_;  // -1 where x + s is on the lower limit, 1 on the upper
   std::vector<int> pressed_;       // on_ of the step before
   std::vector<int> held_;          // 1 where a variable on a bound rests until s moves
-  std::vector<int64_t> all_;
+  std::vector<int64_t> all_, free_;
   int64_t n_;
   double rounding_ = 0;  // of x, in units of J's columns
   bool moved_ = false, full_step_ = false, solved_ = true;

@@ -116,7 +116,7 @@ class TrustRegion {
   void correct(double gain) {
     ++nfev_;
     look_ahead_.gained(gain, trial_.slope);
-    finder_.accelerate(backend_, box_, scaling_.D(), fraction, residuals_.accepted(),
+    finder_.accelerate(backend_, box_, x_.data(), scaling_.D(), fraction, residuals_.accepted(),
                        residuals_.trial());
     try_step();
   }
@@ -383,12 +383,14 @@ class TrustRegion {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && !box_.bounded() &&
-           nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && box_.solved() &&
+           !box_.free().empty() && nfev_ + 2 <= options_.max_nfev;
   }
 
   void ask_ahead() {
-    for (size_t i = 0; i < x_.size(); ++i) trial_.point[i] = x_[i] + fraction * finder_.step()[i];
+    for (size_t i = 0; i < x_.size(); ++i) {
+      trial_.point[i] = box_.clip(x_[i] + fraction * finder_.step()[i], static_cast<int64_t>(i));
+    }
     asked_ = Asked::ahead;
   }
 

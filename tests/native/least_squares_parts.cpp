@@ -197,14 +197,17 @@ struct Stub {
   void product(const double* v, double* out) { out[0] = v[0]; }
 };
 
-double corrected(double by, bool bends = true) {
+double corrected(double by, bool bends = true, double lower = -HUGE_VAL) {
   Stub backend;
   backend.correction = by, backend.bends = bends;
-  BoxModel<Stub> box({}, {}, 1);
+  const bool open = std::isinf(lower);
+  BoxModel<Stub> box(open ? std::vector<double>{} : std::vector<double>{lower},
+                     open ? std::vector<double>{} : std::vector<double>{4}, 1);
   StepFinder<Stub> finder(1e-3, 1, 0);
   const double x = 0, D = 1, f = 1, ahead = 0.9;
+  box.set_limits(backend, &x, steepest::nlls::Reach::any_bound);
   must(finder.undamped(backend, box, &x, &D) && finder.step()[0] == -1, "the undamped step");
-  finder.accelerate(backend, box, &D, 0.1, &f, &ahead);
+  finder.accelerate(backend, box, &x, &D, 0.1, &f, &ahead);
   return finder.step()[0];
 }
 
@@ -212,6 +215,8 @@ void corrections() {
   must(near(corrected(0.37), -0.63) && near(corrected(-0.37), -1.37), "a short one is trusted");
   must(corrected(0.38) == -1 && corrected(-4) == -1 && corrected(NAN) == -1, "no other one");
   must(corrected(0.37, false) == -1, "none where the second derivative is not finite");
+  must(near(corrected(-0.37, true, -2), -1.37), "in a box, too");
+  must(corrected(-0.37, true, -1.3) == -1, "none that meets a bound");
 }
 
 void stationarity() {
