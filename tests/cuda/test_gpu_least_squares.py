@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import steepest as st
+from problems import boxes
 
 pytestmark = pytest.mark.gpu
 
@@ -128,6 +129,13 @@ def test_bounds_and_differences(cupy, jac):
     got = st.least_squares(fun, cupy.asarray(x0), exact if jac == "exact" else jac, bounds=bounds)
     compare(cupy, got, want, 1e-6)
     np.testing.assert_array_equal(cupy.asnumpy(got.active_mask), want.active_mask)
+
+
+@pytest.mark.parametrize("linear_solver", ["cholesky", "qr", "cg"])
+def test_bounds_and_looking_ahead(cupy, linear_solver):
+    fun, x0, jac, lower, upper = boxes.faster_decays(cupy)
+    got = st.least_squares(fun, x0, jac, bounds=(lower, upper), linear_solver=linear_solver)
+    assert got.success and got.cost < 1e-15 and got.nfev > 1.2 * got.njev
 
 
 @pytest.mark.parametrize("jac", ["2-point", "3-point"])

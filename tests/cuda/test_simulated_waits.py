@@ -13,6 +13,7 @@ import pytest
 from device_problems import decay, down, there, up
 
 import steepest as st
+from problems import boxes
 
 pytestmark = pytest.mark.usefixtures("libraries_to_be_found")
 
@@ -98,6 +99,17 @@ def test_residuals_ahead_of_a_step_wait_three_times(device):
     k = [a == b for a, b in zip(points[False], points[True], strict=False)].index(False)
     nit, (_, _, waits), J = counts[True][k]
     assert (nit, waits, J) == (6, 3, None)
+
+
+@pytest.mark.parametrize("linear_solver", ("cholesky", "qr", "cg"))
+def test_looking_ahead_in_a_box(linear_solver):
+    """A corrected step is solved for on the free variables alone, by the factor at hand."""
+    fun, x0, jac, lower, upper = boxes.faster_decays()
+    options = {"bounds": (lower, upper), "linear_solver": linear_solver}
+    got = st.least_squares(there(fun), up(x0), there(jac), **options)
+    want = st.least_squares(fun, x0, jac, **options)
+    assert got.success and got.cost < 1e-15 and got.nfev > 1.2 * got.njev
+    assert abs(got.njev - want.njev) < 0.2 * want.njev
 
 
 def test_everything_is_asked_of_the_current_stream(hooks, libraries):

@@ -61,3 +61,20 @@ def fits(seeds: int) -> Iterator[tuple[str, Fit]]:
         for seed in range(4 * seeds):
             peak = peaks.problem(angle, seed)
             yield f"angle {angle}", Fit(peak.residual, peak.start, peak.jacobian, *peak.bounds)
+
+
+def faster_decays(np=np) -> Fit:
+    """Nonnegative amplitudes, half of them zero, of decays that all are faster by as much."""
+    t = np.linspace(0.01, 6, 60)
+    decays = np.exp(-t[:, None] / np.geomspace(0.1, 5, 12))
+    true = np.array([0, 0.7, 0, 0, 1.1, 0, 0.4, 0.9, 0, 0, 0.3, 0])
+    y = decays @ true * np.exp(-0.1 * t)
+
+    def residual(x):
+        return decays @ x[:-1] * np.exp(-x[-1] * t) - y
+
+    def jacobian(x):
+        faster = np.exp(-x[-1] * t)[:, None] * decays
+        return np.column_stack([faster, -t * (faster @ x[:-1])])
+
+    return Fit(residual, np.full(13, 0.5), jacobian, np.zeros(13), np.full(13, np.inf))
