@@ -6,6 +6,7 @@ import copy
 import errno
 import os
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -145,6 +146,62 @@ def test_loading_the_means_of_other_arrays_of_the_same_optimizer():
 
 
 # --- files ---
+
+
+def laid_out(kind, dtype):
+    p = np.arange(24, dtype=dtype)
+    return {
+        "C": p.reshape(2, 3, 4),
+        "Fortran": p.reshape(2, 3, 4, order="F"),
+        "between": p.reshape(3, 2, 4).transpose(1, 0, 2),
+        "reversed": p[::-1],
+        "lone": p[:1].reshape(()),
+        "empty": p[:0].reshape(2, 0),
+        "large": np.arange(40_000, dtype=dtype).reshape(200, 200, order="F"),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    "kind, into",
+    [
+        *((k, k) for k in ("C", "Fortran", "between", "reversed", "lone", "empty", "large")),
+        ("C", "Fortran"),
+        ("Fortran", "C"),
+        ("between", "Fortran"),
+    ],
+)
+@DTYPES
+def test_a_file_of_any_layout_is_loaded_into_any_other(kind, into, dtype, tmp_path):
+    p, q = laid_out(kind, dtype), laid_out(into, dtype)
+    opt, fresh, path = st.NAdam(p, ema_decay=0.5), st.NAdam(q, ema_decay=0.5), tmp_path / "run.npz"
+    opt.step(laid_out(kind, dtype))
+    opt.save(path)
+    fresh.load(path)
+    for name, array in opt.state_dict()["state"][0].items():
+        assert np.array_equal(fresh.state_dict()["state"][0][name], array)
+    # As any .npz file that NumPy wrote: compressed, say.
+    with np.load(path) as file:
+        np.savez_compressed(tmp_path / "again.npz", **file)
+    again = st.NAdam(laid_out(into, dtype), ema_decay=0.5)
+    again.load(tmp_path / "again.npz")
+    for name, array in opt.state_dict()["state"][0].items():
+        assert np.array_equal(again.state_dict()["state"][0][name], array)
+
+
+def test_headers_of_small_arrays_are_compared_and_not_parsed(tmp_path, monkeypatch):
+    """NumPy parses one in 50 µs: 100,000 tensors took 34 s to load, now 14."""
+    params = [np.ones(10) for _ in range(5)]
+    opt, path, parsed, parse = st.Adam(params), tmp_path / "run.npz", [], np.lib.format.read_array
+    opt.save(path)
+
+    def read_array(*arguments, **keywords):
+        parsed.append(1)
+        return parse(*arguments, **keywords)
+
+    for module in (np.lib.format, sys.modules[parse.__module__]):
+        monkeypatch.setattr(module, "read_array", read_array)
+    opt.load(path)
+    assert len(parsed) == 1  # the JSON
 
 
 def test_file_has_no_pickle_and_any_name(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import tracemalloc
 import zipfile
 
@@ -180,6 +181,26 @@ def test_a_file_with_more_json_than_the_optimizer_has(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000 + io.DEFAULT_BUFFER_SIZE - 8192  # of 20 MB; Python 3.14 buffers 128 KB
+    assert snapshot(opt, [p]) == before
+
+
+def test_an_array_that_inflates_to_more_than_its_size(tmp_path):
+    p = np.ones(3)
+    opt, path = st.Adam(p), tmp_path / "run.npz"
+    opt.save(path)
+    before = snapshot(opt, [p])
+    with np.load(path) as file:
+        np.savez_compressed(path, **{**file, "state/0/exp_avg": np.zeros(2_500_000)})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(struct.pack("<I", 20_000_128), struct.pack("<I", 152)))
+    with zipfile.ZipFile(path) as archive:
+        assert archive.getinfo("state/0/exp_avg.npy").file_size == 152
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="not a file that Optimizer.save wrote"):
+        opt.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000  # of 20 MB
     assert snapshot(opt, [p]) == before
 
 
