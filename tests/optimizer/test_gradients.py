@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import weakref
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -186,3 +189,51 @@ def test_float32_and_float64_in_one_optimizer():
     opt.step([np.ones(33, np.float32), np.ones(17)], max_norm=1.0)
     assert opt.grad_norm == np.sqrt(50.0)
     assert a.dtype == np.float32 and (a < 1).all() and (b < 1).all()
+
+
+def lines_run(call):
+    """How many lines of Python a call runs."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        lambda arrays: arrays,
+        lambda arrays: {"layer": tuple(arrays)},
+        lambda arrays: {f"w{i}": a for i, a in enumerate(arrays)},
+        lambda arrays: [{"params": arrays[:500]}, {"params": arrays[500:]}],
+    ],
+    ids=["list", "nested", "dict", "groups"],
+)
+def test_a_step_runs_no_line_for_each_array(structure):
+    """A dict of 1,000 arrays of 100 took 0.23 ms, two groups 0.18, a list 0.06."""
+    params, grads = ([np.zeros(2) for _ in range(1000)] for _ in range(2))
+    opt, given = st.SGD(structure(params), lr=1.0), structure([g + 1 for g in grads])
+    opt.step(given)
+    assert all((p == -1).all() for p in params)
+    assert lines_run(lambda: opt.step(given)) < 100
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, UserDict, MappingProxyType])
+def test_gradients_in_mappings_of_any_kind_and_order(kind):
+    params = {"a": np.zeros(2), 7: [np.zeros(3), {"c": np.zeros(1)}], "empty": [], "e": {}}
+    opt = st.SGD(params, lr=1.0)
+    inner = kind({"c": np.full(1, 4.0)})
+    opt.step(kind({"e": kind({}), "empty": (), 7: (np.full(3, 2.0), inner), "a": np.ones(2)}))
+    assert [params["a"][0], params[7][0][0], params[7][1]["c"][0]] == [-1, -2, -4]
+    with pytest.raises(ValueError, match=r"^grads\[7\]\[1\]: keys \['c'\] are missing and"):
+        opt.step(kind({**params, 7: [None, kind({"d": None})]}))

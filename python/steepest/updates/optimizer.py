@@ -69,7 +69,7 @@ class Optimizer(Parameters):
             if self._plain_list and isinstance(grads, (list, tuple)):
                 if len(grads) == len(self._views):
                     return tuple(grads)  # the engine finds what is no array
-            return tuple(tree.flatten_like(self._groups[0].params, grads, "grads"))
+            return tuple(tree.flatten_like(self._groups[0]._outline, grads, "grads"))
         if not isinstance(grads, (list, tuple)):
             given = check.got(grads)
             raise TypeError(f"grads: {given}; expected a list with one entry per group")
@@ -80,9 +80,9 @@ class Optimizer(Parameters):
             )
         flat: list[Any] = []
         for i, (group, mine) in enumerate(zip(self._groups, grads, strict=True)):
-            if isinstance(mine, Mapping) and "params" in mine:
+            if not isinstance(mine, list) and isinstance(mine, Mapping) and "params" in mine:
                 mine = mine["params"]
-            flat.extend(tree.flatten_like(group.params, mine, f"grads[{i}]"))
+            flat.extend(tree.flatten_like(group._outline, mine, f"grads[{i}]"))
         return tuple(flat)
 
     def _name(self, i: int) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from steepest.check import got, shown
 
@@ -44,35 +44,55 @@ def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
         yield from flatten(child, (*path, key))
 
 
-def flatten_like(like: Any, node: Any, root: str, path: Path = ()) -> list[Any]:
-    """The leaves of ``node``, which must have the structure of ``like``, made by ``rebuild``.
+class Outline(NamedTuple):
+    """Where the leaves of a structure are: a step has no time to look at each child's type."""
+
+    keys: range | KeysView[Any]  # of a list or tuple; of a dict
+    inner: dict[Any, Outline]  # of the children that hold others
+
+
+def outline(node: Any) -> Outline | None:
+    """The outline of a structure; None for a leaf."""
+    if not is_branch(node):
+        return None
+    keys = node.keys() if isinstance(node, Mapping) else range(len(node))
+    inner = {key: within for key in keys if (within := outline(node[key])) is not None}
+    return Outline(keys, inner)
+
+
+def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) -> Sequence[Any]:
+    """The leaves of ``node``, which must have the structure whose outline is ``like``.
 
     Raises
     ------
     TypeError, ValueError
         Naming the first place where the structures part.
     """
-    # A step has no time to ask whether an array is a Mapping, nor for paths that no error shows.
-    if not isinstance(like, (dict, list, tuple)):
+    if like is None:
         return [node]
-    if isinstance(like, dict):
-        if not isinstance(node, (dict, Mapping)):
-            keys = f"a dict with keys {shown(list(like))}"
-            raise TypeError(f"{written(root, path)}: {got(node)}; expected {keys}")
-        missing, extra = [k for k in like if k not in node], [k for k in node if k not in like]
-        if missing or extra:
-            parts = [f"keys {shown(missing)} are missing"] * bool(missing)
-            parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
-            raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
-    elif not isinstance(node, (list, tuple)):
-        raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {len(like)}")
-    elif len(node) != len(like):
-        n = f"{len(node)} entries where the parameters have {len(like)}"
-        raise ValueError(f"{written(root, path)}: {n}")
-    leaves = []
-    for key, child in _children(like):
-        if isinstance(child, (dict, list, tuple)):
-            leaves += flatten_like(child, node[key], root, (*path, key))
+    keys, inner = like
+    if isinstance(keys, range):
+        if not isinstance(node, (list, tuple)):
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {len(keys)}")
+        if len(node) != len(keys):
+            n = f"{len(node)} entries where the parameters have {len(keys)}"
+            raise ValueError(f"{written(root, path)}: {n}")
+        if not inner:
+            return node
+    elif not isinstance(node, (dict, Mapping)):
+        due = f"a dict with keys {shown(list(keys))}"
+        raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}")
+    elif node.keys() != keys:
+        missing, extra = [k for k in keys if k not in node], [k for k in node if k not in keys]
+        parts = [f"keys {shown(missing)} are missing"] * bool(missing)
+        parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
+        raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
+    if not inner:
+        return list(map(node.__getitem__, keys))
+    leaves: list[Any] = []
+    for key in keys:
+        if key in inner:
+            leaves += flatten_like(inner[key], node[key], root, (*path, key))
         else:
             leaves.append(node[key])
     return leaves
