@@ -87,6 +87,23 @@ class PlanWithGradients {
     sorted_ = false;
   }
 
+  // Before groups are added. Where memory ends meanwhile, `undo` lets go of them.
+  void begin() {
+    const Hold hold(mutex_);
+    before_ = {plan_.groups(), plan_.size(), kept_.size()};
+  }
+  void undo() {
+    const Hold hold(mutex_);
+    plan_.cut(before_.groups, before_.tensors);
+    taken_.cut(before_.tensors);
+    layouts_.erase(layouts_.begin() + before_.tensors, layouts_.end());
+    bound_.resize(static_cast<size_t>(before_.tensors));
+    while (kept_.size() > before_.kept) {
+      const pybind11::object last = std::move(kept_.back());  // may run code as it goes
+      kept_.pop_back();
+    }
+  }
+
   Trouble bind(pybind11::tuple grads) {
     const Hold hold(mutex_);
     bound_loaded_ = false;
@@ -173,6 +190,10 @@ class PlanWithGradients {
     return {};
   }
 
+  struct {
+    int64_t groups, tensors;
+    size_t kept;
+  } before_{};
   Intervals taken_;  // by the arrays that a step writes
   bool sorted_ = true;
   std::vector<void*> bound_;
@@ -218,6 +239,8 @@ template <class P>
 void bind_steps(pybind11::class_<P>& c) {
   c.def("__enter__", &P::acquire)  // the plan as a lock, for Python between calls
       .def("__exit__", [](P& self, const pybind11::args&) { self.release(); })
+      .def("begin", &P::begin)
+      .def("undo", &P::undo)
       .def("add_tensor", &P::add_tensor)
       .def("bind", &P::bind)
       .def("step",

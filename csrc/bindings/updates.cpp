@@ -116,6 +116,12 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
     owned_.push_back({given.ptr(), p->descr, p->data, plan_.size() - 1, elements(given.ptr())});
   }
 
+  void undo() {
+    Hold hold(mutex_);
+    PlanWithGradients::undo();
+    while (!owned_.empty() && owned_.back().tensor >= plan_.size()) owned_.pop_back();
+  }
+
   // Whether the parameters are where they were, for who reads them.
   Trouble moved() {
     Hold hold(mutex_);

@@ -31,6 +31,12 @@ class Intervals {
     return {};
   }
 
+  // Drops the ranges of owners from n on.
+  void cut(int64_t n) {
+    const auto beyond = [n](const Interval& x) { return x.owner >= n; };
+    sorted_.erase(std::remove_if(sorted_.begin(), sorted_.end(), beyond), sorted_.end());
+  }
+
   // After sort: whether some range overlaps the given one. The gap found last is tried first:
   // arrays made one after another mostly lie in one.
   bool overlaps(const void* begin, int64_t bytes) {

@@ -23,6 +23,12 @@ void* at(void* p, int64_t offset) {
 
 size_t index(int64_t i) { return static_cast<size_t>(i); }
 
+int64_t bytes_of(const Tensor& tensor) {
+  int arrays = 2;
+  for (const void* state : tensor.states) arrays += state ? 1 : 0;
+  return arrays * tensor.n * size_of(tensor.dtype);
+}
+
 // Joins the partial sums by a fixed tree: the upper half is added to the lower until one is left.
 double fold_in_half(std::vector<double>& a) {
   size_t n = a.size();
@@ -60,9 +66,21 @@ void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   work_of_.push_back(-1);
   offsets_.push_back(offsets_.back() + tensor.n + tensor_cost);
   blocks_.push_back(blocks_.back() + (tensor.n + norm_block - 1) / norm_block);
-  int arrays = 2;
-  for (const void* state : tensor.states) arrays += state ? 1 : 0;
-  bytes_ += arrays * tensor.n * size_of(tensor.dtype);
+  bytes_ += bytes_of(tensor);
+}
+
+void Plan::cut(int64_t groups, int64_t tensors) {
+  const auto keep = [](auto& all, int64_t n) { all.erase(all.begin() + n, all.end()); };
+  keep(groups_, groups);
+  keep(last_given_, groups);
+  keep(tensors_, tensors);
+  keep(steps_, tensors);
+  keep(scalars_, tensors);
+  keep(work_of_, tensors);
+  keep(offsets_, tensors + 1);
+  keep(blocks_, tensors + 1);
+  bytes_ = 0;
+  for (const Tensor& tensor : tensors_) bytes_ += bytes_of(tensor);
 }
 
 template <class F>

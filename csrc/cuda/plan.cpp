@@ -48,6 +48,19 @@ void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   placed_ = false;
 }
 
+void Plan::cut(int64_t groups, int64_t tensors) {
+  groups_.erase(groups_.begin() + groups, groups_.end());
+  last_given_.erase(last_given_.begin() + groups, last_given_.end());
+  tensors_.erase(tensors_.begin() + tensors, tensors_.end());
+  clocks_.erase(clocks_.begin() + tensors, clocks_.end());
+  tiles_ = elements_ = empty_ = 0;
+  for (const Tensor& tensor : tensors_) {
+    tiles_ += tiles_of(tensor.n);
+    elements_ += tensor.n;
+    empty_ += tensor.n == 0;
+  }
+}
+
 Plan::Counted Plan::counted() const {
   return {static_cast<int64_t>(groups_.size()), size(), tiles_, empty_};
 }

@@ -19,6 +19,8 @@ class Plan {
 
   void add_group(const Group& group);
   void add_tensor(const Tensor& tensor, int64_t t, double scalar);
+  void cut(int64_t groups, int64_t tensors);  // as on the CPU
+  int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
   // A tensor without elements has a gradient where the pointer is not null.

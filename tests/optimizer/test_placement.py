@@ -1,6 +1,9 @@
 """New arrays beside parameters: laid out like them, apart in the low bits of their addresses."""
 
+import contextlib
+import copy
 import itertools
+import sys
 import tracemalloc
 
 import numpy as np
@@ -169,3 +172,52 @@ def test_a_group_for_which_there_is_no_memory_is_not_added(had, monkeypatch):
             opt.add_param_group({"params": np.ones(2)})
     assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
     opt.step(np.ones(3))  # of an array still, not of groups
+
+
+class Failing:
+    """A plan that finds no memory in one of its calls, counted from 0."""
+
+    def __init__(self, plan, at):
+        self.plan, self.left = plan, at
+
+    def __getattr__(self, name):
+        method = getattr(self.plan, name)
+
+        def call(*arguments):
+            if name not in ("undo", "moved"):
+                self.left -= 1
+                if self.left == -1:
+                    raise MemoryError
+            return method(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("lr", [0.5, lambda step: 0.5], ids=["number", "schedule"])
+def test_a_group_is_added_whole_or_not_at_all(lr):
+    p, q, g = np.ones(3), np.ones(2), np.ones(3)
+    opt = st.NAdam([p], ema_decay=0.5)
+    opt.bind_grads([g])
+    opt.step()
+    before, plan, references = snapshot(opt, [p]), opt._plan, sys.getrefcount(q)
+    group, at = {"params": [q, np.ones(()), np.ones(0)], "lr": lr}, 0
+    while True:
+        opt._plan = Failing(plan, at)
+        with contextlib.suppress(MemoryError):
+            opt.add_param_group(group)
+        opt._plan = plan
+        if len(opt.param_groups) == 2:
+            break
+        at += 1
+        assert snapshot(opt, [p]) == before
+        assert sys.getrefcount(q) == references + 1  # of the dict
+        other, copied = copy.deepcopy((opt, [p]))
+        opt.step()  # what was bound before, of an array still, not of groups
+        other.step([g])
+        before = snapshot(opt, [p])
+        assert snapshot(other, copied) == before
+    assert at == 9  # begin, add_group, add_tensor and watch of three, bind
+    opt.step([[g], [np.ones(2), None, None]])
+    assert (q != 1).all()
+    with pytest.raises(ValueError, match="shares memory"):
+        opt.step([[g], [q, None, None]])

@@ -148,7 +148,15 @@ class Parameters:
         backend.reserve(self._plan, len(news), [view.size for view in views])
         with backend.in_use():
             made = [self._new_state(new) for new in news]
-        commit(self._additions(news, made))
+        additions = self._additions(news, made)
+        self._plan.begin()
+        try:
+            commit(additions)
+        except MemoryError:
+            self._plan.undo()
+            for i in range(len(self._groups), len(self._groups) + len(news)):
+                self._callables.pop(i, None)
+            raise
         backend.ready(self._plan)
 
     def _watched_parameters(self) -> list[tuple[str, int, Any, int]]:
@@ -226,37 +234,39 @@ class Parameters:
         return tree.written(self._root(group), path)
 
     def _additions(self, news: list[NewGroup], made: list[list[Any]]) -> list[Change]:
-        """What adds groups with the state made for them, and lets go of bound gradients."""
-        plan, changes = self._plan, []
-        most, tensors, n = self._most, self._watched_parameters(), len(self._views)
-        for i, (new, states) in enumerate(zip(news, made, strict=True), len(self._groups)):
+        """What adds groups with the state made for them, and lets go of bound gradients.
+
+        What has no memory for it may fail: the plan, which can undo it, and `_callables`.
+        """
+        plan, most, tensors = self._plan, self._most, self._watched_parameters()
+        changes: list[Change] = []
+        lists = ("_groups", "_rules", "_views", "_states", "_emas", "_paths")
+        groups, rules, views, states, emas, paths = ([*getattr(self, name)] for name in lists)
+        for i, (new, pairs) in enumerate(zip(news, made, strict=True), len(groups)):
             rule = self._variant(new.values)
-            group = self._group(i, rule, new)
-            changes += [
-                partial(plan.add_group, *group_arguments(rule, new.values)),
-                partial(self._groups.append, group),
-                partial(self._rules.append, rule),
-                partial(self._views.extend, new.views),
-                partial(self._states.extend, [state for state, _ in states]),
-                partial(self._emas.extend, [ema for _, ema in states]),
-                partial(self._paths.extend, [(i, path) for path in new.paths]),
-            ]
+            groups.append(self._group(i, rule, new))
+            rules.append(rule)
+            paths += [(i, path) for path in new.paths]
+            changes.append(partial(plan.add_group, *group_arguments(rule, new.values)))
             scalar = 1.0 if RULES[rule].scalar else 0.0
             for array, address, view, (state, ema) in zip(
-                new.given, new.addresses, new.views, states, strict=True
+                new.given, new.addresses, new.views, pairs, strict=True
             ):
                 arguments = i, view, list(state.values()), ema, 0, scalar
                 changes.append(partial(plan.add_tensor, *arguments))
                 if isinstance(array, np.ndarray):  # those of CuPy neither freeze nor move
                     changes.append(partial(plan.watch, array))
                 if address is not None:
-                    tensors.append(("moved", n, array, address))
-                n += 1
+                    tensors.append(("moved", len(views), array, address))
+                views.append(view)
+                states.append(state)
+                emas.append(ema)
             if callable(new.values["lr"]):
                 changes.append(partial(self._callables.update, {i: None}))
-            most = min(most, group._largest_lr)
+            most = min(most, groups[-1]._largest_lr)
         first = news[0].params
         settings = {
+            **dict(zip(lists, (groups, rules, views, states, emas, paths), strict=True)),
             "_most": most,
             "_grouped": self._grouped or bool(self._groups),
             "_plain_list": isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first)),
@@ -264,7 +274,8 @@ class Parameters:
             "_pinned": [],
             "_tensors": tensors,
         }
-        return [*changes, partial(vars(self).update, settings), partial(plan.bind, (None,) * n)]
+        changes.append(partial(plan.bind, (None,) * len(views)))
+        return [*changes, partial(vars(self).update, settings)]
 
     def _group(self, i: int, rule: str, new: NewGroup) -> ParamGroup:
         # The functions below hold no self. In a cycle with its groups, a dropped optimizer would
