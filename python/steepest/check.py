@@ -75,25 +75,16 @@ def number(
     finite: bool = True,
 ) -> float:
     """A real number within the limits, as a float."""
-
-    def expected() -> str:
-        limits = (
-            "a finite number" if finite else "a number (inf included)",
-            f"at least {at_least:g}" if at_least is not None else "",
-            f"above {above:g}" if above is not None else "",
-            f"at most {at_most:g}" if at_most is not None else "",
-            f"below {below:g}" if below is not None else "",
-        )
-        return "expected " + ", ".join(text for text in limits if text)
-
+    limits = at_least, above, at_most, below, finite
     if not _is_real_scalar(value):
-        raise TypeError(f"{name}: {seen(value)}; {expected()}")
+        raise TypeError(f"{name}: {seen(value)}; {_expected(*limits)}")
     try:
         x = float(value)
     except Exception as error:  # float() runs the code of whatever was given
         if type(value) in (float, int) and not isinstance(error, OverflowError):
             raise  # by a signal's handler: a timeout, say
-        raise TypeError(f"{name}: {shown(value)} is not a real number; {expected()}") from error
+        what = f"{name}: {shown(value)} is not a real number"
+        raise TypeError(f"{what}; {_expected(*limits)}") from error
     if (
         math.isnan(x)
         or (finite and math.isinf(x))
@@ -102,8 +93,25 @@ def number(
         or (at_most is not None and x > at_most)
         or (below is not None and x >= below)
     ):
-        raise ValueError(f"{name}: {x!r} is not allowed; {expected()}")
+        raise ValueError(f"{name}: {x!r} is not allowed; {_expected(*limits)}")
     return x
+
+
+def _expected(
+    at_least: float | None,
+    above: float | None,
+    at_most: float | None,
+    below: float | None,
+    finite: bool,
+) -> str:
+    texts = (
+        "a finite number" if finite else "a number (inf included)",
+        f"at least {at_least:g}" if at_least is not None else "",
+        f"above {above:g}" if above is not None else "",
+        f"at most {at_most:g}" if at_most is not None else "",
+        f"below {below:g}" if below is not None else "",
+    )
+    return "expected " + ", ".join(text for text in texts if text)
 
 
 def integer(

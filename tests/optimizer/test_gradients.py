@@ -237,3 +237,12 @@ def test_gradients_in_mappings_of_any_kind_and_order(kind):
     assert [params["a"][0], params[7][0][0], params[7][1]["c"][0]] == [-1, -2, -4]
     with pytest.raises(ValueError, match=r"^grads\[7\]\[1\]: keys \['c'\] are missing and"):
         opt.step(kind({**params, 7: [None, kind({"d": None})]}))
+
+
+def test_a_step_by_schedules_runs_few_lines():
+    """Its Python took 3.9 µs of a step of 4.6, now 2.5 of 3.1."""
+    groups = [{"params": [np.zeros(2)], "lr": lambda step: 0.1} for _ in range(10)]
+    opt = st.SGD(groups, lr=1.0)
+    opt.bind_grads([[np.ones(2)]] * 10)
+    opt.step()
+    assert lines_run(opt.step) < 300  # 355 before

@@ -250,32 +250,27 @@ class Optimizer(Parameters):
         if trouble is not None:
             self._refuse(*trouble)
 
-    def _callable_rates(self) -> list[tuple[int, Any]]:
-        return [(i, self._groups[i]["lr"]) for i in self._callables]
-
     def _step_by_schedule(self, *arguments: Any) -> None:
         """A step by what each callable lr gives after the calls so far.
 
         They are asked without the lock, as they may wait for a thread that waits for it; again
         where one of them has set another, or another thread has stepped.
         """
-        replaced = 0
+        replaced, plan = 0, self._plan
         while replaced < MOST_REPLACED:
-            with self._lock:
-                calls, rates = self._plan.calls(), self._callable_rates()
-            asked = [
-                check.number(
-                    f"lr({calls})", rate(calls), at_least=0, at_most=self._groups[i]._largest_lr
-                )
-                for i, rate in rates
-            ]
-            with self._lock:
-                now = self._callable_rates()
-                if (calls, rates) == (self._plan.calls(), now):
-                    for (i, _), lr in zip(rates, asked, strict=True):
-                        self._plan.set_lr(i, lr)
+            with plan:
+                calls, rates = plan.calls(), self._callables.copy()
+            asked = {}
+            for i, rate in rates.items():
+                most = self._groups[i]._largest_lr
+                asked[i] = check.number(f"lr({calls})", rate(calls), at_least=0, at_most=most)
+            with plan:
+                same = rates == self._callables
+                if same and plan.calls() == calls:
+                    for i, lr in asked.items():
+                        plan.set_lr(i, lr)
                     return self._step(*arguments)
-                replaced += rates != now
+                replaced += not same
         raise ValueError(
             f"lr: a schedule was replaced {replaced} times while being called; no step was taken"
         )

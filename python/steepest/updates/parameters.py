@@ -99,7 +99,7 @@ class Parameters:
         self._tensors: list[tuple[str, int, Any, int]] = []
         self._paths: list[tuple[int, tree.Path]] = []
         self._rules: list[str] = []  # by group
-        self._callables: dict[int, None] = {}  # groups whose lr is asked at each step, as a set
+        self._callables: dict[int, Any] = {}  # by group, the lr that each step asks
         self._bound = self._grouped = self._plain_list = False
         self._norm_before: float | None = None  # grad_norm until a step of its own has clipped
         self._most = math.inf  # for a grad_scale, which all arrays share
@@ -262,7 +262,7 @@ class Parameters:
                 states.append(state)
                 emas.append(ema)
             if callable(new.values["lr"]):
-                changes.append(partial(self._callables.update, {i: None}))
+                changes.append(partial(self._callables.__setitem__, i, new.values["lr"]))
             most = min(most, groups[-1]._largest_lr)
         first = news[0].params
         settings = {
@@ -296,14 +296,16 @@ class Parameters:
             return new
 
         def changes_of(new: dict[str, Any]) -> list[Change]:
-            values, asked = {**present, **new}, partial(callables.pop, i, None)
+            values = {**present, **new}
+            # pop would return the callable: to `commit`, what is in the way of the others.
+            asked = [partial(callables.__delitem__, i)] if i in callables else []
             if callable(values["lr"]):
-                asked = partial(callables.update, {i: None})
+                asked = [partial(callables.__setitem__, i, values["lr"])]
                 # The number before stays in the plan, for a step that another thread has begun.
                 values["lr"] = present["lr"]
             passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
             # The plan first: a captured stream refuses, and nothing has changed.
-            return [passed_on, asked, partial(present.update, new)]
+            return [passed_on, *asked, partial(present.update, new)]
 
         return ParamGroup(
             present,
