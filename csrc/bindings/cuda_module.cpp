@@ -144,17 +144,9 @@ class CudaPlan : LastStream, public PlanWithGradients<CudaPlan, cuda::Plan, Devi
   // CuPy arrays neither become read-only nor move.
   Trouble changed() const { return {}; }
 
-  // Gradients that are to be zeroed must be apart from each other.
-  Trouble cannot_zero() {
-    if (apart_ == plan_.gradient_changes()) return {};
-    if (Trouble trouble = shared_gradient()) return trouble;
-    apart_ = plan_.gradient_changes();
-    return {};
-  }
-
   Trouble run(const py::tuple&, const StepOptions& options) {
     if (options.zero_grad)
-      if (Trouble trouble = cannot_zero()) return trouble;
+      if (Trouble trouble = shared_gradient()) return trouble;
     place();
     const int64_t bad = without_gil([&](Stream stream) { return plan_.step(options, stream); });
     if (plan_.last_was_captured()) streams_.expect_replays();
@@ -165,7 +157,6 @@ class CudaPlan : LastStream, public PlanWithGradients<CudaPlan, cuda::Plan, Devi
   py::function allocate_;
   std::vector<py::object> memory_;
   py::object spare_;      // reserved, for the next place
-  int64_t apart_ = -1;    // the gradients' changes after which they were found apart
   StreamsInUse streams_;  // last, so that it goes before the memory above
 };
 

@@ -146,13 +146,15 @@ class PlanWithGradients {
   explicit PlanWithGradients(Arguments... arguments) : plan_(arguments...) {}
 
   // What cannot be zeroed: gradients that share memory.
-  Trouble shared_gradient() const {
+  Trouble shared_gradient() {
+    if (apart_ == plan_.gradient_changes()) return {};
     Intervals seen;
     for (int64_t i = 0; i < plan_.size(); ++i) {
       const Tensor& tensor = plan_.tensor(i);
       if (tensor.grad) seen.add(tensor.grad, tensor.n * size_of(tensor.dtype), i);
     }
     if (const auto pair = seen.sort()) return {{"shared", pair->second}};
+    apart_ = plan_.gradient_changes();
     return {};
   }
 
@@ -199,6 +201,7 @@ class PlanWithGradients {
   std::vector<void*> bound_;
   pybind11::tuple bound_grads_;
   bool bound_loaded_ = false;  // whether the plan has them now
+  int64_t apart_ = -1;         // the gradients' changes after which they were found apart
 };
 
 // with_plan calls its function with the plan and, where that is a device's, with the stream.

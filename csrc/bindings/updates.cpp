@@ -172,7 +172,7 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
   }
 
   // Gradients that are to be zeroed must be writeable and apart from each other.
-  Trouble cannot_zero(const py::tuple& grads) const {
+  Trouble cannot_zero(const py::tuple& grads) {
     for (int64_t i = 0; i < plan_.size(); ++i)
       if (plan_.tensor(i).grad && !(proxy(PyTuple_GET_ITEM(grads.ptr(), i))->flags & writeable))
         return {{"readonly", i}};

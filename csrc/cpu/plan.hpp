@@ -24,7 +24,12 @@ class Plan {
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
-  void set_gradient(int64_t i, void* grad) { tensors_[static_cast<size_t>(i)].grad = grad; }
+  void set_gradient(int64_t i, void* grad) {
+    void*& held = tensors_[static_cast<size_t>(i)].grad;
+    gradient_changes_ += held != grad;
+    held = grad;
+  }
+  int64_t gradient_changes() const { return gradient_changes_; }
 
   // One step on the gradients set. Under Nonfinite::raise, the index of the first tensor whose
   // gradient is not finite, with nothing changed; else -1.
@@ -83,6 +88,7 @@ class Plan {
   std::vector<Work> works_;
   std::vector<double> partial_;  // a sum of squares a block
   int64_t bytes_ = 0;
+  int64_t gradient_changes_ = 0;
 };
 
 }  // namespace steepest

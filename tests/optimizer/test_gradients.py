@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+import random
 import sys
 import weakref
 from collections import OrderedDict, UserDict
@@ -246,3 +248,27 @@ def test_a_step_by_schedules_runs_few_lines():
     opt.bind_grads([[np.ones(2)]] * 10)
     opt.step()
     assert lines_run(opt.step) < 300  # 355 before
+
+
+def test_shared_gradients_are_found_whatever_came_before():
+    """What has been found apart is not looked at again until a gradient lies elsewhere."""
+    draw, memory = random.Random(1), np.zeros(12)
+    pool = [None, *(memory[i : i + 3] for i in (0, 2, 5, 8))]
+    opt, refused = st.SGD([np.zeros(3) for _ in range(3)], lr=1.0), 0
+    for _ in range(2000):
+        grads = draw.choices(pool, k=len(opt.param_groups) + 2)
+        given = grads if len(grads) == 3 else [grads[:3], grads[3:]]
+        bound, zero = draw.random() < 0.3, draw.random() < 0.7
+        if bound:
+            opt.bind_grads(given)
+        kept = [g for g in grads if g is not None]
+        shared = any(np.shares_memory(a, b) for a, b in itertools.combinations(kept, 2))
+        if zero and shared:
+            refused += 1
+            with pytest.raises(ValueError, match="shares memory with another gradient"):
+                opt.step(None if bound else given, zero_grad=True)
+        else:
+            opt.step(None if bound else given, zero_grad=zero)
+        if draw.random() < 0.001 and len(opt.param_groups) == 1:
+            opt.add_param_group({"params": [np.zeros(3)]})
+    assert 500 < refused < 1500 and len(opt.param_groups) == 2
