@@ -7,6 +7,7 @@ import errno
 import os
 import pickle
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -441,3 +442,26 @@ def test_deepcopy_keeps_groups_and_does_not_share():
     other.step([np.ones(2), np.ones(3)])
     assert opt.step_count == 0 and opt.param_groups[0]["params"].tolist() == [1, 1]
     assert other.param_groups[0]["params"].tolist() == [0.875, 0.875]
+
+
+def test_a_copy_takes_no_memory_beside_itself():
+    """The states were copied twice: once to be loaded."""
+    opt = st.AMSGrad([np.ones(1 << 15) for _ in range(4)])  # 1 MiB, and thrice that of states
+    opt.step([np.ones(1 << 15)] * 4)
+    tracemalloc.start()
+    try:
+        other = copy.deepcopy(opt)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 4 << 20 <= now <= peak < 4.5 * (1 << 20)
+    other.step([np.ones(1 << 15)] * 4)
+    assert opt.step_count == 1 and opt.state_dict()["state"][3]["exp_avg"][0] == pytest.approx(0.1)
+
+
+def test_means_that_an_attribute_shows_are_copied_with_it():
+    opt = st.SGD(np.ones(3), lr=0.5, ema_decay=0.5)
+    opt._shown = opt.ema  # as a subclass may
+    other = copy.deepcopy(opt)
+    opt.step(np.ones(3))
+    assert other._shown.tolist() == [1.0] * 3 and opt._shown.tolist() == [0.75] * 3

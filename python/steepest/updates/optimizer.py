@@ -351,7 +351,12 @@ class Optimizer(Parameters):
         # has let go of it.
         with self._lock:
             new = memo[id(self)] = object.__new__(type(self))
+            # The states, which nobody else has, are copied as they are loaded, and only then.
+            states = {id(array): array for mine in self._states for array in mine.values()}
+            memo.update(states)
             new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+            for key in states:
+                del memo[key]
         return new
 
     def __getstate__(self) -> dict[str, Any]:
