@@ -44,3 +44,22 @@ def snapshot(opt, params):
     ]
     counts = (opt.step_count, opt.skipped, repr(opt.grad_norm))  # NaN is unlike itself
     return [bits(p) for p in params], arrays, counts, repr(state["param_groups"])
+
+
+class Failing:
+    """A plan that finds no memory in one of its calls, counted from 0."""
+
+    def __init__(self, plan, at):
+        self.plan, self.left = plan, at
+
+    def __getattr__(self, name):
+        method = getattr(self.plan, name)
+
+        def call(*arguments):
+            if name not in ("undo", "moved", "ready"):
+                self.left -= 1
+                if self.left == -1:
+                    raise MemoryError
+            return method(*arguments)
+
+        return call

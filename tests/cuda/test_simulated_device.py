@@ -5,6 +5,7 @@ All of the package but the launches themselves: what the tests with a GPU repeat
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import fake_cupy
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 import steepest as st
-from runs import make, problem
+from runs import Failing, make, problem
 from steepest.updates import placement
 from table import RULES, STAGES, STEP_STAGES
 
@@ -237,3 +238,29 @@ def test_the_device_need_not_be_the_current_one():
     due = [a.iterates(), a.ema, a.iterates(), a.ema, a.state_dict()["state"][0]["velocity"]]
     for x, y in zip(due, made, strict=True):
         assert x.tobytes() == y.held.tobytes()
+
+
+def test_a_group_is_added_whole_or_not_at_all():
+    def optimizer(like):
+        opt = st.NAdam([like(np.ones(3))], ema_decay=0.5)
+        return opt, like, [like(np.ones(1003)), like(np.ones(0)), like(np.ones(2))]
+
+    (opt, there, more), (host, here, others) = optimizer(on_device), optimizer(np.copy)
+    plan, at = opt._plan, 0
+    while True:
+        opt._plan = Failing(plan, at)
+        with contextlib.suppress(MemoryError):
+            opt.add_param_group({"params": more})
+        opt._plan = plan
+        if len(opt.param_groups) == 2:
+            break
+        at += 1
+        opt.step([there(np.ones(3))], max_norm=1.0)
+        host.step([here(np.ones(3))], max_norm=1.0)
+        same_state(host, opt)
+    assert at == 7  # reserve, begin, add_group, add_tensor of three, bind
+    host.add_param_group({"params": others})
+    for of, like in ((opt, there), (host, here)):
+        of.step([[like(np.ones(3))], [like(np.ones(1003)), like(np.ones(0)), like(np.ones(2))]])
+    same_state(host, opt)
+    assert more[0].held.tobytes() == others[0].tobytes()

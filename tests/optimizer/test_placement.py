@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 import steepest as st
-from runs import snapshot
+from runs import Failing, snapshot
 from steepest.updates import placement
 
 SIZES = some.one_of(some.integers(0, 600), some.integers(600, 5000))
@@ -172,25 +172,6 @@ def test_a_group_for_which_there_is_no_memory_is_not_added(had, monkeypatch):
             opt.add_param_group({"params": np.ones(2)})
     assert snapshot(opt, [p]) == before and len(opt.param_groups) == 1
     opt.step(np.ones(3))  # of an array still, not of groups
-
-
-class Failing:
-    """A plan that finds no memory in one of its calls, counted from 0."""
-
-    def __init__(self, plan, at):
-        self.plan, self.left = plan, at
-
-    def __getattr__(self, name):
-        method = getattr(self.plan, name)
-
-        def call(*arguments):
-            if name not in ("undo", "moved"):
-                self.left -= 1
-                if self.left == -1:
-                    raise MemoryError
-            return method(*arguments)
-
-        return call
 
 
 @pytest.mark.parametrize("lr", [0.5, lambda step: 0.5], ids=["number", "schedule"])
