@@ -8,7 +8,7 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import C1, Minimizer
+from steepest.fullbatch.minimizer import C1, C2, Minimizer
 from steepest.fullbatch.points import NO_MORE_KNOWN, SHARED_ROWS, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
@@ -140,7 +140,7 @@ class LBFGS(Minimizer):
         searched = self.line_search == "wolfe" and not self.ftol
         if not (self._compiled and searched) or self.nit + 1 >= self.maxiter:
             return None
-        line = (self._f0, self._slope0, self._step, C1, self._slope_ratio, self._eps)
+        line = (self._f0, self._slope0, self._step, C1, C2, self._eps)
         rows = (self._trial, G, self._x, self._d)
         taken: tuple[Any, ...] | None
         if self.box is not None:

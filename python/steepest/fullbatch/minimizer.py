@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from steepest.fullbatch.differences import Differences
     from steepest.fullbatch.objective import Objective
 
-C1 = 1e-4
+C1, C2 = 1e-4, 0.9
 BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 FEW, MANY = 3, 12  # trials of one search, in the domain: longer than most; all but in vain
@@ -60,7 +60,6 @@ class Minimizer(Points):
 
     method: ClassVar[str]
     _too_long: ClassVar[str] = "the steps are too long; use a line search"
-    _slope_ratio: ClassVar[float] = 0.9  # c2
     _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
 
     def __init__(
@@ -476,7 +475,7 @@ class Minimizer(Points):
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":
             weak = self.box is not None
-            return wolfe(*line, c1=C1, c2=self._slope_ratio, eps=self._eps, weak=weak)
+            return wolfe(*line, c1=C1, c2=C2, eps=self._eps, weak=weak)
         if self.line_search == "armijo":
             return armijo(*line, c1=C1, eps=self._eps)
         if self.line_search == "exact":
