@@ -189,7 +189,7 @@ class Minimizer(Points):
             return False
         step, f, _ = self._lowest
         x = empty_like(self._rows[0])
-        self._put(x, step)
+        self._place(x, step)
         g = self._called(self._lowest_gradient, x)
         slope, _ = self._slope(f, g, step)
         self._rows[LOWEST][...] = g
@@ -220,7 +220,7 @@ class Minimizer(Points):
     def _take_lowest(self) -> None:
         self._settle()
         if self._lowest is not None:
-            self._place(self._x, self._lowest.step)
+            self._place(self._rows[self._x], self._lowest.step)
             self.f = self._lowest.f
             self._rows[G][...] = self._rows[LOWEST]
 
@@ -399,7 +399,7 @@ class Minimizer(Points):
             self._eager, self._search, self._trials, self._step = True, None, [], 1.0
             return self._try(1.0)
         if (lowest := self._lowest) is not None:
-            self._place(self._trial, lowest.step)
+            self._place(self._rows[self._trial], lowest.step)
             self._accept(lowest, self._rows[LOWEST], math.nan, end.failure)
         elif not finite(last.f, last.slope) and self.line_search is None:
             what = f"the slope is {last.slope}" if math.isfinite(last.f) else f"f is {last.f}"

@@ -75,12 +75,8 @@ class Points:
         """An array of the library, shape and dtype of x, not to be written to."""
         return self._rows[0]
 
-    def _place(self, row: int, step: float) -> None:
-        """The point at a step, in a row."""
-        self._put(self._rows[row], step)
-
-    def _put(self, out: Array, step: float) -> None:
-        """The point at a step."""
+    def _place(self, out: Array, step: float) -> None:
+        """out ← the point at a step."""
         combine(self._w, [self._x, self._d], [], np.array([[1.0, step]]), [out])
         if self.box is not None:
             out[...] = self.box.project(out)
@@ -89,7 +85,7 @@ class Points:
         """The trial point at a step, and the user's copy of it, in one pass."""
         if self.box is not None:
             self._handed = None
-            return self._place(self._trial, step)
+            return self._place(self._rows[self._trial], step)
         c = np.array([[1.0, step], [1.0, step]])
         combine(self._w, [self._x, self._d], [], c, [self._rows[self._trial], self._hand_out()])
 
