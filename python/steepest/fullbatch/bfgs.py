@@ -121,9 +121,7 @@ class BFGS(Minimizer):
             products = inner(self._w, [D], [rows[Y]])
             curvature, square = float(products[0, 0]), float(products[1, 0])
             if not (learn and curvature > 0 and 0 < square < math.inf):
-                beyond = 2 * at.step * self._length()  # nothing has shown how far to go
-                self._first_direction()
-                return self._at_least(beyond)
+                return self._first_direction_again(at)
             self._h = self._xp.eye(self.n, dtype=self._w.dtype, device=device(self._w))
             self._scale, self._pairs, self._stale = curvature / square, 0, False
         symmetric_product(self._h, [rows[Y], rows[G]], [rows[HY], rows[HG]])

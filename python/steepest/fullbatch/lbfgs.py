@@ -181,9 +181,7 @@ class LBFGS(Minimizer):
             products = inner(self._w, self._pairs.rows(), [g])
             return self._combine_direction(products, g, learned=False)
         self._rows[G][...] = g
-        beyond = 2 * at.step * self._length()  # nothing has shown how far to go
-        self._first_direction()
-        return self._at_least(beyond)
+        return self._first_direction_again(at)
 
     def _combine_direction(self, products: np.ndarray, g: Array, learned: bool) -> Direction:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's

@@ -26,6 +26,7 @@ from steepest.fullbatch.search import (
     explain,
     explain_stall,
     finite,
+    full_step,
     noise,
 )
 from steepest.fullbatch.state import MADE_ANEW, load, restore, save
@@ -333,6 +334,12 @@ class Minimizer(Points):
         hidden = self.nit == 0 and square <= noise(self.f, self._eps)
         return self._downhill(scale if hidden else min(1.0, scale))
 
+    def _first_direction_again(self, at: Trial) -> Direction:
+        """The first direction, twice as long as the last step at least: nothing tells how far."""
+        least = 2 * at.step * self._length()
+        self._first_direction()
+        return self._at_least(least)
+
     def _downhill(self, scale: float) -> Direction:
         """-scale g."""
         combine(self._w, [G], [], np.array([[-scale]]), [self._rows[self._d]])
@@ -490,9 +497,3 @@ class Minimizer(Points):
     def _finish(self, status: int, message: str) -> None:
         self.done, self.status, self.message = True, status, message
         self._search = self._handed = None
-
-
-def full_step(f0: float, slope0: float, step: float) -> Search:
-    """No search: whatever is finite is taken."""
-    f, slope = yield step
-    return End(step) if finite(f, slope) else End(0.0, "the full step is not finite")

@@ -45,6 +45,12 @@ def finite(f: float, slope: float) -> bool:
     return math.isfinite(f) and math.isfinite(slope)
 
 
+def full_step(f0: float, slope0: float, step: float) -> Search:
+    """No search: whatever is finite is taken."""
+    f, slope = yield step
+    return End(step) if finite(f, slope) else End(0.0, "the full step is not finite")
+
+
 def noise(f: float, eps: float) -> float:
     """How far rounding may have moved a value f computed with unit roundoff `eps`."""
     return 10 * eps * abs(f)
