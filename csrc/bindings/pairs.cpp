@@ -94,6 +94,8 @@ struct Checked : Workspace {
     for (const int64_t i : {at.x, at.g, at.before, at.d}) row(i);
   }
 
+  linalg::WorkspaceRows rows() const { return {data, n * size_of(dtype)}; }
+
   linalg::Pass pass(int64_t vectors) const {
     return pass_over(dtype, vectors * n * size_of(dtype));
   }
@@ -109,9 +111,9 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
     copy = py::array(workspace.dtype(), std::vector<int64_t>{w.n});
     return copy.mutable_data();
   };
-  const auto next = linalg::ordinary_iteration(
-      p, w.pass(2 * std::min(p.count + 1, p.capacity) + 1), {w.data, w.n * size_of(w.dtype)}, w.n,
-      at, first_step(line), {f, w.vector(g, "g", false), least_square}, room);
+  const auto next = linalg::ordinary_iteration(p, w.pass(2 * std::min(p.count + 1, p.capacity) + 1),
+                                               w.rows(), w.n, at, first_step(line),
+                                               {f, w.vector(g, "g", false), least_square}, room);
   if (!next) return py::none();
   return py::make_tuple(next->slope, next->magnitude, next->d, copy);
 }
@@ -150,7 +152,7 @@ template <class T>
 py::object advance(BoxPairs& p, const Checked& w, const InBox<T>& in, int64_t d, double eps) {
   py::array_t<bool> free(w.n);
   const linalg::Pass pass = w.pass(2 * p.count + 4);
-  linalg::BoxIteration<T> iteration(p, pass, in.box, static_cast<T*>(w.row(0)));
+  linalg::BoxIteration<T> iteration(p, pass, in.box, w.rows());
   const double slope = iteration.advance(in.at, d, in.free, free.mutable_data(), eps);
   return py::make_tuple(slope, d, py::array_t<T>(w.n, in.at.before), free);
 }

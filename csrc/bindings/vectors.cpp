@@ -12,6 +12,7 @@ namespace steepest {
 namespace {
 
 using linalg::SymmetricMatrix;
+using linalg::view;
 
 // With `minus`, the first vector less `minus` is one vector more, before the others.
 py::array_t<double> inner(const py::array& workspace, const py::list& picks,
@@ -30,7 +31,7 @@ py::array_t<double> inner(const py::array& workspace, const py::list& picks,
   const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::inner(pass, w.view(rows), w.view(columns), w.n, out, formed);
+  linalg::inner(pass, view(rows), view(columns), w.n, out, formed);
   return products;
 }
 
@@ -45,7 +46,7 @@ void combine(const py::array& workspace, const py::list& picks, const py::list& 
   const int64_t bytes = static_cast<int64_t>(rows.size()) * w.n * size_of(w.dtype);
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::combine(pass, c, w.view(rows), w.view(into), w.n);
+  linalg::combine(pass, c, view(rows), view(into), w.n);
 }
 
 Workspace square(const py::array& a) {
@@ -62,7 +63,7 @@ void symmetric_product(const py::array& a, const py::list& vectors, const py::li
   const int64_t bytes = w.n * w.n * size_of(w.dtype) / 2;
   const linalg::Pass pass = pass_over(w.dtype, bytes);
   const Unlocked unlocked(bytes);
-  linalg::symmetric_product(pass, SymmetricMatrix{w.data, w.n}, w.view(columns), w.view(into));
+  linalg::symmetric_product(pass, SymmetricMatrix{w.data, w.n}, view(columns), view(into));
 }
 
 void rank_two(const py::array& a, const py::array& u, const py::array& v) {

@@ -79,10 +79,6 @@ struct Workspace {
     return out;
   }
 
-  linalg::Vectors view(const Pointers& p) const {
-    return {p.data(), static_cast<int64_t>(p.size())};
-  }
-
   DType dtype;
   int64_t k, n;
   char* data;

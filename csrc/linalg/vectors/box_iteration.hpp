@@ -22,11 +22,11 @@ struct Accepted {
 template <class T>
 class BoxIteration {
  public:
-  BoxIteration(BoxPairs& pairs, const Pass& pass, const Box<T>& box, T* workspace)
+  BoxIteration(BoxPairs& pairs, const Pass& pass, const Box<T>& box, const WorkspaceRows& rows)
       : pairs_(pairs),
         pass_(pass),
         box_(box),
-        workspace_(workspace),
+        rows_(rows),
         masked_(static_cast<size_t>(3 * box.n)) {}
 
   // Learns from the accepted point, to which row d has led. Leaves its gradient in at.g, the number
@@ -47,18 +47,7 @@ class BoxIteration {
   }
 
  private:
-  T* row(int64_t i) const { return workspace_ + i * box_.n; }
-
-  std::vector<void*> rows(const std::vector<int64_t>& picks) const {
-    std::vector<void*> out;
-    out.reserve(picks.size() + 2);
-    for (const int64_t i : picks) out.push_back(row(i));
-    return out;
-  }
-
-  static Vectors view(const std::vector<void*>& v) {
-    return {v.data(), static_cast<int64_t>(v.size())};
-  }
+  T* row(int64_t i) const { return static_cast<T*>(rows_.at(i)); }
 
   // v on the free variables, or on the held ones, 0 elsewhere.
   T* masked(const bool* free, bool which, const T* v, int64_t place) {
@@ -83,7 +72,7 @@ class BoxIteration {
     T* y = row(pairs_.next_y());
     void* const columns[] = {masked(free, true, y, 0), masked(free, false, row(d), 1),
                              masked(free, true, g, 2)};
-    std::vector<void*> all = rows(pairs_.rows_with(d));
+    std::vector<void*> all = rows_.at(pairs_.rows_with(d));
     all.insert(all.end(), {y, columns[2]});
     std::vector<double> products(3 * all.size());
     inner(pass_, view(all), {columns, 3}, box_.n, products.data());
@@ -94,7 +83,7 @@ class BoxIteration {
   // The products among the earlier pairs again, since other variables are free now.
   void learn_again(const bool* free) {
     const int64_t count = pairs_.count;
-    const std::vector<void*> all = rows(pairs_.rows());
+    const std::vector<void*> all = rows_.at(pairs_.rows());
     std::vector<double> products(2 * all.size());
     for (int64_t j = 0; j + 1 < count; ++j) {
       std::vector<void*> pairs(all.begin(), all.begin() + j + 1);
@@ -110,7 +99,7 @@ class BoxIteration {
   void turn(const Accepted<T>& at, T* d, const std::vector<double>& products, const bool* free,
             double eps) {
     const double otherwise = 1 / std::max(std::sqrt(products.back()), eps);
-    std::vector<void*> all = rows(pairs_.rows());
+    std::vector<void*> all = rows_.at(pairs_.rows());
     all.push_back(at.g);
     std::vector<double> c(all.size());
     const double scale = pairs_.direction({products.data() + 2, 3}, otherwise, c.data());
@@ -126,7 +115,7 @@ class BoxIteration {
   BoxPairs& pairs_;
   const Pass& pass_;
   const Box<T>& box_;
-  T* const workspace_;
+  const WorkspaceRows rows_;
   std::vector<T> masked_;
 };
 

@@ -15,21 +15,6 @@
 
 namespace steepest::linalg {
 
-// The rows of a workspace by number, and vectors beside it.
-struct WorkspaceRows {
-  char* first;
-  int64_t bytes;  // of a row
-
-  void* at(int64_t i) const { return first + i * bytes; }
-
-  std::vector<void*> at(const std::vector<int64_t>& picks) const {
-    std::vector<void*> out;
-    out.reserve(picks.size() + 4);
-    for (const int64_t i : picks) out.push_back(at(i));
-    return out;
-  }
-};
-
 // Rows: of the point, of the gradient before, of the point before, whose place the next trial point
 // takes, and of the direction.
 struct Places {
@@ -54,9 +39,6 @@ template <class Room>
 std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
                                            const WorkspaceRows& rows, int64_t n, const Places& at,
                                            const FirstStep& first, const Told& told, Room&& room) {
-  const auto view = [](const std::vector<void*>& v) {
-    return Vectors{v.data(), static_cast<int64_t>(v.size())};
-  };
   if (!first.low_enough(told.f)) return {};
 
   // The first pass: products of all d, y and g with the new y, a null pointer, and with g

@@ -44,6 +44,21 @@ struct Direction {
   double magnitude;  // the largest term of that sum: how much of it may be rounding
 };
 
+// The rows of a workspace by number; there is room for vectors beside those picked.
+struct WorkspaceRows {
+  char* first;
+  int64_t bytes;  // of a row
+
+  void* at(int64_t i) const { return first + i * bytes; }
+
+  std::vector<void*> at(const std::vector<int64_t>& picks) const {
+    std::vector<void*> out;
+    out.reserve(picks.size() + 4);
+    for (const int64_t i : picks) out.push_back(at(i));
+    return out;
+  }
+};
+
 // Which rows of a workspace hold the vectors of stored pairs, and what is known of their products.
 class PairRows {
  public:

@@ -18,6 +18,10 @@
 
 namespace steepest::linalg {
 
+Vectors view(const std::vector<void*>& pointers) {
+  return {pointers.data(), static_cast<int64_t>(pointers.size())};
+}
+
 VectorKernels vector_kernels(DType dtype, SimdLevel level) {
   return std::visit([dtype](auto tag) { return vector_kernels(dtype, tag); }, level);
 }

@@ -5,6 +5,7 @@
 // number of lanes, over fixed blocks that are joined in order.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "core/dtype.hpp"
 #include "core/simd_level.hpp"
@@ -16,6 +17,8 @@ struct Vectors {
   void* const* at;
   int64_t count;
 };
+
+Vectors view(const std::vector<void*>& pointers);
 
 // Of a symmetric (n, n) matrix, by rows, the lower triangle.
 struct SymmetricMatrix {
