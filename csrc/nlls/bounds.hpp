@@ -101,7 +101,7 @@ class BoxModel {
       const auto limit = [&](int side, T bound) {
         const bool whole =
             reach == Reach::any_bound || (reach == Reach::pressed && pressed_[i] == side);
-        return whole || std::isinf(bound) ? bound : x[j] / 2 + bound / 2;
+        return whole ? bound : x[j] / 2 + bound / 2;
       };
       low_[i] = limit(-1, lower(j));
       high_[i] = limit(1, upper(j));
