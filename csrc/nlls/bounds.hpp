@@ -26,12 +26,14 @@
 
 namespace steepest::nlls {
 
-// How far towards bounds a step may go. A model that is wrong so far away leads to bounds from
-// which a fit does not come back: so half of the way while it has not done as predicted; then onto
-// those that the step before was pressed against; onto any once it is all but exact, as of a linear
-// problem, unless λ made it tiny. (There halves go on for ever where a multiplier is zero: 1,095
-// evaluations of 60 linear problems of residuals without noise, 278 so.)
-enum class Reach { half, pressed, any_bound };
+// How far towards bounds a step may go: a model that is wrong so far away leads to bounds from
+// which a fit does not come back.
+enum class Reach {
+  half,       // half of the way: the step before did not do as predicted
+  pressed,    // the same, but onto bounds that the step before was pressed against
+  any_bound,  // onto any: the model is all but exact, as of a linear problem, where halves would go
+              // on for ever if a multiplier is zero (1,095 evaluations of 60 problems, 278 so)
+};
 
 template <class Backend>
 class BoxModel {
@@ -107,6 +109,7 @@ class BoxModel {
       high_[i] = limit(1, upper(j));
     }
   }
+
   // The last s has been taken.
   void accepted() { pressed_ = on_; }
 
