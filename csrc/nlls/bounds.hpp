@@ -240,7 +240,7 @@ class BoxModel {
     }
   }
 
-  // The first bound on the way along d, except for those that s is on already.
+  // The first bound on the way along d, which leads outwards from none that s is on.
   struct Nearest {
     T alpha;
     int64_t j;  // -1: none before s + d
@@ -250,7 +250,6 @@ class BoxModel {
     Nearest out{1, -1};
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
-      if (towards(j) == on_[i]) continue;
       const T room = std::abs(limit(towards(j), j) - at(x, s, j));
       if (room < out.alpha * std::abs(d_[i])) out = {room / std::abs(d_[i]), j};
     }
