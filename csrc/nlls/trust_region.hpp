@@ -192,9 +192,7 @@ class TrustRegion {
     }
     propose();
     if (doubt && stopping_.ftol_predicted(trial_.judged)) return finish(Status::ftol);
-    if (gtol && !finder_.held_back() && box_.solved() && stopping_.flat(trial_.judged)) {
-      return finish(Status::gtol);
-    }
+    if (gtol && !finder_.held_back() && stopping_.flat(trial_.judged)) return finish(Status::gtol);
   }
 
   // The linearization was not taken.
@@ -245,15 +243,14 @@ class TrustRegion {
   std::optional<Status> tolerance_met() {
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || !(radius_.first() || radius_.uninformed());
-    const bool solved = gauss_newton() || box_.solved();
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
     const bool longer =
         radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
     // Two small rises tell of no minimum where no step has been taken yet.
     const bool stuck = nit_ == 0 && !gauss_newton() && !(trial_.judged.actual > 0);
-    const bool ftol = stopping_.ftol(trial_.judged) && solved && !longer && !stuck && !in_noise_;
-    const bool xtol = stopping_.xtol(trial_.judged) && solved && free &&
-                      !stopping_.template halved<T>(trial_.judged);
+    const bool ftol = stopping_.ftol(trial_.judged) && !longer && !stuck && !in_noise_;
+    const bool xtol =
+        stopping_.xtol(trial_.judged) && free && !stopping_.template halved<T>(trial_.judged);
     held_off_ = (ftol || xtol) && box_.held_off();
     if (held_off_) return std::nullopt;  // the next step may end on the bound
     if (ftol && xtol) return Status::ftol_and_xtol;
