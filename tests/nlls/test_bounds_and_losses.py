@@ -246,20 +246,23 @@ def test_a_bound_is_met_in_the_end_after_steps_that_stop_before_it():
 
 
 def test_no_step_that_stops_before_a_bound_ends_a_fit():
-    A = np.array([
-        [0.009518750669632793, 0.5586602329849288, 1.0013525778214982],
-        [0.15689383050083722, -2.116025060854149, -0.20887887766361296],
-        [0.018548559739539366, -1.1623820083422398, -1.0280191030468286],
-        [0.6362584505549088, 0.24298882741438305, -0.9092643698159755],
-    ])  # fmt: skip
-    b = [1.1232686479570657, 0.265471512461411, -2.5933771916522894, -0.5540096858802079]
-    x0 = [-0.5786815321865278, 1.1450396578432396, -0.4318155465414635]
-    lower = [-1.3245034950913737, -0.2979114460645911, -1.6529617290835246]
-    upper = [0.9015295769833482, 1.9061332326659501, 0.3017544816692388]
+    A, b = np.array([[2.0, 1.0], [-3.0, 1.0], [0.0, -3.0]]), [1.0, -3.0, 0.0]
     fit = st.least_squares(
-        lambda x: np.exp(2 * A @ x) - b, x0, bounds=(lower, upper), loss="soft_l1"
+        lambda x: np.exp(A @ x) - b, [0.5, 0.5], lambda x: np.exp(A @ x)[:, None] * A, bounds=(0, 1)
     )
-    assert fit.success and fit.x[0] == lower[0] and fit.active_mask.tolist() == [-1, 0, 0]
+    assert fit.success and fit.x[1] == 0 and fit.active_mask.tolist() == [0, -1]
+
+
+def test_gn_goes_onto_any_bound_after_a_step_that_did_as_predicted():
+    A, b = np.array([[3.0, 0.0], [0.0, -2.0], [-1.0, -3.0]]), [-1.0, 1.0, 2.0]
+    fit = st.least_squares(
+        lambda x: np.sinh(A @ x) - b,
+        [0.5, 0.5],
+        lambda x: np.cosh(A @ x)[:, None] * A,
+        bounds=(0, 1),
+        method="gn",
+    )
+    assert fit.nfev == 3 and fit.active_mask.tolist() == [-1, -1]
 
 
 def test_scipys_bounds_object():

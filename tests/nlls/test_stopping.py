@@ -177,3 +177,14 @@ def test_an_answer_of_zero_is_still_reached():
     """Relative to x alone, no step towards zero is short."""
     fit = st.least_squares(lambda x: x**2, [1.0], lambda x: np.diag(2 * x), gtol=None)
     assert fit.success and fit.x[0] < 1e-8
+
+
+def test_near_an_answer_of_zero_xtol_is_met_though_the_cost_halves():
+    fit = st.least_squares(lambda x: x**2, [1.0], lambda x: np.diag(2 * x), xtol=1e-2, gtol=None)
+    assert fit.status == 3 and fit.nfev < 20  # else x goes on down to 1e-16
+
+
+def test_steps_from_zero_that_all_fail_end_a_fit():
+    """The first one tells how short the others are."""
+    fit = st.least_squares(lambda x: x - 1, [0.0], lambda x: [[-1.0]])
+    assert fit.nfev < 40 and fit.x[0] == 0 and "jac" in fit.message
