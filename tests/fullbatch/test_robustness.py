@@ -222,3 +222,17 @@ def test_a_tiny_hessian_where_numpy_is_told_to_raise():
         with np.errstate(all="raise"):
             s.tell(*told)
     np.testing.assert_allclose(s.x, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_runs_go_down_along_a_kink(method):
+    """Lewis and Overton's 8 |x₁ - x₀²| + (1 - x₀)²: the strong conditions do not hold past it."""
+
+    def fun(x):
+        off, left = x[1] - x[0] ** 2, 1 - x[0]
+        g = [-16 * x[0] * np.sign(off) - 2 * left, 8 * np.sign(off)]
+        return 8 * abs(off) + left**2, np.array(g)
+
+    for start in ([-1.2, 1.0], [2.0, 2.0], [-1.0, 1.3]):
+        r = st.minimize(fun, np.array(start), jac=True, method=method)
+        assert r.success and r.fun < 1e-9 and r.nfev < 1000  # by the strong ones 0.2 to 4

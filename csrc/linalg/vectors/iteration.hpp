@@ -49,7 +49,7 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   std::vector<double> products(2 * read.size());
   inner(pass, view(read), {columns, 2}, n, products.data(), {told.g, rows.at(at.g)});
   const double slope = products[2 * newest_d + 1], square = products.back();
-  if (!first.strong(slope)) return {};
+  if (!first.flat_enough(slope)) return {};
   if (!(square > told.least_square && std::isfinite(square))) return {};
 
   // The second: the new y, g, the direction, the next trial point and its copy
@@ -74,7 +74,8 @@ bool goes_on(const FirstStep& first, double f, const Box<T>& box, const Accepted
              double gtol) {
   if (!first.low_enough(f)) return false;
   if (!std::all_of(at.told, at.told + box.n, [](T gi) { return std::isfinite(gi); })) return false;
-  if (!first.weak(box.slope(at.before, d, static_cast<T>(first.length), at.told))) return false;
+  if (!first.flat_enough(box.slope(at.before, d, static_cast<T>(first.length), at.told)))
+    return false;
   return box.largest_projected_gradient(at.x, at.told) > gtol;
 }
 

@@ -21,7 +21,8 @@ struct AtPoint {
   double f, slope;
 };
 
-// A line search's first step, and the Wolfe conditions under which it is taken without another.
+// A line search's first step, and the weak Wolfe conditions under which it is taken without
+// another.
 struct FirstStep {
   AtPoint from;
   double length, c1, c2;
@@ -30,9 +31,8 @@ struct FirstStep {
   bool low_enough(double f) const {
     return f < from.f && f <= from.f + c1 * length * from.slope && std::isfinite(f);
   }
-  bool weak(double slope) const { return slope >= c2 * from.slope && std::isfinite(slope); }
   // y.s is then no less than (1 - c2) |from.slope|: more than rounding.
-  bool strong(double slope) const { return std::fabs(slope) <= -c2 * from.slope; }
+  bool flat_enough(double slope) const { return slope >= c2 * from.slope && std::isfinite(slope); }
 };
 
 // The second derivative at the second of two points over its mean between them, by the cubic

@@ -481,8 +481,7 @@ class Minimizer(Points):
 
     def _new_search(self, *line: float) -> Search:
         if self.line_search == "wolfe":
-            weak = self.box is not None
-            return wolfe(*line, c1=C1, c2=C2, eps=self._eps, weak=weak)
+            return wolfe(*line, c1=C1, c2=C2, eps=self._eps, weak=True)
         if self.line_search == "armijo":
             return armijo(*line, c1=C1, eps=self._eps)
         if self.line_search == "exact":

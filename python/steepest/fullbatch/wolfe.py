@@ -1,6 +1,6 @@
-"""The strong Wolfe conditions, by Moré and Thuente's search (1994, ACM TOMS 20, 286-307).
+"""The Wolfe conditions, by Moré and Thuente's search (1994, ACM TOMS 20, 286-307).
 
-    φ(α) ≤ φ(0) + c₁ α φ'(0)   and   |φ'(α)| ≤ c₂ |φ'(0)|
+    φ(α) ≤ φ(0) + c₁ α φ'(0)   and   |φ'(α)| ≤ c₂ |φ'(0)|, or weakly φ'(α) ≥ c₂ φ'(0)
 
 Moré-Thuente rather than Hager-Zhang: it interpolates values and slopes both, so it needs fewer
 trials where slopes are cheap, it is proved to end, and it is the search of the solvers that this
@@ -44,7 +44,8 @@ def wolfe(
 ) -> Search:
     """Search from `step` in both directions.
 
-    `weak` asks for φ'(α) ≥ c₂ φ'(0) only, which a piecewise smooth φ, a projected path, can meet.
+    Past a kink of φ only the weak conditions may hold, and with these BFGS goes down along kinks
+    (Lewis & Overton 2013, Math. Program. 141, 135-163); a projected path has kinks of its own.
     """
     low = far = Trial(0.0, f0, slope0)  # the interval; low is its better end
     bracketed = False
