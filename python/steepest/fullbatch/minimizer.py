@@ -83,8 +83,8 @@ class Minimizer(Points):
         self.ftol = check.number("ftol", ftol, at_least=0)
         self.maxiter = 15_000 if maxiter is None else check.limit("maxiter", maxiter, at_least=0)
         self.max_nfev = None if max_nfev is None else check.limit("max_nfev", max_nfev, at_least=1)
-        self.f = math.nan
-        self.nit = self.nfev = self._spared = 0  # spared: evaluations without a gradient
+        self.f = self._least = math.nan  # of the last accepted point; of all of them
+        self.nit = self.nfev = self._stalled = self._spared = 0  # spared: of no gradient
         self.done, self.status, self.message = False, -1, "the run has not ended"
         self._search: Search | None = None
         self._trials: list[Trial] = []
@@ -93,7 +93,6 @@ class Minimizer(Points):
         self._lowest_gradient: Gradient | None = None  # of the lowest trial, not called yet
         self._eager = False  # whether this search has met a gradient that is not finite
         self._passed: tuple[float, Array, Array] | None = None  # f, x, g from where full steps rose
-        self._stalled = 0
         self._inside: int | None = None  # the thread that is in `tell`
 
     # What users see
@@ -155,13 +154,13 @@ class Minimizer(Points):
             try:
                 if self._slope0 == 0:  # no line to search yet
                     self._begin(f, g)
-                elif self._trials or not (direction := self._fast_direction(f, g)):
+                elif self._trials or f >= self._least or not (d := self._fast_direction(f, g)):
                     self._search_on(f, g)
                 else:
                     self._x = self._trial
-                    self.f, self._stalled = f, 0
+                    self.f, self._least, self._stalled = f, f, 0
                     self.nit += 1
-                    self._start(direction)
+                    self._start(d)
             except Stop as stop:
                 self._finish(*stop.args)
             if self.max_nfev is not None and self.nfev >= self.max_nfev:
@@ -358,7 +357,7 @@ class Minimizer(Points):
 
     def _begin(self, f: float, g: Array) -> None:
         self._rows[G][...] = g
-        self.f = f
+        self.f = self._least = f
         largest = self._largest(g)
         if not finite(f, largest):
             what = f"the objective is {f}" if not math.isfinite(f) else "the gradient is not finite"
@@ -430,7 +429,9 @@ class Minimizer(Points):
         if hardly and at.step < SHORT * self._trials[0].step:
             self._stalled += MAX_STALLED // 2  # many trials for next to nothing
         else:
-            self._stalled = 0 if at.f < before else self._stalled + 1
+            least = self._least if self.line_search else before  # rounding leads up and down
+            self._stalled = 0 if at.f < least else self._stalled + 1
+        self._least = min(self._least, at.f)
         if failure == UNBOUNDED:
             self._rows[G][...] = g
             return self._finish(FELL_WITHOUT_BOUND, f"{failure}: {at.f:g} at step {at.step:g}")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 # What every method keeps beside its workspace.
 SHARED = tuple(
-    "_x _d f nit nfev _spared done status message _f0 _slope0 _step _stalled _passed _eager".split()
+    "_x _d f _least nit nfev _spared done status message _f0 _slope0 _step _stalled _passed "
+    "_eager".split()
 )
 # What a pickle lacks: `restore` makes it anew.
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
