@@ -170,6 +170,14 @@ def test_a_rise_that_rounding_hides_is_no_fall_where_the_slope_is_steep():
     assert trials == 2 and end.failure is None
 
 
+def test_slopes_decide_alone_where_rounding_hides_the_fall_that_is_due():
+    """A sum of terms that cancel rounds by more than its value tells; a real rise is none of it."""
+    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, eps=EPS)
+    assert drive(search, lambda a: (1 + 1e-14, 1e-18)) == (1, (1.0, None))
+    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, eps=EPS)
+    assert drive(search, lambda a: (1 + 1e-12, 1e-18))[0] > 1
+
+
 def test_a_search_without_a_lower_trial_ends_at_the_start():
     answers = iter([(1.0, -1.0)] + 99 * [(1.5, 1.0)])  # the first is the best, and no lower
     trials, end = drive(wolfe(1.0, -1.0, 1e-13, c1=1e-4, c2=0.9, eps=EPS), lambda a: next(answers))

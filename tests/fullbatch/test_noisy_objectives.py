@@ -7,12 +7,13 @@ import math
 import array_api_strict as strict
 import numpy as np
 import pytest
-from scipy.optimize import rosen
+from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
 from problems.curves import noise_at
 
 SCALES = np.geomspace(1, 100, 5)
+HESS = {"hess": rosen_hess}
 
 
 def bowl(x):
@@ -190,3 +191,12 @@ def test_full_steps_that_are_too_long_are_named_in_noise():
 
     fit = st.minimize(fun, np.ones(2), method="gd", lr=0.05)
     assert "the steps are too long; lower lr" in fit.message
+
+
+@pytest.mark.parametrize(("method", "extra"), [("l-bfgs", {}), ("bfgs", {}), ("newton", HESS)])
+def test_values_that_round_by_more_than_their_size_tells_do_not_hide_the_minimum(method, extra):
+    """As log-likelihoods do, whose terms cancel: gradients are exact, and gtol is met."""
+    for seed in range(20):
+        x0 = np.random.default_rng(seed).normal(size=4)
+        r = st.minimize(noisy(valley, 1e-15), x0, jac=rosen_der, method=method, gtol=1e-8, **extra)
+        assert r.success

@@ -6,7 +6,8 @@ Moré-Thuente rather than Hager-Zhang: it interpolates values and slopes both, s
 trials where slopes are cheap, it is proved to end, and it is the search of the solvers that this
 package is compared with. Taken from Hager and Zhang (2005, SIAM J. Optim. 16, eq. 4.1): where φ
 differs from φ(0) by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition,
-which the values can no longer tell.
+which the values can no longer tell. Terms of f that cancel round by more than its size tells: where
+rounding hides the fall that is due, a hundred times as much counts as rounding.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 import sys
 
 from steepest.fullbatch.search import (
+    CLEAR,
     ROUNDING,
     SHRINK,
     UNBOUNDED,
@@ -61,8 +63,9 @@ def wolfe(
         if not finite(f, slope):
             ceiling, step = step, low.step + SHRINK * (step - low.step)
             continue
-        same = abs(f - f0) <= hidden
-        level = level + 1 if same or -slope0 * step <= hidden else 0
+        lost = -slope0 * step <= hidden  # the fall that is due, in rounding
+        same = abs(f - f0) <= (CLEAR * hidden if lost else hidden)
+        level = level + 1 if same or lost else 0
         target = f0 + c1 * step * slope0
         if slope >= c2 * slope0 and (weak or slope <= -c2 * slope0):
             if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
