@@ -26,6 +26,12 @@ class LookAhead {
     uncorrected_ = -slope + (gain + fraction * slope) / (fraction * fraction);
   }
 
+  // By so much of itself the step is bent. Where that is rounding, as of a linear problem, the next
+  // ones are left alone.
+  void bent(double share, double rounding) {
+    if (share < rounding) held_back_ = 0;
+  }
+
   // If a step gains less than predicted, and just what it would have gained uncorrected, then it is
   // not the valley's bend that makes it poor: with large residuals the second derivatives count
   // that Gauss-Newton leaves out (Brown and Dennis's function), and no correction helps.

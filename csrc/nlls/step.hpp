@@ -66,13 +66,16 @@ class StepFinder {
   // Geodesic acceleration, from residuals f at x and `ahead` at x + fraction s: with their second
   // derivative f'' along the step, a of (JᵀJ + λD²) a = -½ Jᵀf''. It becomes part of the step where
   // it is finite and short enough to be trusted. Transtrum and Sethna, arXiv:1201.5885, (5) to (7).
-  void accelerate(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, T fraction,
+  // Gives 2 |Da| / |Ds|; infinite where f'' is not finite.
+  double accelerate(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, T fraction,
                   const T* f, const T* ahead) {
     std::vector<T> a(step_.size()), half(step_.size());
-    if (!backend.curvature(step_.data(), fraction, f, ahead, half.data())) return;
+    if (!backend.curvature(step_.data(), fraction, f, ahead, half.data())) return HUGE_VAL;
     for (T& h : half) h /= 2;
     backend.resolve({static_cast<T>(lambda_), D}, box.free(), half.data(), a.data());
-    if (2 * norm(a, D) <= 0.75 * length_) box.bend(x, a.data(), step_.data());
+    const double share = 2 * norm(a, D) / length_;
+    if (share <= 0.75) box.bend(x, a.data(), step_.data());
+    return share;
   }
 
   // True once, where the last step was the one with the λ that was asked for.

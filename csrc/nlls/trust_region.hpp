@@ -116,8 +116,9 @@ class TrustRegion {
   void correct(double gain) {
     ++nfev_;
     look_ahead_.gained(gain, trial_.slope);
-    finder_.accelerate(backend_, box_, x_.data(), scaling_.D(), fraction, residuals_.accepted(),
-                       residuals_.trial());
+    const double share = finder_.accelerate(backend_, box_, x_.data(), scaling_.D(), fraction,
+                                            residuals_.accepted(), residuals_.trial());
+    look_ahead_.bent(share, std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())));
     try_step();
   }
 
