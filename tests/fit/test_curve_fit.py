@@ -392,6 +392,20 @@ def test_maxfev_is_scipys_error(jac):
             st.curve_fit(model, X, Y, jac=jac, method="trf", **options)
 
 
+def test_without_maxfev_the_error_says_what_it_would_have_to_exceed():
+    """The default counts no calls for differences, maxfev does."""
+    calls = []
+
+    def endless(x, a):  # each step adds 1 to a
+        calls.append(a)
+        return np.exp(-a) * (1 + x)
+
+    with pytest.raises(RuntimeError, match="has reached maxfev = ") as caught:
+        st.curve_fit(endless, X, 0 * X, ftol=0, xtol=1e-15, gtol=0)
+    assert str(caught.value).endswith(f" = {len(calls)}.")
+    assert len(calls) > 300
+
+
 @pytest.mark.parametrize("bounds", [(-np.inf, np.inf), (0, 9)])
 def test_maxfev_of_zero_is_leastsqs_default_alone(bounds):
     st.curve_fit(model, X, Y, maxfev=0)

@@ -173,7 +173,7 @@ def curve_fit(
         result = fit(fun, p0, slope, keywords)
     if method == "lm":  # one number as ydata goes with any m of f
         refuse_fewer(result["fun"].size, "residuals", p0.size)
-    refuse_failure(result, options["max_nfev"] if method == "lm" else 0)
+    refuse_failure(result, 0 if method != "lm" else fun.calls if counts else options["max_nfev"])
     if result["message"].endswith(MISLED):
         warnings.warn(result["message"], OptimizeWarning, stacklevel=check.users_level())
     popt = result["x"]
@@ -207,7 +207,8 @@ def refuse_fewer(m: int, what: str, n: int) -> None:
 
 
 def refuse_failure(result: OptimizeResult, most: int) -> None:
-    """SciPy's errors where no estimate was found: after `most` evaluations leastsq's, unless 0."""
+    """SciPy's errors where no estimate was found: leastsq's after `most` evaluations, unless 0;
+    maxfev, which counts those for differences, would have to exceed it."""
     if most and result["status"] == 0:
         refuse_call(most)
     if result["status"] <= 0:
