@@ -204,3 +204,16 @@ def test_a_factor_that_comes_down_from_far_above_does_not_end_a_fit(bounds):
     fit = st.least_squares(residual, [40.0, 6.0], bounds=bounds)
     assert fit.success
     np.testing.assert_allclose(fit.x, want.x, rtol=1e-6)
+
+
+def test_nor_does_one_that_comes_down_in_several_steps():
+    """Each leaves 1e-8 of the cost or so. This ended by xtol at 1.4e11 times that of a = 0."""
+    x = np.linspace(3, 9, 60)
+
+    def pair(a, s, n, m):
+        return a * ((s / x) ** n - (s / x) ** m)
+
+    y = pair(1.07, 2.88, 10.1, 5.36)
+    bounds = (0, np.inf)
+    fit = st.least_squares(lambda p: pair(*p) - y, [7.8, 20.6, 44.1, 0.77], bounds=bounds)
+    assert fit.success and fit.cost <= 0.5 * y @ y
