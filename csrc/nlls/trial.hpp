@@ -75,9 +75,6 @@ class Trial {
     return std::all_of(point.begin(), point.end(), [](T x_j) { return x_j == 0; });
   }
 
-  // Sizes that x has had in units of columns that no longer count.
-  void forget_sizes() { most_x_norm_ = 0; }
-
   std::vector<T> point;
   Step judged{};  // `actual` is set once the cost there is told
   double share = 1;

@@ -170,7 +170,7 @@ class TrustRegion {
     cost_ = trial_cost_;
     accuracy_ = accuracy;
     if (accuracy.first) forget();
-    if (anew) forget_columns();
+    if (anew) scaling_.forget_columns();
     scale(m);
     if (anew && scaling_.from_columns()) {
       radius_.set(std::max(2 * scaling_.length(finder_.step()), scaling_.own_size(x_)));
@@ -360,14 +360,6 @@ class TrustRegion {
     started_ = false;
   }
 
-  // Norms of columns from where the residuals were larger by orders of magnitude. In their units
-  // all steps from here may be short, as those of b in a exp(bt) once a alone has come down from
-  // far above: the fit would end by xtol, or the radius hold b still.
-  void forget_columns() {
-    scaling_.forget_columns();
-    trial_.forget_sizes();
-  }
-
   void scale(int64_t m) {
     const double largest = scaling_.take_columns(backend_.norms2());
     if (started_) return;
@@ -423,7 +415,9 @@ class TrustRegion {
     return trial_.in_vain() ? Status::no_lower : Status::xtol;
   }
 
-  // Of the cost: a step that leaves less ends among residuals of another order of magnitude.
+  // Of the cost: a step that leaves less ends among residuals of another order of magnitude. In
+  // units of the columns until then all steps from there may be short, as those of b in a exp(bt)
+  // once a alone has come down from far above: they would meet xtol, or the radius hold b still.
   static constexpr double another_scale = 1e-16;
   static constexpr T fraction = static_cast<T>(LookAhead::fraction);
 
