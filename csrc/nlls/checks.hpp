@@ -58,11 +58,15 @@ void check_start(double cost, Space& space, const T* f, int64_t m) {
   const auto first = std::find_if(here.begin(), here.end(), bad);
   if (first == here.end()) check_start(cost);
   const std::string value = std::isnan(*first) ? "nan" : *first > 0 ? "inf" : "-inf";
+  const std::string which = "residuals[" + std::to_string(first - here.begin()) + "] is " + value;
   const auto more = std::count_if(first, here.end(), bad) - 1;
-  throw Error(ErrorKind::value, "Residuals are not finite in the initial point: residuals[" +
-                                    std::to_string(first - here.begin()) + "] is " + value +
-                                    (more > 0 ? ", and " + std::to_string(more) + " more" : "") +
-                                    "; start where they are, or leave them out");
+  const std::string others = more > 0 ? ", and " + std::to_string(more) + " more" : "";
+  throw Error(ErrorKind::value,
+              "Residuals are not finite in the initial point: " +
+                  (more + 1 < m ? which + others + "; start where they are, or leave them out"
+                                : "none is, " + which +
+                                      "; start elsewhere: another x0, or p0 of curve_fit, "
+                                      "which is all ones where it is not given"));
 }
 
 // Of the pending linearization at x0. It names the first column to blame, if one is.

@@ -68,7 +68,7 @@ class StepFinder {
   // it is finite and short enough to be trusted. Transtrum and Sethna, arXiv:1201.5885, (5) to (7).
   // Gives 2 |Da| / |Ds|; infinite where f'' is not finite.
   double accelerate(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, T fraction,
-                  const T* f, const T* ahead) {
+                    const T* f, const T* ahead) {
     std::vector<T> a(step_.size()), half(step_.size());
     if (!backend.curvature(step_.data(), fraction, f, ahead, half.data())) return HUGE_VAL;
     for (T& h : half) h /= 2;

@@ -155,6 +155,15 @@ def test_a_keyword_that_would_be_ignored_is_refused(options, message):
         st.curve_fit(model, X, Y, **options)
 
 
+def test_where_a_start_is_not_finite_it_says_whether_any_residual_is():
+    with pytest.raises(
+        ValueError, match="none is, residuals.0. is inf; start elsewhere:.* or p0 of"
+    ):
+        st.curve_fit(lambda x, a: np.full(50, a * np.inf), X, Y)
+    with pytest.raises(ValueError, match=r"\[25\] is inf, and 24 more; .*, or leave them out$"):
+        st.curve_fit(lambda x, a: np.where(x < X[25], a, np.inf), X, Y)
+
+
 def test_one_number_that_is_not_finite_is_named():
     with pytest.raises(ValueError, match=r"^Residuals are not .*: ydata\[0\] is inf; leave"):
         st.curve_fit(lambda t, a: a * t, X, np.inf, check_finite=False)

@@ -33,7 +33,7 @@ FIRST_ORDER: dict[str, tuple[str, float]] = {
 SECOND_ORDER = {"gd": "GradientDescent", "newton": "Newton", "bfgs": "BFGS", "l-bfgs": "LBFGS"}
 BY_CURVATURE = ("sgd", "momentum", "nesterov")
 FAR = 1e3  # shown widths from the picture: a path that far out has diverged
-DEEP = 1e6  # shown heights below it: f falls without bound
+DEEP = 1e5  # shown heights below it: f falls without bound
 BY_SPACES = "separate optimizers by spaces"
 LOST = ("diverged", "unbounded")
 
