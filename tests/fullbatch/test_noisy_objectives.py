@@ -51,9 +51,11 @@ def test_f_comes_down_to_its_noise(name, method, size, jac):
 
 @pytest.mark.parametrize("method", ["gd", "newton"])
 def test_other_methods_take_the_same_gradients(method):
+    """In the median of nine starts: which noise a run meets at its end is chance."""
     further = {"hess": lambda x: np.diag(SCALES)} if method == "newton" else {}
-    res = st.minimize(noisy(bowl, 1e-7), START, method=method, **further)
-    assert bowl(res.x) - 3 <= 1e-5
+    starts = START * (1 + 0.01 * np.random.default_rng(0).standard_normal((9, 5)))
+    ends = [st.minimize(noisy(bowl, 1e-7), x0, method=method, **further).x for x0 in starts]
+    assert np.median([bowl(x) for x in ends]) - 3 <= 5e-6
 
 
 def test_what_is_found_is_told():
