@@ -30,7 +30,6 @@ class Scaling {
   }
 
   bool given() const { return given_; }
-  bool from_columns() const { return by_columns_; }
   const T* D() const { return D_.data(); }
   int exponent() const { return exponent_; }
 
@@ -45,9 +44,6 @@ class Scaling {
     }
     return largest;
   }
-
-  // The largest norms are to be those of the next columns alone.
-  void forget_columns() { std::fill(columns_.begin(), columns_.end(), T(0)); }
 
   // |Dx|, as the length of a step; no limit at x = 0.
   double own_size(const std::vector<T>& x) const {

@@ -28,7 +28,7 @@ struct Step {
   double length, x_norm;              // |Ds|, |Dx|
   double plain_length, plain_x_norm;  // |s|, |x|
   double unit_norm, plain_unit;       // |D(1, ..., 1)| and 1, or the most |Dx|, |x| yet if less
-  double Jx_norm, Js_norm;            // |x| and |s| in units of J's columns: about |Jx|, |Js|
+  double Jx_norm;                     // |x| in units of J's columns, which is about |Jx|
   double most_Jx_norm;                // the same by the largest norms that they have had
 
   bool as_predicted() const { return actual >= 0.75 * predicted; }
@@ -88,14 +88,12 @@ class StoppingRule {
 
   // Whether a step has more than halved the cost, by more than rounding, and x is not zero. A short
   // one then ends no fit: beside an offset of 1e8, say, all changes of other variables are short.
-  // Where next to nothing is left of the cost it does, for so do the steps to a zero residual,
-  // unless it is long in units of J's present columns: those of b in a exp(bt) shrink with a.
+  // Where next to nothing is left of the cost it does: so do the steps to a zero residual.
   template <class T>
   bool halved(const Step& step) const {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
     const double left = step.cost - step.actual;
-    const bool to_zero = left <= 1e-6 * step.cost && step.Js_norm <= tolerance_.x * step.Jx_norm;
-    return left < 0.5 * step.cost && !to_zero &&
+    return left < 0.5 * step.cost && left > 1e-6 * step.cost &&
            std::sqrt(2 * step.cost) > eps * step.most_Jx_norm &&
            step.plain_x_norm > tolerance_.x * step.plain_unit;
   }

@@ -48,7 +48,6 @@ class Trial {
     judged.length = scaling.length(s);
     judged.x_norm = scaling.length(x);
     judged.Jx_norm = scaling.by_columns(x);
-    judged.Js_norm = scaling.by_columns(s);
     judged.most_Jx_norm = scaling.by_largest_columns(x);
     judged.plain_length = share * norm(s);
     judged.plain_x_norm = norm(x);

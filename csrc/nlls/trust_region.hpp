@@ -2,9 +2,8 @@
 //
 // A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
 // Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
-// Algorithm (1978), section 6: D holds the largest norm that each column has had, but forgets those
-// from before a step that leaves next to nothing of the cost. λ is what makes |Ds| as long as the
-// radius: damping.hpp.
+// Algorithm (1978), section 6: D holds the largest norm that each column has had. λ is what makes
+// |Ds| as long as the radius: damping.hpp.
 //
 //   judge            the cost on trial is known: reject, or accept and ask for J
 //   take             J is known: the point becomes the accepted one
@@ -165,16 +164,11 @@ class TrustRegion {
       reach_ = reach();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
     }
-    const bool anew = started_ && trial_cost_ < another_scale * cost_;
     x_ = trial_.point;
     cost_ = trial_cost_;
     accuracy_ = accuracy;
     if (accuracy.first) forget();
-    if (anew) scaling_.forget_columns();
     scale(m);
-    if (anew && scaling_.from_columns()) {
-      radius_.set(std::max(2 * scaling_.length(finder_.step()), scaling_.own_size(x_)));
-    }
     started_ = true;
     trials_ = finite_trials_ = 0;
     rise_ = {};
@@ -415,10 +409,6 @@ class TrustRegion {
     return trial_.in_vain() ? Status::no_lower : Status::xtol;
   }
 
-  // Of the cost: a step that leaves less ends among residuals of another order of magnitude. In
-  // units of the columns until then all steps from there may be short, as those of b in a exp(bt)
-  // once a alone has come down from far above: they would meet xtol, or the radius hold b still.
-  static constexpr double another_scale = 1e-16;
   static constexpr T fraction = static_cast<T>(LookAhead::fraction);
 
   Options<T> options_;

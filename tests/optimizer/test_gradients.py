@@ -272,3 +272,13 @@ def test_shared_gradients_are_found_whatever_came_before():
         if draw.random() < 0.001 and len(opt.param_groups) == 1:
             opt.add_param_group({"params": [np.zeros(3)]})
     assert 500 < refused < 1500 and len(opt.param_groups) == 2
+
+
+def test_gradients_in_a_mapping_whose_keys_are_a_list():
+    class Listed(dict):
+        def keys(self):
+            return list(dict.keys(self))
+
+    params = {"a": np.ones(3), "b": np.ones(2)}
+    st.SGD(params, lr=0.1).step(Listed(b=np.ones(2), a=np.ones(3)))
+    np.testing.assert_allclose(params["a"], 0.9)

@@ -35,7 +35,8 @@ def line_search(
     - "wolfe": φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, the strong Wolfe conditions, with
       φ(α) = fun(x + α d), by the search of Moré & Thuente (1994, ACM TOMS 20, 286-307). It
       interpolates slopes as well as values, which saves trials where gradients are cheap. Where φ
-      changes by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition.
+      changes by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition; a
+      hundred times as much counts as rounding where that hides the fall which is due.
       `minimize` asks for φ'(α) ≥ c₂ φ'(0) only in place of the second, which holds past a kink.
     - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966), to the
       minimizer of a parabola or cubic through the last trials, 0.1 to 0.5 of the step before.

@@ -354,9 +354,11 @@ class Optimizer(Parameters):
             # The states, which nobody else has, are copied as they are loaded, and only then.
             states = {id(array): array for mine in self._states for array in mine.values()}
             memo.update(states)
-            new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
-            for key in states:
-                del memo[key]
+            try:
+                new.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+            finally:
+                for key in states:
+                    del memo[key]
         return new
 
     def __getstate__(self) -> dict[str, Any]:
