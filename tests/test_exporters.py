@@ -12,6 +12,7 @@ import pytest
 
 import steepest as st
 from refusals import says
+from steepest import _cpu
 from steepest.devices import lives_on_cuda
 
 
@@ -275,8 +276,11 @@ def test_a_transposed_tensor_takes_gradients_laid_out_alike():
     assert not p.any()
 
 
-def test_gradients_of_pytorch_need_no_dlpack(monkeypatch):
+@pytest.mark.parametrize("table", [True, False])  # of C functions, from some version on
+def test_gradients_of_pytorch_need_no_dlpack(monkeypatch, table):
     torch = pytest.importorskip("torch")
+    if not table:
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
     for p in (torch.ones(4, 3).T, np.ones((4, 3), np.float32).T):
         opt = st.SGD([p, p[:0]], lr=1.0)
         with monkeypatch.context() as without:  # a list of them would take eight times as long
@@ -291,6 +295,63 @@ def test_gradients_of_pytorch_need_no_dlpack(monkeypatch):
         with pytest.raises(TypeError, match=r"^grads\[1\]: this Tensor does not export .*grad"):
             opt.step([torch.ones(4, 3).T, torch.empty(0, 4, requires_grad=True)])
         assert not p.any()
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_views_of_tensors_are_those_of_their_own_numpy(monkeypatch, table):
+    torch = pytest.importorskip("torch")
+    if not table:
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+    memory = np.arange(24.0)
+    tensors = (
+        torch.tensor(1.0),
+        torch.empty(0, 4),
+        torch.from_numpy(memory).reshape(2, 3, 4)[:, 1:].transpose(0, 2),
+        torch.ones(1).expand(5),
+        torch.frombuffer(bytearray(9), dtype=torch.float32, offset=1),  # not aligned
+    )
+    array, masked = np.ones(3), np.ma.array([1.0, 2.0], mask=[0, 1])
+    *views, same, none, other = _cpu.tensor_views((*tensors, array, None, masked))
+    assert same is array and none is None and other is masked
+    for tensor, view in zip(tensors, views, strict=True):
+        due = tensor.numpy()
+        assert (view.dtype, view.shape, view.tobytes()) == (due.dtype, due.shape, due.tobytes())
+        assert not view.size or view.__array_interface__ == due.__array_interface__
+        assert view.flags.aligned == due.flags.aligned
+    kept = weakref.ref(memory)
+    del memory, tensors, tensor, due
+    assert kept() is not None
+    del views
+    assert kept() is None
+
+
+def test_tensors_whose_memory_does_not_say_what_they_are():
+    torch = pytest.importorskip("torch")
+
+    class Shifted(torch.Tensor):
+        def numpy(self):
+            return torch.Tensor.numpy(self) + 1
+
+    class Broken:
+        is_cpu = True
+
+        def numpy(self):
+            raise KeyboardInterrupt
+
+    tensors = (
+        torch.ones(3).to_sparse(),
+        torch.ones(3, device="meta"),
+        torch.ones(3, requires_grad=True),
+        torch.ones(3, dtype=torch.complex64).conj().imag,
+        torch.ones(3).to(torch.bfloat16),
+    )
+    assert all(a is b for a, b in zip(_cpu.tensor_views(tensors), tensors, strict=True))
+    (view,) = _cpu.tensor_views((torch.ones(3).as_subclass(Shifted),))
+    assert (view == 2).all()
+    (many,) = _cpu.tensor_views((torch.ones((1,) * 40),))  # more than NumPy had before 2.0
+    assert many.shape == (1,) * 40
+    with pytest.raises(KeyboardInterrupt):
+        _cpu.tensor_views((Broken(),))
 
 
 def test_a_modules_parameters_are_stepped_and_stay_its_own():

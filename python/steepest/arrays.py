@@ -156,17 +156,6 @@ def _leaf(value: Any) -> Any:
         return value
 
 
-def by_numpy(value: Any) -> Any:
-    """A tensor of PyTorch in host memory as its ``numpy()``, in an eighth of the time of DLPack.
-
-    What has no such view is returned as it is: `as_gradient`, which knows its name, says why.
-    """
-    try:
-        return value.numpy() if value.is_cpu else value
-    except Exception:
-        return value
-
-
 def tensor_address(value: Any) -> int | None:
     """Where a tensor of PyTorch has its memory now; None for what is no tensor."""
     if isinstance(value, np.ndarray):  # runs no code of its own: only a signal's handler raises

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest import arrays, check
+from steepest import _cpu, arrays, check
 from steepest.updates import checkpoint, tree
 from steepest.updates.commit import commit
 from steepest.updates.groups import MISSING
@@ -244,7 +244,7 @@ class Optimizer(Parameters):
             flat = self._flat(grads)
             trouble = self._plan.step(flat, *options)
             if trouble is not None and trouble[0] == "mismatch":
-                trouble = self._plan.step(tuple(map(arrays.by_numpy, flat)), *options)
+                trouble = self._plan.step(_cpu.tensor_views(flat), *options)
             if trouble is not None and trouble[0] == "mismatch":
                 trouble = self._plan.step(self._converted(flat), *options)
         if trouble is not None:
