@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeWarning, curve_fit
 
 import steepest as st
 from problems.decay import X, Y, jacobian, model
+from steepest.nlls import result
 from steepest.nlls.result import determined
 
 X0 = [1.0, 1.0, 0.0]
@@ -52,6 +53,26 @@ def test_covariance_with_full_rank_is_the_inverse_in_any_units():
     unit = A / [1e-12, 1, 1e12]
     want = np.linalg.inv(unit.T @ unit) / np.outer([1e-12, 1, 1e12], [1e-12, 1, 1e12])
     np.testing.assert_allclose(fit.covariance(absolute_sigma=True), want, rtol=1e-9)
+
+
+@pytest.mark.parametrize("decades", [0, 2, 4, 8, 13])
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (50, 3), (300, 8), (500, 20)])
+def test_the_covariance_by_our_own_qr_is_that_of_singular_values(shape, decades, monkeypatch):
+    m, n = shape
+    rng = np.random.default_rng(decades)
+    J = rng.normal(size=shape)
+    J[:, -1] = J[:, :-1].sum(axis=1) + 10.0**-decades * rng.normal(size=m)
+    J *= 10.0 ** rng.uniform(-40, 40, n)
+    found = st.least_squares(lambda x: J @ x, np.zeros(n), lambda x: J)
+    units = np.linalg.norm(J, axis=0)
+    quick, known = found._inverse()
+    well = decades < 8 or n == 1
+    assert (found._far_from_singular() is not None) == (well and m * n * n <= 20_000)
+    monkeypatch.setattr(result, "OWN_QR_WORK", 0)
+    slow, same = found._inverse()
+    np.testing.assert_array_equal(known, same)
+    quick, slow = (inverse * units[:, None] * units for inverse in (quick, slow))
+    np.testing.assert_allclose(quick, slow, atol=1e-14 * 10.0**decades * abs(slow).max())
 
 
 def test_summary_names_what_a_reader_asks_for(capsys):

@@ -30,7 +30,7 @@ from steepest.nlls.curve_data import (
 )
 from steepest.nlls.device import in_use
 from steepest.nlls.loop import fit
-from steepest.nlls.result import MISLED
+from steepest.nlls.result import MISLED, OWN_QR_WORK
 
 # SciPy's names, and ours; SciPy's three are one method here, with bounds or without
 METHODS = {"lm": "lm", "trf": "lm", "dogbox": "lm", "gn": "gn", "levenberg": "levenberg"}
@@ -300,10 +300,6 @@ def warn_of_unknown(parameters: list[int]) -> None:
         listed = ", ".join(f"p[{j}]" for j in parameters)
         words += f": the data do not determine {listed}, inf in the covariance"
     warnings.warn(words, OptimizeWarning, stacklevel=check.users_level())
-
-
-# Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
-OWN_QR_WORK = 20_000
 
 
 def minpack_outputs(

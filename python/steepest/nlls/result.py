@@ -9,7 +9,7 @@ from warnings import warn
 import numpy as np
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
-from steepest import check
+from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
@@ -31,6 +31,9 @@ MISLED = (
     " `check_jacobian`, and its sign."
 )
 
+# Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
+OWN_QR_WORK = 20_000
+FAR = 1e12  # a trace below it: no singular value is below 1e-6
 
 NO_CHANGE = (
     " But no residual changes with {} over the step of a difference: if one should, choose its unit"
@@ -151,6 +154,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def _inverse(self) -> tuple[Array, Array | None]:
         """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns, and which
         parameters the residuals determine; None: all."""
+        if (quick := self._far_from_singular()) is not None:
+            return quick, None
         factor = self._triangle()
         scale, s, V = unit_columns(factor)
         known, cut = None, self._cut(s)
@@ -163,6 +168,20 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
             s, V = s[keep], V[keep]
         inverse: Array = (V.T / s**2) @ V
         return inverse, known
+
+    def _far_from_singular(self) -> Array | None:
+        """(JᵀJ)⁻¹ by a QR of our own, in a tenth of the time, if that shows J with unit columns to
+        have singular values far above rounding: their inverse squares sum to the trace."""
+        J = self["jac"]
+        if type(J) is not np.ndarray or J.dtype != np.float64:
+            return None
+        m, n = J.shape
+        if m < n or m * n * n > OWN_QR_WORK:
+            return None
+        *_, inverse = _cpu.pivoted_qr(J, J[:, 0], 1.0)
+        if inverse is None or not (inverse.diagonal() * (J * J).sum(0)).sum() < FAR:
+            return None
+        return inverse  # type: ignore[no-any-return]
 
 
 def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
