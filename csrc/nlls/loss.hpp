@@ -55,11 +55,14 @@ struct RowWeights {
   T jacobian, residual;
 };
 
+// value, or least where it is less, or NaN; std::fmax is a call.
+STEEPEST_HD double at_least(double least, double value) { return value > least ? value : least; }
+
 template <class T>
 STEEPEST_HD RowWeights<T> row_weights(double first, double second, double z, double least) {
-  const double curvature = std::fmax(first + 2 * second * z, least * first);
+  const double curvature = at_least(least * first, first + 2 * second * z);
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-  const double root = std::sqrt(std::fmax(curvature, eps));
+  const double root = std::sqrt(at_least(eps, curvature));
   return {static_cast<T>(root), static_cast<T>(first / root)};
 }
 

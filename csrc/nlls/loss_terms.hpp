@@ -22,10 +22,11 @@ struct SquaredCosts {
   }
 };
 
-// Residuals and a loss of them. given: ρ, ρ', ρ'' in three rows of m, for Loss::given.
-template <class T>
+// Residuals and a loss of them. given: ρ, ρ', ρ'' in three rows of m, for Loss::given. Kind: Loss,
+// or a constant, with which a loop on the host has no branches and is vectorised.
+template <class T, class Kind = Loss>
 struct Scaled {
-  Loss loss;
+  Kind loss;
   double f_scale;
   const T *f, *given;
   int64_t m;
@@ -41,22 +42,24 @@ struct Scaled {
   }
 };
 
-template <class T>
+// ρ of the trial, which is kept, and of the point before less it; 0 where there is none.
+template <class T, class Kind = Loss>
 struct RobustCosts {
-  Scaled<T> trial;
-  const T* before;  // null: there is no accepted point
-  Scaled<T> accepted;
+  Scaled<T, Kind> trial;
+  const double* before;
+  double* kept;
 
   STEEPEST_HD linalg::Sums operator()(int64_t i) const {
     // NaN where f is not finite: arctan's and Tukey's losses are.
     const double value = trial.rho_at(i).value + 0 * static_cast<double>(trial.f[i]);
-    return {value, before ? accepted.rho_at(i).value - value : 0};
+    kept[i] = value;
+    return {value, before ? before[i] - value : 0};
   }
 };
 
-template <class T>
+template <class T, class Kind = Loss>
 struct WeighRows {
-  Scaled<T> at;
+  Scaled<T, Kind> at;
   double least;  // as of row_weights
   T *jacobian, *residual;
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "nlls/loss_terms.hpp"
@@ -28,13 +29,20 @@ class Residuals {
   Costs costs(Space& space, const T* f, int64_t m, const T* given, bool decrease) {
     space.resize(trial_, m);
     if (loss_ == Loss::given) space.copy(given, 3 * m, given_);
-    const T* before = decrease ? f_.data() : nullptr;
     const auto sum = [&](const auto& term) {
       return space.copy_and_sum(f, m, trial_.data(), term);
     };
-    const linalg::Sums sums =
-        robust() ? sum(RobustCosts<T>{scaled(trial_, given_), before, scaled(f_, f_given_)})
-                 : sum(SquaredCosts<T>{trial_.data(), before});
+    linalg::Sums sums{};
+    if (robust()) {
+      space.resize(trial_rho_, m);
+      const double* before = decrease ? rho_.data() : nullptr;
+      sums = with_loss([&](auto loss) {
+        return sum(RobustCosts<T, decltype(loss)>{scaled(loss, trial_, given_), before,
+                                                  trial_rho_.data()});
+      });
+    } else {
+      sums = sum(SquaredCosts<T>{trial_.data(), decrease ? f_.data() : nullptr});
+    }
     const double half = 0.5 * (robust() ? f_scale_ * f_scale_ : 1);
     return {half * sums.first, half * sums.second};
   }
@@ -42,6 +50,7 @@ class Residuals {
   void accept() {
     std::swap(f_, trial_);
     std::swap(f_given_, given_);
+    std::swap(rho_, trial_rho_);
   }
 
   // Weights of the trial's rows, with the cost's own curvature, ρ' + 2ρ''z, but at least so much of
@@ -49,13 +58,13 @@ class Residuals {
   // minimum says too little.
   void weigh_trial(Space& space, double least) {
     exact_ = least == 0;
-    weigh(space, scaled(trial_, given_), least);
+    weigh(space, trial_, given_, least);
   }
   bool weighed_exactly() const { return exact_; }
 
   // The accepted point's, exact; until the trial's are asked for again.
   const T* accepted_weight(Space& space) {
-    weigh(space, scaled(f_, f_given_), 0);
+    weigh(space, f_, f_given_, 0);
     return jac_weight_.data();
   }
 
@@ -90,19 +99,48 @@ class Residuals {
   const T* res_weight() const { return robust() ? res_weight_.data() : nullptr; }
 
  private:
-  Scaled<T> scaled(const Vector& f, const Vector& given) const {
-    return {loss_, f_scale_, f.data(), given.data(), static_cast<int64_t>(f.size())};
+  // f(loss), on the host with the loss as a constant.
+  template <class F>
+  auto with_loss(const F& f) const {
+    if constexpr (std::is_same_v<Space, linalg::HostSpace<T>>) {
+      switch (loss_) {
+        case Loss::soft_l1:
+          return f(std::integral_constant<Loss, Loss::soft_l1>{});
+        case Loss::huber:
+          return f(std::integral_constant<Loss, Loss::huber>{});
+        case Loss::cauchy:
+          return f(std::integral_constant<Loss, Loss::cauchy>{});
+        case Loss::arctan:
+          return f(std::integral_constant<Loss, Loss::arctan>{});
+        case Loss::tukey:
+          return f(std::integral_constant<Loss, Loss::tukey>{});
+        case Loss::linear:
+        case Loss::given:
+          break;
+      }
+    }
+    return f(loss_);
   }
 
-  void weigh(Space& space, const Scaled<T>& at, double least) {
-    space.resize(jac_weight_, at.m);
-    space.resize(res_weight_, at.m);
-    space.each(at.m, WeighRows<T>{at, least, jac_weight_.data(), res_weight_.data()});
+  template <class Kind>
+  Scaled<T, Kind> scaled(Kind loss, const Vector& f, const Vector& given) const {
+    return {loss, f_scale_, f.data(), given.data(), static_cast<int64_t>(f.size())};
+  }
+
+  void weigh(Space& space, const Vector& f, const Vector& given, double least) {
+    const auto m = static_cast<int64_t>(f.size());
+    space.resize(jac_weight_, m);
+    space.resize(res_weight_, m);
+    with_loss([&](auto loss) {
+      space.each(m, WeighRows<T, decltype(loss)>{scaled(loss, f, given), least, jac_weight_.data(),
+                                                 res_weight_.data()});
+    });
   }
 
   Loss loss_;
   double f_scale_, first_ = 0, first_squares_ = 0;
   bool exact_ = true;
+  typename Space::Doubles rho_, trial_rho_;  // ρ of each row
   Vector f_, trial_, f_given_, given_, jac_weight_, res_weight_;
 };
 

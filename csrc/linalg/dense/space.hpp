@@ -16,27 +16,36 @@ struct Sums {
 template <class T>
 struct HostSpace {
   using Vector = std::vector<T>;
+  using Doubles = std::vector<double>;
 
-  void resize(Vector& v, int64_t m) { v.resize(static_cast<size_t>(m)); }
+  template <class U>
+  void resize(std::vector<U>& v, int64_t m) {
+    v.resize(static_cast<size_t>(m));
+  }
   void copy(const T* from, int64_t m, Vector& to) { to.assign(from, from + m); }
   void download(T* to, const T* from, int64_t m) { std::copy_n(from, m, to); }
 
   // Σ term(i) of both, in four lanes each.
   template <class Term>
   Sums sum(int64_t m, const Term& term) {
-    Sums lanes[4] = {};
-    const auto add = [&](Sums& lane, int64_t i) {
-      const Sums more = term(i);
-      lane.first += more.first;
-      lane.second += more.second;
-    };
+    constexpr int64_t lanes = 4;
+    double first[lanes] = {}, second[lanes] = {};
     int64_t i = 0;
-    for (; i + 4 <= m; i += 4) {
-      for (int lane = 0; lane < 4; ++lane) add(lanes[lane], i + lane);
+    for (; i + lanes <= m; i += lanes) {
+      Sums more[lanes];
+      for (int64_t l = 0; l < lanes; ++l) more[l] = term(i + l);
+      for (int64_t l = 0; l < lanes; ++l) {
+        first[l] += more[l].first;
+        second[l] += more[l].second;
+      }
     }
-    for (; i < m; ++i) add(lanes[0], i);
-    return {(lanes[0].first + lanes[1].first) + (lanes[2].first + lanes[3].first),
-            (lanes[0].second + lanes[1].second) + (lanes[2].second + lanes[3].second)};
+    for (; i < m; ++i) {
+      const Sums more = term(i);
+      first[0] += more.first;
+      second[0] += more.second;
+    }
+    return {(first[0] + first[1]) + (first[2] + first[3]),
+            (second[0] + second[1]) + (second[2] + second[3])};
   }
 
   // The same, after copying m elements.

@@ -44,6 +44,7 @@ template <class T>
 class DeviceSpace {
  public:
   using Vector = DeviceVector<T>;
+  using Doubles = DeviceVector<double>;
 
   DeviceSpace(int device, Allocator allocate)
       : allocate_(std::move(allocate)), handles_(std::make_unique<BorrowedHandles>(device)) {}
