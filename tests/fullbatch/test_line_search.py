@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import steepest as st
-from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.search import ROUNDING, Trial
-from steepest.fullbatch.wolfe import cubic_minimizer, next_step, wolfe
+from steepest.fullbatch.searches.armijo import armijo
+from steepest.fullbatch.searches.wolfe import cubic_minimizer, next_step, wolfe
 
 EPS = 2.0**-53
 

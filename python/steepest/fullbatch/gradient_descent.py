@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import LIMIT, MAX_STALLED, STUCK, Minimizer, Stop
+from steepest.fullbatch.iteration import LIMIT, MAX_STALLED, STUCK, Stop
+from steepest.fullbatch.minimizer import Minimizer
 from steepest.fullbatch.points import Direction, G
 from steepest.fullbatch.search import Trial
-
-if TYPE_CHECKING:
-    from steepest.fullbatch.differences import Differences
-    from steepest.fullbatch.objective import Objective
 
 LONGEST = 100.0  # a step over the last one
 
@@ -106,9 +103,8 @@ class GradientDescent(Minimizer):
                 raise Stop(STUCK, f"lr has been 0 for {MAX_STALLED} iterations")
         return self._downhill(rate)
 
-    def _judge(self, objective: Objective, differences: Differences, accepted: bool) -> None:
-        if not (self.done and self._idle):  # no differences move x by a rate of 0
-            super()._judge(objective, differences, accepted)
+    def _follows_gradients(self) -> bool:
+        return not (self.done and self._idle)  # no gradient moves x by a rate of 0
 
     def _downhill(self, scale: float) -> Direction:
         self._scale = scale  # d = -scale g

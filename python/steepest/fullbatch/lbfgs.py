@@ -8,7 +8,8 @@ import numpy as np
 
 from steepest import _cpu, check
 from steepest.fullbatch.arrays import Array
-from steepest.fullbatch.minimizer import C1, C2, Minimizer
+from steepest.fullbatch.iteration import C1, C2
+from steepest.fullbatch.minimizer import Minimizer
 from steepest.fullbatch.points import NO_MORE_KNOWN, SHARED_ROWS, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial

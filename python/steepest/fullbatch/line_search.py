@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from steepest import check
-from steepest.fullbatch.armijo import armijo
 from steepest.fullbatch.arrays import Array, copied, namespace, scalar, start_point, vector
-from steepest.fullbatch.exact import exact
 from steepest.fullbatch.search import UNBOUNDED, End, Trial, explain
-from steepest.fullbatch.wolfe import wolfe
+from steepest.fullbatch.searches.armijo import armijo
+from steepest.fullbatch.searches.exact import exact
+from steepest.fullbatch.searches.wolfe import wolfe
 
 if TYPE_CHECKING:
     from scipy.optimize import OptimizeResult

@@ -13,8 +13,10 @@ from steepest import check
 from steepest.fullbatch.arrays import Array
 from steepest.fullbatch.bfgs import BFGS
 from steepest.fullbatch.gradient_descent import GradientDescent
+from steepest.fullbatch.inexact_gradients import judge_gradients
+from steepest.fullbatch.iteration import BY_VALUES, CALLED_OFF
 from steepest.fullbatch.lbfgs import LBFGS
-from steepest.fullbatch.minimizer import BY_VALUES, CALLED_OFF, Minimizer
+from steepest.fullbatch.minimizer import Minimizer
 from steepest.fullbatch.newton import Newton
 from steepest.fullbatch.objective import OF_GRADIENTS, Objective
 
@@ -202,7 +204,7 @@ def run(
         if max_nfev is not None and objective.nfev >= max_nfev:
             solver._stop_at_limit(max_nfev)
         if objective.differences is not None:
-            solver._judge(objective, objective.differences, solver.nit > nit)
+            judge_gradients(solver, objective, objective.differences, solver.nit > nit)
     if verbose:
         if (last := progress(solver, objective, solver.nit)) != shown:
             print(last)

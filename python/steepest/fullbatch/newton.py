@@ -13,16 +13,16 @@ from array_api_compat import device
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import solve_shifted
-from steepest.fullbatch.minimizer import (
+from steepest.fullbatch.iteration import (
     ANOTHER_THREAD,
     LIMIT,
     MAX_STALLED,
     NOT_FINITE,
     STUCK,
     Gradient,
-    Minimizer,
     Stop,
 )
+from steepest.fullbatch.minimizer import Minimizer
 from steepest.fullbatch.points import SHARED_ROWS, D, Direction, G
 from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial

@@ -26,7 +26,7 @@ MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
 
 def save(run: Minimizer) -> dict[str, Any]:
     """The state as a dict of plain values and copied arrays."""
-    run._settle()
+    run._fetch_lowest_gradient()
     kept = {name.lstrip("_"): copy.deepcopy(getattr(run, name)) for name in SHARED + run._saved}
     return {
         "method": run.method,

@@ -11,7 +11,7 @@ import numpy as np
 
 import steepest as st
 from steepest.apps.races.surfaces import Floats, Surface, heights
-from steepest.fullbatch.minimizer import CONVERGED, FELL_WITHOUT_BOUND, LIMIT
+from steepest.fullbatch.iteration import CONVERGED, FELL_WITHOUT_BOUND, LIMIT
 
 # name -> class, and what the learning rate is where none is given: for the first three a share of
 # 1/curvature, for the others, whose steps have the length of the rate, of the width shown

@@ -10,7 +10,7 @@ import numpy as np
 import steepest as st
 from steepest.apps.races.race_paths import LOST, Path, trouble
 from steepest.apps.races.surfaces import Floats, Surface, grid, heights
-from steepest.fullbatch.minimizer import FELL_WITHOUT_BOUND
+from steepest.fullbatch.iteration import FELL_WITHOUT_BOUND
 
 FLOOR = 1e-12  # the least f - lowest that is shown
 ROUNDED = 1e-10  # f changes by rounding alone so close to a minimum, as a share of x

@@ -1,0 +1,66 @@
+"""Runs whose gradients come from differences: where these mislead, a run ends, or it goes on from
+its lowest point by better ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from steepest.fullbatch.iteration import STUCK
+from steepest.fullbatch.points import G
+from steepest.fullbatch.search import CHECK, noise
+
+if TYPE_CHECKING:
+    from steepest.fullbatch.differences import Differences
+    from steepest.fullbatch.minimizer import Minimizer
+    from steepest.fullbatch.objective import Objective
+
+FEW = 3  # trials of one search, in the domain: more than most searches take
+MANY = 12  # the same: nearly all searches that take so many find nothing
+
+
+def judge_gradients(
+    run: Minimizer, objective: Objective, differences: Differences, accepted: bool
+) -> None:
+    """After each `tell`; `accepted`: the point told last ended an iteration."""
+    if not run._follows_gradients():
+        return
+    if risen(run, 1e3 * differences.noise):  # the steps are too long, or noise not known yet
+        if objective.sharpen(run.best_x, run.f, math.inf):
+            restart_from_lowest(run)
+            run._eps = differences.unit(run.f, objective.eps / 2)
+        return
+    told = sum(math.isfinite(trial.f) for trial in run._trials)
+    hidden = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))
+    vain = run._lowest is None or run.line_search != "exact"  # which is long by its nature
+    long = vain and told >= MANY and run._step < run._trials[0].step
+    if hidden or (differences.rough and long):
+        run._stop(STUCK, "differences no longer show a way down")
+    stuck, longer_than_most = run.status == STUCK, not run.done and told == FEW
+    lower = run._trials[-1:] == [run._lowest]  # a step that is too short yet
+    fall = 0.0 if stuck else math.inf if lower else -run._slope0
+    if (stuck or longer_than_most) and objective.sharpen(run.best_x, run.f, fall):
+        restart_from_lowest(run)
+    run._eps = differences.unit(run.f, objective.eps / 2)
+    if run.status == STUCK:
+        as_told = run.message.replace(CHECK, "differences are not exact enough, give jac")
+        run.message = differences.noise_told(run.f) or as_told
+
+
+def risen(run: Minimizer, least: float) -> bool:
+    """Whether full steps have led up, by more than rounding and `least`."""
+    if run._passed is None:
+        return False
+    last = run._trials[-1].f if run.done and run._trials else run.f
+    return not last - run._passed[0] <= max(least, noise(run._passed[0], run._eps))
+
+
+def restart_from_lowest(run: Minimizer) -> None:
+    """Go on by better gradients, whether the run has ended or not."""
+    if not run.done:
+        run._take_lowest()
+    if run._passed is not None:
+        run.f, run._rows[run._x][...], run._rows[G][...] = run._passed
+        run._passed = None
+    run._resume()

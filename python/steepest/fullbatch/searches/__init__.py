@@ -1,0 +1,1 @@
+"""The line searches, each a generator as `search` says."""
