@@ -54,9 +54,9 @@ def least_squares(
 
     A step s solves (JᵀJ + λD²) s = -Jᵀf. λ is raised until the cost falls and lowered after
     success, so that |Ds| stays within a radius (Moré 1978); D holds the largest norms of J's
-    columns for `lm`, ones for `levenberg`. Once λ has held back six steps in a row, one more
-    evaluation, a tenth of the step ahead, corrects each such step for curvature, as long as that
-    makes a difference (Transtrum and Sethna, arXiv:1201.5885); not with bounds or jac=True.
+    columns for `lm`, ones for `levenberg`. Once λ has held back six steps in a row, each such step
+    costs one more evaluation, a tenth of the step ahead, to correct it for curvature, as long as
+    that makes a difference (Transtrum and Sethna, arXiv:1201.5885); not with jac=True.
 
     If x0, or the residuals at x0, are CuPy arrays, the fit runs on their CUDA device: all further
     residuals and Jacobians must live there, and the result's arrays are CuPy's. x is passed as the
@@ -72,11 +72,12 @@ def least_squares(
         1e-19 lose digits, below 1e-22 count as 0, and above 1e19 are refused: choose the units of x
         accordingly. Any other real dtype: in float64.
     jac : {"2-point", "3-point", "cs"}, callable or True
-        Finite differences (steps proportional to |x|, or near 0 to its earlier size; longer where
-        the residuals prove noisy: Moré and Wild, 2011; "2-point" ends with central ones), a complex
-        step, or ``jac(x, *args, **kwargs)`` -> (m, n). True: fun returns ``(f, J)``, or
-        yields such pairs for blocks of rows; memory is then n² plus one block. On a GPU, make the
-        blocks in CuPy's current stream, which still reads the last one when the next is asked for.
+        ``jac(x, *args, **kwargs)`` -> (m, n); a complex step ("cs"); or finite differences. Their
+        steps are proportional to |x|, near 0 to its earlier size, and longer where the residuals
+        prove noisy (Moré and Wild, 2011); "2-point" ends with central ones. True: fun returns
+        ``(f, J)``, or yields such pairs for blocks of rows; memory is then n² plus one block. On a
+        GPU, make the blocks in CuPy's current stream: it still reads one when the next is asked
+        for.
     method : {"lm", "levenberg", "gn"}
         Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
         cost falls; status -3 if it never does although the full step is not short.
@@ -98,8 +99,8 @@ def least_squares(
         Lower and upper bounds; the damped model is minimized inside them by two-metric
         projection (Bertsekas 1982).
     ftol, xtol, gtol : float or None
-        Stop when one of these holds. None is 0, which only an exact zero meets; of a number at
-        least float32's rounding unit is taken where the fit is in float32.
+        Stop when one of these holds. None is 0, which only an exact zero meets. In a float32 fit a
+        number below float32's rounding unit counts as that unit.
 
         - ftol: two successive steps (one, if the step before it changed the cost a hundred times as
           much) change the cost by no more than ftol * cost, and were predicted to.
