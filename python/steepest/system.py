@@ -86,7 +86,7 @@ def get_num_threads() -> int:
 
     The value given to `set_num_threads`; otherwise the smallest of the number of processors that
     the calling thread may run on, the container's CPU quota (rounded down) and OMP_NUM_THREADS.
-    SciPy's BLAS, in whose hands large matrices are, has threads of its own.
+    Large matrices are left to SciPy's BLAS, which has threads of its own.
 
     Examples
     --------
@@ -102,8 +102,8 @@ def set_num_threads(n: int | None) -> None:
 
     Results do not depend on it: they are bitwise the same for any number of threads. If several
     processes share the cores, as the workers of a pool do, 1 is several times faster than threads
-    that wait for each other. SciPy's BLAS and LAPACK, which factor matrices of some 400 and more
-    rows, are not limited by it: set OPENBLAS_NUM_THREADS, or use threadpoolctl.
+    that wait for each other. SciPy's BLAS and LAPACK, to which matrices of some 400 rows and more
+    go, are not limited by it: set OPENBLAS_NUM_THREADS, or use threadpoolctl.
 
     Parameters
     ----------

@@ -33,9 +33,9 @@ class BFGS(Minimizer):
     κ is sᵀ∇²f s at the new point by the cubic through f and g at both ends of the step (Biggs 1971,
     J. Inst. Maths Applics 8, 315-327), at least ½ sᵀy, and sᵀy where the cubic is not convex in
     between. H starts as sᵀy/yᵀy I (Nocedal & Wright, eq. 6.20). BFGS is quick to correct an H that
-    is too large and slow where it is too small, so the next n-1 pairs come with
-    γ = max(1, √(sᵀH⁻¹s / yᵀHy)), the middle of Oren and Luenberger's interval (1974, Management
-    Sci. 20, 845-862) where it enlarges H. A pair without curvature, sᵀy ≤ ε |sᵀg|, is skipped.
+    is too large, and slow where it is too small. So for the next n-1 pairs γ is the middle of Oren
+    and Luenberger's interval (1974, Management Sci. 20, 845-862) where that enlarges H:
+    γ = max(1, √(sᵀH⁻¹s / yᵀHy)). A pair without curvature, sᵀy ≤ ε |sᵀg|, is skipped.
 
     Parameters
     ----------
@@ -85,14 +85,14 @@ class BFGS(Minimizer):
         self._turned = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 0, 1]])
         self._h: Array | None = None  # lower triangle of H / _scale; None: a multiple of I
         self._scale, self._pairs = 1.0, 0  # pairs learned
-        self._stale = False  # whether H is only kept, and the method starts again without it
+        self._stale = False  # H is kept to be shown, but the method starts again without it
 
     @property
     def inverse_hessian(self) -> Array:
         """A copy of H, symmetric, (n, n), as of the last update; the identity before the first.
 
-        It is made for short runs, scaled and damped by Biggs's κ, and does not see the last step:
-        near the inverse Hessian, but no source of standard errors.
+        It is near the inverse Hessian, but no source of standard errors: it is scaled to keep runs
+        short, has Biggs's κ in place of sᵀy, and has not seen the last step.
         """
         xp = self._xp
         if self._h is None:

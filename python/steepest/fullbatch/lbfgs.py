@@ -21,28 +21,28 @@ CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from 
 class LBFGS(Minimizer):
     """L-BFGS by reverse communication: ask for `x`, tell it f and g, until it is `done`.
 
-    The direction -H g of the two-loop recursion is a combination of g and the m stored pairs
-    (s, y). Its coefficients come from inner products alone (Chen, Wang & Zhou 2014), so an
-    iteration passes twice over the pairs: once for all inner products with g and the new y, once
-    for the combination. Nocedal 1980, Math. Comp. 35, 773-782. With bounds, two-metric projection
-    (Bertsekas 1982): on the free variables the step of L-BFGS's matrix cut to them, as in Byrd, Lu,
-    Nocedal & Zhu 1995 (SIAM J. Sci. Comput. 16, section 5.1), the others by a gradient step.
+    The direction -H g of the two-loop recursion (Nocedal 1980, Math. Comp. 35, 773-782) is a
+    combination of g and the m stored pairs (s, y). Its coefficients come from inner products alone
+    (Chen, Wang & Zhou 2014), so an iteration passes twice over the pairs: once for all inner
+    products with g and the new y, once for the combination. With bounds, two-metric projection
+    (Bertsekas 1982): the free variables take the step of L-BFGS's matrix cut to them, as in Byrd,
+    Lu, Nocedal & Zhu 1995 (SIAM J. Sci. Comput. 16, section 5.1), the others a gradient step.
 
-    Of a pair, the direction d, which is in place already, and the step α are stored: s = α d.
-    Without bounds the update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327): in the term
-    s sᵀ/κ of H, κ is not sᵀy, the mean of sᵀ∇²f s along the step, but its value at the new point by
-    the cubic through f and g at both ends: at least ½ sᵀy, and sᵀy where the cubic is not convex in
-    between.
+    Without bounds, the direction d and the step α are stored in place of s = α d, since d is in
+    memory already, and the update is Biggs's (1971, J. Inst. Maths Applics 8, 315-327). In the term
+    s sᵀ/κ of H, BFGS has κ = sᵀy, the mean of sᵀ∇²f s along the step. Biggs takes its value at the
+    new point, by the cubic through f and g at both ends; at least ½ sᵀy, and sᵀy where the cubic is
+    not convex in between.
 
     Parameters
     ----------
     x0 : array, shape (n,)
-        The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
+        The start, NumPy or CuPy; computed in float32 if it is float32, else in float64.
     history : int
         The number m of pairs.
     bounds : scipy.optimize.Bounds or n pairs (low, high), optional
         x stays inside; the search then runs along the projected path. A start outside is moved to
-        the nearest point inside, as SciPy has it.
+        the nearest point inside, as in SciPy.
     line_search : {"wolfe", "armijo", "exact"} or None
         See `line_search`; None takes full steps, which may raise f.
     gtol : float
@@ -104,9 +104,7 @@ class LBFGS(Minimizer):
         )
         pairs = _cpu.Pairs if self.box is None else _cpu.BoxPairs
         self._pairs: Any = pairs(m, SHARED_ROWS)
-        self._products: np.ndarray | None = (
-            None  # as `_products_with` gives, of the point told last
-        )
+        self._products: np.ndarray | None = None  # `_products_with` the g told last, if formed
         self._free: Array | None = None  # with bounds: the variables that the products are over
         # Whole iterations are compiled calls where Python would take most of their time.
         self._compiled = type(self._w) is np.ndarray and self._w.nbytes <= SMALL
@@ -156,8 +154,8 @@ class LBFGS(Minimizer):
         return placed(slope, magnitude)
 
     def _slope_and_square(self, f: float, g: Array) -> tuple[float, float]:
-        """As the base has it. For a first trial that is low enough, and so likely to be accepted,
-        the same pass also forms all products that the next direction needs."""
+        """As in `Points`. A first trial that is low enough is likely to be accepted: the same pass
+        then forms all products that the next direction needs."""
         self._products = None
         if self.box is not None or self._trials or f > self._f0 + C1 * self._step * self._slope0:
             return super()._slope_and_square(f, g)

@@ -32,14 +32,16 @@ def line_search(
 ) -> OptimizeResult:
     """Find a step α > 0 along a direction d of descent from x.
 
-    - "wolfe": φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, the strong Wolfe conditions, with
+    - "wolfe": the strong Wolfe conditions, φ(α) ≤ φ(0) + c₁ α φ'(0) and |φ'(α)| ≤ c₂ |φ'(0)|, with
       φ(α) = fun(x + α d), by the search of Moré & Thuente (1994, ACM TOMS 20, 286-307). It
       interpolates slopes as well as values, which saves trials where gradients are cheap. Where φ
-      changes by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition; a
-      hundred times as much counts as rounding where that hides the fall which is due.
-      `minimize` asks for φ'(α) ≥ c₂ φ'(0) only in place of the second, which holds past a kink.
-    - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966), to the
-      minimizer of a parabola or cubic through the last trials, 0.1 to 0.5 of the step before.
+      changes by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) replaces the first condition; if
+      rounding hides the fall that is due, changes a hundred times as large count as rounding, too.
+      `minimize` takes the weak conditions: φ'(α) ≥ c₂ φ'(0) replaces the second, which may not
+      hold past a kink.
+    - "armijo": the first of the two conditions, by backtracking from `step` (Armijo 1966): each
+      step goes to the minimizer of a parabola or cubic through the last trials, within 0.1 to 0.5
+      of the step before.
     - "exact": a minimizer of φ, by Brent's method (1973) on a bracket.
 
     Parameters
@@ -50,7 +52,7 @@ def line_search(
     jac : callable or None
         jac(x) -> the gradient; "armijo" needs it only for `g0`, "exact" not at all.
     x, direction : array, shape (n,)
-        NumPy or CuPy; with x of float32 in float32, all else in float64.
+        NumPy or CuPy; computed in float32 if x is float32, else in float64.
     rule : {"wolfe", "armijo", "exact"}
         What to look for.
     f0, g0 : float and array, optional
@@ -64,7 +66,7 @@ def line_search(
     -------
     OptimizeResult
         step, fun, jac (None unless it was evaluated there), nfev, njev, success, message. Without
-        success, step is that of a trial below fun(x), or 0.
+        success, step is that of the lowest trial found, or 0 if none is below fun(x).
 
     Raises
     ------

@@ -69,21 +69,22 @@ def minimize(
         fun(x, *args) -> f, or (f, g) with jac=True. x is a copy that fun may overwrite. Return inf
         or NaN outside the domain, and -inf where f is unbounded below.
     x0 : array, shape (n,)
-        The start, NumPy or CuPy; float32 is computed in float32, all else in float64.
+        The start, NumPy or CuPy; computed in float32 if it is float32, else in float64.
     args : tuple
         Further arguments of fun, jac, hess and hessp.
     method : {"gd", "newton", "bfgs", "l-bfgs"}, optional
-        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`; None is "l-bfgs". SciPy's "BFGS" and
-        "L-BFGS-B", which have other options and end otherwise, are no names here.
+        `GradientDescent`, `Newton`, `BFGS` or `LBFGS`; None is "l-bfgs". SciPy's names "BFGS" and
+        "L-BFGS-B" are refused, as those methods have other options and end differently.
     jac : callable, True, "2-point", "3-point", "cs" or None
-        jac(x, *args) -> g, called only at the points taken with "armijo" and "exact". None means
-        "2-point": forward differences, and central ones once those no longer lead down. Their steps
-        are longer where the values of fun prove noisy, as a simulator's are (Moré and Wild, 2011),
-        and shorter for a variable whose unit makes it far smaller than 1.
+        jac(x, *args) -> g; with "armijo" and "exact" it is called at accepted points only. True:
+        fun returns (f, g). None is "2-point": forward differences, and central ones once those no
+        longer lead down. Their steps are longer where the values of fun prove noisy, as a
+        simulator's are (Moré and Wild, 2011), and shorter for a variable whose unit makes it far
+        smaller than 1.
     hess, hessp : callable
-        For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). hess may
-        be "2-point" or "3-point": n or 2 n gradients an iteration, where jac is given. The units
-        of the variables matter with hessp, not with hess (see `Newton`).
+        For "newton", one of them: hess(x, *args) -> (n, n), hessp(x, p, *args) -> (n,). Where jac
+        is given, hess may be "2-point" or "3-point": differences of n or 2 n gradients an
+        iteration. The units of the variables matter with hessp, not with hess (see `Newton`).
     bounds : scipy.optimize.Bounds or n pairs (low, high)
         Not with "bfgs". A start outside is moved to the nearest point inside.
     line_search : {"wolfe", "armijo", "exact"} or None
@@ -97,10 +98,10 @@ def minimize(
         Converged when the largest |gᵢ|, with bounds of x - P(x - g), is at most gtol.
     ftol : float
         Converged when f changes by at most ftol max(|f|, 1) in an iteration; 0 for never. SciPy's
-        "L-BFGS-B" has 2.2e-9, and ends sooner for it.
+        "L-BFGS-B" has 2.2e-9, and so ends sooner.
     maxiter, max_nfev : int
-        Limits; unless given 15,000 iterations and no limit on evaluations. Differences count, and
-        one gradient by them is not cut short: nfev may end above max_nfev.
+        Limits; 15,000 iterations and any number of evaluations unless given. Evaluations for
+        differences count, but a gradient is not broken off: nfev may end above max_nfev.
     callback : callable
         callback(intermediate_result=OptimizeResult) or callback(x), by its parameter's name, after
         each iteration; StopIteration ends the run with status 99. What it returns is ignored, as
@@ -119,8 +120,8 @@ def minimize(
         lower point found, 3 not finite, 4 unbounded below, 99 stopped by the callback; for "newton"
         nhev, for "bfgs" hess_inv (see `BFGS.inverse_hessian`).
 
-        Where the bounds of a variable are equal, jac is NaN there by differences, and 0 where a
-        callable gives inf or NaN.
+        For a variable whose two bounds are equal, jac is NaN if it is by differences, and 0 where a
+        callable gave inf or NaN.
 
     Raises
     ------
@@ -214,7 +215,7 @@ def run(
 def own_options(
     method: str, bounds: Any, lr: Any, history: int, constraints: Any
 ) -> dict[str, Any]:
-    """The options that not every method has; an error where the method has none such."""
+    """The options that not every method has; an error for one that this method does not have."""
     if len(constraints) if hasattr(constraints, "__len__") else constraints is not None:
         raise ValueError("constraints: not supported; use bounds")
     options: dict[str, Any] = {}

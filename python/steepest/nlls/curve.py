@@ -92,9 +92,10 @@ def curve_fit(
     bounds : pair of array_like, or `scipy.optimize.Bounds`
         Lower and upper bounds, each a scalar or (n,).
     method : {"lm", "trf", "dogbox", "gn", "levenberg"}, optional
-        "lm" unless there are bounds. SciPy's names differ here only in what they return: "lm"
-        refuses bounds, counts evaluations for differences and gives an infinite covariance
-        if J is rank-deficient; the others one that is infinite for what J does not determine.
+        "lm", or "trf" with bounds. SciPy's three are one method here, and differ only in what they
+        take and return. "lm" refuses bounds, counts evaluations for differences, and gives an
+        infinite covariance if J is rank-deficient. For the others the covariance is infinite only
+        where J does not determine a parameter.
     jac : callable, "2-point", "3-point" or "cs", optional
         ``jac(xdata, p1, ..., pn)``, the model's derivatives, (m, n); or a difference scheme.
     full_output : bool
@@ -111,16 +112,17 @@ def curve_fit(
     popt : ndarray, (n,)
         The estimate.
     pcov : ndarray, (n, n)
-        Its covariance, inf if it cannot be estimated; unless by "lm" only in rows and columns of
-        the parameters that the data do not determine (SciPy has 0 or other finite numbers there).
-        A parameter at a bound has the variance that it would have without bounds, as in SciPy.
+        Its covariance. What cannot be estimated is inf: with "lm" all of it, else the rows and
+        columns of the parameters that the data do not determine (SciPy has 0 or other finite
+        numbers there). A parameter at a bound has the variance that it would have without bounds,
+        as in SciPy.
     infodict : dict
-        - ``nfev``: evaluations of `f`, with "lm" also those for differences
+        - ``nfev``: evaluations of `f`; with "lm" those for differences count, too
         - ``fvec``: the weighted residuals
-        - with "lm" and a callable `jac` ``njev``: its calls
-        - with "lm" ``fjac``, ``ipvt`` and ``qtf`` of the QR factorization with column pivoting
-          J[:, ipvt] = QR: R in the upper triangle of ``fjac[:, :n].T``, Qᵀ fvec; J, like that of
-          pcov, is of the point before the last step, as in MINPACK.
+        - ``njev``, with "lm" and a callable `jac`: its calls
+        - ``fjac``, ``ipvt`` and ``qtf``, with "lm": the QR factorization with column pivoting,
+          J[:, ipvt] = QR. R is in the upper triangle of ``fjac[:, :n].T``, and qtf is Qᵀ fvec. As
+          in MINPACK, J is that of the point before the last step, here and for pcov.
     mesg : str
         Why the solver stopped.
     ier : int
@@ -199,7 +201,7 @@ def curve_fit(
 
 
 def refuse_fewer(m: int, what: str, n: int) -> None:
-    """MINPACK needs as many residuals as parameters."""
+    """MINPACK needs at least as many residuals as parameters."""
     if m < n:
         raise TypeError(
             f"The number of func parameters={n} must not exceed the number of {what}={m}"
@@ -207,8 +209,8 @@ def refuse_fewer(m: int, what: str, n: int) -> None:
 
 
 def refuse_failure(result: OptimizeResult, most: int) -> None:
-    """SciPy's errors where no estimate was found: leastsq's after `most` evaluations, unless 0;
-    maxfev, which counts those for differences, would have to exceed it."""
+    """SciPy's errors where no estimate was found. `most`: the evaluations that were allowed, where
+    the error is to be leastsq's, about maxfev; else 0."""
     if most and result["status"] == 0:
         refuse_call(most)
     if result["status"] <= 0:
@@ -279,9 +281,9 @@ def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
 
 
 def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> tuple[Array | None, list[int]]:
-    """The covariance of the estimate, on the host, and the parameters that the data do not
-    determine: inf there, where the pseudo-inverse has small numbers, or 0. None where it is
-    indeterminate for all."""
+    """The covariance of the estimate, on the host, and which parameters the data do not determine.
+    Their rows and columns are inf, where the pseudo-inverse has small numbers or 0. None if no
+    variance can be estimated."""
     with np.errstate(all="ignore"):
         inverse, known = result._inverse()
         scaled: Array = inverse * variance(result, absolute_sigma)
@@ -294,7 +296,7 @@ def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> tuple[Array |
 
 
 def warn_of_unknown(parameters: list[int]) -> None:
-    """SciPy's warning; which parameters the data do not determine, where it is not about all."""
+    """SciPy's warning; names the undetermined parameters, unless it is about all."""
     words = "Covariance of the parameters could not be estimated"
     if parameters:
         listed = ", ".join(f"p[{j}]" for j in parameters)

@@ -139,7 +139,7 @@ class LeastSquares:
         TypeError, ValueError
             Once it is `done`. For residuals or a Jacobian of the wrong kind or shape, or not finite
             at the start; the point can be told again. If a callable fails, or J is not finite at
-            the start, ``f`` has been taken and that of the next call is not read.
+            the start, ``f`` has been taken: of the next call only ``jac`` is read.
         numpy.linalg.LinAlgError
             JᵀJ is singular with method "gn": there is no next point; make a new solver.
         """
@@ -224,8 +224,8 @@ class LeastSquares:
 
     def tell_blocks(self, blocks: Iterable[tuple[Any, Any]]) -> None:
         """Residuals and Jacobian at `x` as pairs (f, J) of some rows each: f (k,), J (k, n), k may
-        vary. A generator makes them one by one, so that memory is n² plus one block; on a GPU, make
-        them in CuPy's current stream, which still reads the last block.
+        vary. A generator makes them one by one, so that memory is n² plus one block. On a GPU, make
+        them in CuPy's current stream: it still reads one when the next is made.
 
         Raises
         ------

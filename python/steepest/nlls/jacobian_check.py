@@ -19,9 +19,9 @@ from steepest.nlls.differences import Differences, precision
 class JacobianCheck:
     """The entry of a Jacobian that is farthest from its value by central differences.
 
-    error: the distance of the two values, less the error that the differences may have there, over
-    the larger of the two: 0 is right as far as differences can tell, 1 entirely wrong, 2 of the
-    wrong sign, inf not finite.
+    error: how far the two values are apart, beyond the error that differences may have there, over
+    the larger of the two. 0: right, as far as differences can tell; 1: entirely wrong; 2: of the
+    wrong sign; inf: not finite.
     """
 
     row: int
@@ -100,8 +100,9 @@ def check_jacobian(
     with np.errstate(all="ignore"):
         # Differences are off by the curvature of f: an entry's own, as others may be far larger.
         curvature = 4 * np.abs(D - D2)
-        # And by noise in f, of which an entry may show little by chance: the most of its column, in
-        # a sum that curvature drops out of; 0.7 makes it as large as noise makes 4 |D - D2|.
+        # And by noise in f. A single entry may show little of it by chance, so the largest of its
+        # column counts. Curvature cancels in 5 D - 8 D2 + 3 D3; 0.7 brings it to the size that
+        # noise gives 4 |D - D2|.
         noise = 0.7 * np.fmax.reduce(np.abs(5 * D - 8 * D2 + 3 * D3))
         off = np.fmax(curvature, np.fmax(noise, eps * largest / step))  # last: f's rounding
         apart = np.maximum(np.abs(J - D) - off, 0)

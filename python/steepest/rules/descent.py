@@ -173,8 +173,8 @@ class Nesterov(Momentum):
     def iterates(self) -> Any:
         """The points θ themselves, in the structure of ``params``.
 
-        By the β and α of the group's last step: if they have changed since an array last took a
-        step, its gradients being None since, its θ moves with them.
+        β and α are those of the group's last step. If an array took no part in it, since its
+        gradient was None, and they have changed since its own last step, its θ changes with them.
 
         Returns
         -------

@@ -94,9 +94,9 @@ def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtype
 class ParamGroup(MutableMapping[str, Any]):
     """One group's ``params``, ``param_names`` and hyperparameters, as a dict would show them.
 
-    Setting a hyperparameter checks it and takes effect at the next step; the structure of arrays
-    under ``params`` is a copy of the optimizer's, of the same arrays. Copied or pickled, a group
-    becomes a plain dict, which belongs to no optimizer.
+    A hyperparameter is checked when it is set, and takes effect at the next step. ``params`` is a
+    new structure of the optimizer's own arrays. Copied or pickled, a group becomes a plain dict,
+    which belongs to no optimizer.
 
     Raises
     ------

@@ -128,12 +128,12 @@ class Optimizer(Parameters):
         )
 
     def bind_grads(self, grads: Any) -> None:
-        """Keep gradient buffers, which each ``step()`` called without gradients reads.
+        """Bind gradient buffers: from now on ``step()`` without gradients reads these.
 
         You fill them in place; a step is then a single call into C++ that checks no gradient.
-        Meanwhile NumPy refuses to resize them. PyTorch's ``zero_grad()`` puts other tensors in
-        place of ``.grad``; the step's own ``zero_grad=True`` does not.
-        ``add_param_group`` releases them, and a copy of the optimizer has none.
+        While they are bound, NumPy refuses to resize them. PyTorch's ``zero_grad()`` would put
+        other tensors in place of ``.grad``; the step's own ``zero_grad=True`` does not.
+        ``add_param_group`` releases the buffers, and a copy of the optimizer has none.
 
         Parameters
         ----------
@@ -311,7 +311,7 @@ class Optimizer(Parameters):
     # Checkpoints ------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Copies of all state, in PyTorch's layout: ``state``, ``param_groups``; beside these
+        """Copies of all state, in PyTorch's layout (``state``, ``param_groups``), with
         ``step_count`` and ``skipped``.
 
         The parameters are not in it: they are yours to keep. A callable ``lr`` is left out (None):
@@ -320,8 +320,9 @@ class Optimizer(Parameters):
         return checkpoint.state_dict(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore what ``state_dict`` gave; the run continues bit for bit. A callable ``lr`` is not
-        in it: the present one stays, unless a number takes its place.
+        """Restore what ``state_dict`` gave; the run continues bit for bit.
+
+        A saved number replaces a callable ``lr``; if it was a callable, the present one stays.
 
         Raises
         ------
@@ -331,9 +332,9 @@ class Optimizer(Parameters):
         checkpoint.load_state_dict(self, state_dict)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``state_dict()`` (no parameters are in it) to one ``.npz`` file, without pickle.
+        """Write ``state_dict()``, without the parameters, to one ``.npz`` file, without pickle.
 
-        The file is called ``path`` as it stands; no ending is added.
+        The file's name is ``path``; no ending is added.
 
         Raises
         ------
