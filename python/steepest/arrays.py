@@ -83,8 +83,8 @@ def view(path: str, value: Any) -> Array:
         return value
     if isinstance(value, np.generic):
         raise TypeError(
-            f"{path}: {check.got(value)}; expected an array; NumPy gives a scalar for an "
-            "expression of 0-d arrays, which np.asarray makes an array"
+            f"{path}: {check.got(value)}; expected an array; an expression of 0-d arrays is a "
+            "scalar to NumPy: make it an array by np.asarray"
         )
     if isinstance(value, (int, float, complex, str, bytes, list, tuple, dict)):
         fix = "" if isinstance(value, (str, bytes, dict)) else "; make one by np.array(..., float)"

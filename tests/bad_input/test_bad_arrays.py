@@ -82,7 +82,7 @@ NO_ARRAY = [
     (1j, "got a complex; expected an array"),
     (
         np.float64(1),
-        "got a float64; expected an array; NumPy gives a scalar for an expression of 0",
+        "got a float64; expected an array; an expression of 0",
     ),
     (object(), "got an object; expected an array: NumPy's own, or one that exports DLPack or"),
     (

@@ -308,7 +308,7 @@ def test_a_column_is_named_as_a_formula_can_say_it(here, capsys):
     assert fit("y = a*t") == 2
     assert "(columns: 'time', 'y', 'U_in_V'); if that is intended, give" in capsys.readouterr().err
     assert fit("U_in_V = a*time ms") == 2
-    assert "a column of this name is time_ms here" in capsys.readouterr().err
+    assert "write time_ms for a column of that name" in capsys.readouterr().err
     assert as_json(capsys, "U_in_V = a*time + b")["parameters"][0]["value"] == pytest.approx(1)
 
 
@@ -396,7 +396,7 @@ def test_help_lists_the_functions(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--help"])
     listed = capsys.readouterr().out.split("functions: ")[1].replace("\n", " ")
-    assert listed.startswith(", ".join(FUNCTIONS) + " log is the natural one")
+    assert listed.startswith(", ".join(FUNCTIONS) + " log is the natural logarithm")
 
 
 def test_a_narrow_terminal_cuts_no_number(here, capsys, monkeypatch):

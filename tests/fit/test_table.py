@@ -123,7 +123,7 @@ ERRORS = [
     (
         b"x,y\n1,2\n3,\xff\n",
         3,
-        "not text in UTF-8; give its --encoding, such as latin-1, or save it so",
+        "not text in UTF-8; save it as that, or give --encoding, such as latin-1",
     ),
 ]
 
@@ -137,7 +137,7 @@ def test_an_unreadable_file_names_the_line(tmp_path, text, line, problem):
 
 
 LEFT_OUT = "; --omit-missing leaves such rows out"
-DATED = "; write a date or a time as a number, as days since the first, say"
+DATED = "; write a date or a time as a number, such as the days since the first"
 FIELDS = [
     ("", f"an empty field is not a number{LEFT_OUT}"),
     ("  ", f"an empty field is not a number{LEFT_OUT}"),

@@ -181,7 +181,12 @@ def test_minus_infinity_ends_a_line_search(rule):
     "fun, x0, options, message",
     [
         ([1.0, 1.0], np.sum, {}, r"fun: \[1.0, 1.0\] is a list; expected a callable"),
-        (lambda x: (x @ x, 2 * x), [1.0], {}, r"fun\(x\): a tuple; .*say so by jac=True"),
+        (
+            lambda x: (x @ x, 2 * x),
+            [1.0],
+            {},
+            r"fun\(x\): returned a tuple; for \(f, g\) pass jac=True",
+        ),
         (np.sum, None, {}, "x0: got None; expected numbers"),
         (
             np.sum,

@@ -43,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, help="threads for steepest and PyTorch, on the CPU")
     parser.add_argument(
-        "--seconds", type=float, help="time for each contender, three calls at least"
+        "--seconds", type=float, help="time for each contender, at least three calls"
     )
     parser.add_argument(
         "--device", choices=["cpu", "cuda"], default="cpu", help="where the arrays live"
     )
     parser.add_argument("--alone", action="store_true", help="time no peers")
-    parser.add_argument("--within", type=float, help="begin no row after so many seconds")
+    parser.add_argument("--within", type=float, help="start no new row after this many seconds")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

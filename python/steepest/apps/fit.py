@@ -15,8 +15,8 @@ from steepest.nlls.arguments import LOSSES
 
 HELP = "fit a formula to the columns of a CSV file; print a summary, write a plot"
 EPILOG = """{functions}
-log is the natural one; pi is the number, any other name a column or a parameter (also e)
-exit status: 0 fitted; 1 no minimum found; 2 unfit arguments, data or formula
+log is the natural logarithm; pi is the number; any other name, e too, is a column or a parameter
+exit status: 0 fitted; 1 no minimum found; 2 invalid arguments, data or formula
 example: steepest fit data.csv "y = a*exp(-b*x) + c" --start a=1,b=1,c=0 --bounds b=0:10"""
 
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '"t [s]"; a name such as "lap time" is lap_time in the formula',
     )
     add("formula", help='such as "y = a*exp(-b*x) + c", in names of columns and parameters')
-    start = "where to start parameters; those that are not named start at 1, or within their bounds"
+    start = "where parameters start; those not named start at 1, or within their bounds"
     add("--start", metavar="a=1,b=1", action="append", help=start)
     add("--sigma", metavar="COLUMN", help="column of the response's standard deviations")
     add("--absolute-sigma", action="store_true", help="take sigma as it is, not up to a factor")

@@ -60,7 +60,7 @@ class Objective:
         self.nfev += 1
         f = self._fun(x, *self.args)
         if isinstance(f, tuple):
-            raise TypeError("fun(x): a tuple; of value and gradient, (f, g), say so by jac=True")
+            raise TypeError("fun(x): returned a tuple; for (f, g) pass jac=True")
         self._rounding = rounding(f)
         return scalar("fun(x)", f)
 

@@ -21,7 +21,7 @@ LEVEL = 0.95  # of intervals and bands
 
 
 class FitError(ValueError):
-    """Arguments that do not make a fit."""
+    """Arguments that do not describe a fit."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,9 @@ def check_names(table: Table, request: Request) -> list[str]:
     for option, given in (("--bounds", request.bounds), ("--fix", request.fixed)):
         for name in given:
             if name not in start:
-                raise FitError(f"{option}: no parameter {name!r}; there are {', '.join(start)}")
+                raise FitError(
+                    f"{option}: no parameter {name!r}; expected one of {', '.join(start)}"
+                )
     for name, (lower, upper) in request.bounds.items():
         if name not in request.fixed and not lower <= start[name] <= upper:
             raise FitError(f"--start: {name}={start[name]:g} is outside {lower:g}:{upper:g}")

@@ -96,7 +96,7 @@ def spelled(name: str) -> str:
 
 @contextmanager
 def not_too_deep(text: str) -> Iterator[None]:
-    """For what walks over a tree: `FormulaError` where Python's stack does not reach."""
+    """A context for walking over a tree: `FormulaError` where it is too deep for Python's stack."""
     try:
         yield
     except (RecursionError, MemoryError):
@@ -117,7 +117,7 @@ def parse(text: str) -> Formula:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
     if not response.isidentifier():
         problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _, '
-        problem += "which stands for all other signs"
+        problem += "which replaces all other characters"
         raise FormulaError(text, len(left) - len(left.lstrip()) + 1, problem)
     padding = len(right) - len(right.lstrip())
     offset = len((left + equals + right[:padding]).encode())
@@ -131,20 +131,20 @@ def parse(text: str) -> Formula:
         check(formula, tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == response:
-            raise formula.error(node, f'{response!r} stands left of "=", too')
+            raise formula.error(node, f'{response!r} is left of "=", too')
     return formula
 
 
 def unreadable(text: str, start: int, right: str, error: SyntaxError) -> FormulaError:
-    """What Python's parser could not read in what follows the first `start` characters."""
+    """The error for a right side, from character `start` on, that Python cannot parse."""
     for word in re.finditer(r"\w+", right):
         if keyword.iskeyword(word.group()):
-            problem = f"{word.group()!r} is a word of Python's, no name here; take another, for a "
-            problem += f"column {word.group()}_"
+            problem = f"{word.group()!r} is a keyword of Python, not a name; take another, or "
+            problem += f"{word.group()}_ for a column of that name"
             return FormulaError(text, start + word.start() + 1, problem)
     if row := re.search(r"(\w+)\s+(\w+)", right):
-        problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces: a column "
-        problem += f"of this name is {row[1]}_{row[2]} here"
+        problem = f"no operator between {row[1]!r} and {row[2]!r}; names have no spaces: write "
+        problem += f"{row[1]}_{row[2]} for a column of that name"
         return FormulaError(text, start + row.start(2) + 1, problem)
     if product := re.search(NUMBER_BEFORE_A_NAME, right):
         problem = f'after {product.group()!r} an operator is missing, as in "2*x"'
@@ -183,11 +183,11 @@ def check(formula: Formula, node: ast.expr) -> None:
             raise formula.error(node, f"{name} takes {taken}")
         case ast.Call(func=ast.Name(id=name)):
             known = ", ".join(sorted(FUNCTIONS))
-            raise formula.error(node, f"no function {name!r}; there are {known}; {NATURAL}")
+            raise formula.error(node, f"no function {name!r}; expected one of {known}; {NATURAL}")
         case ast.Call(func=ast.Attribute(attr=name)) if name in FUNCTIONS:
             raise formula.error(node, f"write {name}(...), without what stands before it")
         case ast.Call():
-            raise formula.error(node, "a call of what is no function; a product is written with *")
+            raise formula.error(node, "this is not a function; write a product with *")
         case _:
             kind = type(getattr(node, "op", node)).__name__
             raise formula.error(node, f"{kind} is not allowed; expected + - * / ** and functions")
@@ -197,9 +197,8 @@ def check(formula: Formula, node: ast.expr) -> None:
 class Model:
     """A compiled formula: `value(x, p)` of shape (m,), `jacobian(x, p)` by p of shape (m, n).
 
-    x has the variables' columns, (k, m), p the n parameters. The derivatives are exact, but where
-    their formula is not finite: there the Jacobian has central differences. So x**n at x = 0, where
-    x**n*log(x) is 0 times -inf.
+    x has the variables' columns, (k, m), p the n parameters. The derivatives are exact. Where their
+    formula is not finite, as that of x**n by n at x = 0, they are central differences.
     """
 
     variables: tuple[str, ...]
@@ -215,7 +214,7 @@ def compile_model(formula: Formula, variables: Sequence[str], parameters: Sequen
     """
     import sympy
 
-    # neutral names: a column may be called as a function or keyword of NumPy, or as one of cse's x0
+    # neutral names: a column may have the name of a function or keyword of NumPy, or of cse's x0
     columns = sympy.symbols(f"column:{len(variables)}", real=True)
     coefficients = sympy.symbols(f"parameter:{len(parameters)}", real=True)
     symbols = dict(zip((*variables, *parameters), (*columns, *coefficients), strict=True))
@@ -260,7 +259,7 @@ def derivative(expression: Any, symbol: Any) -> Any:
 
 @functools.cache
 def real_abs() -> Any:
-    """abs of what is real: SymPy's own has complex slopes, and a DiracDelta in the curvature."""
+    """abs of real numbers: SymPy's own has complex slopes, and a DiracDelta in the curvature."""
     import sympy
 
     class sign(sympy.Function):  # type: ignore[misc]

@@ -83,7 +83,7 @@ class Table:
             if "," in text and is_number(text.replace(",", ".")):
                 seen += " (a decimal has a point)"
             if re.match(DATE, text):
-                hint = "; write a date or a time as a number, as days since the first, say"
+                hint = "; write a date or a time as a number, such as the days since the first"
             problem = f"column {name!r}: {seen} is not a number{hint}"
             raise TableError(self.path, line, problem) from None
         if not math.isfinite(value):
@@ -107,12 +107,12 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     try:
         codec = codecs.lookup(encoding).name
         text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
-    except LookupError:  # also of what is no encoding of text
+    except LookupError:  # also of an encoding that is not one of text
         raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         problem = (
-            f"not text in {codec.upper()}; give its --encoding, such as latin-1, or save it so"
+            f"not text in {codec.upper()}; save it as that, or give --encoding, such as latin-1"
         )
         raise TableError(path, line, problem) from None
     lines = list(io.StringIO(text, newline=""))  # splitlines has more ends

@@ -13,8 +13,8 @@ import steepest as st
 from steepest.apps.races.surfaces import Floats, Surface, heights
 from steepest.fullbatch.iteration import CONVERGED, FELL_WITHOUT_BOUND, LIMIT
 
-# name -> class, and what the learning rate is where none is given: for the first three a share of
-# 1/curvature, for the others, whose steps have the length of the rate, of the width shown
+# name -> class, and the default of the learning rate: for BY_CURVATURE as a share of 1/curvature;
+# for the others, whose steps are about as long as the rate, as a share of the width shown
 FIRST_ORDER: dict[str, tuple[str, float]] = {
     "sgd": ("SGD", 0.5),
     "momentum": ("Momentum", 0.2),
@@ -83,14 +83,14 @@ def parse_entry(text: str) -> Entry:
     Raises
     ------
     ValueError
-        For an optimizer, option or value that there is not.
+        For an optimizer, option or value that does not exist.
     """
     name, _, rest = text.partition(":")
     name = {"lbfgs": "l-bfgs"}.get(name.lower(), name.lower())
     if name not in FIRST_ORDER and name not in SECOND_ORDER:
         known = ", ".join([*FIRST_ORDER, *SECOND_ORDER])
         hint = f"{BY_SPACES}; " if "," in name else ""
-        raise ValueError(f"{text!r}: no optimizer {name!r}; {hint}there are {known}")
+        raise ValueError(f"{text!r}: no optimizer {name!r}; {hint}expected one of {known}")
     options: dict[str, Any] = {}
     allowed = option_names(name)
     for part in filter(None, rest.split(",")):
@@ -102,7 +102,7 @@ def parse_entry(text: str) -> Entry:
             raise ValueError(f"{text!r}: {part!r} names no option; {due}")
         if option not in allowed:
             listed = ", ".join(allowed)
-            raise ValueError(f"{text!r}: {part!r} is no option of {name}; there are {listed}")
+            raise ValueError(f"{text!r}: {part!r} is no option of {name}; expected one of {listed}")
         if option in options:
             raise ValueError(f"{text!r}: {option} is given twice")
         options[option] = parse_value(text, value)
