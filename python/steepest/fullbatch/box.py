@@ -51,8 +51,8 @@ class Box:
         return x - self.project(x - g)
 
     def free(self, x: Array, g: Array, step: Array) -> Array:
-        """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32). Those are
-        held that `step`, along -g, would take to a bound that is near."""
+        """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32). One is held
+        if g pushes it towards a bound that is near, and no farther away than `step` is long."""
         xp = self._xp
         near = xp.minimum(self.near, xp.abs(step))
         at_lower = (x <= self.lower + near) & (g > 0)
@@ -65,7 +65,7 @@ class Box:
         return self._xp.where(free, direction, self.project(x + direction) - x)
 
     def slope(self, x: Array, direction: Array, step: float, g: Array) -> float:
-        """The derivative of f(P(x + α d)) by α: what is clipped moves no more."""
+        """The derivative of f(P(x + α d)) by α: a variable that is clipped does not move."""
         xp = self._xp
         point = x + step * direction
         moving = (point >= self.lower) & (point <= self.upper)
@@ -73,29 +73,14 @@ class Box:
 
 
 def box_of(bounds: Any, x0: Array) -> Box | None:
-    """The box of `bounds`, as SciPy takes them: a `Bounds`, or n pairs (low, high) with None or
-    ±inf for no bound."""
+    """The box of `bounds`, as SciPy takes them: a `Bounds`, or n pairs (low, high)."""
     if bounds is None:
         return None
     n = x0.shape[0]
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         low, high = bounds.lb, bounds.ub
     else:
-        allowed = f"expected a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
-        try:
-            pairs = [tuple(pair) for pair in bounds]
-        except TypeError:
-            raise TypeError(f"bounds: {check.shown(bounds)}; {allowed}") from None
-        if len(pairs) != n:
-            raise ValueError(f"bounds: {len(pairs)} entries; {allowed} of x0")
-        for i, pair in enumerate(pairs):
-            if len(pair) != 2:
-                raise ValueError(f"bounds[{i}]: {check.shown(pair)}; expected a pair (low, high)")
-        try:
-            low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
-            high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
-        except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
-            raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
+        low, high = sides(bounds, n)
     try:
         lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), n) for v in (low, high))
     except ValueError:
@@ -112,3 +97,23 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         )
     with np.errstate(over="ignore"):  # beyond float32 there is no bound
         return Box(from_host(lower, x0), from_host(upper, x0))
+
+
+def sides(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The lower and the upper bounds of n pairs, in which None stands for no bound."""
+    allowed = f"expected a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
+    try:
+        pairs = [tuple(pair) for pair in bounds]
+    except TypeError:
+        raise TypeError(f"bounds: {check.shown(bounds)}; {allowed}") from None
+    if len(pairs) != n:
+        raise ValueError(f"bounds: {len(pairs)} entries; {allowed} of x0")
+    for i, pair in enumerate(pairs):
+        if len(pair) != 2:
+            raise ValueError(f"bounds[{i}]: {check.shown(pair)}; expected a pair (low, high)")
+    try:
+        low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
+        high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
+    except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
+        raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
+    return low, high

@@ -179,16 +179,8 @@ def curve_fit(
     if result["message"].endswith(MISLED):
         warnings.warn(result["message"], OptimizeWarning, stacklevel=check.users_level())
     popt = result["x"]
-    unknown: list[int] = []
-    if method == "lm":
-        qr, pcov = minpack_outputs(result, absolute_sigma, full_output)
-    else:
-        qr, (pcov, unknown) = None, covariance_of(result, absolute_sigma)
-    if pcov is None or unknown:
-        warn_of_unknown(unknown)
-    if pcov is None:
-        pcov = np.full((popt.size, popt.size), np.inf)
-    pcov = arrays.from_host(pcov, popt)
+    qr, covariance = qr_and_covariance(result, method, absolute_sigma, full_output)
+    pcov = arrays.from_host(covariance, popt)
     if not full_output:
         return popt, pcov
     infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
@@ -272,8 +264,26 @@ def solver_options(
     return options, check.truth("col_deriv", options.pop("col_deriv", False)), maxfev or 0
 
 
+def qr_and_covariance(
+    result: OptimizeResult, method: str, absolute_sigma: bool, whole: bool
+) -> tuple[tuple[Array, ...] | None, Array]:
+    """MINPACK's fjac, ipvt and qtf by "lm", else None; and the covariance of the estimate, with
+    SciPy's warning where some of it is indeterminate. On the host; whole: fjac and qtf are asked
+    for."""
+    unknown: list[int] = []
+    if method == "lm":
+        qr, covariance = minpack_outputs(result, absolute_sigma, whole)
+    else:
+        qr, (covariance, unknown) = None, covariance_of(result, absolute_sigma)
+    if covariance is None or unknown:
+        warn_of_unknown(unknown)
+    if covariance is None:
+        covariance = np.full((result["x"].size,) * 2, np.inf)
+    return qr, covariance
+
+
 def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
-    """What (JᵀJ)⁻¹ is multiplied by; inf where there are no more residuals than parameters."""
+    """The factor of (JᵀJ)⁻¹ in the covariance; inf without more residuals than parameters."""
     if absolute_sigma:
         return 1.0
     spare = result["fun"].size - result["x"].size

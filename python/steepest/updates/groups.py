@@ -66,29 +66,27 @@ def largest(dtypes: Any) -> float:
 
 
 def check_rounding(checks: Mapping[str, Check], values: Mapping[str, Any], dtypes: Any) -> None:
-    """Refuses what a dtype rounds to an invalid value.
-
-    A decay rate that rounds to 1, whose 1 - β would be 0; an ε that rounds to 0; what overflows.
-    """
+    """Refuses hyperparameters that a dtype of their group rounds to an invalid value."""
     for dtype in dtypes:
-        least, below_one, most = _limits(dtype)
         for name, given in values.items():
-            test = checks[name]
             for value in given if isinstance(given, tuple) else (given,):
-                if not isinstance(value, float):  # a flag, None, or a callable
-                    continue
-                if value > most:
-                    trouble = f"is infinite in {dtype.name}", f"at most {most!r}"
-                elif test in (decay_rate, decay_rates) and dtype.type(value) == 1:
-                    trouble = f"rounds to 1 in {dtype.name}", f"at most {below_one!r}"
-                elif name == "eps" and 0 < value and dtype.type(value) == 0:
-                    trouble = f"rounds to 0 in {dtype.name}", f"0, or at least {least!r}"
-                else:
-                    continue
-                what, due = trouble
-                raise ValueError(
-                    f"{name}: {value!r} {what}, the type of its parameters; expected {due}"
-                )
+                if isinstance(value, float):  # no flag, None or callable
+                    _check_rounded(name, checks[name], value, dtype)
+
+
+def _check_rounded(name: str, test: Check, value: float, dtype: Any) -> None:
+    """A decay rate must not round to 1, as 1 - β would be 0; nor an ε to 0; nor may it overflow."""
+    least, below_one, most = _limits(dtype)
+    if value > most:
+        what, due = "is infinite", f"at most {most!r}"
+    elif test in (decay_rate, decay_rates) and dtype.type(value) == 1:
+        what, due = "rounds to 1", f"at most {below_one!r}"
+    elif name == "eps" and 0 < value and dtype.type(value) == 0:
+        what, due = "rounds to 0", f"0, or at least {least!r}"
+    else:
+        return
+    where = f"in {dtype.name}, the type of its parameters"
+    raise ValueError(f"{name}: {value!r} {what} {where}; expected {due}")
 
 
 class ParamGroup(MutableMapping[str, Any]):
