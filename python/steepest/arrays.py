@@ -25,7 +25,7 @@ _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def plain(path: str, value: Any) -> Any:
-    """``value``; where its class inherits from NumPy's, as np.matrix, a view of NumPy's own."""
+    """``value``, or a plain NumPy array over the memory of a subclass, such as np.matrix."""
     if type(value) is np.ndarray or not isinstance(value, np.ndarray):
         return value
     if isinstance(value, np.ma.MaskedArray):
@@ -70,7 +70,7 @@ def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> A
 
 
 def _as_float(value: Any) -> float:
-    """A number of an array of objects; NumPy would read text and drop imaginary parts."""
+    """An element of an array of objects; NumPy would read text, and drop imaginary parts."""
     if isinstance(value, (str, bytes)) or np.iscomplexobj(value):
         raise TypeError
     return float(value)
@@ -133,7 +133,7 @@ def _is_buffer(value: Any) -> bool:
 
 
 def _odd_dtype(value: Any) -> str:
-    """What to say of an exporter whose dtype NumPy may not have, torch.bfloat16 say."""
+    """What an error adds about an exporter's dtype that NumPy may not have, as torch.bfloat16."""
     try:
         dtype = str(getattr(value, "dtype", ""))
     except Exception:  # asking runs the code of whatever was given
@@ -143,13 +143,13 @@ def _odd_dtype(value: Any) -> str:
 
 
 def _alias(value: Any) -> Any:
-    # After tensor.data = other, a tensor of PyTorch lets go of memory that it has exported. Its
-    # alias, which nobody else has, keeps it.
+    # After tensor.data = other, a tensor of PyTorch frees memory that it has exported. An alias of
+    # it, which nobody else has, keeps that memory.
     return value if getattr(value, "requires_grad", True) else value.detach()
 
 
 def _leaf(value: Any) -> Any:
-    """A leaf of PyTorch's that requires grad, as a module's parameters do, as what it exports."""
+    """A PyTorch leaf that requires grad, as a module's parameters do, in a form that it exports."""
     try:
         return value.detach() if value.requires_grad and value.is_leaf else value
     except Exception:  # what has no such attributes, or runs its own code
@@ -157,8 +157,8 @@ def _leaf(value: Any) -> Any:
 
 
 def tensor_address(value: Any) -> int | None:
-    """Where a tensor of PyTorch has its memory now; None for what is no tensor."""
-    if isinstance(value, np.ndarray):  # runs no code of its own: only a signal's handler raises
+    """Where a tensor of PyTorch has its memory now; None for anything else."""
+    if isinstance(value, np.ndarray):  # before `try`: only a signal's handler raises here
         return None
     try:
         return int(value.data_ptr()) if hasattr(value, "data_ptr") else None
@@ -172,7 +172,7 @@ def _is_negated(value: Any) -> bool:
 
 
 def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
-    """ask(*asked), where that runs an exporter's code: whatever it raises becomes a TypeError."""
+    """ask(*asked), which runs an exporter's code: whatever that raises becomes a TypeError."""
     try:
         return ask(*asked)
     except Exception as error:
@@ -213,7 +213,7 @@ def is_dense(array: Array) -> bool:
 def _is_writeable(array: Array, value: Any) -> bool:
     if isinstance(array, np.ndarray):
         return bool(array.flags.writeable)
-    exported = getattr(value, "__cuda_array_interface__", None)  # of which CuPy drops the flag
+    exported = getattr(value, "__cuda_array_interface__", None)  # CuPy drops its read-only flag
     return exported is None or not exported["data"][1]
 
 
@@ -277,7 +277,7 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
         )
     if array.strides == param.strides:
         return array
-    # Strides of axes of length 1 may differ; the engine compares all.
+    # Only strides of axes of length 1 differ. They do not matter, but the engine compares all.
     if not isinstance(array, np.ndarray):
         import cupy
 

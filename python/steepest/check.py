@@ -52,7 +52,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def _is_real_scalar(value: Any) -> bool:
-    """Whether float() is to be asked: of real numbers and 0-d arrays, but not bool or complex."""
+    """Whether it is a real number or a real 0-d array, for float(); neither bool nor complex."""
     if type(value) in (float, int):
         return True
     try:
@@ -138,7 +138,7 @@ def integer(
 
 
 def limit(name: str, value: Any, *, at_least: int) -> int:
-    """The most of something: any number, as SciPy takes them; inf for no limit."""
+    """A limit on a count: any real number, as SciPy takes it; inf for no limit."""
     if isinstance(value, (float, np.floating)):
         value = math.floor(min(number(name, value, at_least=at_least, finite=False), 2.0**62))
     return min(integer(name, value, at_least=at_least), 2**62)
@@ -170,7 +170,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def truth(name: str, value: Any) -> bool:
-    """A flag as SciPy takes it, of any kind that has a truth; arrays have none."""
+    """A flag as SciPy takes it: anything that bool() takes, which arrays are not."""
     try:
         return bool(value)
     except Exception:  # it runs the code of whatever was given
@@ -189,7 +189,7 @@ def same_list(given: Any, due: list[Any]) -> bool:
     """Whether a list or tuple holds what is due, words or whole numbers."""
     if not isinstance(given, (list, tuple)):
         return False
-    # No other is compared, which would run its code.
+    # Nothing else is compared: that would run its code.
     return all(isinstance(x, (str, int, np.integer)) for x in given) and list(given) == due
 
 
@@ -209,8 +209,8 @@ def users_level() -> int:
 
 
 def parameters_of(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """By name; annotations stay text, as they may name what is imported for type checkers alone."""
-    if sys.version_info >= (3, 14):  # which evaluates them when asked
+    """By name. Annotations stay text: they may name what is imported for type checkers alone."""
+    if sys.version_info >= (3, 14):  # it would evaluate them
         text = annotationlib.Format.STRING
         return inspect.signature(function, annotation_format=text).parameters
     return inspect.signature(function).parameters

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from steepest import _cpu
 from steepest.errors import BackendError
 
-# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status; what
-# main raises of FAILURES is told here
+# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status. Of the
+# exceptions that main raises, FAILURES are printed here, in a line.
 COMMANDS: dict[str, str] = {
     "demo": "steepest.apps.demo",
     "bench": "steepest.apps.bench",
@@ -29,8 +29,8 @@ FAILURES = (ValueError, OSError, ImportError, MemoryError, BackendError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status: 2 for what cannot be, told in a line."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # it may have no µ: nothing is lost but that
+    """Run one command; returns the exit status, 2 for an error that the user can mend."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # its encoding may lack µ: print ? in its place
         sys.stdout.reconfigure(errors="replace")
     if not os.environ.get("COLUMNS", "1").strip("0"):  # 0 is "unknown"; rich would print nothing
         del os.environ["COLUMNS"]
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `| head` has read enough; Python would flush once more, and say so
+    except BrokenPipeError:  # `| head` has read enough; Python would flush again, and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except FAILURES as error:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_value(word: str) -> bool:
-    """A number or formula that begins with a minus sign; after a space argparse takes it as one."""
+    """Whether it is a number or formula with a leading minus: argparse needs a space before it."""
     return re.match("-[^-oh]", word) is not None  # -o and -h are all the short options
 
 

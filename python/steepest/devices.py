@@ -107,13 +107,13 @@ class Cuda:
         return self.cupy.asnumpy(array)
 
     def assignment(self, array: Any, value: Any) -> functools.partial[Any]:
-        """``array[...] = value``, to be called later; what may want for memory is done now."""
+        """``array[...] = value``, to be called later; what may fail for want of memory, now."""
         if array.flags.c_contiguous or array.flags.f_contiguous:
             if isinstance(value, np.ndarray) or value.strides == array.strides:
                 return functools.partial(self._copy, array, value)
         with self.in_use():
             value = self.cupy.asarray(value)
-            # CuPy's copies reach another device's memory, where its kernels may not.
+            # CuPy's copies can read another device's memory; its kernels may not.
             value = value if value.device.id == self.device else value.copy()
         return functools.partial(self._assign, array, value)
 
@@ -123,7 +123,7 @@ class Cuda:
             array[...] = value
 
     def _copy(self, array: Any, value: Any) -> None:
-        """The same without memory of the device beside the two."""
+        """The same, without further memory on the device."""
         with self.in_use():
             if isinstance(value, np.ndarray):
                 array.set(value)
@@ -198,7 +198,7 @@ def usable_cupy(what: str) -> Any:
 
 
 def _imported(name: str) -> Any:
-    """As importlib.import_module, which takes 3 µs where the module is there already."""
+    """As importlib.import_module, which takes 3 µs even if the module is there already."""
     __import__(name)
     return sys.modules[name]
 

@@ -79,7 +79,7 @@ def _states(
 
 
 def _group(name: str, dtype: Any, **hyper: Any) -> tuple[str, tuple[Any, ...]]:
-    """The rule that hyperparameters pick, and the engine's group, whose lr each call sets."""
+    """The rule that hyperparameters pick, and the engine's group; each call sets its lr."""
     cls = _CLASSES[name]
     values = cls._checked({**_defaults(name), **hyper, "lr": 0.0})
     check_rounding(cls._checks, values, [dtype])
@@ -91,13 +91,13 @@ _known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
 
 def _stays(value: Any) -> bool:
     """Whether a value can be a key of the cache: a tensor, say, may change without notice."""
-    if type(value) is tuple:  # in which the cache takes False for 0
+    if type(value) is tuple:  # the cache tells types apart, but not within a tuple
         return all(type(x) in (float, int) for x in value)
     return type(value) in (float, int, bool)
 
 
 def _start(name: str, rule: str, t: int, product: Any) -> float:
-    """What the rule carries beside its arrays, before step t."""
+    """The number that the rule carries beside its arrays, before step t."""
     if not RULES[rule].scalar:
         if product is not None:
             raise TypeError(f"{name}: 'mu_product' is not one of its keywords")

@@ -1,4 +1,4 @@
-"""What a command asks before its work, lest it fails after it."""
+"""Checks before a command's work, so that it does not fail after it."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ def check_writable(path: Path) -> None:
     with path.open("ab"):
         pass
     if not there:
-        path.resolve().unlink()  # what a link leads to, not the link
+        path.resolve().unlink()  # not the link, but the file that it leads to

@@ -1,18 +1,19 @@
 """Finite differences inside a box, with steps that see through the noise of values.
 
-Steps are √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-point", as SciPy's; ε is the
-rounding unit. That is blind to an xᵢ which is far below 1 by its unit. So no step is longer than
-2e-5 of its scale: the least |f| / |gᵢ| so far, with |f| no less than at the start, or |xᵢ| where
-that is more, or the slope not yet known, or the step leads out of the domain. Where a first step so
-short is lost in rounding, since xᵢ is small by chance, the usual one is taken, too. Where one end
-alone of a central step is in the domain, the difference is from x to there.
+The usual steps are SciPy's: √ε max(1, |xᵢ|) for "2-point" and ε^(1/3) max(1, |xᵢ|) for "3-point",
+with ε the rounding unit. They are too long for an xᵢ that its unit makes far smaller than 1. So no
+step is longer than 2e-5 of the scale of xᵢ. That is the larger of |xᵢ| and the least |f| / |gᵢ| so
+far, with |f| no less than at the start; |xᵢ| alone while no slope is known, and where the step
+would leave the domain. If the first step is so short that rounding hides its effect, since xᵢ is
+small by chance and not by its unit, the usual one is tried, too. If only one end of a central step
+is in the domain, the difference is from x to that end.
 
-Values of a simulator, or of float32 within, have more noise than rounding, and such differences are
-noise, too. So where a search takes long, and where there is no way down, the values along a short
-line tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33 (2011) 1292-1314); where no
-step changes f, longer ones tell whether it is rounded. From there on differences are central, each
-over a step that bends f by so many times its noise that what is left in the gradient moves the
-minimum by less than f shows.
+The values of a simulator, or of a function that computes in float32, have more noise than rounding,
+and then such differences are noise. So where a search takes long, or finds no way down, the values
+along a short line are used to tell noise from curvature (Moré and Wild, SIAM J. Sci. Comput. 33
+(2011) 1292-1314). Where no step changes f, longer ones tell whether it is rounded. Once noise is
+found, differences are central. Their steps bend f by so many times the noise that the error left in
+the gradient moves the minimum by less than can be seen in f.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from steepest.fullbatch.box import Box
 Value = Callable[[Array], float]
 
 NOISE_FLOOR = 64  # rounding errors of f: a difference below is not called noise
-SEEN_AGAIN = 1e-3  # of the change at which noise was looked for last: smaller ones may show it
-BEND = (30, 3000)  # times the noise: the least and the most that a step shall bend f by
+SEEN_AGAIN = 1e-3  # of the change at which noise was last looked for: a smaller one may show it
+BEND = (30, 3000)  # times the noise: how much a step should bend f, at least and at most
 ENOUGH_CHANGE = 1000  # times the noise: a step that changes f by more need not be longer
-LINE_PARTS = 6  # that a line is cut into along which noise is looked for
-MAX_RELATIVE_NOISE = 1e-2  # of f: what is beyond counts as no more
+LINE_PARTS = 6  # parts of the line along which noise is looked for
+MAX_RELATIVE_NOISE = 1e-2  # of f: more noise counts as this
 SMALL_CHANGE = 1e-2  # of f: a usual step that changes f by more is too long for xᵢ
 LONGEST_STEP = 2e-5  # of the scale of xᵢ: a longer step may not see how f bends
 MAX_SEARCHES = 6  # for other noise than is known that may end in longer steps
@@ -46,11 +47,11 @@ class Differences:
     def __init__(self, scheme: str, box: Box | None) -> None:
         self.scheme, self.noise = scheme, 0.0  # the standard deviation of noise in f
         self._box = box
-        # Of the last gradient, f; each step from x, the change of f over it, and whether f was the
-        # same at its ends and at x: at a minimum the ends of a central one are as high.
-        self._f = math.nan
-        self._line: list[float] = []
-        self._changes: list[float] = []
+        # Of the last gradient:
+        self._f = math.nan  # f at x
+        self._line: list[float] = []  # the steps from x, by variable
+        self._changes: list[float] = []  # how much f changed over each
+        # Whether f was the same at both ends and at x: at a minimum, the ends alone may be equal.
         self._still: list[bool] = []
         # The largest change of f when noise was looked for last.
         self._change = math.inf
@@ -58,7 +59,7 @@ class Differences:
         self._steps: dict[int, float] = {}
         # How often noise was found.
         self._found = 0
-        # |f| at the start, and of each variable the least |f| / |gᵢ|; inf: no step has changed f.
+        # |f| at the start; and for each variable the least |f| / |gᵢ|, inf if no step changed f.
         self._first, self._scales = 0.0, dict[int, float]()
         # Whether a run by central differences may start again where it is stuck.
         self._start_left = scheme == "2-point"
@@ -71,8 +72,8 @@ class Differences:
         return self.scheme == "2-point" or self.noise > 0
 
     def note_iteration(self, f: float, hidden: float) -> bool:
-        """Count an iteration that has come to f; whether it is one too many in a row that is not
-        lower by more than `hidden`."""
+        """Count an iteration that ended at f. Whether too many in a row have not lowered f by more
+        than `hidden`."""
         lower = self._level - f > hidden
         self._level, self._since = (f, 0) if lower else (self._level, self._since + 1)
         return self.rough and self._since == STALLED_ITERATIONS[self.scheme]
@@ -98,8 +99,8 @@ class Differences:
         return g
 
     def sharpen(self, value: Value, x: Array, f: float, roundoff: float, fall: float) -> bool:
-        """Whether later gradients are better. By those until now f was to fall by `fall`, and the
-        search from x took long; 0: they show no way down from there."""
+        """Try to make later gradients better; whether they will be. `fall`: by how much f should
+        fall along the present search from x, which takes long; 0: there is no way down from x."""
         find = self._find_at_first if fall else self._find_better
         close = fall <= math.sqrt(roundoff) * abs(f)  # too little for forward differences to show
         better = find(value, x, f, roundoff) or (close and self._go_central(fall == 0))
@@ -108,7 +109,7 @@ class Differences:
         return better
 
     def _find_at_first(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
-        """Look for noise unless it is known, or was looked for by changes hardly larger."""
+        """Look for noise, unless it is known, or was looked for when f changed by hardly more."""
         change = max(self._changes)
         if self.noise or not change <= SEEN_AGAIN * self._change:
             return False
@@ -116,7 +117,7 @@ class Differences:
         return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
 
     def _find_better(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
-        """Look for noise, also other than is known."""
+        """Look for noise, also if some is known: it may have changed."""
         known = self.noise
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
             if self._find_noise(value, x, f, roundoff, longer):
@@ -126,8 +127,8 @@ class Differences:
         return not known and self._find_rounding(value, x, f)
 
     def _go_central(self, stuck: bool) -> bool:
-        """Whether central differences are new, or to be tried from the start where they are stuck
-        for the first time."""
+        """Change to central differences. Whether that is new; or whether they are stuck for the
+        first time, and the method is to start again with them."""
         new = self.scheme == "2-point" or (stuck and self._start_left and not self.noise)
         self.scheme = "3-point"
         self._start_left = self._start_left and not stuck
@@ -159,8 +160,8 @@ class Differences:
     def _in_units(
         self, value: Value, x: Array, f: float, i: int, usual: float, hidden: float
     ) -> tuple[float, float, float]:
-        """`ends` over the usual step, or over one that fits a small xᵢ; changes of f up to `hidden`
-        may be rounding."""
+        """`ends` over the usual step, or over a shorter one that fits the scale of xᵢ. Changes of f
+        up to `hidden` may be rounding."""
         size, known = abs(float(x[i])), i in self._scales
         h = fitting(usual, max(size, self._scales.get(i, 0.0)))
         short = ends(value, x, f, i, h, self.scheme, self._box)
@@ -179,8 +180,9 @@ class Differences:
     def _through_noise(
         self, value: Value, x: Array, f: float, i: int, h: float, shortest: float
     ) -> tuple[float, float, float]:
-        """`ends` over a step of the right length, which is found from h on and kept."""
-        # Errors by noise and by curvature are alike, if f bends by its own size where x does.
+        """`ends` over a step of the right length, which is searched from h on, and kept."""
+        # With this bend the errors by noise and by curvature are alike, if x moves by about its own
+        # size until f has bent by its own.
         wanted = min(max((abs(f) / self.noise) ** (1 / 3), BEND[0]), BEND[1]) * self.noise
         longest = max(1.0, abs(float(x[i])))
         h = self._steps.get(i, h)
@@ -206,9 +208,9 @@ class Differences:
     def _find_noise(self, value: Value, x: Array, f: float, roundoff: float, longer: float) -> bool:
         """Look for noise along the last steps, times `longer`.
 
-        A difference of order k of noise alone has binomial(2k, k) times its variance, while that of
-        a smooth function falls with each order, but where the line comes from a pole: there
-        differences are of one sign, which those of noise are not.
+        A difference of order k of noise alone has binomial(2k, k) times its variance, while those
+        of a smooth function become smaller with each order. They do not where the line comes from a
+        pole; but then all have one sign, unlike those of noise.
         """
         line = [self._inside(x, i, longer * h) for i, h in enumerate(self._line)]
         shares = [k / LINE_PARTS for k in range(1, LINE_PARTS + 1)]
@@ -226,8 +228,9 @@ class Differences:
         return True
 
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
-        """Look for float or half within, along variables that have not changed f: whether longer
-        steps show what those would round to nothing. A far larger f has rounded it by itself."""
+        """Look for float or half inside the function, along variables that have not changed f:
+        whether f changes over steps that these types can see. Not where x has a far smaller f than
+        the gradient was taken at: the larger one may have hidden the changes by itself."""
         if abs(self._f) > 2 * abs(f):
             return False
         still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._still)]
@@ -248,7 +251,7 @@ class Differences:
         return y if self._box is None else self._box.project(y)
 
     def _inside(self, x: Array, i: int, h: float) -> float:
-        """h, or -h, or 0, as there is room: a line that is cut has a kink."""
+        """h, or -h, or 0, whichever has room: a line that the box cuts would have a kink."""
         below, above = room(x, i, self._box)
         return next((step for step in (h, -h) if below <= step <= above), 0.0)
 
@@ -281,7 +284,7 @@ def ends(
 ) -> tuple[Any, Any, float]:
     """fun at both ends of a step h along xᵢ inside the box, and the step; 0 if xᵢ is fixed.
 
-    Where there is no room for a central one, it starts at x, where fun is f.
+    Where there is no room for a central step, it starts at x, where fun is f.
     """
     below, above = room(x, i, box)
     central = scheme == "3-point" and below <= -h and h <= above

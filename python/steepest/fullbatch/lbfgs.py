@@ -164,8 +164,8 @@ class LBFGS(Minimizer):
         return float(on_d[1]), float(products[-1, 1])
 
     def _products_with(self, g: Array) -> np.ndarray:
-        """The first pass: products of all d, y and g with the new y and with g, where the row d is
-        the newest of the pairs."""
+        """The first pass: products of all d, y and g with the new y and with g. The newest d is in
+        row d."""
         return inner(self._w, self._pairs.rows_with(self._d), [g], self._rows[G])
 
     def _direction(self, at: Trial, g: Array) -> Direction:
@@ -195,9 +195,9 @@ class LBFGS(Minimizer):
         return placed(slope, magnitude)
 
     def _first_direction(self) -> Direction:
-        """In a closed box the first step is -g, projected, unless that is longer than |x| and 1: a
-        corner close by is reached at once. Where bounds are missing, as with x >= 0, a corner is
-        often far from the minimum and a poor stationary point (Penalty I)."""
+        """In a closed box the first step is -g, projected, unless that is longer than |x| and 1: so
+        a corner close by is reached at once. Where bounds are missing, as with x >= 0, a corner is
+        often far from the minimum, and may be a poor stationary point (Penalty I)."""
         box, g = self.box, self._rows[G]
         if self.nit == 0 and box is not None and box.closed and self._square(g) > 1:
             x, d = self._rows[self._x], self._rows[self._d]

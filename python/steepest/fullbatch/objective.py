@@ -16,7 +16,7 @@ from steepest.fullbatch.minimizer import Minimizer
 
 DIFFERENCES = ("2-point", "3-point", "cs")
 OF_GRADIENTS = ("2-point", "3-point")
-TINY = 1e-30  # complex steps in proportion to less would be lost
+TINY = 1e-30  # a complex step in proportion to a smaller |xᵢ| would be lost
 
 
 class Objective:
@@ -41,7 +41,7 @@ class Objective:
         self.eps = float(namespace(self._like).finfo(self._like.dtype).eps)
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
-        # of the value and the gradient that came last, where coarser than float64's
+        # the rounding units of the last value and the last gradient; 0: those of float64
         self._rounding = self._rounding_of_g = 0.0
         self._largest_g = 0.0  # the largest |gᵢ| where Hessians were taken
 
@@ -132,8 +132,8 @@ class Objective:
         return g
 
     def _roundoff(self) -> float:
-        """The rounding unit of x or of its value, whichever is the coarser: what a float32 f
-        answers to float64's steps is noise, or 0."""
+        """The rounding unit of x or of f, whichever is coarser: over steps that suit float64, a
+        float32 f changes by noise, or not at all."""
         return max(self.eps, self._rounding)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
@@ -151,7 +151,7 @@ class Objective:
 
 
 def difference(found: tuple[Array, Array, float]) -> tuple[Array, float]:
-    """Of what `ends` has found, and the step."""
+    """high - low, of what `ends` has found, and the step."""
     high, low, step = found
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return high - low, step

@@ -16,9 +16,11 @@ G, LOWEST, D = 2, 3, 4  # rows of the workspace; rows 0 and 1 are x and the tria
 SHARED_ROWS = 5
 
 
-# What a method answers of the direction that it has left in row d: the slope along it where known;
-# whether the trial point is in place already, with bounds d cut; with bounds, the free variables
-# where known. A plain tuple, as a named one takes 3 % of a small iteration.
+# What a method says about the direction that it has put in row d:
+#   the slope along it, or None
+#   whether the trial point is in place already, and d cut to the bounds
+#   with bounds, the free variables, or None
+# A plain tuple: a named one takes 3 % of a small iteration.
 Direction = tuple[float | None, bool, Array | None]
 NO_MORE_KNOWN: Direction = (None, False, None)
 
@@ -51,7 +53,7 @@ class Points:
 
     @property
     def _trial(self) -> int:
-        """The row of the trial point. It is not kept: an interrupt between two attributes could
+        """The row of the trial point. It is no attribute: an interrupt between setting two could
         leave both points in one row."""
         return 1 - self._x
 
@@ -124,7 +126,7 @@ class Points:
         return math.sqrt(self._square(self._rows[self._d]))
 
     def _at_least(self, least: float) -> Direction:
-        """d, lengthened to that where it is shorter."""
+        """Lengthen d to `least`, if it is shorter."""
         length = self._length()
         if 0 < length < least < math.inf:
             self._rows[self._d][...] *= least / length

@@ -36,8 +36,8 @@ def combine(
     """outs[j][:] = Σᵢ coefficients[j, i] vᵢ, v the picked rows and then the vectors, in one pass.
 
     A vector whose coefficient is zero is not read. An out may be one of the vectors or of the
-    picked rows: it counts with its old value up to its own sum, and with the new one in those of
-    later outs. `coefficients` is float64, (len(outs), len(picks) + len(vectors)).
+    picked rows: sums up to its own have its old value, those of later outs the new one.
+    `coefficients` is float64, (len(outs), len(picks) + len(vectors)).
     """
     if type(workspace) is np.ndarray:
         _cpu.combine(workspace, picks, vectors, coefficients, outs)

@@ -21,8 +21,8 @@ class Trial(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where a search ended: a step that was tried (0: none is lower), and why, unless it met its
-    conditions."""
+    """Where a search ended: at a step that was tried, or 0 if none is lower. `failure`: why, unless
+    the step meets the conditions."""
 
     step: float
     failure: str | None = None
@@ -59,9 +59,9 @@ def noise(f: float, eps: float) -> float:
 def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     """The message for a search from f0 along slope0 < 0 that ended where it began.
 
-    The shortest step whose predicted change rounding cannot hide decides. If only rounding keeps f
-    from falling, that step is a long one which curvature rules, and f rises by far more than the
-    slope predicts. If f rises by about as much as predicted, or less, the gradient is wrong.
+    It goes by the shortest step whose predicted change rounding cannot hide. If only rounding keeps
+    f from falling, that step is long and ruled by curvature, so f rises by far more than the slope
+    predicts a fall. If f rises by about as much, or less, the gradient is wrong.
     """
     inside = [trial for trial in told if finite(trial.f, trial.slope)]
     if not inside:
@@ -69,7 +69,8 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     nearest = min(inside, key=lambda trial: trial.step)
     hidden = noise(f0, eps)
     clear = [trial for trial in inside if -slope0 * trial.step > CLEAR * hidden]
-    # Terms of f that cancel round by more than f tells; f that changes nowhere is not rounded.
+    # Where terms of f cancel, it is rounded by more than its size tells: trials at which f has not
+    # changed do not count, unless that is so at all.
     clear = [trial for trial in clear if trial.f != f0] or clear
     shortest = min(clear, key=lambda trial: trial.step, default=nearest)
     change, predicted = shortest.f - f0, slope0 * shortest.step
@@ -95,10 +96,10 @@ def explain_stall(
     iterations: int,
     too_long: str | None,
 ) -> str:
-    """The message where so many iterations have not lowered f.
+    """The message after so many iterations that have not lowered f.
 
-    The last led from f0 along slope0 to `at`; `lowest` is the lowest f before. Full steps may be
-    `too_long`, those of a search (None) are not.
+    The last led from f0 along slope0 to `at`; `lowest` is the lowest f before. `too_long`: what to
+    say if full steps are too long; None after a search, whose steps are not.
     """
     clear = CLEAR * noise(f0, eps)
     far = at.slope > 0 and -slope0 * at.step > clear

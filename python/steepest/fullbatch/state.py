@@ -1,5 +1,4 @@
-"""A run that is saved, pickled or copied and goes on: with its history, and in the middle of a line
-search."""
+"""A run saved, pickled or copied, so that it can go on, even in the middle of a line search."""
 
 from __future__ import annotations
 
@@ -132,7 +131,8 @@ def _trial(where: str, trial: Any) -> Trial:
 
 
 def checkpoint(run: Minimizer) -> dict[str, Any]:
-    """What `restore` brings back in the same run: copies of what a step writes to."""
+    """What `restore` takes to bring this run back: its attributes, with copies of those that a step
+    writes to."""
     return {**vars(run), "_w": copied(run._w), "_trials": list(run._trials)}
 
 
@@ -147,7 +147,7 @@ def restore(run: Minimizer, state: dict[str, Any]) -> None:
 
 
 def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
-    """A new search, told again what the one before was told, and the step that it asks for."""
+    """A new search, told what the old one was told, and the step that it asks for next."""
     search = run._new_search(f0, slope0, told[0][0])
     try:
         step = next(search)

@@ -135,7 +135,7 @@ def _checked_last(where: str, rule: str, last: Any) -> list[float]:
 
 
 def _difference(given: Any, due: list[Any]) -> str:
-    """What differs, from the first difference on: an error shows only some of thousands."""
+    """What differs, from the first difference on: an error cannot show thousands of entries."""
     k = 0
     if isinstance(given, (list, tuple)):
         same = [check.same_list([a], [b]) for a, b in zip(given, due, strict=False)]
@@ -245,7 +245,7 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     except BaseException as error:
         if os.path.exists(beside):
             os.remove(beside)
-        # What fails while it is written, as on a full disk, names no file.
+        # An error while writing, as on a full disk, names no file.
         if isinstance(error, OSError) and error.errno and error.filename in (beside, None):
             raise OSError(error.errno, error.strerror, target) from None
         while error.__context__ not in (None, handled):
@@ -273,17 +273,18 @@ def _header(dtype: np.dtype[Any], shape: tuple[int, ...], fortran_order: bool) -
 
 
 def _in_file(file: Any, key: str, due: Any) -> Any:
-    """An array of a file; if it is larger than the one due, a stand-in.
+    """An array of a file.
 
-    That has the shape and dtype, by which it will be refused, but no memory.
+    One that is larger than the array due comes as a stand-in without memory: it will be refused by
+    its shape and dtype.
     """
     name = f"{key}.npy"
     size, expected = file.zip.getinfo(name).file_size, getattr(due, "nbytes", 0)
     if size <= SMALL and isinstance(due, np.ndarray):
-        # To compare headers takes a fraction of the time that NumPy takes to parse one.
+        # Comparing headers takes a fraction of the time in which NumPy parses one.
         header = _header(due.dtype, due.shape, due.flags.fnc)
         with file.zip.open(name) as entry:
-            content = entry.read(size)  # with a size, as it inflates no more than that
+            content = entry.read(size)  # with a size, so that it inflates no more than that
         if content.startswith(header) and size == len(header) + expected:
             flat = np.frombuffer(content, due.dtype, offset=len(header))
             return flat.reshape(due.shape, order="F" if due.flags.fnc else "C")

@@ -10,8 +10,8 @@ Change = partial[Any]  # of a function in C
 
 
 def commit(changes: Iterable[Change]) -> Any:
-    """Make the changes, up to the first that returns what is in its way; returns that.
+    """Make the changes, up to the first that fails: one that returns what is wrong. Returns that.
 
-    Python looks for Ctrl-C between bytecodes, and here none is run until all changes are made.
+    Python looks for Ctrl-C between bytecodes, and none of these runs until all changes are made.
     """
     return next(filter(None, map(partial.__call__, changes)), None)

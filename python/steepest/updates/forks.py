@@ -12,12 +12,12 @@ import weakref
 
 from steepest import _cpu
 
-# Of these two; also held across a fork. The handler of a signal, or a finalizer, may come while its
-# thread has the guard, and make an optimizer or fork: so it is an RLock, and the plans are in a
-# plain set, whose methods they cannot come into.
+# Guards the two below, and is held across a fork. A signal's handler, or a finalizer, may run while
+# its own thread has the guard, and make an optimizer or fork. So the guard is an RLock, and the
+# plans are in a plain set, whose methods are not interrupted.
 _guard = threading.RLock()
 _plans: set[weakref.ref[_cpu.Plan]] = set()
-# By the thread that is forking; a stack, for the handler may come while it holds them.
+# The plans that the forking thread holds; a stack, since such a handler may fork meanwhile.
 _held: list[list[_cpu.Plan]] = []
 
 

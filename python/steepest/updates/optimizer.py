@@ -90,7 +90,7 @@ class Optimizer(Parameters):
         return tree.written(self._root(group, "grads"), path)
 
     def _converted(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The gradients as the engine takes them, or the error that says which is not one."""
+        """The gradients as the engine takes them, or an error that names one that is none."""
         return tuple(
             None if g is None else arrays.as_gradient(self._name(i), g, self._views[i])
             for i, g in enumerate(grads)
@@ -154,10 +154,10 @@ class Optimizer(Parameters):
             self._refuse(*trouble)
 
     def _bind(self, converted: tuple[Any, ...], grads: Sequence[Any]) -> Any:
-        """Binds gradients, and has them watched; or returns what is wrong with one.
+        """Binds gradients, or returns what is wrong with one.
 
-        Each step looks whether those of PyTorch still have their memory. Those of NumPy keep it:
-        no array is resized in place while there is a weak reference to it.
+        Each step checks that those of PyTorch still have their memory. Those of NumPy keep it: no
+        array can be resized in place while there is a weak reference to it.
         """
         pinned = [weakref.ref(grad) for grad in grads if isinstance(grad, np.ndarray)]
         bound = [
@@ -251,10 +251,10 @@ class Optimizer(Parameters):
             self._refuse(*trouble)
 
     def _step_by_schedule(self, *arguments: Any) -> None:
-        """A step by what each callable lr gives after the calls so far.
+        """A step with the rates that the callable lrs give after the calls so far.
 
-        They are asked without the lock, as they may wait for a thread that waits for it; again
-        where one of them has set another, or another thread has stepped.
+        They are called without the lock, since one may wait for a thread that needs it. If
+        meanwhile a schedule was replaced, or another thread took a step, they are called again.
         """
         replaced, plan = 0, self._plan
         while replaced < MOST_REPLACED:
@@ -348,11 +348,11 @@ class Optimizer(Parameters):
         checkpoint.load(self, path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
-        # The lock keeps steps out until the arrays are copied. A pickle is made after __getstate__
-        # has let go of it.
+        # The lock keeps steps out until the arrays are copied. For a pickle, they are read after
+        # __getstate__ has released it.
         with self._lock:
             new = memo[id(self)] = object.__new__(type(self))
-            # The states, which nobody else has, are copied as they are loaded, and only then.
+            # The states are not copied here: nobody else has them, and loading copies them.
             states = {id(array): array for mine in self._states for array in mine.values()}
             memo.update(states)
             try:

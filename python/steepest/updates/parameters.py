@@ -62,7 +62,7 @@ class Parameters:
 
         def __setattr__(self, name: str, value: Any) -> None:
             refused = name in _KNOWN or (
-                # A word for lr that is not ours, say; a subclass may have attributes of its own.
+                # Another library's word for lr, say. A user's subclass may have its own attributes.
                 not name.startswith("_")
                 and type(self).__module__.startswith("steepest.")
                 and not hasattr(type(self), name)
@@ -189,7 +189,7 @@ class Parameters:
 
     @staticmethod
     def _check_names(where: str, group: Mapping[str, Any], due: list[str]) -> None:
-        """Of a group of another optimizer, which has names: they follow from its structure."""
+        """Refuses names, as of another optimizer's group, that do not follow from its structure."""
         if "param_names" in group:
             given = group["param_names"]
             if not check.same_list(given, due):
@@ -202,8 +202,8 @@ class Parameters:
         made = placement.like(new.views, [self._fill(new.values)] * len(states))
         emas: list[Any] = [None] * len(made)
         if new.values["ema_decay"] is not None:
-            # In an allocation of their own, so that who keeps the means does not keep the states
-            # alive. Averaging is a separate stage: where the states lie does not slow it.
+            # In an allocation of their own: whoever keeps the means must not keep the states alive.
+            # Averaging is a separate stage, which is not slowed by where the states lie.
             emas = [ema for (ema,) in placement.like(new.views, [0.0])]
             for view, ema in zip(new.views, emas, strict=True):
                 ema[...] = view
@@ -211,7 +211,7 @@ class Parameters:
         return list(zip(named, emas, strict=True))
 
     def _lack_ema(self) -> set[bool]:
-        """Whether the groups lack running means: all or none do."""
+        """Whether the groups lack running means: one answer, or none without groups."""
         return {group["ema_decay"] is None for group in self._groups[:1]}
 
     def _check_apart(self, backend: Any, views: list[Any], names: list[str]) -> None:
@@ -234,9 +234,9 @@ class Parameters:
         return tree.written(self._root(group), path)
 
     def _additions(self, news: list[NewGroup], made: list[list[Any]]) -> list[Change]:
-        """What adds groups with the state made for them, and lets go of bound gradients.
+        """The changes that add groups, with the state made for them, and release bound gradients.
 
-        What has no memory for it may fail: the plan, which can undo it, and `_callables`.
+        Those to the plan and to `_callables` may fail for want of memory; `_add` undoes these.
         """
         plan, most, tensors = self._plan, self._most, self._watched_parameters()
         changes: list[Change] = []
@@ -278,8 +278,8 @@ class Parameters:
         return [*changes, partial(vars(self).update, settings)]
 
     def _group(self, i: int, rule: str, new: NewGroup) -> ParamGroup:
-        # The functions below hold no self. In a cycle with its groups, a dropped optimizer would
-        # keep its memory until Python looks for cycles.
+        # The functions below hold no self: in a cycle with its groups, an optimizer would keep its
+        # memory until Python's collector runs.
         cls, plan, callables, present = type(self), self._plan, self._callables, new.values
         dtypes, fixed = {view.dtype for view in new.views}, (*cls._structural, "ema_decay")
 
@@ -297,11 +297,11 @@ class Parameters:
 
         def changes_of(new: dict[str, Any]) -> list[Change]:
             values = {**present, **new}
-            # pop would return the callable: to `commit`, what is in the way of the others.
+            # Not pop: `commit` would take the callable that it returns for a failure.
             asked = [partial(callables.__delitem__, i)] if i in callables else []
             if callable(values["lr"]):
                 asked = [partial(callables.__setitem__, i, values["lr"])]
-                # The number before stays in the plan, for a step that another thread has begun.
+                # The old number stays in the plan, for a step that another thread has begun.
                 values["lr"] = present["lr"]
             passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
             # The plan first: a captured stream refuses, and nothing has changed.
@@ -324,7 +324,7 @@ class Parameters:
 
 
 def _decided(fixed: Sequence[str], old: dict[str, Any], new: dict[str, Any]) -> str:
-    """What to say of hyperparameters that cannot be set later."""
+    """The error for hyperparameters that cannot be changed later."""
     names = [name for name in fixed if new[name] != old[name]]
     seen = ", ".join(f"{new[name]!r} where it was {old[name]!r}" for name in names)
     why = "decided at construction, as state arrays depend on it"

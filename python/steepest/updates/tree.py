@@ -82,7 +82,7 @@ def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) ->
     elif not isinstance(node, (dict, Mapping)):
         due = f"a dict with keys {shown(list(keys))}"
         raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}")
-    elif node.keys() != keys:  # or a list of them
+    elif node.keys() != keys:  # keys() may also be a list, which equals no view
         missing, extra = [k for k in keys if k not in node], [k for k in node if k not in keys]
         parts = [f"keys {shown(missing)} are missing"] * bool(missing)
         parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)

@@ -2,12 +2,12 @@
 
     φ(α) ≤ φ(0) + c₁ α φ'(0)   and   |φ'(α)| ≤ c₂ |φ'(0)|, or weakly φ'(α) ≥ c₂ φ'(0)
 
-Moré-Thuente rather than Hager-Zhang: it interpolates values and slopes both, so it needs fewer
-trials where slopes are cheap, it is proved to end, and it is the search of the solvers that this
-package is compared with. Taken from Hager and Zhang (2005, SIAM J. Optim. 16, eq. 4.1): where φ
-differs from φ(0) by no more than rounding, φ'(α) ≤ (2c₁-1) φ'(0) stands for the first condition,
-which the values can no longer tell. Terms of f that cancel round by more than its size tells: where
-rounding hides the fall that is due, a hundred times as much counts as rounding.
+Moré-Thuente rather than Hager-Zhang: it interpolates both values and slopes, so it needs fewer
+trials where slopes are cheap; it is proved to end; and it is the search of the solvers that this
+package is compared with. From Hager and Zhang (2005, SIAM J. Optim. 16, eq. 4.1): where φ differs
+from φ(0) by no more than rounding, values cannot decide the first condition, and
+φ'(α) ≤ (2c₁-1) φ'(0) replaces it. Where terms of f cancel, its rounding is larger than its size
+tells; so if rounding hides the fall that is due, a hundred times as much counts as rounding.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def wolfe(
 ) -> Search:
     """Search from `step` in both directions.
 
-    Past a kink of φ only the weak conditions may hold, and with these BFGS goes down along kinks
-    (Lewis & Overton 2013, Math. Program. 141, 135-163); a projected path has kinks of its own.
+    Past a kink of φ, only the weak conditions may hold; with these, BFGS descends along kinks
+    (Lewis & Overton 2013, Math. Program. 141, 135-163). A projected path has kinks of its own.
     """
     low = far = Trial(0.0, f0, slope0)  # the interval; low is its better end
     bracketed = False
@@ -76,9 +76,10 @@ def wolfe(
             return End(step, UNBOUNDED)
         new = Trial(step, f, slope)
         # A trial that is lower, but not by enough, is judged by ψ = φ - c₁ α φ'(0), as in the first
-        # stage of the paper. The second stage begins past a trial with ψ <= ψ(0) and a slope >= 0.
-        # No such trial occurs there: all further ones lie before that one, and where φ is no higher
-        # than at it, ψ <= ψ(0) holds. So the stages need not be told apart.
+        # stage of the paper. Its second stage, which judges by φ, begins after a trial with
+        # ψ <= ψ(0) and a slope >= 0. From then on no trial is lower but not by enough: all lie
+        # before that one, and where φ is no higher than there, ψ <= ψ(0). So the stages need not be
+        # told apart.
         tilt = c1 * slope0 if target < f <= low.f else 0.0
         low_t, far_t, new_t = tilted(low, tilt), tilted(far, tilt), tilted(new, tilt)
         step, bracketed = next_step(low_t, far_t, new_t, bracketed)
