@@ -49,20 +49,17 @@ class Differences:
         self._box = box
         # Of the last gradient:
         self._f = math.nan  # f at x
-        self._line: list[float] = []  # the steps from x, by variable
+        self._last_steps: list[float] = []  # the steps from x, by variable
         self._changes: list[float] = []  # how much f changed over each
         # Whether f was the same at both ends and at x: at a minimum, the ends alone may be equal.
-        self._still: list[bool] = []
-        # The largest change of f when noise was looked for last.
-        self._change = math.inf
-        # The steps through noise that the next ones start from, by variable.
-        self._steps: dict[int, float] = {}
-        # How often noise was found.
-        self._found = 0
+        self._unchanged: list[bool] = []
+        self._searched_change = math.inf  # the largest change of f when noise was last looked for
+        self._steps: dict[int, float] = {}  # of the right length for the noise, by variable
+        self._times_found = 0  # noise, by searches for other than was known
         # |f| at the start; and for each variable the least |f| / |gᵢ|, inf if no step changed f.
-        self._first, self._scales = 0.0, dict[int, float]()
+        self._first_size, self._scales = 0.0, dict[int, float]()
         # Whether a run by central differences may start again where it is stuck.
-        self._start_left = scheme == "2-point"
+        self._fresh_start_left = scheme == "2-point"
         # The last f that was lower by more than rounding or noise, and the iterations since.
         self._level, self._since = math.inf, 0
 
@@ -111,9 +108,9 @@ class Differences:
     def _find_at_first(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
         """Look for noise, unless it is known, or was looked for when f changed by hardly more."""
         change = max(self._changes)
-        if self.noise or not change <= SEEN_AGAIN * self._change:
+        if self.noise or not change <= SEEN_AGAIN * self._searched_change:
             return False
-        self._change = change
+        self._searched_change = change
         return self._find_noise(value, x, f, roundoff, 1) or self._find_rounding(value, x, f)
 
     def _find_better(self, value: Value, x: Array, f: float, roundoff: float) -> bool:
@@ -121,25 +118,25 @@ class Differences:
         known = self.noise
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
             if self._find_noise(value, x, f, roundoff, longer):
-                self._found += 1
-                if self._found <= MAX_SEARCHES and not known / 8 < self.noise < 8 * known:
+                self._times_found += 1
+                if self._times_found <= MAX_SEARCHES and not known / 8 < self.noise < 8 * known:
                     return True
         return not known and self._find_rounding(value, x, f)
 
     def _go_central(self, stuck: bool) -> bool:
         """Change to central differences. Whether that is new; or whether they are stuck for the
         first time, and the method is to start again with them."""
-        new = self.scheme == "2-point" or (stuck and self._start_left and not self.noise)
+        new = self.scheme == "2-point" or (stuck and self._fresh_start_left and not self.noise)
         self.scheme = "3-point"
-        self._start_left = self._start_left and not stuck
+        self._fresh_start_left = self._fresh_start_left and not stuck
         return new
 
     def _gradient(self, value: Value, x: Array, f: float, roundoff: float) -> Array:
         unit, g = step_unit(self.scheme, roundoff), empty_like(x)
         longer = step_unit(self.scheme, self.unit(f, roundoff))
-        self._f, self._line, self._changes, self._still = f, [], [], []
-        size_of_f = max(abs(f), self._first)
-        self._first = self._first or size_of_f
+        self._f, self._last_steps, self._changes, self._unchanged = f, [], [], []
+        size_of_f = max(abs(f), self._first_size)
+        self._first_size = self._first_size or size_of_f
         for i in range(x.shape[0]):
             size = abs(float(x[i]))
             usual = unit * max(1.0, size)
@@ -149,9 +146,9 @@ class Differences:
             if not self.noise or not math.isfinite(high - low):  # out of the domain
                 hidden = NOISE_FLOOR * roundoff * abs(f)
                 high, low, step = self._in_units(value, x, f, i, usual, hidden)
-            self._line.append(step if low is f else step / 2)
+            self._last_steps.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
-            self._still.append(high == low == f)
+            self._unchanged.append(high == low == f)
             g[i] = slope = (high - low) / step if step else 0
             if slope and math.isfinite(slope):
                 self._scales[i] = min(self._scales.get(i, math.inf), size_of_f / abs(slope))
@@ -212,7 +209,7 @@ class Differences:
         of a smooth function become smaller with each order. They do not where the line comes from a
         pole; but then all have one sign, unlike those of noise.
         """
-        line = [self._inside(x, i, longer * h) for i, h in enumerate(self._line)]
+        line = [self._inside(x, i, longer * h) for i, h in enumerate(self._last_steps)]
         shares = [k / LINE_PARTS for k in range(1, LINE_PARTS + 1)]
         values = [f, *(value(self._moved(x, line, share)) for share in shares)]
         with np.errstate(over="ignore", invalid="ignore"):
@@ -233,7 +230,7 @@ class Differences:
         the gradient was taken at: the larger one may have hidden the changes by itself."""
         if abs(self._f) > 2 * abs(f):
             return False
-        still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._still)]
+        still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._unchanged)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))

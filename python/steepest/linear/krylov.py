@@ -17,8 +17,8 @@ from steepest.linear.system import Array, Product, System
 def conjugate_gradients(system: System, progress: Progress, precondition: Product | None) -> Array:
     """Solve by cg, or by pcg with the product z = M⁻¹ r; the columns of b go side by side.
 
-    The recursion's residual drifts from b − A x by rounding, so at the end that is computed: if it
-    misses the tolerance the method restarts from there, as long as this still helps.
+    The recursion's residual drifts from b − A x by rounding, so b − A x is computed at the end: if
+    it misses the tolerance, the method restarts from there, as long as this still helps.
     """
     x, r, over = begin(system, progress)
     if over:
@@ -40,11 +40,11 @@ def conjugate_gradients(system: System, progress: Progress, precondition: Produc
 def _descend_compiled(
     system: System, progress: Progress, precondition: Product | None, x: Array, r: Array
 ) -> Array:
-    """Iterate from x with residual r until the recursion's residual says that it is over; for one
-    right-hand side in NumPy.
+    """Iterate from x with residual r until the recursion's residual ends it; for one right-hand
+    side in NumPy.
 
-    Beside its products an iteration is one call, two with a preconditioner: a product with a large
-    A empties the caches, and a call or a line of Python then takes ten times as long.
+    Apart from its products an iteration is one call, or two with a preconditioner: a product with a
+    large A empties the caches, after which a call, or a line of Python, takes ten times as long.
     """
     vectors = np.zeros((3, r.shape[0]), r.dtype)
     vectors[0], vectors[1] = x, r
@@ -91,7 +91,7 @@ def _descend_generic(
 
 
 def _between(precondition: Product | None) -> tuple[str, str]:
-    """What is wrong where the product of r and z is not positive, and that product."""
+    """What to blame where the product of r and z is not positive, and how to write it."""
     return ("the preconditioner", "rᵀM⁻¹r") if precondition else ("A", "rᵀr")
 
 
@@ -113,7 +113,7 @@ def _refuse(
     who: str,
     formula: str,
 ) -> None:
-    """An error where the product uᵀv of a column that iterates is not positive, or not finite."""
+    """An error if uᵀv is not positive, or not finite, in a column that still iterates."""
     for k, (value, active) in enumerate(zip(products, progress.active, strict=True)):
         if not active or 0 < value < math.inf:
             continue
@@ -127,7 +127,7 @@ def _refuse(
 
 
 def _lost_by_size(progress: Progress, value: float, u: Array, v: Array, column: int) -> bool:
-    """Whether uᵀv has lost its digits by its size, not by what stands between u and v."""
+    """Whether uᵀv under- or overflows, so that nothing can be said of the operator between them."""
     a, b = progress.norms(u)[column], progress.norms(v)[column]
     if math.isnan(value):  # of ∞ - ∞
         return math.isfinite(a) and math.isfinite(b)

@@ -80,8 +80,8 @@ class Progress:
         return self.columns(self.system.xp.vecdot(r, r, axis=-r.ndim))
 
     def norms(self, r: Array, squares: list[float] | None = None) -> list[float]:
-        """2-norms of the columns, from their squares where they are known; in units of the largest
-        element where the squares would overflow or lose digits."""
+        """2-norms of the columns, from their squares if given; formed in units of the largest
+        element where squares overflow or lose digits."""
         if squares is None:
             squares = self.squares(r)
         if r.shape[0] == 0 or all([self.least_square < s < math.inf for s in squares]):
@@ -128,8 +128,8 @@ class Progress:
         return bool(self.stopped)
 
     def record_ordinary(self, square: float) -> bool:
-        """Note an iterate of one column by its rᵀr; False, and nothing is noted, where that calls
-        for `norms` or `record`: it is the first, its digits are lost, or it ends the iteration."""
+        """Note an iterate of one column by its rᵀr, in the ordinary case. Else, where rᵀr has lost
+        digits, or the iterate is the first or ends the iteration, False: `record` it by `norms`."""
         norm = math.sqrt(square)
         if not (
             self.least_square < square

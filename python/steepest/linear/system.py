@@ -18,12 +18,12 @@ Array = Any
 Product = Callable[[Array], Array]
 FLOAT = np.dtype(float)
 PYTHON = (list, tuple, float, int, complex)  # what may hold numbers instead of an array
-SMALL = 255  # rows of a matrix that costs less to compare with its transpose than to multiply twice
+SMALL = 255  # rows up to which comparing A with its transpose takes less than two products
 
 
 @dataclass
 class System:
-    """A x = b with everything checked. Right-hand sides are the columns of b, if it has columns."""
+    """A x = b, checked. If b has two dimensions, its columns are the right-hand sides."""
 
     xp: Any
     a: Array | None  # None: only the product is known
@@ -60,8 +60,8 @@ class System:
             )
         return self.a
 
-    # In a field, a function that holds the system would be a cycle: A and b would live on until
-    # Python looks for cycles.
+    # A method, not a function in a field: that would hold the system in a cycle, and A and b would
+    # live on until Python's collector runs.
     def times(self, x: Array) -> Array:
         """A x, for x of b's shape."""
         return self.a @ x if self.product is None else self.applied(self.product, "A", x)
@@ -171,7 +171,7 @@ def _system(
 
 
 def _check_finite(xp: Any, name: str, v: Array) -> None:
-    """Not of A: its method finds what is not finite there."""
+    """For all but A, whose method finds what is not finite there."""
     quick = type(v) is np.ndarray and v.dtype is FLOAT  # a tenth of the time of a small one
     if not (_cpu.all_finite(v) if quick else bool(xp.all(xp.isfinite(v)))):
         raise ValueError(f"{name}: contains inf or NaN; expected finite values")
@@ -259,12 +259,12 @@ def diagonal_of(system: System, method: str) -> Array:
 def check_symmetric(system: System, method: str) -> None:
     """Refuse a matrix that differs from its transpose by more than rounding.
 
-    A u = Aᵀu is tested for one u: two products, while comparing the elements, which reads across
-    the rows, takes as long as ten. A single pair that differs shows in its row. u is spread over
-    (−1, 1) without order; NumPy's random numbers took 5 ms more. Row i is judged against
-    √(a_ii) max √(a_jj), above its elements where A is positive definite; only where that finds a
-    gap, and A may be indefinite, also against its own |A| |u|. A small A is compared with its
-    transpose first: most are equal to it, and that takes a tenth of the time.
+    A u = Aᵀu is tested for one u. That takes two products; comparing elements, which reads across
+    the rows, takes as long as ten. A single pair that differs shows in its row. The elements of u
+    are spread over (−1, 1) without order (NumPy's random numbers took 5 ms more). Row i may differ
+    by rounding of √(a_ii) max √(a_jj), which bounds its elements if A is positive definite. Only
+    if some row differs by more, as A may be indefinite, rounding of |A| |u| is allowed as well.
+    A small A is first compared with its transpose, in a tenth of the time: most are equal to it.
     """
     xp, a = system.xp, system.matrix(method)
     n = a.shape[0]

@@ -46,8 +46,8 @@ class Options(NamedTuple):
     kwargs: Mapping[str, Any] | None = None
     callback: Callable[..., Any] | None = None
     verbose: int = 0
-    # Of curve_fit alone. Where it is False, J, gradient and optimality of the result may be those
-    # of the point before the last step, as MINPACK's.
+    # For curve_fit alone. False: J, gradient and optimality of the result may be those of the point
+    # before the last step, as MINPACK's.
     last_jacobian: bool = True
 
 
@@ -106,8 +106,8 @@ def box(bounds: Any, x0: Array) -> Bounds:
 
 
 def pair_of(bounds: Any, not_two: str) -> Any:
-    """Lower and upper bounds, of a pair or of a scipy.optimize.Bounds, which makes (1,) of one for
-    all; not_two: what to say of another number of them."""
+    """Lower and upper bounds, from a pair or from a scipy.optimize.Bounds, which makes (1,) of a
+    number. not_two: the error for another count than two."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return [b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub)]
     if not hasattr(bounds, "__len__"):
@@ -187,8 +187,8 @@ def make_solver(x0: Array, options: Options, bounds: Bounds, device: int | None 
     """The solver in C++, for x0's dtype; every option is checked before it is made."""
     method, linear_solver, damping = options.method, options.linear_solver, options.damping
     loss, f_scale = options.loss, options.f_scale
-    # By their names in C++, which has defaults of its own: those above. The solver keeps them: its
-    # problem may turn out to live on a device.
+    # The options that differ from the defaults, which C++ has as well. The solver keeps this dict,
+    # to be made again on a device if the residuals turn out to live there.
     given: dict[str, Any] = {}
     if type(method) is not str or method != "lm":
         given["method"] = check.choice("method", method, METHODS)

@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 
 def out_of_range() -> np.errstate:
-    """Where a result may leave a dtype's range, and is inf or 0 then, whatever np.seterr says."""
+    """A context where results may leave the dtype's range, as inf or 0, whatever np.seterr says."""
     return np.errstate(over="ignore", under="ignore")
 
 
@@ -49,14 +49,14 @@ def as_array(name: str, value: Any) -> tuple[Any, Array]:
 
 
 def aligned(name: str, array: Any) -> Any:
-    """A CuPy array whose elements kernels can read: any other would end all use of the device."""
+    """A CuPy array, if kernels can read its elements: any other would end all use of the device."""
     if array.data.ptr % array.dtype.alignment:
         raise ValueError(f"{name}: {NOT_ALIGNED}")
     return array
 
 
 def namespace(array: Any) -> Any:
-    """NumPy or CuPy, whose array this is."""
+    """NumPy or CuPy: the library of an array."""
     if isinstance(array, np.ndarray):
         return np
     import cupy
@@ -87,7 +87,7 @@ def as_float64(name: str, value: Any) -> Array:
 
 
 def from_host(values: Array, like: Any) -> Array:
-    """NumPy's `values` as the kind of array that `like` is, on its device."""
+    """`values`, of NumPy, in the library and on the device of `like`."""
     if not lives_on_cuda(like):
         return values
     import cupy
@@ -98,7 +98,7 @@ def from_host(values: Array, like: Any) -> Array:
 
 
 def factor(J: Array) -> Array:
-    """J, or of one on a device R of J = QR, on the host: RᵀR is JᵀJ."""
+    """J on the host. For one on a device R of J = QR comes in its place: RᵀR is JᵀJ."""
     if isinstance(J, np.ndarray):
         return J
     xp = namespace(J)
@@ -128,7 +128,7 @@ def jacobian(value: Any, dtype: npt.DTypeLike, name: str = "jac") -> Array:
 
 
 def on_host(name: str, value: Any, dtype: npt.DTypeLike) -> Array:
-    """For the solver on the host: "fun" or "jac" as its arrays."""
+    """What fun or jac gave, as arrays for the solver on the host."""
     if lives_on_cuda(value):
         raise TypeError(
             f"{name}: lives on a CUDA device, the residuals at x0 on the host; all of a problem's "
@@ -146,27 +146,27 @@ def as_dtype(name: str, values: Array, dtype: npt.DTypeLike) -> Array:
             f"{name}: an empty array of shape {values.shape}; expected at least one number"
         )
     xp = namespace(values)
-    with out_of_range():  # float64's in float32, of a step that went too far
+    with out_of_range():  # after a step that went too far, float64 may not fit float32
         order = xp.asfortranarray if values.flags.f_contiguous else xp.ascontiguousarray
         ready: Array = order(values, dtype=dtype)
     return ready
 
 
 def not_real(name: str, values: Array) -> TypeError:
-    """The error for an array of no real numbers; of complex residuals, what to do with them."""
+    """The error for an array that is not real; for complex residuals, what to do with them."""
     stacked = values.dtype.kind == "c" and name in ("fun", "f", "ydata")
     how = "; stack real and imaginary parts, np.concatenate([z.real, z.imag])" if stacked else ""
     return TypeError(f"{name}: dtype {values.dtype}; expected real numbers{how}")
 
 
 def rounding(f: Any) -> float:
-    """The rounding unit of numbers like f's: float32's where they were computed so; 0 of others."""
+    """The rounding unit of f's floating-point type; 0 for integers."""
     dtype = as_array("fun", f)[1].dtype
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
 def copied_answer(value: Any) -> Any:
-    """What a function returned, copied: it may write to it when it is called again."""
+    """A copy of what a function returned, which may write to that when it is called again."""
     if isinstance(value, list):
         return [*map(copied_answer, value)]
     if isinstance(value, tuple):
@@ -175,13 +175,13 @@ def copied_answer(value: Any) -> Any:
     if copy is None:
         return value
     if lives_on_cuda(value):
-        aligned("fun", cuda_view("fun", value))  # or the copy, too, would end all use of the device
+        aligned("fun", cuda_view("fun", value))  # else even a copy would end all use of the device
     with where_it_lives(value):
         return copy()
 
 
 def copied(value: Any) -> Array:
-    """A Jacobian of one's own, as it came."""
+    """A copy of a Jacobian, laid out as it is."""
     _, J = as_array("jac", value)
     with where_it_lives(J):
         return J.copy(order="K")

@@ -53,7 +53,7 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
     start = feasible_start(lower, upper) if p0 is None else finite_start(p0)
     if not bounded:
         start = start.ravel()
-    ordered = start.ndim == 1 and (lower < upper).all()  # or else least_squares says what is wrong
+    ordered = start.ndim == 1 and (lower < upper).all()  # if not, least_squares says what is wrong
     if ordered and not ((start >= lower) & (start <= upper)).all():
         raise ValueError("Initial guess is outside of provided bounds")
     return start, (lower, upper), bounded
@@ -140,7 +140,7 @@ def clean_data(
 
 
 def column(xdata: Any) -> Array:
-    """The numbers in a column of pandas, or of one like it; none where it is no such."""
+    """The numbers in a column of pandas or the like; an empty array for anything else."""
     if getattr(xdata, "ndim", 0) == 1 and hasattr(xdata, "to_numpy"):
         with suppress(TypeError, ValueError):  # of dates, say
             return np.asarray(xdata.to_numpy(), dtype=float)
@@ -154,7 +154,7 @@ def floats(xp: Any, name: str, values: Array) -> Array:
 
 
 def model_values(value: Any, ydata: Array, p: Array) -> Array:
-    """What f gave at p, as an array that goes with ydata; complex at a complex p alone."""
+    """What f gave at p, as an array that goes with ydata; it may be complex only if p is."""
     _, y = as_array("f", value)
     if y.dtype.kind not in ("fiubc" if p.dtype.kind == "c" else "fiub"):
         raise not_real("f", y)
@@ -171,15 +171,15 @@ def model_values(value: Any, ydata: Array, p: Array) -> Array:
 
 
 def refuse_call(most: int) -> NoReturn:
-    """The error, SciPy's, where `most` calls of f have found no estimate."""
+    """SciPy's error after `most` calls of f that found no estimate."""
     raise RuntimeError(f"{NOT_FOUND}Number of calls to function has reached maxfev = {most}.")
 
 
 def model_jacobian(
     jac: Callable[..., Any], whiten: Whitener | None, transposed: bool, m: int, n: int
 ) -> tuple[Callable[..., Any], Callable[[Any], Array] | None]:
-    """jac with a row for each residual, and what weights its rows. With one parameter, (m,) counts
-    as a column."""
+    """jac with a row for each residual, and the function that weights its rows, or None. With one
+    parameter, (m,) counts as a column."""
 
     def turned(*p: Any) -> Any:
         _, J = as_array("jac", jac(*p))
@@ -196,7 +196,7 @@ def model_jacobian(
     def weighted(value: Any) -> Array:
         usual = type(value) is np.ndarray and value.dtype is FLOAT and value.ndim == 2
         J = value if usual else jacobian(value, float)
-        if J.shape != (m, n) and m > 1:  # else of one number that goes with any m of f
+        if J.shape != (m, n) and m > 1:  # one ydata goes with any number of values of f
             raise ValueError(
                 f"jac: shape {J.shape}; expected ({m}, {n}), one row per residual, "
                 "one column per parameter"
@@ -233,8 +233,8 @@ def without_nan(
 
 
 def whitener(sigma: Array | None, m: int) -> Whitener | None:
-    """What turns residuals or the rows of J into ones of unit variance: their weights, (m,) or
-    (1,), or with a covariance matrix a function."""
+    """What gives residuals, and the rows of J, unit variance: weights, (m,) or (1,), or with a
+    covariance matrix a function."""
     if sigma is None:
         return None
     if sigma.dtype.kind not in "fiub":

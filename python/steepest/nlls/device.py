@@ -33,7 +33,7 @@ class DeviceSolver:
         if not backend.module.libraries_loaded():
             load_libraries(backend.module, backend.cupy)
         kind = backend.module.Solver32 if x0.dtype == np.float32 else backend.module.Solver64
-        # The core makes the device current before it allocates.
+        # CuPy's alloc is for the current device, which the core sets before it allocates.
         current = functools.partial(backend.cupy.cuda.get_current_stream, device)
         self._core = kind(device, current, backend.cupy.cuda.alloc, x0, options)
         self._dtype, self.to_device, self.point = x0.dtype, backend.copy_of, self._core.point
@@ -73,7 +73,7 @@ class DeviceSolver:
         return f
 
     def put_state(self, result: dict[str, Any], J: Any) -> None:
-        """As the host's, its arrays CuPy's."""
+        """As the host's solver does, with arrays of CuPy."""
         self._core.put_state(result, J)
         for name in ("x", "grad", "active_mask"):
             result[name] = self.to_device(result[name])
@@ -148,7 +148,7 @@ def on_device(fun: Callable[..., Any], device: int) -> Callable[..., Any]:
 
 
 def load_libraries(module: Any, cupy: Any) -> list[str]:
-    """Open cuBLAS and cuSOLVER, the copies that CuPy finds if it does; the files they are in."""
+    """Open cuBLAS and cuSOLVER, if possible the copies that CuPy uses; returns their files."""
     for name in ("cublas", "cusolver"):
         with contextlib.suppress(ImportError):
             getattr(cupy.cuda, name)  # CuPy opens its own here: of wheels, conda or a toolkit

@@ -1,23 +1,23 @@
 """Jacobians by finite differences, with steps that fit the scale of each parameter.
 
-A step is √ε·|x| (2-point), ε^(1/3)·|x| (3-point): in proportion to the parameter, however small.
-√ε·max(1, |x|), a common choice, is blind to parameters far below 1 (NIST Hahn1 has 1e-7). Where
-x is near zero by chance, not by its unit, rounding would dominate the column. So |x| counts for no
-less than it has been before, up to what changes a residual by a hundredth of the largest so far;
-and where a step drowns in the residuals' rounding, the column is taken again with max(1, |x|).
+A step is √ε·|x| (2-point) or ε^(1/3)·|x| (3-point): in proportion to the parameter, however small.
+√ε·max(1, |x|), a common choice, is far too long for parameters far below 1 (NIST Hahn1 has 1e-7).
+But where x is near zero by chance, not by its unit, rounding would dominate the column. So |x|
+counts as no less than it has been before, up to what changes a residual by a hundredth of the
+largest so far. And where rounding hides what a step does, the column is taken again by max(1, |x|).
 
-A forward difference is wrong by √ε and more: the residuals' rounding counts beside the parameter's
-share in them, which may be small. Once the gradient has come down to that, "2-point" continues
-with central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6):
-the answer would otherwise be off by what the differences are off. Where a step from the last
-forward ones fails, the solver asks for central ones at the same point.
+A forward difference is wrong by √ε and more, as the residuals' rounding may be large beside the
+parameter's share in them. Once the gradient has come down to such errors, "2-point" continues with
+central differences (Gill, Murray and Wright, Practical Optimization, 1981, section 8.6); otherwise
+they would show in the answer. Where a step from the last forward ones fails, the solver asks for
+central ones at the same point.
 
-Residuals may have more noise than their dtype's rounding: of a simulator with a tolerance, or of a
-model in float32. The differences are then noise, too. So at the first step that does not do as
-predicted, and where three steps from a point have failed, the linear model of half a step in all
-parameters is tried, by one more evaluation. Where it is wrong, three more tell noise from curvature
-(noise.hpp), and the noise takes the place of ε. Where a step changes no residual, longer ones tell
-whether it should have: noise by rounding.
+Residuals may have more noise than their dtype's rounding: those of a simulator with a tolerance, or
+of a model in float32. The differences are then noise, too. So at the first step that does not do as
+predicted, and after three failed steps from one point, the linear model is tested, by an evaluation
+at half the difference steps in all parameters. Where it is wrong, three more evaluations tell noise
+from curvature (noise.hpp), and the noise replaces ε. Where a step changes no residual, longer ones
+tell whether it should have: rounding to float or half is noise, too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _NOISE = 64
 _NOTICED = 1e-2
 # Of the largest change by a difference: a linear model that is wrong by more is curved, or noise.
 _WRONG = 1e-3
+# Of the largest residual: more noise counts as this.
 _MOST_NOISE = 1e-2
 
 
@@ -83,7 +84,7 @@ class Differences:
         self.taken = 0.0  # the step of the last column
 
     def jacobian(self, solver: Any, f: Any) -> Array | None:
-        """J at the solver's point, from fun's answer there; None where the last one stands."""
+        """J at the solver's point, where fun gave f; None if the last one is as good."""
         x, first = solver.point(), False
         eps, f = precision(f, x), residual(f, x.dtype).copy()
         if solver.again:  # then f is of another point
@@ -116,7 +117,7 @@ class Differences:
         return float(_NOISE * max(eps, self.noise) ** 0.5)
 
     def _columns(self, eps: float) -> float:
-        """About what the columns of the last Jacobian are off by, over their norms."""
+        """About the errors of the last Jacobian's columns, over their norms."""
         eps = max(eps, self.noise)
         if self.scheme == "cs":
             return 0.0
@@ -160,8 +161,8 @@ class Differences:
         learns = self.rel_step is None and scheme != "cs"
         first = self.largest == 0 and self.doubt > 0
         largest = abs(f).max()
-        # Each column is judged before the next is taken; on a device all at once, so that it does
-        # not wait for each.
+        # On the host each column is judged before the next is taken. On a device all are judged at
+        # once, so that the host waits once.
         for batch in [[j] for j in range(x.size)] if xp is np else [range(x.size)]:
             told = [largest]
             for j in batch:
@@ -190,8 +191,8 @@ class Differences:
         self, take: Any, x: Array, f: Array, j: int, step: float, noise: float
     ) -> bool:
         """After a step that changed no residual: whether a longer one changes them by so much that
-        the short one should have. Then they, or x on the way to them, are rounded to float or
-        half."""
+        the short one should have shown. Then they, or x inside fun, are rounded to float or half.
+        """
         ahead = self.ahead[j]
         for eps in (2.0**-23, 2.0**-10):
             h = eps**0.5 * (float(x[j]) or 1.0)

@@ -39,7 +39,7 @@ def run_joint(
 
 
 def is_pair(given: Any) -> bool:
-    """(f, J), or else blocks."""
+    """Whether fun gave (f, J); else it gave blocks of rows."""
     if isinstance(given, tuple) and len(given) == 2:
         return True
     if isinstance(given, Iterable) and not (isinstance(given, tuple) or hasattr(given, "dtype")):
@@ -56,8 +56,8 @@ def without_rows(f: Any, J: Any, n: int) -> bool:
 
 
 def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
-    """Tell the solver blocks of rows at its point, until one of them shows that the point is
-    refused. Returns the solver: the first block may have moved it to a device."""
+    """Tell the solver blocks of rows at its point, until it needs no more to refuse the point.
+    Returns the solver: the first block may have moved it to a device."""
     if callable(options.loss):
         raise ValueError("loss: a callable needs all residuals at once; blocks take a named loss")
     if options.linear_solver == "cg":

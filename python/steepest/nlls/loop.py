@@ -168,7 +168,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
     if type(options.args) is not tuple or options.args or options.kwargs is not None:
         fun = bind(fun, options.args, options.kwargs)
         jac = bind(jac, options.args, options.kwargs) if callable(jac) else jac
-    if callable(options.loss):  # it runs before the residuals, and a Jacobian with them, are read
+    if callable(options.loss):  # it runs before f, and a J that comes with it, are read
         fun = copying(fun)
     watch = None
     if options.callback is not None or options.verbose:
@@ -221,7 +221,7 @@ def run(
 def run_python(
     solver: Any, f: Any, fun: Callable[[Array], Any], jac: Any, options: Options, watch: Any
 ) -> Array | None:
-    """The same from the residuals at the start; returns the last accepted Jacobian."""
+    """The same in Python, from the residuals f at the start. Returns the last accepted Jacobian."""
     accepted: Array | None = None
     phase = tell_residual(solver, f, options)
     while phase != DONE:
@@ -253,5 +253,5 @@ def check_jac(jac: Any) -> Any:
 
 
 def copying(fun: Callable[[Array], Any]) -> Callable[[Array], Any]:
-    """fun with copies for answers."""
+    """fun, its answers copied."""
     return lambda x: copied_answer(fun(x))

@@ -1,4 +1,4 @@
-"""Residuals told with a user's loss function of them: ρ, ρ', ρ'' at z = (f / f_scale)²."""
+"""Residuals told together with a user's loss of them: ρ, ρ', ρ'' at z = (f / f_scale)²."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tell_residual(solver: Any, f: Any, options: Options) -> int:
 
 def evaluate(loss: Callable[[Array], Any], f: Array, f_scale: float) -> Array:
     """`loss(z)` as a (3, m) array; it must return ρ(z), ρ'(z), ρ''(z) in its rows."""
-    with arrays.out_of_range():  # of a step that went too far
+    with arrays.out_of_range():  # after a step that went too far
         z = (f / f_scale) ** 2
     _, rho = as_array("loss", loss(z))
     if rho.shape != (3, f.size):

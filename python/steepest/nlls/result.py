@@ -75,11 +75,11 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         The last λ.
     """
 
-    _columns_off = 0.0  # about what J's columns are off by, over their norms, if by differences
+    _columns_off = 0.0  # about the errors of J's columns, over their norms, if by differences
 
     def __dir__(self) -> list[str]:
         methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
-        return [*super().__dir__(), *methods]  # SciPy's are the entries alone
+        return [*super().__dir__(), *methods]  # SciPy lists the entries alone
 
     def covariance(self, absolute_sigma: bool = False) -> Array:
         """Covariance of the parameters, (n, n): 2 cost / (m − n) · (JᵀJ)⁺.
@@ -141,10 +141,10 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return int(self._kept[0] if self["fun"] is None else self["fun"].size)
 
     def _triangle(self) -> Array:
-        """R of J = QR, or of what stands for J."""
+        """R of J = QR, or of the matrix in place of J."""
         factor = self._kept[1] if self["jac"] is None else arrays.factor(self["jac"])
         if factor.dtype.itemsize not in (4, 8):
-            factor = factor.astype(float)  # of others there is no linear algebra
+            factor = factor.astype(float)  # NumPy has no linear algebra for others
         return np.asarray(np.linalg.qr(factor, mode="r"))
 
     def _cut(self, s: Array) -> float:
@@ -185,8 +185,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
 
 
 def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
-    """The solver's state as a result; J the Jacobian there, None after normal equations or blocks
-    of rows; given: Jacobians are the user's."""
+    """The solver's state as a result. J: the Jacobian, None after normal equations or blocks of
+    rows; given: the user gave the Jacobians."""
     if J is not None and J.ndim == 1:  # one row
         J = J.reshape(1, -1)
     result = LeastSquaresResult()
@@ -208,8 +208,8 @@ def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
             listed = ", ".join(f"x[{j}]" for j in flat[:MOST_NAMED])
             result["message"] += NO_CHANGE.format(listed + ", ..." * (len(flat) > MOST_NAMED))
     if J is None:
-        # What stands for J: its number of rows (0: unknown), and an A with AᵀA = JᵀJ. Beside the
-        # entries of the dict.
+        # In place of J: its number of rows (0: unknown), and an A with AᵀA = JᵀJ. No entries of the
+        # dict, which users see.
         object.__setattr__(result, "_kept", (solver.m, gram_factor(*solver.gram())))
     return result
 
@@ -217,8 +217,8 @@ def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
 def gram_factor(triangle: bool, matrix: Array) -> Array:
     """A with AᵀA = JᵀJ, from R or from the lower triangle of JᵀJ.
 
-    From JᵀJ by its eigenvalues, in units where J's columns have norm 1. Those that the solver's
-    Cholesky would take for rounding are set to zero.
+    From JᵀJ by its eigenvalues, in units where J's columns have norm 1. Eigenvalues that the
+    solver's Cholesky would take for rounding are set to zero.
     """
     if triangle:
         return np.triu(matrix)
@@ -240,9 +240,9 @@ def unit_columns(factor: Array) -> tuple[Array, Array, Array]:
 
 
 def rows_hold(s: Array, V: Array, cut: float, tilt: float = 0.0) -> Array:
-    """Which unit vectors, (n,), lie in the span of V's rows whose singular values are above cut:
-    the residuals determine these parameters, in any units. All others share in a direction that
-    changes no residual. tilt: about how far the span may be off."""
+    """Which parameters the residuals determine, (n,), in any units: those whose unit vectors lie in
+    the span of the rows of V with singular values above `cut`. Any other is part of a direction
+    that changes no residual. tilt: about the error of that span."""
     kept = s > cut
     in_rows = (V[kept] ** 2).sum(axis=0)
     rounding = 1000 * len(in_rows) * np.finfo(s.dtype).eps
@@ -251,15 +251,16 @@ def rows_hold(s: Array, V: Array, cut: float, tilt: float = 0.0) -> Array:
 
 
 def determined(result: LeastSquaresResult) -> Array:
-    """Whether the residuals determine each parameter, (n,): no direction that changes none of them
-    changes it. What is rounding `covariance` decides, too."""
+    """Whether the residuals determine each parameter, (n,): not one that changes along a direction
+    in which, to rounding, no residual does. `covariance` takes the same for rounding."""
     _, s, V = unit_columns(result._triangle())
     return rows_hold(s, V, result._cut(s))
 
 
 def estimable(result: LeastSquaresResult, off: float) -> tuple[Array, Array, int]:
-    """Which parameters the residuals determine; (JᵀJ)⁺ of those; and how many directions change no
-    residual. off: singular values of J with unit columns may be wrong by it, over the largest."""
+    """Which parameters the residuals determine; (JᵀJ)⁺ without the directions that change no
+    residual; and their number. off: the error of J's singular values, with unit columns, over the
+    largest."""
     scale, s, V = unit_columns(result._triangle())
     cut = max(result._cut(s), off * float(s[0]))
     kept = s > cut
@@ -278,7 +279,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
-    # Noise may make columns as rough as the least that a good fit has to tell.
+    # At most 1e-3: where J is noisy, more would discard singular values that a good fit rests on.
     determines, inverse, free = estimable(result, min(2 * n**0.5 * result._columns_off, 1e-3))
     covariance = result._scaled(inverse, absolute_sigma=m == 0, warns=False)
     stderr = np.where(determines, np.sqrt(np.diag(covariance)), np.inf)
