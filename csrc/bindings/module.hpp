@@ -12,9 +12,10 @@ namespace steepest {
 // Work, rows * columns², from which a factorization gives up the GIL.
 constexpr int64_t work_without_gil = 1 << 18;
 
-// Gives up the GIL while it lives. Where Python has ended meanwhile, taking it back ends the
-// thread, up to Python 3.13 by unwinding its stack, and a destructor lets nothing unwind: a daemon
-// thread in a step aborted the process. It waits for the end of the process, as 3.14 makes it wait.
+// Gives up the GIL while it lives. If Python has ended meanwhile, taking the GIL back ends the
+// thread: up to Python 3.13 by unwinding its stack. Unwinding out of a destructor aborts the
+// process, as happened with a daemon thread in a step. So the thread sleeps until the process ends,
+// as Python 3.14 makes it do.
 class WithoutGil {
  public:
   explicit WithoutGil(bool wanted = true) : thread_(wanted ? PyEval_SaveThread() : nullptr) {}
@@ -48,8 +49,9 @@ class Hold {
   std::unique_lock<std::recursive_mutex> lock_;
 };
 
-// Lets Python's collector of cycles see the objects that a T holds: T::visit(see) calls see with
-// each, until that is not 0. Of T alone no cycle is made, so that the others are cleared.
+// Lets Python's garbage collector see the objects that a T holds: T::visit(see) calls see with
+// each, until that is not 0. No cycle consists of Ts alone, so it is enough that the other objects
+// in it can be cleared.
 template <class T>
 pybind11::custom_type_setup collected() {
   return pybind11::custom_type_setup([](PyHeapTypeObject* heap) {
@@ -57,9 +59,9 @@ pybind11::custom_type_setup collected() {
     heap->ht_type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
       Py_VISIT(Py_TYPE(self));
       auto* instance = reinterpret_cast<pybind11::detail::instance*>(self);
-      if (!instance->owned) return 0;  // seen before it has a place for the T
+      if (!instance->owned) return 0;  // there is no memory for the T yet
       auto held = instance->get_value_and_holder();
-      if (!held.holder_constructed()) return 0;  // seen before it is initialized
+      if (!held.holder_constructed()) return 0;  // the T is not constructed yet
       return held.template value_ptr<T>()->visit([&](const pybind11::handle& object) {
         Py_VISIT(object.ptr());
         return 0;

@@ -68,7 +68,7 @@ py::tuple direction(const Pairs& p, const py::array& products, double otherwise)
   const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
   const Products on_g = column(products, columns - 1, 2 * p.count + 1);
   py::array_t<double> c({int64_t{5}, 2 * p.count + 4});
-  const Direction to = p.turn(on_g, otherwise, c.mutable_data());
+  const Direction to = p.second_pass(on_g, otherwise, c.mutable_data());
   return py::make_tuple(c, to.slope, to.magnitude);
 }
 

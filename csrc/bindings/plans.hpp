@@ -87,19 +87,19 @@ class PlanWithGradients {
     sorted_ = false;
   }
 
-  // Before groups are added. Where memory ends meanwhile, `undo` lets go of them.
+  // Called before groups are added. If memory runs out meanwhile, `undo` removes them again.
   void begin() {
     const Hold hold(mutex_);
     before_ = {plan_.groups(), plan_.size(), kept_.size()};
   }
   void undo() {
     const Hold hold(mutex_);
-    plan_.cut(before_.groups, before_.tensors);
-    taken_.cut(before_.tensors);
+    plan_.truncate(before_.groups, before_.tensors);
+    taken_.drop_owners_from(before_.tensors);
     layouts_.erase(layouts_.begin() + before_.tensors, layouts_.end());
     bound_.resize(static_cast<size_t>(before_.tensors));
     while (kept_.size() > before_.kept) {
-      const pybind11::object last = std::move(kept_.back());  // may run code as it goes
+      const pybind11::object last = std::move(kept_.back());  // its destructor may run any code
       kept_.pop_back();
     }
   }
@@ -111,7 +111,7 @@ class PlanWithGradients {
     for (size_t i = 0; i < bound_.size(); ++i)
       bound_[i] = plan_.tensor(static_cast<int64_t>(i)).grad;
     bound_loaded_ = true;
-    std::swap(bound_grads_, grads);  // the old ones are let go after the lock
+    std::swap(bound_grads_, grads);  // the old ones are released after the lock
     return {};
   }
 
@@ -145,7 +145,7 @@ class PlanWithGradients {
   template <class... Arguments>
   explicit PlanWithGradients(Arguments... arguments) : plan_(arguments...) {}
 
-  // What cannot be zeroed: gradients that share memory.
+  // Gradients that share memory cannot be zeroed.
   Trouble shared_gradient() {
     if (apart_ == plan_.gradient_changes()) return {};
     Intervals seen;
@@ -201,7 +201,7 @@ class PlanWithGradients {
   std::vector<void*> bound_;
   pybind11::tuple bound_grads_;
   bool bound_loaded_ = false;  // whether the plan has them now
-  int64_t apart_ = -1;         // the gradients' changes after which they were found apart
+  int64_t apart_ = -1;         // gradient_changes() when the gradients were last found apart
 };
 
 // with_plan calls its function with the plan and, where that is a device's, with the stream.

@@ -13,13 +13,13 @@
 
 namespace steepest {
 
-// Asks for CuPy's current stream at each call. The last one is kept alive, since a CuPy stream that
-// goes destroys its handle. CuPy reuses freed memory on the stream that it was allocated on without
-// a wait, so an object that has used several streams waits before its memory is freed. The default
-// streams of the threads share one handle, so the thread is compared, too.
+// Asks for CuPy's current stream at each call. The last one is kept alive, since a CuPy stream
+// destroys its handle when it goes. CuPy reuses freed memory without a wait on the stream that it
+// was allocated on, so an object that has used several streams waits before its memory is freed.
+// The default streams of the threads share one handle, so the thread is compared, too.
 //
-// CuPy launches graphs, unseen: on the stream that captured them, as is expected here. That stream
-// takes part in each later call, before and after.
+// CuPy launches captured graphs unseen by us. They are expected on the stream that captured them;
+// so each later call is put in order with that stream, before and after.
 class StreamsInUse {
  public:
   struct Now {
@@ -28,8 +28,9 @@ class StreamsInUse {
     uint64_t thread;
   };
 
-  // current() is a stream, with a .ptr. The last one is left in `outlives`, which goes after the
-  // memory: some of CuPy's allocators free that on its stream, or on any where that is gone.
+  // current() gives a stream, with a .ptr. At the end the last one is left in `outlives`, which is
+  // destroyed after the memory: some of CuPy's allocators free that on its stream, or on any other
+  // if the stream is gone.
   StreamsInUse(int device, pybind11::function current, pybind11::object& outlives)
       : device_(device), current_(std::move(current)), outlives_(outlives) {}
   StreamsInUse(const StreamsInUse&) = delete;
@@ -50,22 +51,23 @@ class StreamsInUse {
     }
     return now;
   }
-  // Whether work went to another stream last; and whether to one that only its thread can name.
+  // Whether the last work went to another stream; and whether to one that only its thread can name.
   bool moves_to(const Now& now) const {
     return last_.object && (now.handle != last_.handle || leaves_thread(now));
   }
   bool leaves_thread(const Now& now) const {
     return last_.handle == own_of_thread() && now.thread != last_.thread;
   }
-  // Whether a call on this one has others to follow or to lead.
+  // Whether a call on this stream is to be put in order with others.
   bool several(const Now& now) const {
     if (moves_to(now)) return true;
     for (const Now& one : replaying_)
       if (!same(one, now)) return true;
     return false;
   }
-  // What this one is given from here on comes after what the others have been given. False where it
-  // is captured: a graph cannot wait for what is not in it. Without the GIL, as lead().
+  // Makes work given to this stream from now on run after that given to the others so far. False
+  // while it is captured: a graph cannot wait for what is not in it. Called without the GIL, as
+  // lead() is.
   bool follow(const Now& now) const {
     const cuda::OnDevice on(device_);
     if (cuda::capturing(now.handle)) return false;
@@ -73,24 +75,24 @@ class StreamsInUse {
     for (const Now& one : replaying_) put_in_order(now, one);
     return true;
   }
-  // Replays from here on come after what the last one has been given.
+  // Makes replays from now on run after the work given to the last stream so far.
   void lead() const {
     const cuda::OnDevice on(device_);
     for (const Now& one : replaying_) put_in_order(one, last_);
   }
-  // What the last one was given has been captured.
+  // The work given to the last stream has been captured.
   void expect_replays() {
     for (const Now& one : replaying_)
       if (same(one, last_)) return;
     replaying_.push_back(last_);
   }
-  // Work goes to this one from now on.
+  // Work goes to this stream from now on.
   cuda::Stream take(Now now) {
     waits_at_end_ = waits_at_end_ || moves_to(now);
     last_ = std::move(now);
     return last_.handle;
   }
-  // Work has been left that uses more than memory of CuPy's.
+  // There is work under way that uses other memory than CuPy's.
   void wait_at_end() { waits_at_end_ = true; }
 
  private:
@@ -111,8 +113,8 @@ class StreamsInUse {
 
   static void put_in_order(const Now& later, const Now& earlier) {
     if (!earlier.object || same(later, earlier)) return;
-    // The null stream cannot say so while one that blocks is captured: any use of it, or of the
-    // whole device, would then end that capture, so the call is refused.
+    // For the null stream `capturing` throws, and so refuses the call, while a stream that blocks
+    // is captured: any use of the null stream, or of the whole device, would end that capture.
     if (cuda::capturing(earlier.handle) || cuda::capturing(later.handle)) return;
     try {
       // Another thread's cannot be named. Whatever the legacy null stream does comes after all that

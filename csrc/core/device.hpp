@@ -29,8 +29,8 @@ class OnDevice {
 
 // Launches a kernel; arguments: the addresses of its parameters.
 void launch(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
-// The same for a kernel that itself waits for the kernels before it (wait_for_earlier,
-// core/team.hpp): devices that are able to start it while the one before it ends, which saves a
+// The same for a kernel that waits for the kernels before it by itself (wait_for_earlier,
+// core/team.hpp). Devices that are able to start it while the one before it ends, which saves a
 // step 1 to 2 us.
 void launch_early(const void* kernel, void** arguments, int64_t blocks, int threads, Stream stream);
 // How many blocks of the kernel the device runs at a time, with at most `most` on a multiprocessor.
@@ -51,7 +51,7 @@ static_assert(sizeof(ManyWords) <= 32764);
 
 void launch_write(const ManyWords& words, Stream stream);
 
-// Writes bytes of the host's in the same way. There must be room at `to` for whole words.
+// Writes bytes from host memory in the same way. There must be room at `to` for whole words.
 inline void write(void* to, const void* from, int64_t bytes, Stream stream) {
   const auto* next = static_cast<const char*>(from);
   ManyWords words;
@@ -75,7 +75,8 @@ void copy_in(void* device, const void* host, int64_t bytes, Stream stream);
 void copy_out(void* host, const void* device, int64_t bytes, Stream stream);
 
 void wait(Stream stream);
-// What `later` is given from here on comes after what `earlier` has been given. Nobody waits.
+// Work given to `later` from now on runs after the work given to `earlier` so far. The host does
+// not wait.
 void follow(Stream later, Stream earlier);
 void wait_for_all();  // for every stream of the device
 

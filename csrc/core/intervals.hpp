@@ -31,8 +31,7 @@ class Intervals {
     return {};
   }
 
-  // Drops the ranges of owners from n on.
-  void cut(int64_t n) {
+  void drop_owners_from(int64_t n) {
     const auto beyond = [n](const Interval& x) { return x.owner >= n; };
     sorted_.erase(std::remove_if(sorted_.begin(), sorted_.end(), beyond), sorted_.end());
   }

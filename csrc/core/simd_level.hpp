@@ -1,5 +1,5 @@
-// The SIMD levels. Some sources are compiled once for each; what they define is overloaded for
-// these tags, and std::visit picks a level's.
+// The SIMD levels. Some sources are compiled once for each, and overload a function for its tag;
+// std::visit picks the one for the level in use.
 #pragma once
 #include <variant>
 

@@ -1,5 +1,5 @@
-// What the bodies of kernels are written with. They run on the host, too: those of least squares
-// where residuals live there, all in the tests.
+// What the bodies of kernels are written with. They run on the host, too: all of them in the tests,
+// those of least squares also wherever residuals live on the host.
 #pragma once
 #include <cstdint>
 
@@ -90,8 +90,8 @@ struct DeviceTeam {
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
   }
-  // Whether there is a time before that: what a kernel does then sees memory while earlier ones
-  // may be writing it.
+  // Whether the kernel may run before wait_for_earlier returns. What it reads until then, earlier
+  // kernels may still be writing.
   __device__ __forceinline__ constexpr bool begins_early() const {
 #if __CUDA_ARCH__ >= 900
     return true;
@@ -99,8 +99,8 @@ struct DeviceTeam {
     return false;
 #endif
   }
-  // The next kernel may begin, if it was launched early and where there is room, once each block
-  // has said this or ended.
+  // Once each block has said this, or ended, the next kernel may begin, if it was launched early
+  // and there is room.
   __device__ __forceinline__ void let_next_begin() const {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;");

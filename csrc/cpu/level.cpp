@@ -1,8 +1,8 @@
 // The kernels of one SIMD level: plain loops over the rules' element updates, vectorised by the
 // compiler. The file is compiled once per level, into a namespace of its own and without any weak
 // symbol: the linker would keep one copy for all levels.
-// Arrays do not overlap; that is checked before a plan is made. The pragma tells the compiler,
-// because gcc 12 loses `restrict` on local pointers and then tests for overlap in every chunk.
+// Arrays do not overlap; that is checked before a plan is made. A pragma tells the compiler,
+// because gcc 12 loses `restrict` on local pointers and would test for overlap in every chunk.
 #include "cpu/level.hpp"
 
 #include "rules/list.hpp"

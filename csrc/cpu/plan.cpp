@@ -16,7 +16,7 @@ namespace {
 // equal time where there are many small tensors.
 constexpr int64_t tensor_cost = 128;
 
-// p + offset, computed on integers: it is null, and stays unused, for arrays that a tensor lacks.
+// p + offset, computed on integers: p is null for arrays that a tensor lacks, which are not used.
 void* at(void* p, int64_t offset) {
   return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(offset));
 }
@@ -69,7 +69,7 @@ void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   bytes_ += bytes_of(tensor);
 }
 
-void Plan::cut(int64_t groups, int64_t tensors) {
+void Plan::truncate(int64_t groups, int64_t tensors) {
   const auto keep = [](auto& all, int64_t n) { all.erase(all.begin() + n, all.end()); };
   keep(groups_, groups);
   keep(last_given_, groups);

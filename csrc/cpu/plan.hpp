@@ -19,8 +19,8 @@ class Plan {
   void set_lr(int i, double lr) { groups_[static_cast<size_t>(i)].given[0] = lr; }
   // t: steps taken so far; scalar: what the rule carries beside its arrays.
   void add_tensor(const Tensor& tensor, int64_t t, double scalar);
-  // Keeps the first groups and tensors alone, whatever of the others has been added.
-  void cut(int64_t groups, int64_t tensors);
+  // Keeps only the first groups and tensors; of the others, not all need have been added.
+  void truncate(int64_t groups, int64_t tensors);
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }

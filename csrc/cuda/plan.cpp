@@ -42,23 +42,23 @@ void Plan::add_group(const Group& group) {
 void Plan::add_tensor(const Tensor& tensor, int64_t t, double scalar) {
   tensors_.push_back(tensor);
   clocks_.push_back({t, scalar});
-  tiles_ += tiles_of(tensor.n);
-  elements_ += tensor.n;
-  empty_ += tensor.n == 0;
+  count(tensor);
   placed_ = false;
 }
 
-void Plan::cut(int64_t groups, int64_t tensors) {
+void Plan::count(const Tensor& tensor) {
+  tiles_ += tiles_of(tensor.n);
+  elements_ += tensor.n;
+  empty_ += tensor.n == 0;
+}
+
+void Plan::truncate(int64_t groups, int64_t tensors) {
   groups_.erase(groups_.begin() + groups, groups_.end());
   last_given_.erase(last_given_.begin() + groups, last_given_.end());
   tensors_.erase(tensors_.begin() + tensors, tensors_.end());
   clocks_.erase(clocks_.begin() + tensors, clocks_.end());
   tiles_ = elements_ = empty_ = 0;
-  for (const Tensor& tensor : tensors_) {
-    tiles_ += tiles_of(tensor.n);
-    elements_ += tensor.n;
-    empty_ += tensor.n == 0;
-  }
+  for (const Tensor& tensor : tensors_) count(tensor);
 }
 
 Plan::Counted Plan::counted() const {

@@ -19,7 +19,7 @@ class Plan {
 
   void add_group(const Group& group);
   void add_tensor(const Tensor& tensor, int64_t t, double scalar);
-  void cut(int64_t groups, int64_t tensors);  // as on the CPU
+  void truncate(int64_t groups, int64_t tensors);  // as on the CPU
   int64_t groups() const { return static_cast<int64_t>(groups_.size()); }
   int64_t size() const { return static_cast<int64_t>(tensors_.size()); }
   const Tensor& tensor(int64_t i) const { return tensors_[static_cast<size_t>(i)]; }
@@ -74,6 +74,7 @@ class Plan {
   void fill_tiles(std::vector<char>& image) const;
   StepArgs arguments(const StepOptions& options, bool captured, Stream stream);
   void write_gradients(bool captured, Stream stream);
+  void count(const Tensor& tensor);
   int64_t bytes_of_arrays() const;
   void share_out();
   int64_t turns() const {

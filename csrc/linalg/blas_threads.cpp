@@ -12,14 +12,15 @@ namespace steepest::linalg {
 
 namespace {
 
-// Where several threads limit OpenBLAS at once, the last one to leave lifts the limit.
+// If several threads limit OpenBLAS at once, the last one to leave lifts the limit.
 std::mutex mutex;
 int inside = 0, before_all = 0;
 thread_local int mine = 0;  // of this thread, among those inside
 
 #ifdef STEEPEST_FORKS
-// The child of a fork has none of the other threads that were inside. It gets back the threads of
-// BLAS that they were to give back, but only when it comes here: setting them starts them.
+// The child of a fork lacks the other threads that were inside, and that were to restore BLAS's
+// number of threads. It restores the number itself, but only when it comes here: setting it starts
+// the threads.
 std::atomic<int> owed{0};
 
 void in_child() {

@@ -2,15 +2,15 @@
 //
 //   minimize  q(s) = gᵀs + ½ sᵀ(H + λD²)s   subject to  lower limit <= x + s <= upper limit
 //
-// by Bertsekas' two-metric projection (SIAM J. Control Optim. 20 (1982) 221-246): variables on a
-// bound that the gradient pushes outwards rest; on the others, the free set, a Newton step, which
-// is projected; where that does not lower q enough, it ends at the first bound on its way. (To try
-// 1/2, 1/4, ... of it first took 1.0 to 2 times as long on random problems of 4 to 120 variables.)
-// Variables on a bound that this step would leave outwards rest, too, first, and a new step is
-// computed: cut off, a Newton step of nearly dependent columns can creep for ever.
+// by Bertsekas' two-metric projection (SIAM J. Control Optim. 20 (1982) 221-246). Variables on a
+// bound that the gradient pushes outwards rest. The others, the free set, take a Newton step, which
+// is projected. If that does not lower q enough, variables on a bound that the step leads outwards
+// rest as well, and a new step is computed: cut off, a Newton step of nearly dependent columns can
+// creep for ever. If there are none, the step ends at the first bound on its way. (Trying 1/2, 1/4,
+// ... of it first took 1.0 to 2 times as long on random problems of 4 to 120 variables.)
 //
-// Which bounds x + s is on is kept beside s. The rounded sum may miss a bound, and the variable
-// would then count as free with next to no room, which stops the long steps of a nearly singular
+// Which bounds x + s is on is kept beside s: the rounded sum may miss a bound, and the variable
+// would then count as free, with next to no room, which stops the long steps of a nearly singular
 // JᵀJ.
 #pragma once
 #include <algorithm>
@@ -177,10 +177,10 @@ class BoxModel {
     return any;
   }
 
-  // s <- P(s + d) where that lowers q enough; r, the gradient of q, follows. Else variables are
-  // held for another d, or s goes to the nearest bound on the way, or to the lowest q before it.
-  // False where s has moved and d is rounding of x, or where q does not fall that way either: d is
-  // then nothing but rounding, at the minimum or of a singular JᵀJ.
+  // s <- P(s + d) if that lowers q enough; r, the gradient of q, follows. Else variables are held
+  // for another d, or s goes to the nearest bound on the way, or to the lowest q before it. False
+  // if d is nothing but rounding, at the minimum or of a singular JᵀJ: it is rounding of x, after s
+  // has moved, or q does not fall along it.
   bool move(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     if (moved_ && norm(d_, columns_.data()) <= rounding_) return false;
     const Change whole = change(backend, damping, x, s, 1);

@@ -36,8 +36,8 @@ struct Step {
   bool close() const { return std::fabs(actual - predicted) <= 0.25 * predicted; }
 };
 
-// Whether rounding hides what a step did to the cost: near a minimum that is flat to rounding long
-// before the gradient is zero, and whether it fell is chance.
+// Whether rounding hides what a step did to the cost. That happens near a minimum: the cost is flat
+// to rounding long before the gradient is zero, and whether it falls is chance.
 template <class T>
 bool within_rounding(const Step& step) {
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
@@ -46,8 +46,8 @@ bool within_rounding(const Step& step) {
          std::fabs(step.actual) <= std::max(std::cbrt(eps * eps) * step.cost, rounding);
 }
 
-// Whether such a step's effect is chance: no gain, or one where less than eps of the cost was
-// promised. Taken for gains, these can go on for ever.
+// Whether such a step's effect is chance: it gained nothing, or less than eps of the cost was
+// promised. Steps of this kind could go on for ever if they counted as gains.
 template <class T>
 bool by_chance(const Step& step) {
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
@@ -86,9 +86,10 @@ class StoppingRule {
            step.plain_length <= tolerance_.x * (step.plain_x_norm + tolerance_.x * step.plain_unit);
   }
 
-  // Whether a step has more than halved the cost, by more than rounding, and x is not zero. A short
-  // one then ends no fit: beside an offset of 1e8, say, all changes of other variables are short.
-  // Where next to nothing is left of the cost it does: so do the steps to a zero residual.
+  // Whether a step has more than halved the cost, by more than rounding, and x is not zero. Then a
+  // short step ends no fit: beside an offset of 1e8, say, all changes of other variables are short.
+  // It does if next to nothing is left of the cost, since steps towards a zero residual halve it,
+  // too.
   template <class T>
   bool halved(const Step& step) const {
     const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());

@@ -28,10 +28,10 @@ inline double rounding_of(const pybind11::object& f) {
   return arrays.attr("rounding")(f).cast<double>();
 }
 
-// curve_fit's p -> (f(xdata, *p) - ydata) * weight, without a frame of Python's and its unpacking
-// of arrays; without the difference or the product where ydata or weight is None. A weight that is
-// a function is called. At most `most` calls are allowed, any number where it is 0. Values that are
-// not laid out like ydata go through Python, which converts them or says what is wrong with f.
+// curve_fit's p -> (f(xdata, *p) - ydata) * weight, which saves a frame of Python and its unpacking
+// of arrays. There is no difference if ydata is None, and no product if weight is; a weight that is
+// a function is called. `most` calls are allowed; 0: any number. Values that are not laid out like
+// ydata go through Python, which converts them or says what is wrong with f.
 class Model {
  public:
   Model(pybind11::object f, pybind11::object xdata, pybind11::object ydata, pybind11::object weight,
@@ -42,7 +42,7 @@ class Model {
         weight_(std::move(weight)),
         most_(most) {}
 
-  // p is copied to an array that serves again: f sees only numbers taken from it.
+  // p is copied to an array that is used again and again: f sees only numbers taken from it.
   template <class T>
   pybind11::object operator()(const T* p, int64_t n) {
     if (p_.size() != n) p_ = pybind11::array_t<double>(n);

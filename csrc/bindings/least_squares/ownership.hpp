@@ -1,4 +1,5 @@
-// Whose an array of the user's is: whether it may be kept, or written to, without a copy.
+// Who else can see an array that a user's function gave: whether it may be kept, or written to,
+// without a copy.
 #pragma once
 #include <pybind11/numpy.h>
 
@@ -9,8 +10,8 @@
 
 namespace steepest {
 
-// Whether the array's memory is its own. To have no base does not tell: extensions give arrays of
-// NumPy over memory of theirs without one, and CuPy gives such arrays over that of other libraries.
+// Whether the array owns its memory. That it has no base does not prove this: extensions make NumPy
+// arrays without one over memory of their own, and so does CuPy over that of other libraries.
 inline bool owns_memory(const pybind11::object& value) {
   namespace py = pybind11;
   using py::detail::npy_api;
@@ -41,8 +42,8 @@ inline bool sole(const pybind11::object& value) {
 #endif
 }
 
-// The numbers of a `plain` array if they may be overwritten, as nobody else sees it; else null. A
-// weak reference sees it, too: a cache of the user's may have one.
+// The numbers of a `plain` array if they may be overwritten because nobody else sees it; else null.
+// A weak reference counts, too: a cache of the user's may have one.
 template <class T>
 T* unseen(const pybind11::object& value, int64_t n) {
   if (!plain<T>(value) || !sole(value)) return nullptr;

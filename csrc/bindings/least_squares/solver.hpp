@@ -91,8 +91,8 @@ nlls::Options<T> options_of(const pybind11::dict& given) {
   return o;
 }
 
-// x0 as the user gave it, a view with gaps, say. It is not passed as an array_t, for which pybind11
-// would make an empty array first.
+// x0 as the user gave it, which may be a view with gaps. The parameter is no array_t: pybind11
+// would make an empty array for that first.
 template <class T>
 std::vector<T> start_of(const pybind11::object& given) {
   const InOrder<T> x0(given);
@@ -113,8 +113,8 @@ std::vector<T> start_of(const pybind11::object& given) {
                                     "), one row per residual, one column per parameter");
 }
 
-// One call at a time, also where there is no GIL or a call has given it up: who tells is alone, or
-// refused; who reads arrays waits.
+// Lets one call in at a time, with the GIL or without: a call that tells the solver something is
+// refused while another is inside; one that reads arrays waits.
 struct Turns {
   std::atomic_flag told = ATOMIC_FLAG_INIT;
   std::recursive_mutex mutex;  // a call may run Python, which reads

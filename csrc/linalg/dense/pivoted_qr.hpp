@@ -41,7 +41,7 @@ void pivoted_qr(T* W, int64_t m, int64_t n, int* order) {
 // singular.
 template <class T>
 bool gram_inverse(const T* W, int64_t m, int64_t n, const int* order, T factor, T* out) {
-  // R⁻¹ column by column, R's own being read from W: R⁻¹ R = 1.
+  // R⁻¹, column by column, from R⁻¹R = 1; R's columns are those of W.
   std::vector<T> inverse(static_cast<size_t>(n * n));
   for (int64_t j = 0; j < n; ++j) {
     const T* column = W + j * m;

@@ -16,8 +16,8 @@ struct Free {
   STEEPEST_HD int64_t operator[](int64_t a) const { return list ? list[a] : a; }
 };
 
-// Weighted rows of J; with n + 1 columns the last is the weighted residual. Neighbours read
-// neighbours.
+// Weighted rows of J; with n + 1 columns the last is the weighted residual. Neighbouring threads
+// read neighbouring elements.
 template <class T>
 struct PackRows {
   const T* J;
@@ -88,9 +88,9 @@ struct SquareWeights {
   STEEPEST_HD void operator()(int64_t i) const { v[i] *= weight[i] * weight[i]; }
 };
 
-// The lower triangle, by columns, of a system A x = b with b as one more row below A. Cholesky of
-// the whole puts L in place of A and L⁻¹b in place of b, so that one triangular solve is left.
-// The corner to the right of b is so large that its own pivot is positive, whatever b is.
+// The lower triangle, by columns, of a system A x = b, with b as one more row below A. Cholesky of
+// the whole puts L in place of A and L⁻¹b in place of b, so that only one triangular solve is left.
+// The corner to the right of b is so large that its pivot is positive, whatever b is.
 template <class T>
 struct Bordered {
   T* to;

@@ -1,8 +1,8 @@
-// The damped normal equations by Cholesky, by tiles or by cuSOLVER: as in dense/cholesky.hpp,
-// scaled to a unit diagonal. Scales are found on the host from the diagonal that is there; step,
-// its product with JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The step
-// without damping, which is asked for first, is foreseen: it comes with the linearization. The
-// right-hand side is one more row of the matrix, so that one triangular solve is left.
+// The damped normal equations by Cholesky, by tiles or by cuSOLVER. As in dense/cholesky.hpp, they
+// are scaled to a unit diagonal; the host, which has the diagonal, finds the scales. The step, its
+// product with JᵀJ, the factor's diagonal and potrf's info come back in one transfer. The undamped
+// step, which is asked for first, is foreseen: it comes with the linearization. The right-hand side
+// is one more row of the matrix, so that only one triangular solve is left.
 #pragma once
 #include <cmath>
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Handles of cuBLAS and cuSOLVER, and memory that host and device share. To make them takes
-// milliseconds and memory: a solver borrows a set, which the next one takes over. They live as long
-// as the process.
+// Handles of cuBLAS and cuSOLVER, and memory that host and device share. Making a set takes
+// milliseconds and memory, so a solver borrows one and gives it back for the next. Sets live as
+// long as the process.
 #pragma once
 #include <map>
 #include <mutex>

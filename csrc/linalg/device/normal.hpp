@@ -52,15 +52,15 @@ void sum_rows(DeviceSpace<T>& space, const Rows<T>& rows, Term term, const T* we
   }
 }
 
-// out = (out +) Jᵀf, without weights. BLAS's product of a matrix by columns with a vector has a
-// thread a row, of which n are too few: rows as they lie are summed here.
+// out = (out +) Jᵀf, without weights. For J by rows, BLAS would have one thread for each of the n
+// columns, which are too few: rows are summed here.
 template <class T>
 void add_product(DeviceSpace<T>& space, const Rows<T>& rows, const T* f, bool add, T* out) {
   if (rows.row_major) return sum_rows(space, rows, Term::element, f, add, out);
   space.gemv(transposed, rows.m, rows.n, rows.data, rows.ld, f, T(add ? 1 : 0), out);
 }
 
-// Which variables a system has, on the device: no list where they are all.
+// Which variables a system has, on the device; no list if it has all.
 template <class T>
 Free upload_free(DeviceSpace<T>& space, const std::vector<int64_t>& free, int64_t n,
                  DeviceVector<int64_t>& list) {

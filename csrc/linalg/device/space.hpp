@@ -49,12 +49,13 @@ class DeviceSpace {
   DeviceSpace(int device, Allocator allocate)
       : allocate_(std::move(allocate)), handles_(std::make_unique<BorrowedHandles>(device)) {}
 
-  // Work from here on goes to this stream, after all the work before. anothers: that went to the
-  // default stream of another thread, which has the handle of this one's and cannot be waited for.
-  void use(cuda::Stream stream, bool anothers = false) {
-    if (started_ && stream == stream_ && !anothers) return;
+  // Work from here on goes to this stream, after all the work before. of_another_thread: the work
+  // before went to the default stream of another thread. That has the same handle as this thread's,
+  // and so cannot be waited for alone.
+  void use(cuda::Stream stream, bool of_another_thread = false) {
+    if (started_ && stream == stream_ && !of_another_thread) return;
     moved_ = started_;
-    if (anothers) {
+    if (of_another_thread) {
       cuda::wait_for_all();
     } else if (started_) {
       if (cuda::capturing(stream_)) {
@@ -74,7 +75,7 @@ class DeviceSpace {
   void resize(DeviceVector<U>& v, int64_t n) {
     const int64_t bytes = (n * int64_t{sizeof(U)} + 7) / 8 * 8;  // uploads are by words
     if (bytes > v.room_) {
-      // Perhaps of another stream, on which it would be handed out again at once.
+      // The old memory may be another stream's, on which it would be handed out again at once.
       if (moved_ && v.memory_) cuda::wait(stream_);
       v.memory_.reset();
       v.room_ = v.size_ = 0;
@@ -99,8 +100,8 @@ class DeviceSpace {
   void upload(U* to, const U* from, int64_t n) {
     cuda::write(to, from, n * int64_t{sizeof(U)}, stream_);
   }
-  // By way of the shared memory where there is room: a copy to other memory took 11 to 20 us of the
-  // host's time, also of a few numbers.
+  // By way of the shared memory where there is room: to other memory even a copy of a few numbers
+  // took 11 to 20 us of the host's time.
   void download(T* to, const T* from, int64_t n) {
     const int64_t bytes = n * item;
     const bool fits = bytes <= Handles::shared_bytes;
@@ -203,7 +204,7 @@ class DeviceSpace {
     return info_.data();
   }
 
-  // Rows that a copy of n columns may have at once, beyond 4 n: 32 MB of double.
+  // How many rows of n columns are copied at once: 32 MB of double, but at least 4 n rows.
   static int64_t chunk(int64_t n) { return std::max<int64_t>(4 * n, (int64_t{1} << 22) / (n + 1)); }
 
   Vector scratch, sums[2];

@@ -23,7 +23,7 @@ constexpr int64_t threaded_direct_work = 64'000'000;
 template <class T>
 struct DirectSystem {
   T* a;
-  bool transposed;  // a holds Aᵀ: what the rows of A are as they lie
+  bool transposed;  // a holds Aᵀ: the rows of A, read as columns
   T* b;
   int64_t m, n, k;
 };

@@ -3,8 +3,8 @@
 // Successive over-relaxation (Young 1954, Trans. AMS 76, 92-111) with its rows taken in blocks:
 //   R = B_I - A_I X                       all threads, a few rows at a time: the read of A
 //   X_I <- X_I + (D_I/omega + L_I)^-1 R   one thread; L_I is A_II below its diagonal
-// Row for row this is SOR, and Gauss-Seidel at omega = 1, whatever the block length is: the block
-// only lets many threads share one row's predecessors. Backward, the order and L turn round.
+// Row for row this is SOR, and Gauss-Seidel at omega = 1, for any length of the blocks: they only
+// let many threads work on one R. Backward, the order is reversed, and U_I takes the place of L_I.
 #pragma once
 #include <cstdint>
 
@@ -30,15 +30,14 @@ struct Sweep {
   bool triangle;  // columns not visited yet are left out (x is zero there): a triangular solve
 };
 
-// The rows [begin, end) of the task, with room for what its two phases hand on, row and column in
-// the order of the visit: r (n_rhs, sweep_block), transposed A_II (sweep_block, sweep_block), and
-// the steps X - x_start so far (n_rhs, n).
+// The rows [begin, end) of the task, and room for what the first phase hands to the second. Rows
+// and columns are in the order in which they are visited.
 struct SweepBlock {
   int64_t begin;
   int64_t end;
-  void* r;
-  void* transposed;
-  void* steps;
+  void* r;           // (n_rhs, sweep_block)
+  void* transposed;  // A_II: (sweep_block, sweep_block)
+  void* steps;       // X - x_start so far: (n_rhs, n)
 };
 struct SweepKernels {
   void (*subtract)(const Sweep& task, const SweepBlock& block, int64_t first);

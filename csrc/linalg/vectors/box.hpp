@@ -28,7 +28,7 @@ struct Box {
     return largest;
   }
 
-  // The derivative of f(P(x + a d)) by a: what is clipped moves no more.
+  // The derivative of f(P(x + a d)) by a: a variable that is clipped does not move.
   double slope(const T* x, const T* d, T a, const T* g) const {
     double sum = 0;
     for (int64_t i = 0; i < n; ++i) {

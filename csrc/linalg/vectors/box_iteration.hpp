@@ -1,5 +1,5 @@
 // An iteration of L-BFGS in a box, from an accepted point to the next trial point. It gives the
-// same bits as LBFGS._advance_in_box in Python, which does it for other array libraries.
+// same bits as LBFGS._direction_in_box in Python, which does it for other array libraries.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -29,17 +29,20 @@ class BoxIteration {
         rows_(rows),
         masked_(static_cast<size_t>(3 * box.n)) {}
 
-  // Learns from the accepted point, to which row d has led. Leaves its gradient in at.g, the number
-  // of the next direction's row in d, that direction in it, the next trial point in at.before, and
-  // which variables are free. The stored products are over `free_before`; null: there are none.
-  // Returns the slope along the next direction.
+  // Learns from the accepted point, to which the direction in row d has led. Leaves
+  //   at.g       the point's gradient
+  //   d          the row of the next direction
+  //   at.before  the next trial point
+  //   free       which variables are free
+  // The stored products are over `free_before`; null: there are none. Returns the slope along the
+  // next direction.
   double advance(const Accepted<T>& at, int64_t& d, const bool* free_before, bool* free,
                  double eps) {
     change(at, row(d));
     box_.find_free(at.x, at.g, static_cast<T>(pairs_.scale(1)), free);
     const std::vector<double> products = learn(at.g, d, free);
     if (free_before && !std::equal(free, free + box_.n, free_before)) learn_again(free);
-    turn(at, row(d), products, free, eps);
+    next_direction(at, row(d), products, free, eps);
     double slope = 0;
     void *direction = row(d), *g = at.g;
     inner(pass_, {&direction, 1}, {&g, 1}, box_.n, &slope);
@@ -96,8 +99,9 @@ class BoxIteration {
     }
   }
 
-  void turn(const Accepted<T>& at, T* d, const std::vector<double>& products, const bool* free,
-            double eps) {
+  // d, and the trial point at its end in at.before.
+  void next_direction(const Accepted<T>& at, T* d, const std::vector<double>& products,
+                      const bool* free, double eps) {
     const double otherwise = 1 / std::max(std::sqrt(products.back()), eps);
     std::vector<void*> all = rows_.at(pairs_.rows());
     all.push_back(at.g);

@@ -1,8 +1,8 @@
 // The stored pairs (s, y) of L-BFGS in a box, by their inner products: the step that solves
 // B_FF d = -g on the free variables F, with B = L-BFGS's matrix from all pairs as they are.
 //
-// Byrd, Lu, Nocedal and Zhu 1995 (SIAM J. Sci. Comput. 16, 1190-1208), (3.2) and section 5.1: pairs
-// cut to F would miss what the steps of variables that have since been held did to y.
+// Byrd, Lu, Nocedal and Zhu 1995 (SIAM J. Sci. Comput. 16, 1190-1208), (3.2) and section 5.1. The
+// pairs are not cut to F: their y also shows steps of variables that have been held since.
 #pragma once
 #include <cstdint>
 #include <vector>

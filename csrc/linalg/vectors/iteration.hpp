@@ -1,6 +1,6 @@
-// Whole iterations of L-BFGS, from the first point of a search to the next trial point, where that
-// point meets the Wolfe conditions and does not end the run. The same bits as LBFGS in Python,
-// which does all else, and these for other array libraries.
+// Ordinary iterations of L-BFGS as one call: the first trial of a search meets the Wolfe conditions
+// and does not end the run, so it is accepted, and the next trial point follows. The same bits as
+// by LBFGS in Python, which does all other iterations, and all for other array libraries.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -33,8 +33,8 @@ struct NextLine {
 };
 
 // Learns from the point, and leaves its gradient in row g, the next direction and the next trial
-// point in their rows, and a copy of that point in what room() gives. Nothing, and nothing has
-// changed, where the step is not taken.
+// point in their rows, and a copy of that point in what room() gives. If the point is not to be
+// accepted at once, it changes nothing and returns nothing.
 template <class Room>
 std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
                                            const WorkspaceRows& rows, int64_t n, const Places& at,
@@ -56,7 +56,7 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   const double ratio = curvature_ratio(first.from, {told.f, slope}, first.length, first.eps);
   const int64_t next = pairs.append({products.data(), 2}, first.length, ratio, at.d);
   std::vector<double> c(5 * static_cast<size_t>(2 * pairs.count + 4));
-  const Direction to = pairs.turn({products.data() + 1, 2}, 1.0, c.data());
+  const Direction to = pairs.second_pass({products.data() + 1, 2}, 1.0, c.data());
   void* const others[] = {rows.at(at.g), rows.at(at.x), rows.at(next), told.g};
   read = rows.at(pairs.rows());
   read.insert(read.end(), others, others + 4);
@@ -66,9 +66,9 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   return NextLine{to.slope, to.magnitude, next};
 }
 
-// In a box, where `BoxIteration::advance` is the rest: whether the first step, along d to at.x,
-// meets the weak Wolfe conditions along the projected path, and an element of the projected
-// gradient is above gtol.
+// The same question in a box, where `BoxIteration::advance` does the rest: whether the first step,
+// along d to at.x, meets the weak Wolfe conditions along the projected path, and an element of the
+// projected gradient is above gtol.
 template <class T>
 bool goes_on(const FirstStep& first, double f, const Box<T>& box, const Accepted<T>& at, const T* d,
              double gtol) {

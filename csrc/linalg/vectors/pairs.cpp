@@ -113,7 +113,7 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
   return d;
 }
 
-Direction Pairs::turn(const Products& on_g, double otherwise, double* c) const {
+Direction Pairs::second_pass(const Products& on_g, double otherwise, double* c) const {
   const int64_t before = 2 * count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
   std::fill_n(c, 5 * width, 0.0);
   double* row = c + 2 * width;

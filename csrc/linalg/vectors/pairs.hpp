@@ -21,8 +21,7 @@ struct AtPoint {
   double f, slope;
 };
 
-// A line search's first step, and the weak Wolfe conditions under which it is taken without
-// another.
+// A line search's first step, and the weak Wolfe conditions under which it is accepted at once.
 struct FirstStep {
   AtPoint from;
   double length, c1, c2;
@@ -62,13 +61,13 @@ struct WorkspaceRows {
 // Which rows of a workspace hold the vectors of stored pairs, and what is known of their products.
 class PairRows {
  public:
-  // sums: so many matrices of capacity x capacity, one entry for two pairs, then so many rows of
-  // capacity, one entry a pair.
+  // sums: `matrices` of capacity x capacity, with an entry for each two pairs, then `rows` of
+  // capacity, with an entry for each pair.
   PairRows(int64_t capacity, int64_t first_row, int64_t matrices, int64_t rows);
 
   // The rows of the d_i, then of the y_i, the oldest first.
   std::vector<int64_t> rows() const { return rows(0, {}); }
-  // As they will be with row d for the newest pair's, all but its y.
+  // The same once row d is that of the newest pair, whose y is left out.
   std::vector<int64_t> rows_with(int64_t d) const { return rows(count == capacity, {d}); }
   int64_t newest_y() const { return y_rows[at(count - 1)]; }  // where there is one
   int64_t next_y() const { return y_rows[at(count % capacity)]; }
@@ -80,8 +79,8 @@ class PairRows {
  protected:
   static size_t at(int64_t i) { return static_cast<size_t>(i); }
 
-  // Makes row d the d of the newest pair; the oldest one goes where all places are taken. Returns
-  // the row that is free for the next direction.
+  // Makes row d the d of a new pair; the oldest one goes if all places are taken. Returns the row
+  // that is free for the next direction.
   int64_t take(int64_t d);
 
  private:
@@ -108,10 +107,10 @@ class Pairs : public PairRows {
   // out.
   Direction direction(const Products& on_g, double otherwise, double* c) const;
 
-  // That direction with all else that the second pass of an iteration makes: c has 5 rows of
-  // 2 count + 4 coefficients of the d_i and y_i, the gradient before, x, d and g. They make y, g,
-  // d, x + d, and x + d once more for the user.
-  Direction turn(const Products& on_g, double otherwise, double* c) const;
+  // All that the second pass of an iteration makes: c has 5 rows of 2 count + 4 coefficients, of
+  // the d_i and y_i, the gradient before, x, d and g. They give y, g, the new d as above, the point
+  // x + d, and a copy of it for the user.
+  Direction second_pass(const Products& on_g, double otherwise, double* c) const;
 };
 
 }  // namespace steepest::linalg

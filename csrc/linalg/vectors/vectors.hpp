@@ -74,8 +74,8 @@ void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_
            double* products, const Difference& formed = {});
 
 // out[j] = sum_i coefficients[j, i] rows[i], summed in the order of the rows; a row whose
-// coefficient is zero is not read. An out may be one of the rows: it counts with its old value up
-// to its own sum, and with the new one in those of later outs. At most max_outs.
+// coefficient is zero is not read. An out may be one of the rows: sums up to its own have its old
+// value, those of later outs the new one. At most max_outs.
 void combine(const Pass& pass, const double* coefficients, const Vectors& rows, const Vectors& outs,
              int64_t n);
 
