@@ -233,11 +233,6 @@ def linear(problem: Problem, case: Case) -> Answer:
             )
         elif faster:
             why += "; cg is faster for larger n: its products cost n², the factorisation n³"
-    numbers = []
-    for name, one in seconds.items():
-        count = one["iterations"]
-        took = "not in 2000 iterations" if count is None else f"{1e3 * one['seconds']:.3g} ms"
-        numbers.append((name, took + (f", {count} iterations" if count else "")))
     measured = "s.p.d." if problem.matrix in ("spd", "product") else "square"
     return Answer(
         method,
@@ -245,9 +240,17 @@ def linear(problem: Problem, case: Case) -> Answer:
         f"system.{more}",
         f"{described(case)}, {measured}; time to a residual of 1e-8, on two cores",
         "time",
-        numbers,
+        [(name, time_taken(one)) for name, one in seconds.items()],
         LINEAR.format(method=method),
     )
+
+
+def time_taken(one: dict[str, Any]) -> str:
+    """How long a method took for a linear system, in words."""
+    count = one["iterations"]
+    if count is None:
+        return "not in 2000 iterations"
+    return f"{1e3 * one['seconds']:.3g} ms" + (f", {count} iterations" if count else "")
 
 
 def size(problem: Problem) -> str:

@@ -106,10 +106,7 @@ def clean_data(
     if isinstance(xdata, (list, tuple, np.ndarray)) or lives_on_cuda(xdata):
         there, xdata = as_array("xdata", xdata)
         if there is not xp:
-            raise TypeError(
-                "xdata, ydata: one lives on the host, the other on a CUDA device; expected both "
-                "in one place"
-            )
+            raise apart("xdata")
         xdata = floats(xp, "xdata", xdata)
         if check_finite and not finite(xdata):
             raise ValueError(NOT_FINITE_X)
@@ -120,15 +117,7 @@ def clean_data(
     if ydata.size == 0:
         raise ValueError("`ydata` must not be empty!")
     if sigma is not None:
-        there, sigma = as_array("sigma", sigma)
-        if there is not xp and sigma.size > 1:
-            raise TypeError(
-                "sigma, ydata: one lives on the host, the other on a CUDA device; expected both "
-                "in one place"
-            )
-        if there is np:
-            sigma = real_numbers("sigma", sigma)
-        sigma = xp.asarray(to_host(sigma)) if there is not xp else sigma
+        sigma = clean_sigma(xp, sigma)
     given = ydata
     if nan_policy is not None and not check_finite:
         xdata, ydata, sigma = without_nan(xdata, ydata, sigma, nan_policy)
@@ -137,6 +126,25 @@ def clean_data(
         i = int((xp.isinf(given) if nan_policy == "omit" else ~xp.isfinite(given)).argmax())
         raise ValueError(f"{NOT_FINITE_START}: ydata[{i}] is {given[i]}; leave it out")
     return xdata, ydata, sigma
+
+
+def clean_sigma(xp: Any, sigma: Any) -> Array:
+    """sigma as an array of xp, the library of ydata; a single number may live elsewhere."""
+    there, sigma = as_array("sigma", sigma)
+    if there is not xp and sigma.size > 1:
+        raise apart("sigma")
+    if there is np:
+        sigma = real_numbers("sigma", sigma)
+    values: Array = sigma if there is xp else xp.asarray(to_host(sigma))
+    return values
+
+
+def apart(name: str) -> TypeError:
+    """The error for data that live in two places."""
+    return TypeError(
+        f"{name}, ydata: one lives on the host, the other on a CUDA device; expected both in one "
+        "place"
+    )
 
 
 def column(xdata: Any) -> Array:

@@ -103,28 +103,31 @@ def _checked_state(opt: Parameters, state: Any, count: int) -> list[dict[str, An
     handed_out = {id(ema.base) for ema in opt._emas if isinstance(ema, np.ndarray)}
     checked = []
     for i in range(len(opt._views)):
-        mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
-        _entry(f"{where}[{i}]", state[i], ["step", *mine, *([scalar] if scalar else [])])
-        entry: dict[str, Any] = {
-            "step": check.integer(
-                f"{where}[{i}]['step']", state[i]["step"], at_least=0, at_most=count
-            )
-        }
-        if scalar:
-            entry[scalar] = check.number(
-                f"{where}[{i}][{scalar!r}]", state[i][scalar], at_least=0, at_most=1
-            )
-        for name, array in mine.items():
-            given = _as_array(f"{where}[{i}][{name!r}]", state[i][name], type(array))
-            if given.dtype != array.dtype:
-                kinds = f"dtype {given.dtype} differs from the present {array.dtype}"
-                raise TypeError(f"{where}[{i}][{name!r}]: {kinds}")
-            if given.shape != array.shape:
-                shapes = f"shape {given.shape} differs from the present {array.shape}"
-                raise ValueError(f"{where}[{i}][{name!r}]: {shapes}")
-            entry[name] = given.copy() if id(given.base) in handed_out else given
+        entry = _checked_entry(opt, i, f"{where}[{i}]", state[i], count)
+        for name, given in entry.items():
+            if isinstance(given, np.ndarray) and id(given.base) in handed_out:
+                entry[name] = given.copy()
         checked.append(entry)
     return checked
+
+
+def _checked_entry(opt: Parameters, i: int, where: str, given: Any, count: int) -> dict[str, Any]:
+    """The entry of tensor i: its step, at most `count`, its scalar if it has one, its arrays."""
+    mine, scalar = _arrays_of(opt, i), _scalar_name(opt, i)
+    _entry(where, given, ["step", *mine, *([scalar] if scalar else [])])
+    step = check.integer(f"{where}['step']", given["step"], at_least=0, at_most=count)
+    entry: dict[str, Any] = {"step": step}
+    if scalar:
+        entry[scalar] = check.number(f"{where}[{scalar!r}]", given[scalar], at_least=0, at_most=1)
+    for name, array in mine.items():
+        values = entry[name] = _as_array(f"{where}[{name!r}]", given[name], type(array))
+        if values.dtype != array.dtype:
+            kinds = f"dtype {values.dtype} differs from the present {array.dtype}"
+            raise TypeError(f"{where}[{name!r}]: {kinds}")
+        if values.shape != array.shape:
+            shapes = f"shape {values.shape} differs from the present {array.shape}"
+            raise ValueError(f"{where}[{name!r}]: {shapes}")
+    return entry
 
 
 def _checked_last(where: str, rule: str, last: Any) -> list[float]:
@@ -153,32 +156,38 @@ def _checked_groups(opt: Parameters, groups: Any) -> list[tuple[dict[str, Any], 
         wanted = check.counted(len(opt._groups), "group")
         raise ValueError(f"{where}: {seen}; expected a list of {wanted}")
     checked, first = [], 0
-    for i, (group, mine, rule) in enumerate(zip(groups, opt._groups, opt._rules, strict=True)):
-        values = mine.hyperparameters()
-        # The rule is compared first, because another rule has other keys. Whether the entry is
-        # there at all is checked with the others.
-        of = group.get("rule", rule) if isinstance(group, Mapping) else rule
-        if not isinstance(of, str) or of != rule:
-            given = check.shown(of)
-            raise ValueError(f"{where}[{i}]: rule {given} differs from the present {rule!r}")
-        _entry(f"{where}[{i}]", group, [*values, "rule", "last_step", "params", "param_names"])
-        names = mine["param_names"]
-        for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
-            have = group[key]
-            if not check.same_list(have, due):
-                raise ValueError(f"{where}[{i}]: {key} {_difference(have, due)}")
-        first += len(names)
-        new = {name: group[name] for name in values}
-        if new["lr"] is None:
-            new["lr"] = values["lr"]
-        for name, value in new.items():
-            new[name] = opt._checks[name](f"{where}[{i}][{name!r}]", value)
-        last = _checked_last(f"{where}[{i}]['last_step']", rule, group["last_step"])
-        try:
-            checked.append((mine._checked(new), last))
-        except ValueError as error:
-            raise ValueError(f"{where}[{i}]: {error}") from None
+    for i, group in enumerate(groups):
+        checked.append(_checked_group(opt, i, f"{where}[{i}]", group, first))
+        first += len(opt._groups[i].param_names)
     return checked
+
+
+def _checked_group(
+    opt: Parameters, i: int, where: str, group: Any, first: int
+) -> tuple[dict[str, Any], list[float]]:
+    """The hyperparameters of group i, whose first tensor has number `first`; its last step's."""
+    mine, rule = opt._groups[i], opt._rules[i]
+    values, names = mine.hyperparameters(), mine["param_names"]
+    # The rule is compared first, because another rule has other keys. Whether the entry is there at
+    # all is checked with the others.
+    of = group.get("rule", rule) if isinstance(group, Mapping) else rule
+    if not isinstance(of, str) or of != rule:
+        raise ValueError(f"{where}: rule {check.shown(of)} differs from the present {rule!r}")
+    _entry(where, group, [*values, "rule", "last_step", "params", "param_names"])
+    for key, due in (("params", [*range(first, first + len(names))]), ("param_names", names)):
+        have = group[key]
+        if not check.same_list(have, due):
+            raise ValueError(f"{where}: {key} {_difference(have, due)}")
+    new = {name: group[name] for name in values}
+    if new["lr"] is None:
+        new["lr"] = values["lr"]
+    for name, value in new.items():
+        new[name] = opt._checks[name](f"{where}[{name!r}]", value)
+    last = _checked_last(f"{where}['last_step']", rule, group["last_step"])
+    try:
+        return mine._checked(new), last
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def load_state_dict(opt: Parameters, given: Mapping[str, Any]) -> None:
@@ -218,7 +227,7 @@ def _file(path: Any) -> str:
 
 
 def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
-    """Arrays as themselves, the rest as JSON; written beside the file, then moved over it."""
+    """Write a file beside the target, then move it there."""
     target = os.path.realpath(_file(path))  # a link keeps leading to the file
     if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
         raise ValueError(f"path: {target!r} is a device or pipe, which a file cannot replace")
@@ -228,15 +237,7 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
     handled = sys.exc_info()[1]  # saving after an error is not to raise that one
     try:
         with opt._lock, open(beside, "wb") as file:
-            whole = state_dict(opt, copy=False)
-            contents: dict[str, Any] = {}
-            for i, entry in whole["state"].items():
-                arrays = {
-                    k: opt._backend.to_host(v) for k, v in entry.items() if hasattr(v, "shape")
-                }
-                contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
-                whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
-            np.savez(file, json=np.array(json.dumps(whole)), **contents)
+            _write(opt, file)
             file.flush()
             _sync(file)  # or a power failure may leave neither the old file nor the new
         if os.path.exists(target):
@@ -253,6 +254,17 @@ def save(opt: Parameters, path: str | os.PathLike[str]) -> None:
         if not isinstance(error, Exception):  # Ctrl-C, of which zipfile makes a ValueError
             raise error from None
         raise
+
+
+def _write(opt: Parameters, file: IO[bytes]) -> None:
+    """The state dict as an .npz file: arrays as themselves, the rest as JSON."""
+    whole = state_dict(opt, copy=False)
+    contents: dict[str, Any] = {}
+    for i, entry in whole["state"].items():
+        arrays = {k: opt._backend.to_host(v) for k, v in entry.items() if hasattr(v, "shape")}
+        contents.update((f"state/{i}/{name}", array) for name, array in arrays.items())
+        whole["state"][i] = {k: v for k, v in entry.items() if k not in arrays}
+    np.savez(file, json=np.array(json.dumps(whole)), **contents)
 
 
 def _sync(file: IO[bytes]) -> None:
