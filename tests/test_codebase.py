@@ -46,7 +46,7 @@ PYTHON_LAYERS = (
     {"errors", "check", "arrays", "_cpu", "updates.tree"},
     {"updates.groups"},
     {"updates.parameters"},
-    {"updates.checkpoint"},
+    {"updates.checkpoint", "updates.gradients"},
     {"updates.optimizer"},
     {"rules"},
     {"functional"},

@@ -67,7 +67,7 @@ BAD_STRUCTURE = [
     ),
     (lambda g: g.update(layer2={}), ValueError, W + ": keys ['w'] are missing"),
     (lambda g: g.update(layer2=None), TypeError, W + ": got None; expected a dict"),
-    (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: 1 entries where the parameters'),
+    (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: a list of 1 where the parameters'),
     (
         lambda g: g.update(layer1=np.ones((2, 3))),
         TypeError,
@@ -123,7 +123,7 @@ def test_lists_in_and_out_of_step():
         deep.step({"a": [[np.ones(1)]]})
     with says(TypeError, "grads: got an ndarray; expected a list of 2"):
         flat.step(np.ones((2, 3)))
-    with says(ValueError, "grads: 3 entries where the parameters have 2"):
+    with says(ValueError, "grads: a list of 3 where the parameters have 2"):
         flat.step([np.ones(2)] * 3)
     assert flat.step_count == 0
 
@@ -133,7 +133,7 @@ def test_a_list_that_grows_after_construction_is_not_the_structure():
     opt = st.SGD(params, lr=1.0)
     params.append(np.ones(9))
     opt.step([np.ones(2)])
-    with says(ValueError, "grads: 2 entries where the parameters have 1"):
+    with says(ValueError, "grads: a list of 2 where the parameters have 1"):
         opt.step([np.ones(2), np.ones(9)])
     params.clear()
     opt.step([np.ones(2)])
@@ -214,7 +214,7 @@ def test_groups_mismatch():
     opt = st.SGD([{"params": np.ones(2)}, {"params": [np.ones(3)]}], lr=0.1)
     with says(TypeError, "grads: got an ndarray; expected a list with one entry per group"):
         opt.step(np.ones(2))
-    entries = "grads: 1 entries where there are 2 groups; expected a list with one entry per group"
+    entries = "grads: a list of 1 for 2 groups; expected one entry per group, each as its params"
     with says(ValueError, entries):
         opt.step([np.ones(2)])
     with says(TypeError, "grads[1]: got an ndarray; expected a list of 1"):

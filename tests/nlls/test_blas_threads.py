@@ -15,7 +15,7 @@ from scipy.linalg.lapack import dgeqp3
 
 import steepest as st
 from steepest import _cpu
-from steepest.nlls import curve
+from steepest.nlls import curve_covariance
 
 N = 64
 
@@ -57,7 +57,7 @@ def test_curve_fits_covariance_takes_one_thread(monkeypatch):
         seen.append(openblas("get")())
         return dgeqp3(*args, **kwargs)
 
-    monkeypatch.setattr(curve, "dgeqp3", counting)
+    monkeypatch.setattr(curve_covariance, "dgeqp3", counting)
     before = openblas("get")()
     openblas("set")(3)
     try:

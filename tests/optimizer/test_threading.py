@@ -13,7 +13,7 @@ import pytest
 
 import steepest as st
 from runs import bits, make, problem
-from steepest.updates import optimizer
+from steepest.updates import gradients
 from table import CLASSES
 
 
@@ -300,7 +300,7 @@ def test_a_group_that_is_added_while_gradients_are_bound_lets_go_of_them(monkeyp
         add.join(0.2)
         return watch()
 
-    monkeypatch.setattr(optimizer, "commit", slowly)
+    monkeypatch.setattr(gradients, "commit", slowly)
     opt.bind_grads([np.ones(3)])
     add.join()
     with pytest.raises(TypeError, match="none are bound"):

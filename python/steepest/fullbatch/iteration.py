@@ -96,8 +96,8 @@ class Iteration(Points):
         raise NotImplementedError
 
     def _first_direction(self) -> Direction:
-        """The direction at the accepted point where nothing is learned: steepest descent, with a
-        first step of length min(1, |g|); of length 1 where rounding would hide what f falls by."""
+        """Where nothing is learned yet: steepest descent, with a first step of length min(1, |g|);
+        of length 1 at the start if rounding would otherwise hide the fall that is due."""
         g = self._rows[G]
         square = self._free_square(g)
         normal = 0 < square < math.inf
@@ -106,7 +106,7 @@ class Iteration(Points):
         return self._downhill(scale if hidden else min(1.0, scale))
 
     def _first_direction_again(self, at: Trial) -> Direction:
-        """The first direction, twice as long as the last step at least: nothing tells how far."""
+        """The same, at least twice as long as the last step, which has shown no curvature."""
         least = 2 * at.step * self._length()
         self._first_direction()
         return self._at_least(least)
@@ -117,8 +117,8 @@ class Iteration(Points):
         return NO_MORE_KNOWN
 
     def _fast_direction(self, f: float, g: Array) -> Direction | None:
-        """`_direction`, where the first point of a search is accepted as it is and does not end the
-        run, in one go if the method can; None, and nothing has changed, if not."""
+        """`_direction` in one go, if the method can do so and the first trial of a search is to be
+        accepted and does not end the run. Else None, with nothing changed."""
         return None
 
     def _forget(self) -> bool:

@@ -6,19 +6,17 @@ that its further keywords (`loss`, `damping`, `callback`, ...) work with every m
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dgeqp3, dormqr, dtrtri
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Options
-from steepest.nlls.arrays import Array
+from steepest.nlls.curve_covariance import qr_and_covariance
 from steepest.nlls.curve_data import (
     NOT_FOUND,
     Whitener,
@@ -227,6 +225,22 @@ def solver_options(
     """Keywords of SciPy's `leastsq` in the words of `least_squares`, `col_deriv` and `maxfev`."""
     if not options:
         return {"max_nfev": 100 * (n + 1) if method == "lm" else None}, False, 0
+    check_keywords(options)
+    maxfev = options.pop("maxfev", None)
+    if maxfev is not None:  # 0 is leastsq's default
+        maxfev = check.limit("maxfev", maxfev, at_least=0 if method == "lm" else 1) or None
+    if options.get("max_nfev") is None:
+        options["max_nfev"] = 100 * (n + 1) if method == "lm" and maxfev is None else maxfev
+    if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
+        for name in ("ftol", "xtol", "gtol"):
+            if options.get(name) is not None:
+                options[name] = check.number(name, options[name], at_least=0) or None
+    translate(options, method, n)
+    return options, check.truth("col_deriv", options.pop("col_deriv", False)), maxfev or 0
+
+
+def check_keywords(options: dict[str, Any]) -> None:
+    """Refuse keywords that there are not, and two for the same."""
     if "args" in options:
         raise ValueError("'args' is not a supported keyword argument.")
     if unknown := sorted(options.keys() - KEYWORDS):
@@ -237,15 +251,10 @@ def solver_options(
     for old, new in SAME.items():
         if options.get(old) is not None and options.get(new) is not None:
             raise ValueError(f"{old}, {new}: both given; expected only one of them")
-    maxfev = options.pop("maxfev", None)
-    if maxfev is not None:  # 0 is leastsq's default
-        maxfev = check.limit("maxfev", maxfev, at_least=0 if method == "lm" else 1) or None
-    if options.get("max_nfev") is None:
-        options["max_nfev"] = 100 * (n + 1) if method == "lm" and maxfev is None else maxfev
-    if method == "lm":  # leastsq's gtol of 0 is no test; least_squares says None
-        for name in ("ftol", "xtol", "gtol"):
-            if options.get(name) is not None:
-                options[name] = check.number(name, options[name], at_least=0) or None
+
+
+def translate(options: dict[str, Any], method: str, n: int) -> None:
+    """Replace leastsq's `epsfcn`, `diag` and `factor` by `diff_step`, `x_scale` and `damping`."""
     if (epsfcn := options.pop("epsfcn", None)) is not None:
         epsfcn = check.number("epsfcn", epsfcn)
         options["diff_step"] = max(epsfcn, float(np.finfo(float).eps)) ** 0.5  # as MINPACK

@@ -37,7 +37,7 @@ class NewGroup:
 class Parameters:
     """The groups of an optimizer: hyperparameters, arrays, their state, the engine's plan of all.
 
-    Optimizer adds what is done with them: gradients, steps, checkpoints.
+    Gradients and Optimizer add what is done with them: gradients, steps, checkpoints.
     A rule names its hyperparameters in ``_checks``; each becomes an attribute, of all groups.
     """
 
@@ -69,7 +69,8 @@ class Parameters:
             )
             if refused and name not in self._checks:
                 kind = type(self).__name__
-                raise AttributeError(f"{name}: {kind} has none; it has {sorted(self._checks)}")
+                has = f"has no such hyperparameter; it has {sorted(self._checks)}"
+                raise AttributeError(f"{name}: {kind} {has}")
             super().__setattr__(name, value)
 
     @classmethod

@@ -75,7 +75,7 @@ def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) ->
         if not isinstance(node, (list, tuple)):
             raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {len(keys)}")
         if len(node) != len(keys):
-            n = f"{len(node)} entries where the parameters have {len(keys)}"
+            n = f"a list of {len(node)} where the parameters have {len(keys)}"
             raise ValueError(f"{written(root, path)}: {n}")
         if not inner:
             return node
