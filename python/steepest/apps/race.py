@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any
 
+from steepest.apps.races import DEFAULT
+
 if TYPE_CHECKING:
     from steepest.apps.races.race_paths import Path
     from steepest.apps.races.surfaces import Surface
 
 HELP = "draw the paths of optimizers over a surface: PNG, GIF or HTML"
 
-DEFAULT = ["sgd", "momentum", "nesterov", "adam", "gd", "newton", "l-bfgs"]
 KINDS = (".png", ".gif", ".html")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.apps.race import DEFAULT
+from steepest.apps.races import DEFAULT
 from steepest.apps.races.race_paths import Path
 from steepest.apps.races.reference import Reference, reference_of
 from steepest.apps.races.surfaces import Floats, Surface, grid
