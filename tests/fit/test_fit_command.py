@@ -17,7 +17,8 @@ import steepest as st
 from problems import nist
 from steepest.apps import fit as fit_app
 from steepest.apps.fits.fitting import default_start
-from steepest.apps.fits.formula import FUNCTIONS, compile_model, parse
+from steepest.apps.fits.formula import FUNCTIONS, parse
+from steepest.apps.fits.model import compile_model
 from steepest.apps.fits.table import read_table
 from steepest.cli import main
 

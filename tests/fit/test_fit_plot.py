@@ -11,7 +11,8 @@ pytest.importorskip("sympy")
 figures = pytest.importorskip("matplotlib.figure")
 from steepest.apps.fits.fit_plot import save_plot  # noqa: E402
 from steepest.apps.fits.fitting import Request, default_start, fit_table  # noqa: E402
-from steepest.apps.fits.formula import compile_model, parse  # noqa: E402
+from steepest.apps.fits.formula import parse  # noqa: E402
+from steepest.apps.fits.model import compile_model  # noqa: E402
 from steepest.apps.fits.table import read_table  # noqa: E402
 
 RNG = np.random.default_rng(2)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from steepest.apps.fits.formula import FUNCTIONS, FormulaError, compile_model, parse
+from steepest.apps.fits.formula import FUNCTIONS, FormulaError, parse
+from steepest.apps.fits.model import compile_model
 
 X = np.array([[0.3, 0.7, 1.1], [2.0, 3.0, 5.0]])  # columns x and z
 P = np.array([1.7, 0.4])  # a, b

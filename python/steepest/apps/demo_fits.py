@@ -11,7 +11,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from steepest.apps.fits.formula import compile_model, parse
+from steepest.apps.fits.formula import parse
+from steepest.apps.fits.model import compile_model
 
 PROBLEMS = ("Misra1a", "MGH09")
 

@@ -1,1 +1,1 @@
-"""What `steepest fit` is made of: table, formula, fit, report, plot."""
+"""What `steepest fit` is made of: table, formula, model, fit, report, plot."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steepest import check
-from steepest.apps.fits.formula import Formula, Model, compile_model
+from steepest.apps.fits.formula import Formula
+from steepest.apps.fits.model import Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.result import determined
 

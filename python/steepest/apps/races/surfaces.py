@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.apps.fits.formula import FUNCTIONS, derivative, not_too_deep, parse, to_sympy
+from steepest.apps.fits.formula import FUNCTIONS, not_too_deep, parse
+from steepest.apps.fits.model import derivative, to_sympy
 
 Floats = NDArray[np.float64]
 Limits = tuple[float, float]
