@@ -12,9 +12,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
-
-# Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
-OWN_QR_WORK = 20_000
+from steepest.nlls.result import OWN_QR_WORK
 
 
 def qr_and_covariance(

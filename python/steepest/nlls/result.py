@@ -14,7 +14,9 @@ from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
 
 MOST_PAIRS = 20  # correlations that a summary lists
-MOST_NAMED = 5  # parameters that a message does
+MOST_NAMED = 5  # parameters that a message names
+OWN_QR_WORK = 20_000  # m * n * n up to which our own QR is faster than a call of LAPACK's
+FAR = 1e12  # a trace below it: no singular value is below 1e-6
 MESSAGES = {
     -3: "No fraction of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
     -2: "Stopped because `callback` function raised `StopIteration` or returned `True`",
@@ -30,11 +32,6 @@ MISLED = (
     " But the cost rises along steps that should lower it according to `jac`: check it with"
     " `check_jacobian`, and its sign."
 )
-
-# Work (m * n * n) up to which our own QR is faster than a call of LAPACK's.
-OWN_QR_WORK = 20_000
-FAR = 1e12  # a trace below it: no singular value is below 1e-6
-
 NO_CHANGE = (
     " But no residual changes with {} over the step of a difference: if one should, choose its unit"
     " so that its value is about 1."
@@ -152,8 +149,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return float(np.finfo(s.dtype).eps * max(self._m(), self["x"].size) * s[0])
 
     def _inverse(self) -> tuple[Array, Array | None]:
-        """(JᵀJ)⁺ from the singular values of a triangle of J with unit columns, and which
-        parameters the residuals determine; None: all."""
+        """(JᵀJ)⁺ by the singular values of R with unit columns, and which parameters the residuals
+        determine; None: all."""
         if (quick := self._far_from_singular()) is not None:
             return quick, None
         factor = self._triangle()
@@ -170,8 +167,8 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return inverse, known
 
     def _far_from_singular(self) -> Array | None:
-        """(JᵀJ)⁻¹ by a QR of our own, in a tenth of the time, if that shows J with unit columns to
-        have singular values far above rounding: their inverse squares sum to the trace."""
+        """(JᵀJ)⁻¹ by our own QR, in a tenth of the time. None unless this shows that J with unit
+        columns has singular values far above rounding: the trace is the sum of their s⁻²."""
         J = self["jac"]
         if type(J) is not np.ndarray or J.dtype != np.float64:
             return None

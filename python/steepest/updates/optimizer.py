@@ -7,9 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from steepest import _cpu, arrays, check
+from steepest import _cpu, check
 from steepest.updates import checkpoint, tree
 from steepest.updates.gradients import Gradients
 from steepest.updates.groups import MISSING
