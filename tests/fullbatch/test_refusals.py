@@ -87,6 +87,18 @@ def no(x):
         ),
         (
             START,
+            {"bounds": np.ones((4, 2)) + 1j},
+            TypeError,
+            "(?s)bounds: .*1.j.*; expected numbers or None",
+        ),
+        (
+            START,
+            {"bounds": Bounds(np.ones(4) * 1j, 1)},
+            TypeError,
+            "bounds: .*; expected numbers or None",
+        ),
+        (
+            START,
             {"jac": START},
             ValueError,
             r"jac: array\(.*\) is not allowed; expected a callable",

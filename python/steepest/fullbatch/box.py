@@ -80,9 +80,13 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         low, high = bounds.lb, bounds.ub
     else:
-        low, high = sides(bounds, n)
+        low, high = of_pairs(bounds, n)
     try:
-        lower, upper = (np.broadcast_to(np.asarray(v, dtype=float), n) for v in (low, high))
+        sides = [real(v) for v in (low, high)]
+    except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
+        raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
+    try:
+        lower, upper = (np.broadcast_to(side, n) for side in sides)
     except ValueError:
         shapes = " and ".join(str(np.shape(v)) for v in (low, high))
         raise ValueError(
@@ -99,7 +103,7 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
         return Box(from_host(lower, x0), from_host(upper, x0))
 
 
-def sides(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+def of_pairs(bounds: Any, n: int) -> tuple[list[Any], list[Any]]:
     """The lower and the upper bounds of n pairs, in which None stands for no bound."""
     allowed = f"expected a scipy.optimize.Bounds or {n} pairs (low, high), one for each element"
     try:
@@ -111,9 +115,14 @@ def sides(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     for i, pair in enumerate(pairs):
         if len(pair) != 2:
             raise ValueError(f"bounds[{i}]: {check.shown(pair)}; expected a pair (low, high)")
-    try:
-        low = np.array([-np.inf if a is None else a for a, _ in pairs], dtype=float)
-        high = np.array([np.inf if b is None else b for _, b in pairs], dtype=float)
-    except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
-        raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
+    low = [-np.inf if a is None else a for a, _ in pairs]
+    high = [np.inf if b is None else b for _, b in pairs]
     return low, high
+
+
+def real(values: Any) -> np.ndarray:
+    """Numbers as float64; text is read, as SciPy does."""
+    array = np.asarray(values)
+    if array.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+        raise TypeError
+    return array.astype(float, copy=False)
