@@ -26,6 +26,7 @@ def jac(x):
         ([[1], [1, 2]], {}, ValueError, r"x0: \[\[1\], \[1, 2\]\] is not an array"),
         (START, {"jac": lambda x: MASKED}, TypeError, r"jac\(x\): a masked array"),
         (START, {"jac": lambda x: [[1], [1, 2]]}, ValueError, r"jac\(x\): .* is not an array"),
+        (START, {"method": "newton", "hess": lambda x: None}, TypeError, "hess: got None"),
         (START, {"fun": lambda x: np.ma.masked}, TypeError, r"fun\(x\): a masked array"),
         (START, {"fun": lambda x: 10**400}, ValueError, r"fun\(x\): 1000.*: int too large"),
         (START, {"constraints": object()}, ValueError, "constraints: not supported"),

@@ -164,7 +164,7 @@ class Newton(Minimizer):
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
-        if type(self._w) is np.ndarray and np.size(hess) == 1:
+        if type(self._w) is np.ndarray and hess is not None and np.size(hess) == 1:
             hess = np.reshape(hess, (1, 1))
         h = vector("hess", hess, xp.broadcast_to(like, (n, n)))
         h = xp.asarray(h, copy=True)
