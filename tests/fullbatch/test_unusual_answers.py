@@ -156,6 +156,12 @@ def test_bounds_of_any_width_are_quiet():
     assert st.LBFGS(np.float32(START), bounds=[(0, 1)] * 3).x.dtype == np.float32
 
 
+def test_variables_that_cannot_move_are_not_asked_for_rounding():
+    bounds = [(1, 1), (2, 2)]
+    for jac in ["2-point", "3-point"]:
+        assert st.minimize(lambda x: np.hypot(*x), (1.0, 3.0), jac=jac, bounds=bounds).nfev == 1
+
+
 def test_an_unknown_derivative_is_nan():
     bounds = [(0.5, 0.5), (None, None), (0, 0.5)]
     res = st.minimize(fun, START, bounds=bounds)

@@ -148,7 +148,7 @@ class Differences:
                 high, low, step = self._in_units(value, x, f, i, usual, hidden)
             self._last_steps.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
-            self._unchanged.append(high == low == f)
+            self._unchanged.append(step != 0 and high == low == f)
             g[i] = slope = (high - low) / step if step else 0
             if slope and math.isfinite(slope):
                 self._scales[i] = min(self._scales.get(i, math.inf), size_of_f / abs(slope))
