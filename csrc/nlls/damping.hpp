@@ -51,6 +51,12 @@ class Radius {
     }
   }
 
+  // That step, of length `before`, is as long as `after` in the units of the point where it ended.
+  // From a plateau columns of J grow by decades: what the old radius allows then meets any xtol.
+  void measured_anew(double before, double after) {
+    if (before > 0 && after > 10 * before && std::isfinite(after)) value_ *= after / before;
+  }
+
   // The cost did not fall. slope: gᵀs < 0; actual: minus the rise, -inf where the cost is not
   // finite. The parabola through both costs and the slope has its minimum at the new radius, which
   // is kept between a tenth and a half of the old one.

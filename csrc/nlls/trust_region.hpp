@@ -25,6 +25,7 @@
 #include "nlls/damping.hpp"
 #include "nlls/gradient.hpp"
 #include "nlls/look_ahead.hpp"
+#include "nlls/norm.hpp"
 #include "nlls/options.hpp"
 #include "nlls/residuals.hpp"
 #include "nlls/rise.hpp"
@@ -156,7 +157,8 @@ class TrustRegion {
     if (!started_) check_underflow(backend_);
     backend_.commit();
     if (keeps_residuals) residuals_.accept();
-    if (started_ && asked_ != Asked::better_jacobian) {
+    const bool accepted = started_ && asked_ != Asked::better_jacobian;
+    if (accepted) {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
       box_.accepted();
@@ -169,6 +171,9 @@ class TrustRegion {
     accuracy_ = accuracy;
     if (accuracy.first) forget();
     scale(m);
+    if (accepted && started_) {
+      radius_.measured_anew(finder_.length(), norm(finder_.step(), scaling_.D()));
+    }
     started_ = true;
     trials_ = finite_trials_ = 0;
     rise_ = {};

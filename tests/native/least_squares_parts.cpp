@@ -107,6 +107,14 @@ void radius() {
     one.accepted(0.9, 2, size, false);
     must(near(one.value(), size < 10 ? 9 : 4), "after the first |Dx| is as good a guess");
   }
+  Radius plateau;
+  plateau.tried(2, false);
+  plateau.accepted(0.9, 2, HUGE_VAL, false);
+  for (const double after : {20.0, HUGE_VAL}) plateau.measured_anew(2, after);
+  plateau.measured_anew(0, 1);
+  must(near(plateau.value(), 4), "units that grew tenfold are as good as before");
+  plateau.measured_anew(2, 2e9);
+  must(near(plateau.value(), 4e9), "in far larger ones the radius is as many times as large");
   Radius hidden;
   hidden.tried(1, true);
   hidden.accepted(1, 1, 5, false);

@@ -188,3 +188,43 @@ def test_steps_from_zero_that_all_fail_end_a_fit():
     """The first one tells how short the others are."""
     fit = st.least_squares(lambda x: x - 1, [0.0], lambda x: [[-1.0]])
     assert fit.nfev < 40 and fit.x[0] == 0 and "jac" in fit.message
+
+
+def test_a_plateau_at_the_start_does_not_end_a_fit():
+    """Hock and Schittkowski's problem 25 begins where all derivatives are below 1e-8. The first
+    step leaves the plateau; in units of columns 1e10 times as large, the next was too short."""
+    i = np.arange(1, 100)
+    u = 25 + (-50 * np.log(0.01 * i)) ** (2 / 3)
+
+    def jac(p):
+        d = np.abs(u - p[1])
+        part = np.exp(-(d ** p[2]) / p[0]) * d ** p[2] / p[0]
+        return part[:, None] * np.stack([1 / p[0] + 0 * d, p[2] / (u - p[1]), -np.log(d)], 1)
+
+    fit = st.least_squares(
+        lambda p: np.exp(-(np.abs(u - p[1]) ** p[2]) / p[0]) - 0.01 * i,
+        [100, 12.5, 3],
+        jac,
+        bounds=([0.1, 0, 0], [100, 25.6, 5]),
+    )
+    np.testing.assert_allclose(fit.x, [50, 25, 1.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "truth", "x0"),
+    [
+        ("linear", [1.5, 5, 1], [1.07, 16.96, 0.276, 0]),
+        ("soft_l1", [4.35, 3, 0.5], [4.76, -19.3, 0.8, 0]),
+    ],
+)
+def test_nor_does_one_that_is_left_after_failed_steps(loss, truth, x0):
+    t = np.linspace(0, 10, 60)
+    y = truth[0] / (1 + np.exp(-(t - truth[1]) / truth[2])) + 0.05 * np.cos(40 * t)
+
+    def residuals(p):
+        with np.errstate(over="ignore"):
+            return p[0] / (1 + np.exp(-(t - p[1]) / p[2])) + p[3] - y
+
+    bounds = [0, -50, 0.02, -5], [50, 50, 10, 5]
+    fit = st.least_squares(residuals, x0, "3-point", bounds=bounds, loss=loss)
+    np.testing.assert_allclose(fit.x, [*truth, 0], rtol=0.05, atol=0.05)
