@@ -30,7 +30,7 @@ def tell(s):
 def test_a_saved_run_goes_on_to_the_same_bits(method, after):
     options = {"line_search": "exact"} if method == "gd" else {}
     whole = make(method, maxiter=30, **options)
-    for _ in range(after):
+    for _ in range(min(after, 16) if method == "newton" else after):  # which ends after 18
         tell(whole)
     state = pickle.loads(pickle.dumps(whole.state_dict()))
     resumed = make(method, maxiter=30, **options)

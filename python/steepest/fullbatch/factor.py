@@ -1,42 +1,59 @@
-"""Cholesky of H + τD, τ raised until it is positive definite."""
+"""Newton's step by Cholesky, or by eigenvalues where that does not exist or leads too far."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from array_api_compat import device, is_cupy_array
+from array_api_compat import is_cupy_array
 
-from steepest.fullbatch.arrays import Array, namespace
+from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
 
-FIRST_SHIFT = 1e-3  # of |h_ii|
+AT_START, SHORTEST = 1e3, 20.0  # times D⁻¹ g: a step is cut no shorter, at the start and later
+MAX_SHIFTS = 50
 
 
-def solve_shifted(h: Array, b: Array) -> tuple[Array, float]:
-    """(H + τD)⁻¹ b and τ, for a symmetric H that need not be positive definite.
+@np.errstate(all="ignore")
+def newton_step(
+    h: Array, g: Array, most: Array | None = None, least: float = math.inf
+) -> tuple[Array, bool]:
+    """H⁻¹ g, and whether H is positive definite; else |H|⁻¹ g, along whose negative f falls.
 
-    Nocedal & Wright (2006), algorithm 3.3, with D = |diag H| in place of I: in other units of
-    the variables x is the same. τ = 0 where the diagonal allows it, else as much as makes the
-    diagonal positive; doubled until the Cholesky factorization exists. Where h_ii is 0 beside the
-    largest |h_ij|, the latter stands in D.
+    With D = |diag H|, lengths are |√D x| and |H| = √D |S| √D, where the eigenvalues of |S| are
+    those of S = H / √D √Dᵀ without their signs, none below minus the lowest one: in other units of
+    the variables x is the same. Longer than `most` (None: 0) and than `least` times D⁻¹ g, it is
+    (|H| + τD)⁻¹ g of about that length instead. Where h_ii is 0 beside the largest |h_ij|, the
+    latter stands in D.
     """
     xp = namespace(h)
-    diagonal = xp.linalg.diagonal(h)
-    sizes, size = xp.abs(diagonal), xp.max(xp.abs(h))
+    sizes, size = xp.abs(xp.linalg.diagonal(h)), xp.max(xp.abs(h))
     if float(size) == 0:
-        return b, 1.0  # H = 0: steepest descent
-    with np.errstate(under="ignore"):
-        least = float(xp.finfo(h.dtype).eps) ** 2 * size
-    sizes = xp.where(sizes > least, sizes, size)
-    lowest = float(xp.min(diagonal / sizes))
-    shift = 0.0 if lowest > 0 else FIRST_SHIFT - lowest
-    identity = xp.eye(h.shape[0], dtype=h.dtype, device=device(h))
-    while math.isfinite(shift):
-        x = cholesky_solve(h + identity * (shift * sizes) if shift else h, b)
-        if x is not None:
-            return x, shift
-        shift = max(2 * shift, FIRST_SHIFT)
-    return b, shift  # τD leaves the range of the dtype
+        return g, False  # H = 0: steepest descent
+    eps = float(xp.finfo(h.dtype).eps)
+    scales = xp.sqrt(xp.where(sizes > eps**2 * size, sizes, size))
+    x = cholesky_solve(h, g)
+    longest = math.inf
+    if least < math.inf:
+        longest = max(least * _norm(g / scales), 0.0 if most is None else _norm(most * scales))
+    if x is not None and (longest == math.inf or _norm(x * scales) <= longest):
+        return x, True
+    values, vectors = xp.linalg.eigh(h / scales[:, None] / scales[None, :])
+    along, values = to_host(vectors.T @ (g / scales)), to_host(values)
+    curvatures = np.maximum(abs(values), max(-values[0], eps * values[-1]))
+    y, shift = along / curvatures, 0.0
+    for _ in range(MAX_SHIFTS):  # Newton's method for 1/|y| = 1/longest, which comes from below
+        square = float(y @ y)
+        if not math.sqrt(square) > 1.1 * longest:
+            break
+        excess = math.sqrt(square) / longest - 1
+        shift += excess * square / float(y @ (y / (curvatures + shift)))
+        y = along / (curvatures + shift)
+    step = (vectors @ from_host(y, g)) / scales
+    return (step if bool(xp.all(xp.isfinite(step))) else g), x is not None
+
+
+def _norm(v: Array) -> float:
+    return float(np.linalg.norm(to_host(v)))  # in float64: of float32 squares may overflow
 
 
 def cholesky_solve(a: Array, b: Array) -> Array | None:

@@ -12,7 +12,7 @@ from array_api_compat import device
 
 from steepest import check
 from steepest.fullbatch.arrays import Array, vector
-from steepest.fullbatch.factor import solve_shifted
+from steepest.fullbatch.factor import AT_START, SHORTEST, newton_step
 from steepest.fullbatch.iteration import (
     ANOTHER_THREAD,
     LIMIT,
@@ -39,13 +39,15 @@ Product = Callable[[Array, Array], Array]
 class Newton(Minimizer):
     """Newton's method by reverse communication: ask for `x`, `tell(f, g, H)`, until it is `done`.
 
-    d = -(H + τD)⁻¹ g by Cholesky with D = |diag H|, τ raised from 0 until H + τD is positive
-    definite (Nocedal & Wright 2006, algorithm 3.3, where D = I): the units of the variables do not
-    matter. With `hessp` in place of H, Hd = -g by conjugate gradients, stopped at
+    d = -H⁻¹g by Cholesky; where H is not positive definite -|H|⁻¹g, by eigenvalues without their
+    signs in units where |diag H| is 1 (which for large n takes longer than Cholesky). At the start,
+    and after a search that had to shorten its step, a step that would be far longer than -D⁻¹g,
+    D = |diag H|, and than that one is cut, by τ in -(|H| + τD)⁻¹g. The units of the variables do
+    not matter. With `hessp` in place of H, Hd = -g by conjugate gradients, stopped at
     |r| ≤ min(½, √|g|, √(|g|/|g₀|)) |g|, g₀ at the start, or at a direction p of negative curvature,
-    with -|r|²/pᵀHp of it (their algorithm 7.1, without √(|g|/|g₀|) and p); there the units do
-    matter: choose some in which the variables are alike. With bounds, the system is that of the
-    free variables (Bertsekas 1982).
+    with -|r|²/pᵀHp of it (Nocedal & Wright 2006, algorithm 7.1, without √(|g|/|g₀|) and p); there
+    the units do matter: choose some in which the variables are alike. With bounds, the system is
+    that of the free variables (Bertsekas 1982).
 
     Parameters
     ----------
@@ -180,14 +182,22 @@ class Newton(Minimizer):
         return h
 
     def _first_direction(self) -> Direction:
-        return self._newton_direction(self._given)
+        return self._newton_direction(self._given, None, AT_START)
 
     def _direction(self, at: Trial, g: Array) -> Direction:
         self._rows[G][...] = g
-        last = at is self._trials[-1]
-        return self._newton_direction(self._given if last else self._given_lowest)
+        given = self._given if at is self._trials[-1] else self._given_lowest
+        if at.step >= 1:
+            return self._newton_direction(given)
+        twice = 2 * (self._rows[self._x] - self._rows[self._trial])
+        return self._newton_direction(given, twice, SHORTEST)
 
-    def _newton_direction(self, given: tuple[Hessian, Product | None]) -> Direction:
+    def _newton_direction(
+        self,
+        given: tuple[Hessian, Product | None],
+        most: Array | None = None,
+        least: float = math.inf,
+    ) -> Direction:
         """At the accepted point, by what came with it."""
         hess, hessp = given
         h = self._checked(hess(self.best_x)) if callable(hess) else hess
@@ -198,7 +208,7 @@ class Newton(Minimizer):
         if hessp is not None:
             self._conjugate_gradients(hessp, free)
         else:
-            self._solve(h, free)
+            self._solve(h, free, most, least if self.line_search else math.inf)
         if free is not None:  # the held variables take a gradient step
             d[...] = self._xp.where(free, d, step)
         return None, False, free
@@ -210,16 +220,19 @@ class Newton(Minimizer):
         least = float(xp.finfo(h.dtype).smallest_normal)
         return 1 / xp.where(diagonal >= least, diagonal, xp.ones_like(diagonal))
 
-    def _solve(self, h: Array, free: Array | None) -> None:
+    def _solve(self, h: Array, free: Array | None, most: Array | None, least: float) -> None:
         self.nhev += 1
         xp, g, d = self._xp, self._rows[G], self._rows[D]
         if free is not None:
             both = free[:, None] & free[None, :]
             h = xp.where(both, h, xp.eye(self.n, dtype=h.dtype, device=device(h)))
+            zero = xp.zeros_like(g)
+            g = xp.where(free, g, zero)
+            most = None if most is None else xp.where(free, most, zero)
         if not bool(xp.all(xp.isfinite(h))):
             raise Stop(NOT_FINITE, "the Hessian is not finite")
-        step, shift = solve_shifted(h, g)
-        self._indefinite = self._indefinite + 1 if shift else 0
+        step, definite = newton_step(h, g, most, least)
+        self._indefinite = 0 if definite else self._indefinite + 1
         d[...] = -step
 
     def _conjugate_gradients(self, hessp: Product, free: Array | None) -> None:
