@@ -147,3 +147,30 @@ def test_a_hessian_that_is_none_is_refused_at_the_point():
         solver.tell(rosen(START), rosen_der(START), lambda x: np.array([[1.0, 2.0], [0.0, 1.0]]))
     assert (solver.nfev, solver.nhev, solver.nit) == (0, 0, 0)
     np.testing.assert_array_equal(solver.x, START)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_a_hessian_that_cancels_to_rounding_is_not_called_asymmetric(unit):
+    """Softmax's, s (AᵀWA - ggᵀ), where one term rules; one that is wrong is still refused."""
+    rng, s = np.random.default_rng(1), 20
+    a, b, x0 = rng.normal(size=(30, 8)), rng.normal(size=30), rng.normal(size=8)
+
+    def hess(x, wrong=0):
+        w = softmax(s * (a @ x / unit + b))
+        h = s * (a.T @ (w[:, None] * a) - np.outer(a.T @ w, a.T @ w)) / unit**2
+        h[0, 1] += wrong
+        return h
+
+    def run(wrong):
+        return st.minimize(
+            lambda x: logsumexp(s * (a @ x / unit + b)) / s,
+            x0 * unit,
+            jac=lambda x: a.T @ softmax(s * (a @ x / unit + b)) / unit,
+            hess=lambda x: hess(x, wrong),
+            method="newton",
+            gtol=1e-5 / unit,
+        )
+
+    assert run(0).success
+    with pytest.raises(ValueError, match="hess: not symmetric"):
+        run(1e-6 / unit**2)
