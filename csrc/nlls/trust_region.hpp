@@ -130,7 +130,7 @@ class TrustRegion {
   // squares; exactly where gtol, which is by exact weights, may be met.
   void weigh() {
     const bool exactly = last_point() || (gauss_newton() ? near_gtol() : near_by());
-    weigh(exactly ? 0 : gauss_newton() ? 1 : 0.5);
+    weigh(exactly ? 0 : gauss_newton() ? 1 : 0.75);
     if (!started_ && !gauss_newton()) {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
@@ -226,9 +226,11 @@ class TrustRegion {
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
-  // A full step has done as predicted.
+  // A full step has done as predicted, or any by exact weights. Were these left where λ holds one
+  // back, full steps by the others, which are short, could hold back every other step for ever.
   bool near_by() const {
-    return in_noise_ || (started_ && !finder_.held_back() && trial_.judged.as_predicted());
+    const bool well = started_ && trial_.judged.as_predicted();
+    return in_noise_ || (well && (!finder_.held_back() || residuals_.weighed_exactly()));
   }
 
   // The accepted point met gtol, if maybe by weights that are not exact.

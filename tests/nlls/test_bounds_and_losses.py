@@ -403,7 +403,7 @@ def test_every_row_has_its_own_weight(shape, order, loss, linear_solver):
     s = st.LeastSquares(np.full(shape[1], 1e3), loss=loss, linear_solver=linear_solver)
     s.tell(f, J)
     first = np.ones(shape[0]) if loss == "linear" else 1 / np.sqrt(1 + f**2)  # ρ'
-    kept = np.maximum(first**3, first / 2)  # ρ' + 2zρ'' is its cube; far away half of ρ' is kept
+    kept = np.maximum(first**3, 0.75 * first)  # ρ' + 2zρ'' is its cube; far away most of ρ' is kept
     H, g = (kept * J.T) @ J, J.T @ (first * f)
     D2 = np.sum(J**2, axis=0)  # of the columns as they are
     step = np.linalg.solve(H + s._solver.damping * np.diag(D2), -g)
@@ -437,18 +437,18 @@ def test_gtol_sees_the_weighted_jacobian(max_nfev, loss, linear_solver):
             break
     at = fit.result()
     norms = np.linalg.norm(at.jac, axis=0)
-    if max_nfev is None:  # a step follows, of which little is known: half of ρ' is kept
+    if max_nfev is None:  # a step follows, of which little is known: most of ρ' is kept
         z = at.fun**2
-        half = 0.5 / (np.sqrt(1 + z) if loss == "soft_l1" else 1 + z**2)
+        most = 0.75 / (np.sqrt(1 + z) if loss == "soft_l1" else 1 + z**2)
         squares = far_out_jac(at.x) ** 2
         curvature = (at.jac**2).sum(axis=1) / squares.sum(axis=1)
-        norms = np.sqrt(np.maximum(curvature, half) @ squares)
+        norms = np.sqrt(np.maximum(curvature, most) @ squares)
     cosine = np.abs(at.grad / norms).max() / np.sqrt(2 * at.cost)
     assert fit._solver.cosine == pytest.approx(cosine, rel=1e-9)
 
 
 def test_gtol_is_judged_by_the_curvature_of_the_cost():
-    """The half of ρ' that rows keep at first makes the cosine 0.64 of 13.8."""
+    """What rows keep of ρ' at first makes the cosine 0.64 of 13.8."""
     options = dict(loss="arctan", method="gn", gtol=0.7)
     fit = st.least_squares(far_out, [0.4, 0.3], far_out_jac, **options)
     cosine = np.abs(fit.grad / np.linalg.norm(fit.jac, axis=0)) / np.sqrt(2 * fit.cost)

@@ -258,3 +258,16 @@ def test_peaks_do_not_vanish_on_their_bounds(seed):
     fit = st.least_squares(lambda p: peaks_of(p) - y, start, "cs", bounds=(low, high))
     best = st.least_squares(lambda p: peaks_of(p) - y, true, "cs", bounds=(low, high))
     assert fit.success and fit.cost <= 1.001 * best.cost
+
+
+@pytest.mark.parametrize("method", ["lm", "levenberg"])
+def test_exact_weights_stay_where_they_do_as_predicted(method):
+    """A polynomial with outliers: full steps by weights that are not exact were a quarter of the
+    way, and held back every other step, by exact weights; 26 evaluations."""
+    rng = np.random.default_rng(0)
+    t = np.linspace(0, 1, 30)
+    A = np.vstack([np.vander(t, 8), 1e-3 * np.eye(8)])
+    b = np.append(np.sin(5 * t) + 10 * (rng.random(30) < 0.2), np.zeros(8))
+    options = {"loss": "soft_l1", "f_scale": 0.1, "method": method}
+    fit = st.least_squares(lambda x: A @ x - b, np.ones(8), lambda x: A, **options)
+    assert fit.success and fit.nfev <= 13
