@@ -85,6 +85,12 @@ def test_a_hessian_at_the_end_of_the_range_gives_a_step():
     assert not definite and np.isfinite(x).all() and (x > 0).all()
 
 
+@pytest.mark.parametrize("size", [1e-120, 1e-172, 1e-300])
+def test_a_singular_hessian_beside_a_gradient_of_next_to_nothing(size):
+    x, _ = newton_step(np.diag([0.0, 2.0]), np.full(2, size), None, 1e3)
+    assert np.isfinite(x).all() and (x > 0).all()
+
+
 class Failing:
     """rosen's Hessian, but an error at the call ``at``."""
 

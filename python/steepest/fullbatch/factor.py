@@ -11,6 +11,7 @@ from steepest.fullbatch.arrays import Array, from_host, namespace, to_host
 
 AT_START, SHORTEST = 1e3, 20.0  # times D⁻¹ g: a step is cut no shorter, at the start and later
 MAX_SHIFTS = 50
+SMALLEST = 1e-140  # lengths below are not told apart: their squares vanish
 
 
 @np.errstate(all="ignore")
@@ -35,6 +36,7 @@ def newton_step(
     longest = math.inf
     if least < math.inf:
         longest = max(least * _norm(g / scales), 0.0 if most is None else _norm(most * scales))
+        longest = max(longest, SMALLEST)
     if x is not None and (longest == math.inf or _norm(x * scales) <= longest):
         return x, True
     values, vectors = xp.linalg.eigh(h / scales[:, None] / scales[None, :])
