@@ -429,6 +429,24 @@ def test_a_tensor_that_is_the_negative_of_its_memory_is_refused():
     assert p.item() == 1
 
 
+@pytest.mark.parametrize("table", [True, False])
+def test_a_tensor_without_memory_is_refused(monkeypatch, table):
+    torch = pytest.importorskip("torch")
+    if not table:
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+    freed = torch.ones(3)
+    freed.untyped_storage().resize_(0)
+    for tensor in (freed, torch._efficientzerotensor(3)):
+        p = np.zeros(3, np.float32)
+        opt = st.SGD([p], lr=1.0)
+        for call in (opt.step, opt.bind_grads):
+            with says(TypeError, "grads[0]: this Tensor has no memory"):
+                call([tensor])
+        with says(TypeError, "params: this Tensor has no memory"):
+            st.SGD(tensor, lr=1.0)
+        assert (list(p), opt.step_count) == ([0, 0, 0], 0)
+
+
 def test_a_start_of_pytorch_that_requires_grad():
     torch = pytest.importorskip("torch")
     x0 = torch.tensor([-1.0, 1.5], dtype=torch.float64, requires_grad=True)

@@ -37,8 +37,11 @@ class Views {
   py::object of(py::handle given) {
     try {
       if (Py_TYPE(given.ptr()) != type_) look_up(given);
-      if (describe_) return described(given);
-      if (given.attr("is_cpu").cast<bool>()) return given.attr("numpy")();
+      const bool own = !describe_ && given.attr("is_cpu").cast<bool>();
+      if (describe_ || own) {
+        const py::object view = describe_ ? described(given) : given.attr("numpy")();
+        if (!is_made_up(view, given)) return view;
+      }
     } catch (py::error_already_set& error) {
       if (!error.matches(PyExc_Exception)) throw;
     } catch (const std::exception&) {  // of PyTorch's own, say
@@ -57,6 +60,13 @@ class Views {
     const auto* api =
         static_cast<ExchangeApi*>(PyCapsule_GetPointer(table.ptr(), "dlpack_exchange_api"));
     if (api->major == 1) describe_ = api->describe;
+  }
+
+  // Whether NumPy has put memory of its own in the place of some that was freed.
+  static bool is_made_up(const py::object& view, py::handle given) {
+    if (!py::isinstance<py::array>(view)) return false;
+    const auto array = py::reinterpret_borrow<py::array>(view);
+    return array.owndata() && array.size() && !given.attr("data_ptr")().cast<uintptr_t>();
   }
 
   // Whether the elements are not what their memory says, of which the table tells nothing.

@@ -109,7 +109,10 @@ def view(path: str, value: Any) -> Array:
                 "move it to the host"
             )
         what = f"this {kind}{_odd_dtype(value)} does not export its memory"
-        return cast(Array, _answer(path, what, np.from_dlpack, value))
+        array = cast(Array, _answer(path, what, np.from_dlpack, value))
+        if array.flags.owndata and array.size:  # NumPy's own, where the exporter has none
+            raise TypeError(f"{path}: this {kind} has no memory")
+        return array
     what = f"__array_interface__ of this {kind} is not valid"
     if _answer(path, what, hasattr, value, "__array_interface__"):
         return cast(Array, _answer(path, what, np.asarray, value))
