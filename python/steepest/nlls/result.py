@@ -167,7 +167,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return inverse, known
 
     def _far_from_singular(self) -> Array | None:
-        """(JᵀJ)⁻¹ by our own QR, in a tenth of the time. None unless this shows that J with unit
+        """(JᵀJ)⁻¹ by our own QR, in a fifth of the time. None unless this shows that J with unit
         columns has singular values far above rounding: the trace is the sum of their s⁻²."""
         J = self["jac"]
         if type(J) is not np.ndarray or J.dtype != np.float64:
