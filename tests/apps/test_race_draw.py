@@ -5,10 +5,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sympy")
-from steepest.apps.races import (
-    DEFAULT,  # noqa: E402
-    race_draw,  # noqa: E402
-)
+from steepest.apps.races import DEFAULT, race_draw  # noqa: E402
 from steepest.apps.races.race_draw import DOTS, figure_of, height, moments, styles  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
 from steepest.apps.races.reference import FLOOR  # noqa: E402
