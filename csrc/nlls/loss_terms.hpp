@@ -23,7 +23,7 @@ struct SquaredCosts {
 };
 
 // Residuals and a loss of them. given: ρ, ρ', ρ'' in three rows of m, for Loss::given. Kind: Loss,
-// or a constant, with which a loop on the host has no branches and is vectorised.
+// or a constant: loops on the host then need not ask which it is, and may be vectorised.
 template <class T, class Kind = Loss>
 struct Scaled {
   Kind loss;
