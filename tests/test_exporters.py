@@ -187,6 +187,15 @@ def test_arrays_of_a_gpu_without_a_cuda_module(value):
 # --- PyTorch ---
 
 
+@pytest.fixture(params=["table", "no table"])
+def torch(request, monkeypatch):
+    """PyTorch with DLPack's table of C functions, and as before it had one."""
+    torch = pytest.importorskip("torch")
+    if request.param == "no table":
+        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+    return torch
+
+
 def test_tensors_of_pytorch_as_parameters_and_gradients():
     torch = pytest.importorskip("torch")
     w, g = torch.ones(3, 4), torch.ones(3, 4)
@@ -276,11 +285,7 @@ def test_a_transposed_tensor_takes_gradients_laid_out_alike():
     assert not p.any()
 
 
-@pytest.mark.parametrize("table", [True, False])  # of C functions, from some version on
-def test_gradients_of_pytorch_need_no_dlpack(monkeypatch, table):
-    torch = pytest.importorskip("torch")
-    if not table:
-        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+def test_gradients_of_pytorch_need_no_dlpack(monkeypatch, torch):
     for p in (torch.ones(4, 3).T, np.ones((4, 3), np.float32).T):
         opt = st.SGD([p, p[:0]], lr=1.0)
         with monkeypatch.context() as without:  # a list of them would take eight times as long
@@ -297,11 +302,7 @@ def test_gradients_of_pytorch_need_no_dlpack(monkeypatch, table):
         assert not p.any()
 
 
-@pytest.mark.parametrize("table", [True, False])
-def test_views_of_tensors_are_those_of_their_own_numpy(monkeypatch, table):
-    torch = pytest.importorskip("torch")
-    if not table:
-        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+def test_views_of_tensors_are_those_of_their_own_numpy(torch):
     memory = np.arange(24.0)
     tensors = (
         torch.tensor(1.0),
@@ -429,11 +430,7 @@ def test_a_tensor_that_is_the_negative_of_its_memory_is_refused():
     assert p.item() == 1
 
 
-@pytest.mark.parametrize("table", [True, False])
-def test_a_tensor_without_memory_is_refused(monkeypatch, table):
-    torch = pytest.importorskip("torch")
-    if not table:
-        monkeypatch.delattr(torch.Tensor, "__dlpack_c_exchange_api__", raising=False)
+def test_a_tensor_without_memory_is_refused(torch):
     freed = torch.ones(3)
     freed.untyped_storage().resize_(0)
     for tensor in (freed, torch._efficientzerotensor(3)):

@@ -69,6 +69,17 @@ def real_numbers(path: str, value: Any, error: type[Exception] = TypeError) -> A
         return array.astype(np.float32 if single else np.float64, copy=False)
 
 
+def floats(values: Any) -> Array:
+    """`values` as float64; text is read, as SciPy does.
+
+    Raises TypeError, ValueError or, for an integer beyond float64, OverflowError.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
+        raise TypeError
+    return array.astype(float, copy=False)
+
+
 def _as_float(value: Any) -> float:
     """An element of an array of objects; NumPy would read text, and drop imaginary parts."""
     if isinstance(value, (str, bytes)) or np.iscomplexobj(value):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from steepest import check
+from steepest.arrays import floats
 from steepest.fullbatch.arrays import Array, from_host, namespace
 
 NEAR = 1e-3  # how near to a bound counts as at it, in widths of the box
@@ -82,8 +83,8 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
     else:
         low, high = of_pairs(bounds, n)
     try:
-        sides = [real(v) for v in (low, high)]
-    except (TypeError, ValueError, OverflowError):  # the last of an integer beyond float64
+        sides = [floats(v) for v in (low, high)]
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
     try:
         lower, upper = (np.broadcast_to(side, n) for side in sides)
@@ -118,11 +119,3 @@ def of_pairs(bounds: Any, n: int) -> tuple[list[Any], list[Any]]:
     low = [-np.inf if a is None else a for a, _ in pairs]
     high = [np.inf if b is None else b for _, b in pairs]
     return low, high
-
-
-def real(values: Any) -> np.ndarray:
-    """Numbers as float64; text is read, as SciPy does."""
-    array = np.asarray(values)
-    if array.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
-        raise TypeError
-    return array.astype(float, copy=False)

@@ -158,9 +158,8 @@ class Newton(Minimizer):
             message += f"; {told}: check it, and its sign"
         super()._finish(status, message)
 
-    def _checked(self, hess: Array, least: float = 0.0) -> Array:
-        """A copy of the Hessian, or what is wrong with it. least: what its asymmetry is compared
-        with where its entries are smaller."""
+    def _checked(self, hess: Array, accepted: bool = False) -> Array:
+        """A copy of the Hessian, or what is wrong with it. accepted: it is the accepted point's."""
         if hasattr(hess, "toarray"):
             raise TypeError(
                 f"hess: {check.kind(hess)}, sparse; expected a dense array, toarray(), or hessp"
@@ -173,7 +172,12 @@ class Newton(Minimizer):
         h = xp.asarray(h, copy=True)
         if bool(xp.all(h == h.T)):  # as most are: a quarter of the time of their difference
             return h
-        size = max(float(xp.max(xp.abs(h))), least)
+        size = float(xp.max(xp.abs(h)))
+        length = float(xp.max(xp.abs(self._rows[self._x])))
+        if accepted and length:
+            # Where terms cancel, as those of a saturated softmax, rounding is all that is left; it
+            # would lead 1e8 times farther than x is long.
+            size = max(size, float(xp.max(xp.abs(self._rows[G]))) / length)
         skew = float(xp.max(xp.abs(h - h.T)))
         if skew > math.sqrt(float(xp.finfo(h.dtype).eps) / 2) * size:
             raise ValueError(
@@ -181,14 +185,6 @@ class Newton(Minimizer):
                 "expected a symmetric array: (H + H.T) / 2"
             )
         return h
-
-    def _asked_hessian(self, hess: Callable[[Array], Array]) -> Array:
-        """hess at the accepted point. Where its terms cancel, as those of a saturated softmax,
-        rounding is all that is left; it would lead 1e8 times farther than x is long."""
-        x, xp = self.best_x, self._xp
-        h, size = hess(x), float(xp.max(xp.abs(self._rows[self._x])))
-        least = float(xp.max(xp.abs(self._rows[G]))) / size if size else 0.0
-        return self._checked(h, least)
 
     def _first_direction(self) -> Direction:
         return self._newton_direction(self._given, None, AT_START)
@@ -209,7 +205,7 @@ class Newton(Minimizer):
     ) -> Direction:
         """At the accepted point, by what came with it."""
         hess, hessp = given
-        h = self._asked_hessian(hess) if callable(hess) else hess
+        h = self._checked(hess(self.best_x), accepted=True) if callable(hess) else hess
         g, d, free = self._rows[G], self._rows[D], None
         if self.box is not None:
             step = -g if h is None else -g * self._scales(h)

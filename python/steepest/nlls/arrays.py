@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steepest import check
-from steepest.arrays import NOT_ALIGNED, from_numbers, plain
+from steepest.arrays import NOT_ALIGNED, floats, from_numbers, plain
 from steepest.devices import cuda_view, lives_on_cuda
 
 Array = npt.NDArray[Any]
@@ -77,11 +77,8 @@ def as_float64(name: str, value: Any) -> Array:
     """`value` as float64, on the host; text is read, as SciPy does."""
     values = plain(name, to_host(value))
     try:
-        values = np.asarray(values)
-        if values.dtype.kind == "c":  # NumPy would drop what is imaginary, with a warning
-            raise TypeError
-        return values.astype(float, copy=False)
-    except (TypeError, ValueError, OverflowError) as error:  # the last of an integer beyond float64
+        return floats(values)
+    except (TypeError, ValueError, OverflowError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{name}: {check.shown(value)}; expected real numbers") from None
 
