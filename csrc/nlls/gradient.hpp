@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "nlls/bounds.hpp"
+#include "nlls/box.hpp"
 
 namespace steepest::nlls {
 
@@ -15,9 +15,9 @@ struct Stationarity {
   double optimality, cosine;
 };
 
-template <class Backend, class T>
-Stationarity measure(const BoxModel<Backend>& box, const std::vector<T>& x, const T* g,
-                     const T* norms2, double cost) {
+template <class T>
+Stationarity measure(const Box<T>& box, const std::vector<T>& x, const T* g, const T* norms2,
+                     double cost) {
   const double f_norm = std::sqrt(2 * cost);
   Stationarity out{0, 0};
   for (size_t i = 0; i < x.size(); ++i) {
@@ -36,9 +36,8 @@ Stationarity measure(const BoxModel<Backend>& box, const std::vector<T>& x, cons
 }
 
 // |D⁻¹g| over the variables that do not rest on a bound.
-template <class Backend, class T>
-double scaled_gradient(const BoxModel<Backend>& box, const std::vector<T>& x, const T* g,
-                       const T* D) {
+template <class T>
+double scaled_gradient(const Box<T>& box, const std::vector<T>& x, const T* g, const T* D) {
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i) {
     if (box.rests(x[i], g[i], static_cast<int64_t>(i))) continue;

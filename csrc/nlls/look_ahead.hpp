@@ -7,7 +7,7 @@
 
 namespace steepest::nlls {
 
-// Residuals a tenth of the step ahead give a second-order correction of it (step.hpp), which
+// Residuals a tenth of the step ahead give a second-order correction of it (step/finder.hpp), which
 // follows curved valleys in half the Jacobians. They are asked for once λ has held back six steps
 // in a row, by when most fits have ended: from the second step on they cost a fifth more
 // evaluations and saved no Jacobians on fits of a dozen common curves.

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "nlls/bounds.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/scaling.hpp"
+#include "nlls/step/box_model.hpp"
 #include "nlls/stopping.hpp"
 
 namespace steepest::nlls {
@@ -35,13 +35,13 @@ class Trial {
   }
 
   // Puts the point where that share of the step ends; false where that is x.
-  bool place(const BoxModel<Backend>& box, const std::vector<T>& x, const std::vector<T>& s,
+  bool place(const BoxModel<Backend>& model, const std::vector<T>& x, const std::vector<T>& s,
              const Scaling<T>& scaling, double cost) {
     bool moved = false;
     for (size_t i = 0; i < x.size(); ++i) {
       const int64_t j = static_cast<int64_t>(i);
-      point[i] = share == 1 ? box.end(x.data(), s.data(), j)
-                            : box.clip(x[i] + static_cast<T>(share) * s[i], j);
+      point[i] = share == 1 ? model.end(x.data(), s.data(), j)
+                            : model.box().clip(x[i] + static_cast<T>(share) * s[i], j);
       moved = moved || point[i] != x[i];
     }
     // Of the whole step: shares of it are short however far the minimum.

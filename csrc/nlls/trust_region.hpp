@@ -3,7 +3,7 @@
 // A step s solves (JᵀJ + λD²) s = -Jᵀf. Levenberg, Quart. Appl. Math. 2 (1944) 164-168: D = 1.
 // Marquardt, SIAM J. 11 (1963) 431-441, with the scaling of Moré, The Levenberg-Marquardt
 // Algorithm (1978), section 6: D holds the largest norm that each column has had. λ is what makes
-// |Ds| as long as the radius: damping.hpp.
+// |Ds| as long as the radius: step/damping.hpp.
 //
 //   judge            the cost on trial is known: reject, or accept and ask for J
 //   take             J is known: the point becomes the accepted one
@@ -20,9 +20,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "nlls/bounds.hpp"
 #include "nlls/checks.hpp"
-#include "nlls/damping.hpp"
 #include "nlls/gradient.hpp"
 #include "nlls/look_ahead.hpp"
 #include "nlls/norm.hpp"
@@ -30,7 +28,9 @@
 #include "nlls/residuals.hpp"
 #include "nlls/rise.hpp"
 #include "nlls/scaling.hpp"
-#include "nlls/step.hpp"
+#include "nlls/step/box_model.hpp"
+#include "nlls/step/damping.hpp"
+#include "nlls/step/finder.hpp"
 #include "nlls/stopping.hpp"
 #include "nlls/trial.hpp"
 
@@ -45,7 +45,7 @@ class TrustRegion {
       : options_(options),
         backend_(static_cast<int64_t>(x0.size()), options.linear_solver, std::move(space)),
         residuals_(options.loss, options.f_scale),
-        box_(options.lower, options.upper, backend_.size()),
+        model_({options.lower, options.upper}, backend_.size()),
         stopping_(options.tolerances),
         x_(x0),
         trial_(std::move(x0)),
@@ -63,7 +63,7 @@ class TrustRegion {
   bool started() const { return started_; }  // whether there is an accepted point
   double cost() const { return cost_; }
   double lambda() const { return std::ldexp(finder_.lambda(), -2 * scaling_.exponent()); }
-  int side(int64_t j) const { return box_.side(x_[static_cast<size_t>(j)], j); }
+  int side(int64_t j) const { return model_.box().side(x_[static_cast<size_t>(j)], j); }
   Status status() const { return status_; }
   const Stationarity& stationarity() const { return stationarity_; }
   const Step& judged() const { return trial_.judged; }
@@ -117,7 +117,7 @@ class TrustRegion {
   void correct(double gain) {
     ++nfev_;
     look_ahead_.gained(gain, trial_.slope);
-    const double share = finder_.accelerate(backend_, box_, x_.data(), scaling_.D(), fraction,
+    const double share = finder_.accelerate(backend_, model_, x_.data(), scaling_.D(), fraction,
                                             residuals_.accepted(), residuals_.trial());
     look_ahead_.bent(share, std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())));
     try_step();
@@ -148,7 +148,7 @@ class TrustRegion {
   // cost is flat to rounding and the gradient did not fall: nothing has changed then.
   // keeps_residuals: they were told as a whole.
   bool take(int64_t m, bool keeps_residuals, Accuracy accuracy) {
-    // λ₀ is for the first step only: step.hpp.
+    // λ₀ is for the first step only: step/finder.hpp.
     const bool undamped_next = !last_point() && (gauss_newton() || started_);
     const bool finite = backend_.finite(undamped_next);
     if (in_noise_ && finite && !gradient_fell()) return false;
@@ -161,7 +161,7 @@ class TrustRegion {
     if (accepted) {
       ++nit_;
       look_ahead_.accepted(finder_.held_back());
-      box_.accepted();
+      model_.accepted();
       const double ratio = trial_.judged.actual / trial_.judged.predicted;
       reach_ = reach();
       radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
@@ -182,7 +182,8 @@ class TrustRegion {
 
   // Stops, or the next point.
   void next() {
-    stationarity_ = measure(box_, x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
+    stationarity_ =
+        measure(model_.box(), x_, backend_.gradient(), backend_.weighted_norms2(), cost_);
     // Weights that are not exact are larger, and the cosine smaller.
     const bool gtol = stopping_.gtol(stationarity_.cosine) &&
                       (residuals_.weighed_exactly() || stationarity_.optimality == 0);
@@ -259,7 +260,7 @@ class TrustRegion {
     const bool ftol = stopping_.ftol(trial_.judged) && !longer && !stuck && !in_noise_;
     const bool xtol =
         stopping_.xtol(trial_.judged) && free && !stopping_.template halved<T>(trial_.judged);
-    held_off_ = (ftol || xtol) && box_.held_off();
+    held_off_ = (ftol || xtol) && model_.held_off();
     if (held_off_) return std::nullopt;  // the next step may end on the bound
     if (ftol && xtol) return Status::ftol_and_xtol;
     if (ftol) return Status::ftol;
@@ -286,8 +287,8 @@ class TrustRegion {
   }
 
   bool gradient_fell() {
-    return scaled_gradient(box_, trial_.point, backend_.pending_gradient(), scaling_.D()) <
-           0.9 * scaled_gradient(box_, x_, backend_.gradient(), scaling_.D());
+    return scaled_gradient(model_.box(), trial_.point, backend_.pending_gradient(), scaling_.D()) <
+           0.9 * scaled_gradient(model_.box(), x_, backend_.gradient(), scaling_.D());
   }
 
   void accept_last() {
@@ -374,13 +375,13 @@ class TrustRegion {
 
   void propose() {
     asked_ = Asked::no_step;  // and remains so where this throws, for the point has been taken
-    box_.set_limits(backend_, x_.data(), reach_);
+    model_.set_limits(backend_, x_.data(), reach_);
     if (!gauss_newton()) {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
       const bool by_size = radius_.value() == scaling_.own_size(x_);
-      finder_.damped(backend_, box_, x_.data(), scaling_.D(), radius_.value(), by_size);
-    } else if (!finder_.undamped(backend_, box_, x_.data(), scaling_.D())) {
+      finder_.damped(backend_, model_, x_.data(), scaling_.D(), radius_.value(), by_size);
+    } else if (!finder_.undamped(backend_, model_, x_.data(), scaling_.D())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     trial_.take(backend_, finder_.step());
@@ -388,19 +389,20 @@ class TrustRegion {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && box_.solved() &&
-           !box_.free().empty() && nfev_ + 2 <= options_.max_nfev;
+    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && model_.solved() &&
+           !model_.free().empty() && nfev_ + 2 <= options_.max_nfev;
   }
 
   void ask_ahead() {
     for (size_t i = 0; i < x_.size(); ++i) {
-      trial_.point[i] = box_.clip(x_[i] + fraction * finder_.step()[i], static_cast<int64_t>(i));
+      trial_.point[i] =
+          model_.box().clip(x_[i] + fraction * finder_.step()[i], static_cast<int64_t>(i));
     }
     asked_ = Asked::ahead;
   }
 
   void try_step() {
-    if (trial_.place(box_, x_, finder_.step(), scaling_, cost_)) {
+    if (trial_.place(model_, x_, finder_.step(), scaling_, cost_)) {
       asked_ = Asked::residual;
     } else if (!gauss_newton() && finder_.take_first()) {
       // A step below the resolution of x meets any xtol, unless it is λ₀ that made it so short.
@@ -421,7 +423,7 @@ class TrustRegion {
   Options<T> options_;
   Backend backend_;
   Residuals<Backend> residuals_;
-  BoxModel<Backend> box_;
+  BoxModel<Backend> model_;
   StoppingRule stopping_;
   Radius radius_;
   LookAhead look_ahead_;

@@ -6,14 +6,14 @@
 #include <numeric>
 #include <vector>
 
-#include "nlls/damping.hpp"
 #include "nlls/gradient.hpp"
 #include "nlls/look_ahead.hpp"
 #include "nlls/loss.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/residuals.hpp"
 #include "nlls/scaling.hpp"
-#include "nlls/step.hpp"
+#include "nlls/step/damping.hpp"
+#include "nlls/step/finder.hpp"
 #include "nlls/stopping.hpp"
 #include "parts.hpp"
 
@@ -209,13 +209,13 @@ double corrected(double by, bool bends = true, double lower = -HUGE_VAL) {
   Stub backend;
   backend.correction = by, backend.bends = bends;
   const bool open = std::isinf(lower);
-  BoxModel<Stub> box(open ? std::vector<double>{} : std::vector<double>{lower},
-                     open ? std::vector<double>{} : std::vector<double>{4}, 1);
+  const Box<double> box = open ? Box<double>({}, {}) : Box<double>({lower}, {4});
+  BoxModel<Stub> model(box, 1);
   StepFinder<Stub> finder(1e-3, 1, 0);
   const double x = 0, D = 1, f = 1, ahead = 0.9;
-  box.set_limits(backend, &x, steepest::nlls::Reach::any_bound);
-  must(finder.undamped(backend, box, &x, &D) && finder.step()[0] == -1, "the undamped step");
-  finder.accelerate(backend, box, &x, &D, 0.1, &f, &ahead);
+  model.set_limits(backend, &x, steepest::nlls::Reach::any_bound);
+  must(finder.undamped(backend, model, &x, &D) && finder.step()[0] == -1, "the undamped step");
+  finder.accelerate(backend, model, &x, &D, 0.1, &f, &ahead);
   return finder.step()[0];
 }
 
@@ -228,7 +228,7 @@ void corrections() {
 }
 
 void stationarity() {
-  const BoxModel<Stub> box({0, -HUGE_VAL}, {4, 4}, 2), open({}, {}, 2);
+  const Box<double> box({0, -HUGE_VAL}, {4, 4}), open({}, {});
   const double norms2[] = {1, 4}, D[] = {1, 2};
   const double rests[] = {3, 2}, moves[] = {-3, 2};
   const std::vector<double> x = {0, 1};

@@ -9,9 +9,9 @@
 
 #include "core/error.hpp"
 #include "linalg/dense/dense.hpp"
-#include "nlls/bounds.hpp"
-#include "nlls/damping.hpp"
 #include "nlls/norm.hpp"
+#include "nlls/step/box_model.hpp"
+#include "nlls/step/damping.hpp"
 
 namespace steepest::nlls {
 
@@ -31,50 +31,50 @@ class StepFinder {
   // Gauss-Newton's step; false where JᵀJ is singular. QR's limit on pivots is 16 times that with
   // damping, which would make such a step short; it is a limit on those of J, not of JᵀJ, and so
   // still far below Cholesky's.
-  bool undamped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D) {
-    return std::isfinite(length_ = solve(backend, box, x, D, 0, 16));
+  bool undamped(Backend& backend, BoxModel<Backend>& model, const T* x, const T* D) {
+    return std::isfinite(length_ = solve(backend, model, x, D, 0, 16));
   }
 
   // The first time the step with the λ that was asked for; later Gauss-Newton's, λ = 0. Where that
   // is longer than the radius, or cannot be computed, the λ that makes it as long as the radius:
   // within a tenth, or `exact`.
-  void damped(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double radius,
+  void damped(Backend& backend, BoxModel<Backend>& model, const T* x, const T* D, double radius,
               bool exact) {
-    const auto smallest = [&] { return smallest_damping(backend, box, D); };
+    const auto smallest = [&] { return smallest_damping(backend, model, D); };
     const bool first = std::exchange(first_, false);
     double start = first ? std::clamp(initial_ * by_loss_ * unit_, smallest(), largest_damping) : 0;
     first_is_last_ = first;
     const double guess = std::exchange(lambda_, start);
-    length_ = solve(backend, box, x, D, start);
-    if ((std::isinf(length_) || !box.solved()) && start < smallest()) {  // J has no full rank
+    length_ = solve(backend, model, x, D, start);
+    if ((std::isinf(length_) || !model.solved()) && start < smallest()) {  // J has no full rank
       lambda_ = start = smallest();
-      length_ = solve(backend, box, x, D, start);
+      length_ = solve(backend, model, x, D, start);
     }
     if (within(radius)) return;
     if (std::isfinite(radius)) {
-      RadiusEquation equation(radius, start, length_, enough(backend, box, D) / radius);
+      RadiusEquation equation(radius, start, length_, enough(backend, model, D) / radius);
       lambda_ = equation.first(guess);
       for (int tries = 0; tries < 30; ++tries) {
-        length_ = solve(backend, box, x, D, lambda_);
-        if (equation.solved(length_)) return exact ? extend(box, radius) : void();
+        length_ = solve(backend, model, x, D, lambda_);
+        if (equation.solved(length_)) return exact ? extend(model, radius) : void();
         lambda_ = equation.next(lambda_, length_);
       }
     }
-    raise_until_within(backend, box, x, D, radius);
+    raise_until_within(backend, model, x, D, radius);
   }
 
   // Geodesic acceleration, from residuals f at x and `ahead` at x + fraction s: with their second
   // derivative f'' along the step, a of (JᵀJ + λD²) a = -½ Jᵀf''. It becomes part of the step where
   // it is finite and short enough to be trusted. Transtrum and Sethna, arXiv:1201.5885, (5) to (7).
   // Gives 2 |Da| / |Ds|; infinite where f'' is not finite.
-  double accelerate(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, T fraction,
+  double accelerate(Backend& backend, BoxModel<Backend>& model, const T* x, const T* D, T fraction,
                     const T* f, const T* ahead) {
     std::vector<T> a(step_.size()), half(step_.size());
     if (!backend.curvature(step_.data(), fraction, f, ahead, half.data())) return HUGE_VAL;
     for (T& h : half) h /= 2;
-    backend.resolve({static_cast<T>(lambda_), D}, box.free(), half.data(), a.data());
+    backend.resolve({static_cast<T>(lambda_), D}, model.free(), half.data(), a.data());
     const double share = 2 * norm(a, D) / length_;
-    if (share <= 0.75) box.bend(x, a.data(), step_.data());
+    if (share <= 0.75) model.bend(x, a.data(), step_.data());
     return share;
   }
 
@@ -94,10 +94,10 @@ class StepFinder {
   bool within(double radius) const { return std::isfinite(length_) && length_ <= 1.1 * radius; }
 
   // Against rounding, or a matrix that can hardly be factored: any λ that is large enough will do.
-  void raise_until_within(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D,
+  void raise_until_within(Backend& backend, BoxModel<Backend>& model, const T* x, const T* D,
                           double radius) {
-    while (length_ = solve(backend, box, x, D, lambda_), !within(radius)) {
-      lambda_ = std::max(16 * lambda_, smallest_damping(backend, box, D));
+    while (length_ = solve(backend, model, x, D, lambda_), !within(radius)) {
+      lambda_ = std::max(16 * lambda_, smallest_damping(backend, model, D));
       if (!(lambda_ < largest_damping)) {
         throw Error(ErrorKind::linalg, "least_squares: no damping makes the system solvable");
       }
@@ -105,26 +105,26 @@ class StepFinder {
   }
 
   // |Ds| of the step with this λ; infinite where it cannot be computed.
-  double solve(Backend& backend, BoxModel<Backend>& box, const T* x, const T* D, double lambda,
+  double solve(Backend& backend, BoxModel<Backend>& model, const T* x, const T* D, double lambda,
                T rounding = 1) {
     const linalg::Damping<T> damping{static_cast<T>(lambda), D, rounding};
-    const bool solved = box.minimize(backend, damping, x, step_.data());
+    const bool solved = model.minimize(backend, damping, x, step_.data());
     const double length = norm(step_, D);
     return solved && std::isfinite(length) ? length : std::numeric_limits<double>::infinity();
   }
 
   // Stretches a step whose length is within a tenth of the radius to the radius itself; not with
   // bounds, which the longer step might cross.
-  void extend(const BoxModel<Backend>& box, double radius) {
-    if (box.bounded()) return;
+  void extend(const BoxModel<Backend>& model, double radius) {
+    if (model.box().bounded()) return;
     for (T& s : step_) s *= static_cast<T>(radius / length_);
     length_ = radius;
   }
 
   // Rounding beside the largest diagonal entry of D⁻¹JᵀJD⁻¹: D may hold norms from far away.
-  double smallest_damping(Backend& backend, const BoxModel<Backend>& box, const T* D) const {
+  double smallest_damping(Backend& backend, const BoxModel<Backend>& model, const T* D) const {
     double largest = 0;
-    for (const int64_t j : box.all()) {
+    for (const int64_t j : model.all()) {
       const double d = static_cast<double>(D[j]);
       largest = std::max(largest, static_cast<double>(backend.norms2()[j]) / d / d);
     }
@@ -134,9 +134,9 @@ class StepFinder {
   }
 
   // |D⁻¹g|; divided by the radius it is a λ whose step is no longer than the radius.
-  double enough(Backend& backend, BoxModel<Backend>& box, const T* D) const {
+  double enough(Backend& backend, BoxModel<Backend>& model, const T* D) const {
     double sum = 0;
-    for (const int64_t j : box.all()) {
+    for (const int64_t j : model.all()) {
       sum = std::hypot(sum, static_cast<double>(backend.gradient()[j]) / static_cast<double>(D[j]));
     }
     return std::min(sum, largest_damping);

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "linalg/dense/dense.hpp"
+#include "nlls/box.hpp"
 #include "nlls/norm.hpp"
 
 namespace steepest::nlls {
@@ -40,58 +41,39 @@ class BoxModel {
  public:
   using T = typename Backend::Scalar;
 
-  BoxModel(std::vector<T> lower, std::vector<T> upper, int64_t n)
-      : lower_(std::move(lower)), upper_(std::move(upper)), all_(static_cast<size_t>(n)), n_(n) {
+  BoxModel(Box<T> box, int64_t n) : box_(std::move(box)), all_(static_cast<size_t>(n)), n_(n) {
     std::iota(all_.begin(), all_.end(), 0);
-    if (!bounded()) return;
+    if (!box_.bounded()) return;
     for (auto* v : {&low_, &high_, &r_, &d_, &product_, &next_, &columns_}) v->resize(all_.size());
     for (auto* v : {&on_, &next_on_, &pressed_, &held_}) v->resize(all_.size());
   }
 
-  bool bounded() const { return !lower_.empty(); }
-
-  // -1 on the lower, 1 on the upper bound, 0 between.
-  int side(T x, int64_t j) const {
-    if (!bounded()) return 0;
-    return x <= lower(j) ? -1 : x >= upper(j) ? 1 : 0;
-  }
-
-  // True where x is on a bound and the gradient pushes it outwards.
-  bool rests(T x, T gradient, int64_t j) const {
-    const int at = side(x, j);
-    return (at < 0 && gradient > 0) || (at > 0 && gradient < 0);
-  }
-
-  T clip(T value, int64_t j) const {
-    return bounded() ? std::min(std::max(value, lower(j)), upper(j)) : value;
-  }
-
+  const Box<T>& box() const { return box_; }
   const std::vector<int64_t>& all() const { return all_; }
-
-  T lower(int64_t j) const { return lower_[static_cast<size_t>(j)]; }
-  T upper(int64_t j) const { return upper_[static_cast<size_t>(j)]; }
 
   // x + s of the last s that minimize gave.
   T end(const T* x, const T* s, int64_t j) const {
-    return clip(bounded() ? at(x, s, j) : x[j] + s[j], j);
+    return box_.clip(box_.bounded() ? at(x, s, j) : x[j] + s[j], j);
   }
 
   // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
   bool solved() const { return solved_; }
 
   // The variables that the last system was solved for.
-  const std::vector<int64_t>& free() const { return bounded() ? free_ : all_; }
+  const std::vector<int64_t>& free() const { return box_.bounded() ? free_ : all_; }
 
   // s <- s + a of the last s that minimize gave, unless that meets a limit.
   void bend(const T* x, const T* a, T* s) const {
-    const auto meets = [&](int64_t j) { return bounded() && limit_at(x[j] + s[j] + a[j], j) != 0; };
+    const auto meets = [&](int64_t j) {
+      return box_.bounded() && limit_at(x[j] + s[j] + a[j], j) != 0;
+    };
     if (std::any_of(free().begin(), free().end(), meets)) return;
     for (const int64_t j : free()) s[j] += a[j];
   }
 
   // Limits of the steps from x.
   void set_limits(Backend& backend, const T* x, Reach reach) {
-    if (!bounded()) return;
+    if (!box_.bounded()) return;
     for (int64_t j = 0; j < n_; ++j) {
       columns_[static_cast<size_t>(j)] = std::sqrt(backend.norms2()[j]);
       next_[static_cast<size_t>(j)] = x[j];
@@ -105,8 +87,8 @@ class BoxModel {
             reach == Reach::any_bound || (reach == Reach::pressed && pressed_[i] == side);
         return whole ? bound : x[j] / 2 + bound / 2;
       };
-      low_[i] = limit(-1, lower(j));
-      high_[i] = limit(1, upper(j));
+      low_[i] = limit(-1, box_.lower(j));
+      high_[i] = limit(1, box_.upper(j));
     }
   }
 
@@ -115,10 +97,10 @@ class BoxModel {
 
   // Whether the last s ends on a limit that is short of its bound.
   bool held_off() const {
-    if (!bounded()) return false;
+    if (!box_.bounded()) return false;
     for (int64_t j = 0; j < n_; ++j) {
       const int side = on_[static_cast<size_t>(j)];
-      if (side != 0 && limit(side, j) != (side < 0 ? lower(j) : upper(j))) return true;
+      if (side != 0 && limit(side, j) != (side < 0 ? box_.lower(j) : box_.upper(j))) return true;
     }
     return false;
   }
@@ -127,7 +109,7 @@ class BoxModel {
   bool minimize(Backend& backend, linalg::Damping<T> damping, const T* x, T* s) {
     const T* g = backend.gradient();
     std::fill_n(s, n_, T(0));
-    if (!bounded()) return backend.solve(damping, all_, s, g, s);
+    if (!box_.bounded()) return backend.solve(damping, all_, s, g, s);
     std::copy_n(g, n_, r_.data());
     for (int64_t j = 0; j < n_; ++j) on_[static_cast<size_t>(j)] = limit_at(x[j], j);
     std::fill(held_.begin(), held_.end(), 0);
@@ -256,7 +238,8 @@ class BoxModel {
     return out;
   }
 
-  std::vector<T> lower_, upper_, low_, high_, r_, d_, product_, next_, columns_;
+  Box<T> box_;
+  std::vector<T> low_, high_, r_, d_, product_, next_, columns_;
   std::vector<int> on_, next_on_;  // -1 where x + s is on the lower limit, 1 on the upper
   std::vector<int> pressed_;       // on_ of the step before
   std::vector<int> held_;          // 1 where a variable on a bound rests until s moves
