@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from steepest import check
 from steepest.fullbatch.arrays import Array
@@ -21,9 +21,6 @@ class Minimizer(Iteration):
     The subclass answers the direction from an accepted point (`_direction`), with vectors of its
     own in the workspace's further rows.
     """
-
-    method: ClassVar[str]
-    _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the subclass needs beside SHARED
 
     def __repr__(self) -> str:
         state = "done" if self.done else "waits for f and g at x"

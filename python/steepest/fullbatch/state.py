@@ -12,7 +12,7 @@ from steepest.fullbatch.points import D
 from steepest.fullbatch.search import Search, Trial
 
 if TYPE_CHECKING:
-    from steepest.fullbatch.minimizer import Minimizer
+    from steepest.fullbatch.iteration import Iteration
 
 # What every method keeps beside its workspace.
 SHARED = tuple(
@@ -23,7 +23,7 @@ SHARED = tuple(
 MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
 
 
-def save(run: Minimizer) -> dict[str, Any]:
+def save(run: Iteration) -> dict[str, Any]:
     """The state as a dict of plain values and copied arrays."""
     run._fetch_lowest_gradient()
     kept = {name.lstrip("_"): copy.deepcopy(getattr(run, name)) for name in SHARED + run._saved}
@@ -37,7 +37,7 @@ def save(run: Minimizer) -> dict[str, Any]:
     }
 
 
-def load(run: Minimizer, state: dict[str, Any]) -> None:
+def load(run: Iteration, state: dict[str, Any]) -> None:
     """Go on from `state`; where it does not fit, the run stays as it was."""
     names = {name.lstrip("_") for name in SHARED + run._saved}
     names |= {"method", "line_search", "workspace", "told", "lowest"}
@@ -89,7 +89,7 @@ def load(run: Minimizer, state: dict[str, Any]) -> None:
     run._search, run._handed = search, None
 
 
-def _value(run: Minimizer, name: str, value: Any) -> Any:
+def _value(run: Iteration, name: str, value: Any) -> Any:
     """An entry of a state, checked to be of the kind that the run has."""
     where, mine = f"state_dict[{name.lstrip('_')!r}]", getattr(run, name)
     if name == "_passed":
@@ -114,7 +114,7 @@ def _value(run: Minimizer, name: str, value: Any) -> Any:
     return copy.deepcopy(value)
 
 
-def _passed(run: Minimizer, where: str, value: Any) -> tuple[float, Array, Array]:
+def _passed(run: Iteration, where: str, value: Any) -> tuple[float, Array, Array]:
     """The lowest point, of full steps."""
     if not isinstance(value, (tuple, list)) or len(value) != 3:
         raise TypeError(f"{where}: {check.shown(value)}; expected f, x and g, or None")
@@ -130,13 +130,13 @@ def _trial(where: str, trial: Any) -> Trial:
     return Trial(*(scalar(where, number) for number in trial))
 
 
-def checkpoint(run: Minimizer) -> dict[str, Any]:
+def checkpoint(run: Iteration) -> dict[str, Any]:
     """What `restore` takes to bring this run back: its attributes, with copies of those that a step
     writes to."""
     return {**vars(run), "_w": copied(run._w), "_trials": list(run._trials)}
 
 
-def restore(run: Minimizer, state: dict[str, Any]) -> None:
+def restore(run: Iteration, state: dict[str, Any]) -> None:
     """Take over these attributes, and make anew those of MADE_ANEW."""
     vars(run).update(state)
     run._xp = namespace(run._w)
@@ -146,7 +146,7 @@ def restore(run: Minimizer, state: dict[str, Any]) -> None:
         run._search, _ = resumed(run, run._f0, run._slope0, run._trials)
 
 
-def resumed(run: Minimizer, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
+def resumed(run: Iteration, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
     """A new search, told what the old one was told, and the step that it asks for next."""
     search = run._new_search(f0, slope0, told[0][0])
     try:
