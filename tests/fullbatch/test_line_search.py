@@ -417,7 +417,7 @@ def test_c2_is_no_matter_of_armijo():
             ValueError,
             "step: 0.0 is not allowed; expected a finite number",
         ),
-        ((f, g, X, D), {"c1": 0.95}, ValueError, "c1, c2: 0.95, 0.9; expected c1 < c2"),
+        ((f, g, X, D), {"c1": 0.9}, ValueError, "c1, c2: 0.9, 0.9; expected c1 < c2"),
         ((f, g, X, D), {"c2": 1.0}, ValueError, "c2: 1.0 is not allowed; .* below 1"),
         ((f, g, X, D), {"c1": 0.0}, ValueError, "c1: 0.0 is not allowed; .* above 0"),
         ((f, g, X, D), {"c1": 1.0, "rule": "armijo"}, ValueError, "c1: 1.0 is not allowed"),

@@ -62,19 +62,26 @@ def test_the_step_of_an_indefinite_hessian_is_one_of_descent(xp, h):
 
 
 @pytest.mark.parametrize("xp", [np, strict])
-@pytest.mark.parametrize("h", [np.diag([4.0, 1e-9]), np.diag([4.0, -1e-9]), np.ones((2, 2))])
+@pytest.mark.parametrize(
+    "h", [np.diag([4.0, 1e-9]), np.diag([4.0, -1e-9]), np.ones((2, 2)), [[1, 0.97], [0.97, 1]]]
+)
 def test_a_newton_step_is_cut_to_a_length_in_any_units(xp, h):
     """10 times D^-1 g or |(0.5, 0)|, whichever is longer, in units where D is the identity."""
-    for unit, g in (([1.0, 1.0], [2.0, -3.0]), ([8.0, 2.0**-9], [1e-3, -1e-4])):
-        units, last = np.array(unit), np.array([0.5, 0])
+    scales = np.sqrt(np.abs(np.diag(h)))
+    for unit, g, last in (
+        ([1.0, 1.0], [2.0, -3.0], [0.5, 0]),
+        ([8.0, 2.0**-9], [1e-3, -1e-4], [0.5, 0]),
+        ([8.0, 2.0**-9], [1e-3, -1e-4], None),
+    ):
+        units = np.array(unit)
+        most = None if last is None else xp.asarray(last * units)
         x, _ = newton_step(
-            xp.asarray(h / np.outer(units, units)), xp.asarray(g / units), xp.asarray(last * units),
-            10.0,
-        )  # fmt: skip
+            xp.asarray(h / np.outer(units, units)), xp.asarray(g / units), most, 10.0
+        )
         x = np.asarray(np.from_dlpack(x)) / units
-        scales = np.sqrt(np.abs(np.diag(h)))
-        longest = max(10 * np.linalg.norm(g / scales), np.linalg.norm(last * scales))
-        assert np.linalg.norm(x * scales) <= 1.1 * longest and x @ g > 0
+        longest = max(10 * np.linalg.norm(g / scales), np.linalg.norm((last or 0) * scales))
+        shortest = min(np.linalg.norm(newton_step(np.array(h), np.array(g))[0] * scales), longest)
+        assert 0.99 * shortest <= np.linalg.norm(x * scales) <= 1.1 * longest and x @ g > 0
 
 
 def test_a_hessian_at_the_end_of_the_range_gives_a_step():
@@ -83,6 +90,44 @@ def test_a_hessian_at_the_end_of_the_range_gives_a_step():
     x, definite = newton_step(strict.asarray(h), g)
     x = np.asarray(np.from_dlpack(x))
     assert not definite and np.isfinite(x).all() and (x > 0).all()
+
+
+def test_without_a_hessian_the_step_is_the_gradient():
+    x, definite = newton_step(np.zeros((2, 2)), np.array([3.0, -4.0]))
+    np.testing.assert_array_equal(x, [3, -4])
+    assert not definite
+
+
+def test_full_steps_are_not_cut():
+    h = np.array([[1, 1 - 1e-9], [1 - 1e-9, 1]])
+    r = st.minimize(
+        lambda x: x @ h @ x / 2, [1e3, -1e3], jac=lambda x: h @ x, hess=lambda x: h,
+        method="newton", line_search=None, gtol=1e-9,
+    )  # fmt: skip
+    assert r.success and r.nit == 1
+
+
+def test_products_without_curvature_along_a_later_direction():
+    """x0²/2 + x1 + x1⁴/4, from where x1 has none: the second direction is along x1."""
+    r = st.minimize(
+        lambda x: x[0] ** 2 / 2 + x[1] + x[1] ** 4 / 4,
+        [1.0, 0.0],
+        jac=lambda x: np.array([x[0], 1 + x[1] ** 3]),
+        hessp=lambda x, p: np.array([1, 3 * x[1] ** 2]) * p,
+        method="newton",
+    )
+    assert r.success
+
+
+@pytest.mark.parametrize("line_search", ["wolfe", "armijo", "exact"])
+def test_a_hessian_told_with_a_point_is_that_of_the_point(line_search):
+    """Searches may accept a point that was told before the last."""
+    told, asked = (st.Newton(START, line_search=line_search) for _ in range(2))
+    points, _ = run(asked, hess=rosen_hess)
+    for x in points:
+        np.testing.assert_array_equal(told.x, x)
+        told.tell(rosen(x), rosen_der(x), rosen_hess(x))
+    assert told.done and (told.f, told.nhev) == (asked.f, asked.nhev)
 
 
 @pytest.mark.parametrize("size", [1e-120, 1e-172, 1e-300])
@@ -147,12 +192,13 @@ def test_a_floating_point_error_of_the_users_is_no_end_of_the_run(at, name):
     assert caught.value is error
 
 
-def test_a_hessian_that_is_none_is_refused_at_the_point():
-    solver = st.Newton(START)
+@pytest.mark.parametrize("start", [START, np.zeros(2)])
+def test_a_hessian_that_is_none_is_refused_at_the_point(start):
+    solver = st.Newton(start)
     with pytest.raises(ValueError, match="hess: not symmetric"):
-        solver.tell(rosen(START), rosen_der(START), lambda x: np.array([[1.0, 2.0], [0.0, 1.0]]))
+        solver.tell(rosen(start), rosen_der(start), lambda x: np.array([[1.0, 2.0], [0.0, 1.0]]))
     assert (solver.nfev, solver.nhev, solver.nit) == (0, 0, 0)
-    np.testing.assert_array_equal(solver.x, START)
+    np.testing.assert_array_equal(solver.x, start)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])

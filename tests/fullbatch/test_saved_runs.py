@@ -42,11 +42,12 @@ def test_a_saved_run_goes_on_to_the_same_bits(method, after):
     assert resumed.done and resumed.message == whole.message and resumed.nfev == whole.nfev
 
 
-def test_a_saved_run_with_bounds_goes_on():
+@pytest.mark.parametrize("after", [0, 9])
+def test_a_saved_run_with_bounds_goes_on(after):
     bounds = [(-2, 0.5)] * 4
     start = np.minimum(START, 0.5)
     whole = st.LBFGS(start, bounds=bounds)
-    for _ in range(9):
+    for _ in range(after):
         tell(whole)
     resumed = st.LBFGS(start, bounds=bounds)
     resumed.load_state_dict(whole.state_dict())
