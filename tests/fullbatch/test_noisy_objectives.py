@@ -184,6 +184,21 @@ def test_full_steps_end_in_the_noise(options, size):
     assert fit.nit < 100 and fit.x @ fit.x < 100 * size
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_full_steps_that_noise_has_led_up_go_on_from_the_lowest_point(seed):
+    """Else these went up to f = 2e5, until no evaluation was left."""
+    rng = np.random.default_rng(seed)
+
+    def fun(x):
+        return np.logaddexp.reduce(np.append(x, -x.sum()))
+
+    fit = st.minimize(
+        lambda x: fun(x) + 1e-3 * rng.standard_normal(), rng.normal(size=3) * 2,
+        method="gd", lr=0.3, max_nfev=3000,
+    )  # fmt: skip
+    assert fit.status == 2 and fun(fit.x) < np.log(4) + 0.01
+
+
 def test_full_steps_that_are_too_long_are_named_in_noise():
     rng = np.random.default_rng(0)
     scale = np.array([1.0, 50])

@@ -7,6 +7,7 @@ from scipy.optimize import brentq, rosen, rosen_der
 from scipy.special import gammaln, psi
 
 import steepest as st
+from steepest.fullbatch.differences import Differences
 
 T = np.linspace(0, 4, 50)
 DATA = 2.5 * np.exp(-1.3 * T)
@@ -68,6 +69,27 @@ def test_the_longer_step_is_not_taken_out_of_the_domain():
 
     res = st.minimize(fun, np.array([1.0, 1e-9]))
     assert res.success and abs(res.x[0]) < 1e-4 and np.isfinite(res.jac).all()
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_at_an_edge_of_the_domain_a_central_step_goes_to_the_side_that_is_in_it(side):
+    def fun(x):
+        return np.exp(x[0]) if side * x[0] >= 0 else np.inf
+
+    g = Differences("3-point", None).gradient(fun, np.zeros(1), 1.0, 2.0**-53)
+    np.testing.assert_allclose(g, 1, rtol=1e-4)
+    g = Differences("2-point", None).gradient(fun, np.zeros(1), 1.0, 2.0**-53)
+    assert np.isfinite(g[0]) == (side == 1)  # not 0
+
+
+def test_near_an_edge_of_the_domain_steps_are_shorter_than_at_the_start():
+    differences = Differences("3-point", None)
+    for x in (3.0, 1e-7):
+        f = x - np.log(x)
+        g = differences.gradient(
+            lambda x: x[0] - np.log(x[0]) if x[0] > 0 else np.inf, np.array([x]), f, 2.0**-53
+        )
+        np.testing.assert_allclose(g, 1 - 1 / x, rtol=1e-6)
 
 
 def test_steps_stay_in_a_small_box():

@@ -29,7 +29,6 @@ def judge_gradients(
     if risen(run, 1e3 * differences.noise):  # the steps are too long, or noise not known yet
         if objective.sharpen(run.best_x, run.f, math.inf):
             restart_from_lowest(run)
-            run._eps = differences.unit(run.f, objective.eps / 2)
         return
     told = sum(math.isfinite(trial.f) for trial in run._trials)
     hidden = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))
