@@ -39,15 +39,27 @@ PINNED = {
 }
 
 
-@given(some.lists(some.integers(0, 2**64 - 1) | some.sampled_from([0, 2**64 - 1]), max_size=60))
-def test_order_is_that_of_durstenfelds_shuffle(words):
-    """In Python's whole numbers; the ends of a word's range choose the first and the last place."""
+def durstenfeld(words):
+    """The shuffle in Python's whole numbers."""
     order = []
     for i, word in enumerate(words):
         order.append(i)
         j = word * (i + 1) // 2**64
         order[i], order[j] = order[j], i
-    assert _cpu.shuffled(np.array(words, np.uint64)).tolist() == order
+    return order
+
+
+@given(some.lists(some.integers(0, 2**64 - 1) | some.sampled_from([0, 2**64 - 1]), max_size=60))
+def test_order_is_that_of_durstenfelds_shuffle(words):
+    """The ends of a word's range choose the first and the last place."""
+    assert _cpu.shuffled(np.array(words, np.uint64)).tolist() == durstenfeld(words)
+
+
+@pytest.mark.parametrize("less", [0, 1])
+def test_a_word_chooses_to_its_last_bit(less):
+    words = [-((i + 1) // 2 * 2**64 // -(i + 1)) - less for i in range(1, 100)]
+    words.insert(0, 0)
+    assert _cpu.shuffled(np.array(words, np.uint64)).tolist() == durstenfeld(words)
 
 
 def test_walks_are_equal_and_share_no_memory():

@@ -330,3 +330,10 @@ def test_a_box_in_which_hardly_a_number_lies(jac, loss, ulps):
     )
     assert fit.success
     np.testing.assert_allclose(fit.x, [1, 0.26795699], rtol=1e-6)
+
+
+@pytest.mark.parametrize("ulps", [1, 2, 3, 4])
+def test_differences_between_the_bounds_of_such_a_box(ulps):
+    bounds = [1, 0], [1 + ulps * np.finfo(float).eps, 9]
+    fit = st.least_squares(lambda p: [4 * p[0], p[1] - 0.5], [1.0, 0.5], "3-point", bounds=bounds)
+    np.testing.assert_array_equal(fit.jac, [[4, 0], [0, 1]])
