@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 
 import steepest as st
 from runs import Failing, snapshot
+from steepest import _cpu
 from steepest.updates import placement
 
 SIZES = some.one_of(some.integers(0, 600), some.integers(600, 5000))
@@ -202,3 +203,27 @@ def test_a_group_is_added_whole_or_not_at_all(lr):
     assert (q != 1).all()
     with pytest.raises(ValueError, match="shares memory"):
         opt.step([[g], [q, None, None]])
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_a_group_that_was_not_added_leaves_nothing_behind(at, settings_stay):
+    """Later steps, of a group of other sizes and by several threads, are as without it."""
+    st.set_num_threads(2)
+    _cpu.set_bytes_per_thread(1 << 10)
+    ends = []
+    for fails in (True, False):
+        g, spare = np.ones(3), np.ones(50_000)
+        params = [np.ones(3), np.ones((10, 20), np.float32), np.ones(50_000)]
+        opt = st.NAdam(params[:1], ema_decay=0.5)
+        opt.step([g])
+        plan = opt._plan
+        if fails:
+            opt._plan = Failing(plan, at)
+            with pytest.raises(MemoryError):
+                opt.add_param_group({"params": [spare, np.ones((5, 70), np.float32), np.ones(0)]})
+            opt._plan = plan
+        opt.add_param_group({"params": params[1:], "lr": 0.5})
+        spare.flags.writeable = False
+        opt.step([[g], [params[1] + 1, spare]], max_norm=1.0)
+        ends.append((snapshot(opt, params), plan.clocks(), plan.given_of_last_step()))
+    assert ends[0] == ends[1]
