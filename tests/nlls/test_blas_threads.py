@@ -84,14 +84,36 @@ def test_the_child_of_a_fork_is_not_limited_for_good_by_a_thread_of_its_parent()
     other.start()
     inside.wait()
     try:
-        child = os.fork()
-        if child == 0:
-            st.solve(np.eye(3), np.ones(3))
-            os._exit(openblas("get")())
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+        assert in_child() == [3, 1, 4]
         assert openblas("get")() == 1
     finally:
         over.set()
         other.join()
+    try:
         assert openblas("get")() == 3
+        openblas("set")(2)
+        assert in_child() == [2, 1, 4]  # nor set to what it once was
+        with _cpu.OneBlasThread():
+            assert in_child() == [1, 1, 4]
+    finally:
         openblas("set")(before)
+
+
+def in_child():
+    """The numbers of threads there after a solve, within a limit, and after 4 are set."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        st.solve(np.eye(3), np.ones(3))
+        seen = [openblas("get")()]
+        with _cpu.OneBlasThread():
+            seen.append(openblas("get")())
+        openblas("set")(4)
+        st.solve(np.eye(3), np.ones(3))
+        os.write(tell, bytes([*seen, openblas("get")()]))
+        os._exit(0)
+    os.close(tell)
+    os.waitpid(child, 0)
+    seen = os.read(told, 9)
+    os.close(told)
+    return list(seen)
