@@ -201,6 +201,13 @@ def test_what_is_determined_does_not_depend_on_units(unit):
     np.testing.assert_array_equal(determined(few), [False, False, True])
 
 
+def test_a_parameter_with_little_part_in_a_free_direction_is_not_determined():
+    A = np.random.default_rng(0).standard_normal((40, 3))
+    A[:, 0] = A[:, 1] + 1e-3 * A[:, 2]
+    fit = st.least_squares(lambda x: A @ x - 1, np.zeros(3), lambda x: A)
+    assert not determined(fit).any()
+
+
 def lines_of(fit, names):
     fit.summary(names, file=(file := io.StringIO()))
     rows = [line for line in file.getvalue().splitlines() if " = " in line]
@@ -265,4 +272,11 @@ def test_a_parameter_without_effect_by_differences_is_named(options):
 def test_many_parameters_without_effect_are_named_in_short():
     fit = st.least_squares(lambda p: np.array([p[0] - 1, p[0] + 1]), np.zeros(9))
     assert "changes with x[1], x[2], x[3], x[4], x[5], ... over" in fit.message
+    five = st.least_squares(lambda p: np.array([p[0] - 1, p[0] + 1]), np.zeros(6))
+    assert "changes with x[1], x[2], x[3], x[4], x[5] over" in five.message
     assert "no residual" not in st.least_squares(lambda p: p[:1] - 1, np.zeros(2)).message
+    for options in {"max_nfev": 1}, {"jac": lambda p: np.eye(9)[[0, 0]]}:
+        fit = st.least_squares(lambda p: p[0] + np.array([0, 1]), np.zeros(9), **options)
+        assert "no residual" not in fit.message
+        told = "changes: 8\n" if "jac" in options else "changes: 8, as far as differences tell\n"
+        assert told in lines_of(fit, "abcdefghi")[0]
