@@ -142,3 +142,20 @@ def test_blocks_that_broke_off_at_a_start_at_zero_leave_nothing():
             s.tell_blocks([(f[:2], J[:2]), (f[2:], J[2:])])
         found.append(np.array(points).tobytes())
     assert found[0] == found[1]
+
+
+def test_the_covariance_after_blocks_is_by_exact_weights():
+    """Also where steps are by others: after the first."""
+    A, y = np.vander(np.linspace(0, 3, 20), 3), np.cos(np.linspace(0, 9, 20)) + 1.5
+
+    def blocks(x):
+        yield from zip(np.split(A @ x - y, 2), np.split(A, 2), strict=True)
+
+    def stop(intermediate_result):
+        raise StopIteration
+
+    fit = st.least_squares(blocks, np.zeros(3), True, loss="soft_l1", callback=stop)
+    assert fit.nit == 1
+    weight = (1 + (A @ fit.x - y) ** 2) ** -1.5  # ρ' + 2 ρ'' z
+    due = np.linalg.inv(A.T @ (weight[:, None] * A))
+    np.testing.assert_allclose(fit.covariance(absolute_sigma=True), due, rtol=1e-9)

@@ -216,6 +216,29 @@ def test_gauss_newton_reweights_where_nothing_damps(loss):
     np.testing.assert_allclose(told.cost, damped.cost, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("loss", "slope"),
+    [
+        ("huber", lambda z: np.fmin(1, z**-0.5)),
+        ("soft_l1", lambda z: (1 + z) ** -0.5),
+        ("cauchy", lambda z: 1 / (1 + z)),
+        ("arctan", lambda z: 1 / (1 + z**2)),
+    ],
+)
+def test_gauss_newtons_steps_are_those_of_reweighted_least_squares(loss, slope):
+    A, y = np.vander(np.linspace(0, 3, 20), 3), np.cos(np.linspace(0, 9, 20)) + 1.5
+    points = []
+
+    def callback(intermediate_result):
+        points.append(intermediate_result.x.copy())
+
+    st.least_squares(
+        lambda x: A @ x - y, np.zeros(3), lambda x: A, method="gn", loss=loss, callback=callback
+    )
+    w = np.sqrt(slope(y * y))
+    np.testing.assert_allclose(points[0], np.linalg.lstsq(w[:, None] * A, w * y)[0], rtol=1e-9)
+
+
 @pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy", "arctan"])
 def test_gauss_newton_meets_gtol_under_a_robust_loss(loss):
     """Which is judged by exact weights, where its steps are not by those."""
