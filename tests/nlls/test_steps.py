@@ -216,6 +216,18 @@ def test_gauss_newton_reweights_where_nothing_damps(loss):
     np.testing.assert_allclose(told.cost, damped.cost, rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_variables_that_rest_on_bounds_cut_no_step_of_the_others(seed):
+    """A linear problem whose scale is wrong: were they called cut, it took up to 114 evaluations,
+    as then every step is taken for a singular system's."""
+    rng, scale = np.random.default_rng(seed), np.array([1e-4, 1, 1e4])
+    A, b = rng.standard_normal((4, 3)) / scale, 3 * rng.standard_normal(4)
+    fit = st.least_squares(
+        lambda x: A @ x - b, 0.1 * scale, lambda x: A, method="levenberg", bounds=(-scale, scale)
+    )
+    assert fit.success and fit.nfev < 12
+
+
 @pytest.mark.parametrize(
     ("loss", "slope"),
     [
