@@ -119,17 +119,6 @@ def test_products_without_curvature_along_a_later_direction():
     assert r.success
 
 
-@pytest.mark.parametrize("line_search", ["wolfe", "armijo", "exact"])
-def test_a_hessian_told_with_a_point_is_that_of_the_point(line_search):
-    """Searches may accept a point that was told before the last."""
-    told, asked = (st.Newton(START, line_search=line_search) for _ in range(2))
-    points, _ = run(asked, hess=rosen_hess)
-    for x in points:
-        np.testing.assert_array_equal(told.x, x)
-        told.tell(rosen(x), rosen_der(x), rosen_hess(x))
-    assert told.done and (told.f, told.nhev) == (asked.f, asked.nhev)
-
-
 @pytest.mark.parametrize("size", [1e-120, 1e-172, 1e-300])
 def test_a_singular_hessian_beside_a_gradient_of_next_to_nothing(size):
     x, _ = newton_step(np.diag([0.0, 2.0]), np.full(2, size), None, 1e3)
