@@ -19,7 +19,7 @@ from steepest.apps.races.race_draw import styles  # noqa: E402
 from steepest.apps.races.race_html import save_html  # noqa: E402
 from steepest.apps.races.race_paths import Path, parse_entry, run  # noqa: E402
 from steepest.apps.races.reference import FLOOR  # noqa: E402
-from steepest.apps.races.surfaces import compile_surface, find_surface  # noqa: E402
+from steepest.apps.races.surfaces import Named, compile_surface, find_surface  # noqa: E402
 
 # No value left of -3: gaps, no NaN in the JSON. The lowest value is not 0.
 FORMULA = "x**2 + y**2/4 - 1 + 1e-9*log(x + 3)"
@@ -185,7 +185,7 @@ def test_what_is_out_of_sight_by_far_is_left_out(tmp_path):
 
 
 def test_what_is_markup_elsewhere_is_text_on_the_page(tmp_path):
-    surface = compile_surface("<b>&", "x**2 + y**2", (-1, 1), (-1, 1), (0.5, 0.5))
+    surface = compile_surface(Named("<b>&", "x**2 + y**2", (-1, 1), (-1, 1), (0.5, 0.5), "", None))
     path = Path("</script>", np.full((1, 2), 0.5), np.array([0.5]), np.array([0.0]), "")
     save_html(surface, [path] * 8, "surface", tmp_path / "race.html")
     page = (tmp_path / "race.html").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ LARGEST = 1e100  # a value beyond counts as none: pictures and their scales over
 
 @dataclass(frozen=True)
 class Named:
-    """What a surface is known by."""
+    """What a surface is known by, and the part of it that is shown."""
 
     title: str
     formula: str
@@ -94,19 +94,13 @@ NAMED = {
 }
 
 
-@dataclass(frozen=True)
-class Surface:
-    """A function of (x, y) with its derivatives, and the part of it that is shown."""
+@dataclass(frozen=True, kw_only=True)
+class Surface(Named):
+    """A function of (x, y) with its derivatives."""
 
-    title: str
-    formula: str
-    x_limits: Limits
-    y_limits: Limits
-    start: tuple[float, float]
     values: Callable[[Floats, Floats], Floats]  # elementwise
     gradient: Callable[[Floats], Floats]  # (2,) -> (2,)
     hessian: Callable[[Floats], Floats]  # (2,) -> (2, 2)
-    lowest: float | None = None  # f at its least, where known
 
     def value(self, p: Floats) -> float:
         """f at one point."""
@@ -150,20 +144,16 @@ def find_surface(
             what = f"the first must be the smaller, and neither beyond {LARGEST:g}"
             raise ValueError(f"{name} from {limits[0]} to {limits[1]}: {what}")
     x, y = begin = start or named.start
-    surface = compile_surface(
-        named.title,
-        named.formula,
-        x_limits or around(named.x_limits, x),
-        y_limits or around(named.y_limits, y),
-        begin,
-    )
+    across = x_limits or around(named.x_limits, x)
+    along = y_limits or around(named.y_limits, y)
+    surface = compile_surface(replace(named, x_limits=across, y_limits=along, start=begin))
     here = np.array(surface.start, float)
     if not np.isfinite(surface.value(here)) or not np.isfinite(surface.gradient(here)).all():
         raise ValueError(
             f"start {surface.start}: the function or its gradient has no finite value there, "
             f"or one beyond {LARGEST:g}; choose another by --start X Y"
         )
-    return replace(surface, lowest=named.lowest)
+    return surface
 
 
 def around(limits: Limits, at: float) -> Limits:
@@ -173,13 +163,11 @@ def around(limits: Limits, at: float) -> Limits:
     return (low if low < at else at - margin, high if at < high else at + margin)
 
 
-def compile_surface(
-    title: str, formula: str, x_limits: Limits, y_limits: Limits, start: tuple[float, float]
-) -> Surface:
+def compile_surface(named: Named) -> Surface:
     """NumPy functions of a formula in x and y and of its exact derivatives."""
     import sympy
 
-    checked = parse(formula if "=" in formula else f"f = {formula}")
+    checked = parse(named.formula if "=" in named.formula else f"f = {named.formula}")
     x, y = sympy.symbols("x y", real=True)
     symbols = {"x": x, "y": y, "pi": sympy.pi}
     for node in ast.walk(checked.tree):
@@ -202,11 +190,7 @@ def compile_surface(
         return np.where(np.abs(found) <= LARGEST, found, np.nan)
 
     return Surface(
-        title,
-        formula,
-        x_limits,
-        y_limits,
-        start,
+        **vars(named),
         values=values,
         gradient=lambda p: quietly(g, p[0], p[1]),
         hessian=lambda p: quietly(h, p[0], p[1]),
