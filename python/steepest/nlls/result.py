@@ -247,13 +247,6 @@ def rows_hold(s: Array, V: Array, cut: float, tilt: float = 0.0) -> Array:
     return held
 
 
-def determined(result: LeastSquaresResult) -> Array:
-    """Whether the residuals determine each parameter, (n,): not one that changes along a direction
-    in which, to rounding, no residual does. `covariance` takes the same for rounding."""
-    _, s, V = unit_columns(result._triangle())
-    return rows_hold(s, V, result._cut(s))
-
-
 def estimable(result: LeastSquaresResult, off: float) -> tuple[Array, Array, int]:
     """Which parameters the residuals determine; (JᵀJ)⁺ without the directions that change no
     residual; and their number. off: the error of J's singular values, with unit columns, over the

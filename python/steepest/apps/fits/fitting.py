@@ -14,7 +14,7 @@ from steepest import check
 from steepest.apps.fits.formula import Formula
 from steepest.apps.fits.model import Model, compile_model
 from steepest.apps.fits.table import Table, TableError
-from steepest.nlls.result import determined
+from steepest.nlls.curve_covariance import covariance_of
 
 Array = NDArray[np.float64]
 Bounds = dict[str, tuple[float, float]]
@@ -163,10 +163,6 @@ def check_names(table: Table, request: Request) -> list[str]:
     if clash := sorted(columns & set(start)):
         raise FitError(f"--start: {clash[0]!r} is a column of the data")
     names = request.formula.names
-    unknown = [n for n in names if n not in columns and n not in start and n != "pi"]
-    if unknown:
-        listed = ", ".join(unknown)
-        raise FitError(f"--start: no value for {listed}; columns are {', '.join(table.names)}")
     if unused := [name for name in start if name not in names]:
         raise FitError(f"--start: {unused[0]!r} is not in the formula")
     for option, given in (("--bounds", request.bounds), ("--fix", request.fixed)):
@@ -217,10 +213,5 @@ def sigma_column(table: Table, name: str) -> Array:
 
 def estimate_covariance(result: Any, absolute_sigma: bool) -> Array:
     """The covariance of the estimate, inf where it is indeterminate."""
-    m, n = result.jac.shape
-    if m == n and not absolute_sigma:
-        return np.full((n, n), np.inf)
-    covariance: Array = result.covariance(absolute_sigma=absolute_sigma)
-    free = ~determined(result)
-    covariance[free] = covariance[:, free] = np.inf
-    return covariance
+    covariance, _ = covariance_of(result, absolute_sigma)
+    return np.full((result.x.size,) * 2, np.inf) if covariance is None else covariance
