@@ -29,6 +29,27 @@ def test_info_imports_scipy_only_when_asked():
         st.info(load="yes")
 
 
+def test_a_lapack_with_other_routines_than_scipys_is_refused():
+    code = """
+    import types
+    import numpy as np
+    from scipy.linalg import cython_lapack
+    routines = {**cython_lapack.__pyx_capi__}
+    sys.modules["scipy.linalg.cython_lapack"] = types.SimpleNamespace(__pyx_capi__=routines)
+    for change in (lambda: routines.update(dpotrf=routines["dgetrf"]),
+                   lambda: routines.pop("dpotrf")):
+        change()
+        try:
+            st.solve(np.eye(2), np.ones(2))
+        except st.BackendError as error:
+            print(str(error).replace(" ", "_"))
+    """
+    wrong, none = run(code)
+    assert wrong.startswith("SciPy's_dpotrf_has_the_signature_'void_(int_*,_int_*,_")
+    assert ",_not_the_pattern_cirii_(c_char_*," in wrong
+    assert none == "SciPy's_LAPACK_has_no_routine_dpotrf"
+
+
 def test_info_command(capsys):
     from steepest.cli import main
 
