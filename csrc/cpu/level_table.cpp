@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "core/error.hpp"
 #include "cpu/level.hpp"
 
 namespace steepest {

@@ -4,6 +4,7 @@
 // their start by bisection and walk, so that a step is one parallel region for any number of them.
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

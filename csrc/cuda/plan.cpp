@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "core/error.hpp"
+
 namespace steepest::cuda {
 
 namespace {
