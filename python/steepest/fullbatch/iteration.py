@@ -111,7 +111,10 @@ class Iteration(Points):
         """The same, at least twice as long as the last step, which has shown no curvature."""
         least = 2 * at.step * self._length()
         self._first_direction()
-        return self._at_least(least)
+        length = self._length()
+        if 0 < length < least < math.inf:
+            self._rows[self._d][...] *= least / length
+        return NO_MORE_KNOWN
 
     def _downhill(self, scale: float) -> Direction:
         """-scale g."""

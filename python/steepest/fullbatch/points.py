@@ -125,13 +125,6 @@ class Points:
         """|d|."""
         return math.sqrt(self._square(self._rows[self._d]))
 
-    def _at_least(self, least: float) -> Direction:
-        """Lengthen d to `least`, if it is shorter."""
-        length = self._length()
-        if 0 < length < least < math.inf:
-            self._rows[self._d][...] *= least / length
-        return NO_MORE_KNOWN
-
     def _cut(self, free: Array | None) -> None:
         """Cut d for held variables, so that a full step stays in the box."""
         assert self.box is not None

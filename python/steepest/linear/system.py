@@ -151,12 +151,6 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
     for name, value in ready.items():
         if name != "A":
             _check_finite(xp, name, value)
-    return _system(xp, given, ready, product)
-
-
-def _system(
-    xp: Any, given: dict[str, Any], ready: dict[str, Array], product: Product | None
-) -> System:
     matrix = ready.get("A")
     return System(
         xp,
