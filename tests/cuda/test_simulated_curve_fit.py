@@ -64,6 +64,16 @@ def test_curve_fit_leaves_out_what_is_missing():
         st.curve_fit(curve, up(x), y)
 
 
+def test_what_lives_elsewhere_or_is_not_real_is_refused():
+    x, y = curve_data()
+    with pytest.raises(TypeError, match="sigma, ydata: one lives on the host, the other on a CUDA"):
+        st.curve_fit(curve, up(x), up(y), sigma=np.ones(30))
+    with pytest.raises(TypeError, match="^sigma: dtype complex128; expected real numbers"):
+        st.curve_fit(curve, up(x), up(y), sigma=up(1j * y))
+    with pytest.raises(TypeError, match="^f: an ndarray, ydata an ndarray; expected both on the"):
+        st.curve_fit(lambda x, a, b: np.full(30, a + b), up(x), up(y))
+
+
 def test_bands():
     x, y = curve_data()
     popt, pcov = st.curve_fit(host_curve, x, y)

@@ -34,6 +34,19 @@ def test_a_rate_per_second_where_one_is_due_per_year(method, jac, unit):
     assert res.nfev < 2000
 
 
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+@pytest.mark.parametrize("x0", [[0.1, 0.2], [0.01, 0.3]])
+def test_a_step_out_of_the_domain_is_taken_again_in_proportion_to_x(x0, scheme):
+    """One that fits the unit seen so far leads below 0, while x falls to 1e-6."""
+
+    def fun(x):
+        return np.nan if (x < 0).any() else ((np.sqrt(x) - 1e-3) ** 2).sum()
+
+    res = st.minimize(fun, x0, jac=scheme)
+    assert res.success
+    np.testing.assert_allclose(res.x, 1e-6, rtol=1e-3)
+
+
 def test_a_unit_that_the_start_does_not_show():
     res = st.minimize(decay(1e-7), [1.0, 0.0])
     np.testing.assert_allclose(res.x, [2.5, 1.3e-7], rtol=1e-4)

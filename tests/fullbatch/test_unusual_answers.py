@@ -3,6 +3,7 @@
 import copy
 import warnings
 
+import array_api_strict as strict
 import numpy as np
 import pytest
 
@@ -63,6 +64,20 @@ def test_a_gradient_may_lie_in_memory_as_it_likes(run, lay):
             s.tell(np.sum([1, 2, 3] * (way[-1] - 1) ** 2), laid(g))
         ways.append(way)
     np.testing.assert_array_equal(*ways)
+
+
+def test_dtypes_of_another_namespace():
+    one, turned = strict.asarray([1, 2]), strict.asarray([1j, 2])
+
+    def both(x):
+        return float(strict.sum(x * x)), 2 * x
+
+    found = st.minimize(both, one, jac=True)
+    assert found.success and found.x.dtype == strict.float64
+    with pytest.raises(TypeError, match="^x0: dtype .*complex128; expected real"):
+        st.minimize(both, turned, jac=True)
+    with pytest.raises(TypeError, match=r"^fun\(x\)\[1\]: dtype .*complex128; expected real"):
+        st.minimize(lambda x: (1.0, turned), one, jac=True)
 
 
 def test_a_function_need_not_compare_with_words():
