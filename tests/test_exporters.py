@@ -172,6 +172,26 @@ def test_an_exporter_that_raises_is_named(value, message):
     assert (p == 1).all() and opt.step_count == 0 and not opt._states[0]["velocity"].any()
 
 
+class Reticent(Dlpack):
+    """It exports its memory, and raises where it is asked for more."""
+
+    @property
+    def dtype(self):
+        raise RuntimeError("not this")
+
+    def data_ptr(self):
+        raise RuntimeError("nor this")
+
+
+def test_what_an_exporter_need_not_have_may_raise():
+    p = np.ones(3)
+    opt = st.SGD(Reticent(p), lr=0.5)
+    opt.step(Reticent(np.ones(3)))
+    opt.bind_grads(Reticent(np.ones(3)))
+    opt.step()
+    np.testing.assert_array_equal(p, np.zeros(3))
+
+
 @pytest.mark.parametrize("value", [OnGpu(np.ones(2, np.float32)), CudaInterface()])
 def test_arrays_of_a_gpu_without_a_cuda_module(value):
     message = f"params[0]: this {type(value).__name__} lives on a GPU"
@@ -457,3 +477,17 @@ def test_a_start_of_pytorch_that_requires_grad():
 
     found = st.minimize(fun, x0, jac=True)
     assert found.success and isinstance(found.x, torch.Tensor) and not found.x.requires_grad
+
+
+def test_newton_in_pytorch_where_a_hessian_is_indefinite():
+    """PyTorch's error for one is not NumPy's."""
+    torch = pytest.importorskip("torch")
+    found = st.minimize(
+        lambda x: float(((x**2 - 1) ** 2).sum()),
+        torch.full((2,), 0.1, dtype=torch.float64),
+        jac=lambda x: 4 * x * (x**2 - 1),
+        hess=lambda x: torch.diag(12 * x**2 - 4),
+        method="newton",
+    )
+    assert found.success and isinstance(found.x, torch.Tensor)
+    np.testing.assert_allclose(found.x, 1.0)
