@@ -13,16 +13,9 @@ from collections.abc import Sequence
 from steepest import _cpu
 from steepest.errors import BackendError
 
-# command -> its module, which has HELP, add_arguments(parser) and main(args) -> exit status. Of the
-# exceptions that main raises, FAILURES are printed here, in a line.
-COMMANDS: dict[str, str] = {
-    "demo": "steepest.apps.demo",
-    "bench": "steepest.apps.bench",
-    "info": "steepest.apps.info",
-    "fit": "steepest.apps.fit",
-    "race": "steepest.apps.race",
-    "advise": "steepest.apps.advise",
-}
+# Each is a module of steepest.apps, with HELP, add_arguments(parser) and main(args) -> exit status.
+# Of the exceptions that main raises, FAILURES are printed here, in a line.
+COMMANDS = ("demo", "bench", "info", "fit", "race", "advise")
 DESCRIPTION = "Fused optimizer steps, least squares and full-batch methods on arrays."
 OPTIONAL = ("matplotlib", "sklearn", "sympy")  # what steepest[demo] brings
 FAILURES = (ValueError, OSError, ImportError, MemoryError, BackendError)
@@ -38,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     version = _cpu.version or "(run from its tree, not installed)"
     parser.add_argument("--version", action="version", version=f"steepest {version}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        app = importlib.import_module(module)
+    for name in COMMANDS:
+        app = importlib.import_module(f"steepest.apps.{name}")
         sub = commands.add_parser(name, help=app.HELP, description=app.HELP)
         app.add_arguments(sub)
         sub.set_defaults(run=app.main)

@@ -67,14 +67,7 @@ WELL_CONDITIONED = 1e4  # a hundred products
 LINEAR = """import steepest as st
 x, info = st.solve(A, b, method="{method}", return_info=True)
 print(info.message)"""
-CLASSES = {
-    "sgd": "SGD",
-    "momentum": "Momentum",
-    "nesterov": "Nesterov",
-    "rmsprop": "RMSProp",
-    "adam": "Adam",
-    "lion": "Lion",
-}
+CLASSES = {cls.lower(): cls for cls in ("SGD", "Momentum", "Nesterov", "RMSProp", "Adam", "Lion")}
 # the simplest first, for ties
 LOSS_ORDER = ["l-bfgs", "bfgs", "newton", "gd", *CLASSES]
 
