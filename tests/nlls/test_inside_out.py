@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -453,3 +454,20 @@ def test_blocks_that_tell_the_solver_themselves(form):
         s.tell_blocks(blocks())
     s.tell_blocks([(s.x, np.eye(2))])
     assert s.cost == 2.5
+
+
+def test_only_one_thread_at_a_time_may_tell():
+    """The other one comes while the first one's residuals become an array."""
+    J = np.eye(3)[:, :2]
+
+    class Slow:
+        def __array__(self, dtype=None, copy=None):
+            with ThreadPoolExecutor(1) as pool:
+                other = pool.submit(s.tell, np.ones(3), lambda x: J)
+            with pytest.raises(ValueError, match="another thread is inside this solver"):
+                other.result()
+            return np.ones(3)
+
+    s = st.LeastSquares([1.0, 1.0])
+    s.tell(Slow(), lambda x: J)
+    assert s.cost == 1.5
