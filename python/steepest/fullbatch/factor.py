@@ -81,7 +81,9 @@ def cholesky_solve(a: Array, b: Array) -> Array | None:
     xp = namespace(a)
     try:
         factor = xp.linalg.cholesky(a)
-    except Exception:  # each library has its own
+    except Exception as error:
+        if "LinAlgError" not in type(error).__name__:  # each library has its own
+            raise
         return None
     if not bool(xp.all(xp.isfinite(factor))):  # some libraries say it so
         return None
