@@ -162,6 +162,15 @@ def test_the_jacobian_of_one_parameter_may_have_one_dimension(col_deriv, ndim, s
         np.testing.assert_allclose(got, scipy_curve_fit(decay, X, Y, [1.0], jac=slope)[0], 1e-4)
 
 
+@pytest.mark.parametrize("sigma", [None, 0.2])
+def test_one_number_as_data_goes_with_any_number_of_values(sigma):
+    one, all_ = (
+        st.curve_fit(model, X, y, np.ones(3), sigma, jac=jacobian) for y in (0.5, np.full(50, 0.5))
+    )
+    np.testing.assert_array_equal(one[0], all_[0])
+    np.testing.assert_array_equal(one[1], all_[1])
+
+
 def test_exceptions_of_the_model_come_through():
     def broken(x, a):
         raise KeyError("mine")

@@ -216,6 +216,20 @@ def test_a_schedule_may_read_and_step_the_optimizer_it_serves():
     assert p[0] == -6.0
 
 
+def test_a_schedule_is_asked_again_after_a_step_taken_meanwhile():
+    p, asked = np.zeros(1), []
+
+    def rate(step):
+        asked.append(step)
+        if asked == [0]:
+            opt.step(np.ones(1))
+        return 10.0**step
+
+    opt = st.SGD(p, lr=rate)
+    opt.step(np.ones(1))
+    assert asked == [0, 0, 1] and p[0] == -11
+
+
 def test_a_schedule_may_wait_for_a_thread_that_reads_the_optimizer():
     """As with a lock of the logging module, which both take."""
     p, users, asked = np.zeros(1), threading.Lock(), threading.Event()
