@@ -167,6 +167,7 @@ ERRORS = [
     ("y = a*max(x)", 7, "max takes two arguments"),
     ("y = min(x, a, 1)", 5, "min takes two arguments"),
     ("y = max(x, foo(a))", 12, "no function 'foo'"),
+    ("y = max(foo(a), x)", 9, "no function 'foo'"),
     ("y = max(x, key=a)", 5, "max takes two arguments"),
     ("y = exp(*x)", 9, "Starred is not allowed"),
     ("y = True*x", 5, "True is not a real number"),

@@ -78,6 +78,25 @@ def test_a_run_may_be_told_where_its_gradient_is_to_be_had(method, search):
         np.testing.assert_array_equal(told(lambda k, p=period: k % p == 0)[0], want)
 
 
+def loaded(run):
+    other = st.Newton(np.ones(2), line_search="exact")
+    other.load_state_dict(run.state_dict())
+    return other
+
+
+@pytest.mark.parametrize("stir", [loaded, lambda run: pickle.loads(pickle.dumps(run))])
+def test_a_run_is_saved_with_the_gradient_at_the_first_trial_if_that_is_the_lowest(stir):
+    """As it is of this function by this Hessian in each iteration."""
+    scales = np.array([1.0, 2.0])
+    whole, run = (st.Newton([2.0, 1.0], line_search="exact") for _ in range(2))
+    while not whole.done:
+        run = stir(run)
+        np.testing.assert_array_equal(run.x, x := whole.x)
+        for one in (whole, run):
+            one.tell(scales @ x**2 / 2, lambda x: scales * x, 1.5 * np.eye(2))
+    assert run.success and run.nit > 5
+
+
 def test_a_gradient_that_fails_leaves_the_best_point_to_be_told_again():
     def fails(x):
         raise OSError("no answer")
