@@ -39,6 +39,7 @@ def test_estimates_and_errors_are_scipys(here, capsys, sigma, absolute):
 
 def test_without_a_start_all_parameters_start_at_one(here, capsys):
     record = as_json(capsys, "y = a*exp(-b*x) + c + 0*pi")
+    assert [row["name"] for row in record["parameters"]] == ["a", "b", "c"]
     assert record == as_json(capsys, "y = a*exp(-b*x) + c + 0*pi", "--start", "a=1,b=1,c=1")
     assert fit("y = a*exp(-b*t)") == 2
     assert (
