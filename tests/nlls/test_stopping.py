@@ -154,6 +154,28 @@ def test_the_unit_of_x_does_not_matter_to_xtol(method, jac):
     np.testing.assert_allclose(small.x * 2.0**100, want.x, rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["lm", "gn"])
+@pytest.mark.parametrize(
+    ("units", "weights"), [([1, 2.0**-100], [1, 1]), ([2.0**-100, 2.0**-100], [1e6, 1e-6])]
+)
+def test_a_variable_in_small_units_or_of_little_influence_is_not_left_on_its_way(
+    units, weights, method
+):
+    """The other one is where it belongs after a step, and the cost hardly changes."""
+
+    def fun(x):
+        a, b = x / units
+        return np.append(weights * np.array([a - 1, np.exp(b) - 5]), 99)
+
+    def jac(x):
+        slopes = weights * np.array([1, np.exp(x[1] / units[1])]) / units
+        return np.vstack([np.diag(slopes), np.zeros(2)])
+
+    fit = st.least_squares(fun, 2 * np.array(units), jac, method=method, ftol=None, gtol=None)
+    assert fit.status == 3
+    np.testing.assert_allclose(fit.x / units, [1, np.log(5)], rtol=1e-9)
+
+
 @pytest.mark.parametrize("loss", ["linear", "cauchy"])
 def test_nor_does_it_from_a_start_of_zero(loss):
     """Where x tells no size, the step does."""
