@@ -306,6 +306,24 @@ void look_ahead() {
       rough.judged(0.5, 1, true);
     }
   }
+  LookAhead patient;
+  for (int k = 0; k < 6; ++k) patient.accepted(true);
+  const auto corrected = [&](int times, double actual, bool by_differences) {
+    for (int k = 0; k < times; ++k) {
+      patient.gained(0.16, -2);
+      patient.judged(actual, 1, by_differences);
+      must(patient.due(), "it waits neither where J is exact nor after steps that are good");
+    }
+  };
+  corrected(9, 0.5, false);
+  corrected(9, 0.9, true);
+  corrected(3, 0.5, true);
+  corrected(1, 0.9, true);
+  corrected(3, 0.5, true);
+  patient.bent(1e-6, 1e-8);
+  must(patient.due(), "a step that is bent");
+  patient.bent(1e-9, 1e-8);
+  must(!patient.due(), "by no more than rounding it is not");
 }
 
 // ρ' and ρ'' are the derivatives of ρ, and all losses begin as z.
