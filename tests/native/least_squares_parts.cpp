@@ -1,9 +1,10 @@
 // The parts of the least-squares core that decide alone: stopping, the radius and its λ, looking
-// ahead, scaling, losses. Each line says what must hold; the numbers are worked out by
-// hand from the formulas beside them.
+// ahead, failed steps, scaling, losses. Each line says what must hold; the numbers are worked out
+// by hand from the formulas beside them.
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "nlls/gradient.hpp"
@@ -11,6 +12,7 @@
 #include "nlls/loss.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/residuals.hpp"
+#include "nlls/rise.hpp"
 #include "nlls/scaling.hpp"
 #include "nlls/step/damping.hpp"
 #include "nlls/step/finder.hpp"
@@ -264,6 +266,36 @@ void costs() {
   must(std::fabs(r.distance_to_zero(5) - std::sqrt(7.5)) < 1e-6, "those near weigh more");
 }
 
+// Whether failed steps, which raised the cost in proportion to their lengths by these slopes, are
+// told to have met one.
+bool steady_after(const std::vector<std::pair<double, double>>& steps) {
+  Rise<double> rise;
+  for (const auto& [length, slope] : steps) {
+    Step step{};
+    step.cost = 1;
+    step.length = length;
+    step.actual = -slope * length;
+    step.predicted = 1e-3;
+    rise.failed(step);
+    step.length = length / 3;
+    step.actual = -1e-13;
+    rise.failed(step);  // of which rounding is too large a part
+    step.actual = -1e-6;
+    step.predicted = 1e-6;
+    step.Jx_norm = 1e10;
+    rise.failed(step);  // lost in that of |Jx|
+  }
+  return rise.steady();
+}
+
+void rises() {
+  must(steady_after({{1, 2}, {0.5, 2.1}, {0.2, 2}}), "three steps that met one slope");
+  must(!steady_after({{1, 2}, {0.5, 2}}), "two are few");
+  must(!steady_after({{1, 2}, {0.9, 2}, {0.85, 2}}), "nearly the same step tells nothing more");
+  must(!steady_after({{1, 2}, {0.5, 1.5}, {0.2, 1.1}}), "a rise that bends");
+  must(!steady_after({{1, 2}, {0.5, 2}, {0.2, 9}, {0.1, 9}}), "another slope begins anew");
+}
+
 // After six held-back steps, of which the last was corrected and gained this; the model foretold 1,
 // the parabola of slope -2 with a gain of 0.16 at a tenth of the step: 2 + (0.16 - 0.2) / 0.01 =
 // -2.
@@ -362,6 +394,7 @@ int main() {
   corrections();
   stationarity();
   costs();
+  rises();
   look_ahead();
   losses();
   return verdict();
