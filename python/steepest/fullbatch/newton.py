@@ -158,8 +158,8 @@ class Newton(Minimizer):
             message += f"; {told}: check it, and its sign"
         super()._finish(status, message)
 
-    def _checked(self, hess: Array, accepted: bool = False) -> Array:
-        """A copy of the Hessian, or what is wrong with it. accepted: it is the accepted point's."""
+    def _checked(self, hess: Array) -> Array:
+        """A copy of the Hessian, or what is wrong with it."""
         if hasattr(hess, "toarray"):
             raise TypeError(
                 f"hess: {check.kind(hess)}, sparse; expected a dense array, toarray(), or hessp"
@@ -168,23 +168,26 @@ class Newton(Minimizer):
         like = self._w[:1, :1]
         if type(self._w) is np.ndarray and hess is not None and np.size(hess) == 1:
             hess = np.reshape(hess, (1, 1))
-        h = vector("hess", hess, xp.broadcast_to(like, (n, n)))
-        h = xp.asarray(h, copy=True)
+        return xp.asarray(vector("hess", hess, xp.broadcast_to(like, (n, n))), copy=True)
+
+    def _check_symmetry(self, h: Array) -> None:
+        """An error if h, at the accepted point, differs from its transpose by more than rounding.
+
+        Where terms cancel, as those of a saturated softmax, rounding is all that is left of it;
+        |g|²/|f|, curvature to change f by its own size, is what it is small beside.
+        """
+        xp = self._xp
         if bool(xp.all(h == h.T)):  # as most are: a quarter of the time of their difference
-            return h
-        size = float(xp.max(xp.abs(h)))
-        length = float(xp.max(xp.abs(self._rows[self._x])))
-        if accepted and length:
-            # Where terms cancel, as those of a saturated softmax, rounding is all that is left; it
-            # would lead 1e8 times farther than x is long.
-            size = max(size, float(xp.max(xp.abs(self._rows[G]))) / length)
+            return
+        size, slope = float(xp.max(xp.abs(h))), float(xp.max(xp.abs(self._rows[G])))
+        if self.f:
+            size = max(size, slope * (slope / abs(self.f)))
         skew = float(xp.max(xp.abs(h - h.T)))
         if skew > math.sqrt(float(xp.finfo(h.dtype).eps) / 2) * size:
             raise ValueError(
                 f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
                 "expected a symmetric array: (H + H.T) / 2"
             )
-        return h
 
     def _first_direction(self) -> Direction:
         return self._newton_direction(self._given, None, AT_START)
@@ -205,7 +208,9 @@ class Newton(Minimizer):
     ) -> Direction:
         """At the accepted point, by what came with it."""
         hess, hessp = given
-        h = self._checked(hess(self.best_x), accepted=True) if callable(hess) else hess
+        h = self._checked(hess(self.best_x)) if callable(hess) else hess
+        if h is not None:
+            self._check_symmetry(h)
         g, d, free = self._rows[G], self._rows[D], None
         if self.box is not None:
             step = -g if h is None else -g * self._scales(h)
