@@ -79,8 +79,9 @@ def least_squares(
         GPU, make the blocks in CuPy's current stream: it still reads one when the next is asked
         for.
     method : {"lm", "levenberg", "gn"}
-        Marquardt's scaling, Levenberg's λI, or Gauss-Newton: the full step, halved until the
-        cost falls; status -3 if it never does although the full step is not short.
+        Marquardt's scaling; Levenberg's λI, for a parameter with next to no effect at x0, which
+        Marquardt's lets run off; or Gauss-Newton: the full step, halved until the cost falls;
+        status -3 if it never does although the full step is not short.
     linear_solver : {"auto", "cholesky", "qr", "cg"}
         Normal equations, QR of [J; √λD], conjugate gradients without JᵀJ; "auto" is Cholesky, or QR
         once its pivots come near rounding (for blocks of rows from the next point on).
