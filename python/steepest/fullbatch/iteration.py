@@ -52,7 +52,7 @@ class Iteration(Points):
     """The iteration that all methods share; a method says which direction to search."""
 
     method: ClassVar[str]
-    _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run of the method needs, as state.SHARED
+    _saved: ClassVar[tuple[str, ...]] = ()  # what a saved run needs beside state.SHARED
     _too_long: ClassVar[str] = "the steps are too long; use a line search"
 
     def __init__(
