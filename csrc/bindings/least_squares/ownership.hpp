@@ -28,18 +28,33 @@ inline bool owns_memory(const pybind11::object& value) {
          kind == "ManagedMemory";
 }
 
-// True where nobody else can write to the array: it owns its memory, and this is the only
-// reference to it. A free-threaded CPython does not count all references of local variables.
-inline bool sole(const pybind11::object& value) {
-  if (!owns_memory(value)) return false;
-  PyObject* a = value.ptr();
+// Whether this is the only reference to an object. A free-threaded CPython does not count all
+// references of local variables.
+inline bool referred_to_once(PyObject* object) {
 #if !defined(Py_GIL_DISABLED)
-  return Py_REFCNT(a) == 1;
+  return Py_REFCNT(object) == 1;
 #elif PY_VERSION_HEX >= 0x030e0000
-  return PyUnstable_Object_IsUniquelyReferenced(a);
+  return PyUnstable_Object_IsUniquelyReferenced(object);
 #else
   return false;
 #endif
+}
+
+// True where nobody else can write to the array: this is the only reference to it, and it owns its
+// memory.
+inline bool sole(const pybind11::object& value) {
+  return referred_to_once(value.ptr()) && owns_memory(value);
+}
+
+// The same for a view of a whole array that only the view refers to, as np.array(columns).T is.
+inline bool sole_view(const pybind11::object& value) {
+  namespace py = pybind11;
+  const PyTypeObject* arrays = py::detail::npy_api::get().PyArray_Type_;
+  if (Py_TYPE(value.ptr()) != arrays || !referred_to_once(value.ptr())) return false;
+  PyObject* base = py::detail::array_proxy(value.ptr())->base;
+  if (!base || Py_TYPE(base) != arrays || !referred_to_once(base)) return false;
+  const auto whole = py::reinterpret_borrow<py::array>(base);
+  return owns_memory(whole) && whole.size() == py::reinterpret_borrow<py::array>(value).size();
 }
 
 // The numbers of a `plain` array if they may be overwritten because nobody else sees it; else null.
@@ -54,7 +69,7 @@ T* unseen(const pybind11::object& value, int64_t n) {
 
 // A Jacobian that stays as it is until the next one: a copy, if someone else may write to it.
 inline pybind11::object owned(pybind11::object value) {
-  if (sole(value)) return value;
+  if (sole(value) || sole_view(value)) return value;
   return pybind11::module_::import("steepest.nlls.arrays").attr("copied")(value);
 }
 
