@@ -88,6 +88,8 @@ step info 10 log.txt "numpy" "$python" -c \
   'import steepest; print(*map(": ".join, ((k, str(v)) for k, v in steepest.info().items())), sep="\n")'
 step device 10 log.txt "numpy" "$python" -c \
   'import steepest._cuda as c; print("devices that are usable:", c.device_count())'
+# First what may miss its bar.
+step least_squares 50 least_squares.txt "numpy scipy cupy" "$python" bench/gpu_least_squares.py
 step rules_tested 80 tests.txt "$testing" "${pytest[@]}" "${workers[@]}" \
   tests/cuda/test_gpu.py
 lacking=$(missing array_api_compat) && [ -n "$lacking" ] &&
@@ -100,18 +102,17 @@ step bench 60 bench.json "rich numpy cupy" "$python" -m steepest bench --device 
 seconds=$(limit 50)
 step rules 50 rules.json "rich numpy cupy" "$python" -m steepest bench --device cuda --json \
   --sizes 1x256M --alone --within $((seconds > 10 ? seconds - 5 : 5))
-step least_squares 50 least_squares.txt "numpy scipy cupy" "$python" bench/gpu_least_squares.py
 if command -v compute-sanitizer >/dev/null; then
   # Without CuPy's pool, each array is an allocation that its ends are checked of.
   export STEEPEST_TESTS_WITHOUT_POOL=1
+  step racecheck_fits 25 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
+    "${pytest[@]}" tests/cuda/test_gpu_least_squares.py -k "cholesky and 200"
   step memcheck 50 tests.txt "$testing" compute-sanitizer --error-exitcode 1 \
     "${pytest[@]}" tests/cuda/test_gpu.py tests/cuda/test_gpu_least_squares.py \
     -k "Adam-betas or graph or more_tensors or short_tensors or stream_of_ones_own"
   step racecheck 30 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
     "${pytest[@]}" tests/cuda/test_gpu.py \
     -k "graph or more_tensors or short_tensors or (folded_early and 10x10)"
-  step racecheck_fits 25 tests.txt "$testing" compute-sanitizer --tool racecheck --error-exitcode 1 \
-    "${pytest[@]}" tests/cuda/test_gpu_least_squares.py -k "cholesky and 200"
 else
   say "== memcheck, racecheck: left out, there is no compute-sanitizer"
 fi
