@@ -11,6 +11,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
 from problems.curves import noise_at
+from steepest.fullbatch.differences import Differences
 
 SCALES = np.geomspace(1, 100, 5)
 HESS = {"hess": rosen_hess}
@@ -90,6 +91,54 @@ def test_looking_for_rounding_does_not_change_signs():
 
     res = st.minimize(fun, [1e-3])
     assert res.success and res.nfev == 2 + 4 and max(seen) < 1.1e-3
+
+
+@pytest.mark.parametrize("bounds", [(1, 2), (0, 1)])
+def test_looking_for_rounding_does_not_leave_the_box(bounds):
+    asked = []
+
+    def fun(x):
+        asked.append(x[0])
+        return 5 + math.cosh(x[0] - 1)
+
+    assert st.minimize(fun, [1.0], bounds=[bounds]).success
+    assert bounds[0] <= min(asked) and max(asked) <= bounds[1]
+
+
+@pytest.mark.parametrize("fall", [1, 0])
+def test_rounding_along_one_variable_is_found_where_a_search_takes_long_or_is_stuck(fall):
+    def fun(x):
+        return float(x[0] ** 2 + np.cosh(np.float32(x[1])))
+
+    differences, x = Differences("2-point", None), np.array([1.0, 0.5])
+    assert differences.gradient(fun, x, fun(x), 2.0**-53)[1] == 0
+    assert differences.sharpen(fun, x, fun(x), 2.0**-53, fall)
+    np.testing.assert_allclose(
+        differences.gradient(fun, x, fun(x), 2.0**-53), [2, np.sinh(0.5)], rtol=1e-3
+    )
+
+
+def test_noise_is_looked_for_again_only_where_f_changes_far_less():
+    """Each look takes ten evaluations, amid a search."""
+    differences, calls = Differences("2-point", None), []
+
+    def fun(x):
+        calls.append(x)
+        return float(np.cosh(x).sum())
+
+    for first, looks in ((1.0, True), (1.0, False), (1e-2, False), (1e-5, True)):
+        x = np.array([first, 0])
+        f = fun(x)
+        differences.gradient(fun, x, f, 2.0**-53)
+        calls.clear()
+        assert not differences.sharpen(fun, x, f, 2.0**-53, fall=1)
+        assert bool(calls) == looks
+
+
+def test_noise_where_f_is_0():
+    """It is no share of 0: "float division by zero"."""
+    res = st.minimize(lambda x: round(float(np.sum((x - 1) ** 4)), 6), [3.0, 3.0])
+    assert res.success and res.fun == 0
 
 
 def test_a_start_at_a_minimum_is_one():

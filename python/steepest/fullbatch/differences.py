@@ -77,9 +77,7 @@ class Differences:
 
     def unit(self, f: float, roundoff: float) -> float:
         """The rounding unit of f, computed with `roundoff`, as its noise makes it."""
-        if not (self.noise and f):
-            return roundoff
-        return max(roundoff, min(self.noise / abs(f), MAX_RELATIVE_NOISE))
+        return max(roundoff, min(self.noise / abs(f), MAX_RELATIVE_NOISE)) if f else roundoff
 
     def noise_told(self, f: float) -> str:
         """The message where no point is lower than f, for its noise; "" where it has none."""
@@ -285,7 +283,7 @@ def ends(
     """
     below, above = room(x, i, box)
     central = scheme == "3-point" and below <= -h and h <= above
-    if not central and above < h:  # no room above: step down, or as far as there is room
+    if above < h:  # no room above: step down, or as far as there is room
         h = -h if below <= -h else max(below, above, key=abs)
     if h == 0:
         return f, f, 0.0
