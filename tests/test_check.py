@@ -25,6 +25,21 @@ def test_the_name_of_a_class_has_its_article(value, words):
 
 
 @pytest.mark.parametrize(
+    ("value", "limit"),
+    [(3, 3), (3.7, 3), (np.float32(2.5), 2), (float("inf"), 2**62), (2**70, 2**62), (1e300, 2**62)],
+)
+def test_a_limit_may_be_any_real_number(value, limit):
+    got = check.limit("maxiter", value, at_least=1)
+    assert got == limit and type(got) is int
+
+
+@pytest.mark.parametrize("value", [True, "3", None, 3j, [3]])
+def test_what_is_no_number_is_no_limit(value):
+    with pytest.raises(TypeError, match="expected a whole number, at least 1"):
+        check.limit("maxiter", value, at_least=1)
+
+
+@pytest.mark.parametrize(
     "ask",
     [
         lambda: check.pair("betas", (0.9, 0.99), below=1),

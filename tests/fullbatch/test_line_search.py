@@ -430,6 +430,8 @@ def test_c2_is_no_matter_of_armijo():
             "direction: an element is not fi",
         ),
         ((f, g, X, -D), {}, ValueError, "direction: the slope along it is 4; expected"),
+        ((f, g, X, 0 * D), {}, ValueError, "direction: the slope along it is 0; expected"),
+        ((f, g, X, D), {"g0": [np.inf, 1.0]}, ValueError, "direction: the slope along it is -inf"),
         ((f, g, X, -D), {"rule": "exact"}, ValueError, "direction: the slope along it is 4; exp"),
         ((f, None, X, D), {}, ValueError, "jac, g0: rule 'wolfe' needs the gradient at x"),
         ((f, None, X, D), {"g0": X}, ValueError, "jac: rule 'wolfe' needs slopes"),

@@ -191,17 +191,19 @@ def test_a_line_from_a_pole_is_no_noise(method, barrier, wall):
     assert "noise" not in res.message and "finite" not in res.message
 
 
-@pytest.mark.parametrize("unit", [1e-4, 1e-10])
+@pytest.mark.parametrize("unit", [1e-4, 1e-5, 1e-8, 1e-10])
 @pytest.mark.parametrize("size", [1e-9, 1e-6, 1e-4])
 def test_long_steps_come_back_into_the_domain(size, unit):
-    """Those through noise begin at a tenth, or a thousandth: "the gradient is not finite"."""
+    """Those through noise begin at a tenth, or a thousandth: "the gradient is not finite". They
+    come back to x at once: by eighths alone runs ended at f = 6."""
 
     def fun(x):
         return 3 + float(x[0] / unit - np.log(x[0] / unit)) if x[0] > 0 else np.inf
 
-    res = st.minimize(noisy(fun, size), [5 * unit])
-    assert np.isfinite(res.jac).all() and "finite" not in res.message
-    assert fun(res.x) - 4 <= 40 * size, res.message
+    for start in np.linspace(5, 7, 10):
+        res = st.minimize(noisy(fun, size), [start * unit])
+        assert np.isfinite(res.jac).all() and "finite" not in res.message
+        assert fun(res.x) - 4 <= 200 * size, res.message
 
 
 def test_other_namespaces_see_it():
