@@ -274,6 +274,30 @@ def test_known_values_are_not_evaluated_again():
     assert r.success and r.step == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("phi", "most"),
+    [
+        (lambda a: np.cosh(a - 0.7), 110),
+        (lambda a: (a - 1.3) ** 4, 140),
+        (lambda a: abs(a - 0.6), 170),
+    ],
+)
+def test_exact_searches_take_few_trials(phi, most):
+    """A parabola that helps no more, or an interval that stays wide, made it twice as many."""
+    nfev = 0
+    for step in (1e-3, 0.1, 0.3, 1.7, 20.0):
+        asked = []
+
+        def fun(x, asked=asked):
+            asked.append(x[0])
+            return phi(x[0])
+
+        r = st.line_search(fun, None, np.zeros(1), np.ones(1), rule="exact", step=step)
+        assert r.success and (phi(step) < phi(0) or max(asked) == step)  # the end of the bracket
+        nfev += r.nfev
+    assert nfev <= most
+
+
 def test_the_direction_is_checked_where_its_slope_is_known():
     with pytest.raises(ValueError, match="the slope along it is 2; expected a direction of desc"):
         st.line_search(f, None, X[:1], X[:1], rule="exact", g0=2 * X[:1])
