@@ -101,14 +101,9 @@ class TrustRegion {
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
     doubted_ = 0;
     if (!std::isfinite(cost)) return reject(true);
-    ++finite_trials_;
     if (too_far_at_first()) return reject(false);
-    // Where rounding hides what a step did to the cost, the step cannot meet ftol. The gradient
-    // decides whether it is taken, and when such steps end (compare Hager and Zhang's approximate
-    // Wolfe conditions, SIAM J. Optim. 16 (2005) 170-192).
-    in_noise_ = by_chance<T>(trial_.judged);
     pending_ = tolerance_met();
-    if (!(actual > 0) && (rough() || !in_noise_)) return reject(false);
+    if (!(actual > 0) && (rough() || !in_noise())) return reject(false);
     if (!options_.last_jacobian && actual > 0 && pending_ && !in_doubt()) return accept_last();
     asked_ = Asked::jacobian;
   }
@@ -151,7 +146,7 @@ class TrustRegion {
     // λ₀ is for the first step only: step/finder.hpp.
     const bool undamped_next = !last_point() && (gauss_newton() || started_);
     const bool finite = backend_.finite(undamped_next);
-    if (in_noise_ && finite && !gradient_fell()) return false;
+    if (in_noise() && finite && !gradient_fell()) return false;
     if (!finite && started_) return false;
     check_start_jacobian(finite, backend_);
     if (!started_) check_underflow(backend_);
@@ -175,7 +170,8 @@ class TrustRegion {
       radius_.measured_anew(finder_.length(), norm(finder_.step(), scaling_.D()));
     }
     started_ = true;
-    trials_ = finite_trials_ = 0;
+    trials_ = 0;
+    any_finite_ = false;
     rise_ = {};
     return true;
   }
@@ -204,12 +200,11 @@ class TrustRegion {
 
   // The linearization was not taken.
   void give_up() {
-    if (!in_noise_) {
-      --finite_trials_;  // its Jacobian was not finite
-    } else if (!finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
+    const bool noise = in_noise();
+    if (noise && !finder_.held_back() && stopping_.ftol_predicted(trial_.judged)) {
       pending_ = Status::ftol;
     }
-    reject(!in_noise_);
+    reject(!noise);
   }
 
   // A better Jacobian was asked for, and there is none; the step from the one in use has failed.
@@ -227,11 +222,18 @@ class TrustRegion {
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
 
+  // The step on trial changed the cost by chance: it cannot meet ftol. The gradient decides whether
+  // it is taken, and when such steps end (compare Hager and Zhang's approximate Wolfe conditions,
+  // SIAM J. Optim. 16 (2005) 170-192). No such step leads to x0, or to a better Jacobian.
+  bool in_noise() const {
+    return started_ && asked_ != Asked::better_jacobian && by_chance<T>(trial_.judged);
+  }
+
   // A full step has done as predicted, or any by exact weights. Were these left where λ holds one
   // back, full steps by the others, which are short, could hold back every other step for ever.
   bool near_by() const {
     const bool well = started_ && trial_.judged.as_predicted();
-    return in_noise_ || (well && (!finder_.held_back() || residuals_.weighed_exactly()));
+    return in_noise() || (well && (!finder_.held_back() || residuals_.weighed_exactly()));
   }
 
   // The accepted point met gtol, if maybe by weights that are not exact.
@@ -257,7 +259,7 @@ class TrustRegion {
         radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
     // Two small rises tell of no minimum where no step has been taken yet.
     const bool stuck = nit_ == 0 && !gauss_newton() && !(trial_.judged.actual > 0);
-    const bool ftol = stopping_.ftol(trial_.judged) && !longer && !stuck && !in_noise_;
+    const bool ftol = stopping_.ftol(trial_.judged) && !longer && !stuck && !in_noise();
     const bool xtol =
         stopping_.xtol(trial_.judged) && free && !stopping_.template halved<T>(trial_.judged);
     held_off_ = (ftol || xtol) && model_.held_off();
@@ -303,11 +305,12 @@ class TrustRegion {
   // The step was no good: stop if that settles it, else try a shorter one.
   void reject(bool non_finite) {
     rise_.failed(trial_.judged);
+    any_finite_ = any_finite_ || !non_finite;
     std::optional<Status> by_step = std::exchange(pending_, std::nullopt);
     if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
-    const bool may_be_noise = accuracy_.doubt == trials_ && !in_noise_;
+    const bool may_be_noise = accuracy_.doubt == trials_ && !in_noise();
     if ((rough() || may_be_noise) && !non_finite) return ask_again();
     if (gauss_newton()) {
       trial_.share /= 2;
@@ -347,7 +350,6 @@ class TrustRegion {
 
   // For a better Jacobian of the accepted point.
   void ask_again() {
-    in_noise_ = false;
     trial_.point = x_;
     trial_cost_ = cost_;
     residuals_.accept();  // swaps with those on trial; swapped back once J is told
@@ -414,7 +416,7 @@ class TrustRegion {
 
   // What a step shorter than xtol means: nothing, where all steps from here were non-finite.
   Status too_short() const {
-    if (trials_ > 0 && finite_trials_ == 0) return Status::no_finite;
+    if (trials_ > 0 && !any_finite_) return Status::no_finite;
     return trial_.in_vain() ? Status::no_lower : Status::xtol;
   }
 
@@ -440,11 +442,11 @@ class TrustRegion {
   bool started_ = false;
   Reach reach_;            // of the next step
   bool held_off_ = false;  // the step on trial met a tolerance, but short of a bound
-  bool in_noise_ = false;  // the step on trial changed the cost by chance
   Rise<T> rise_;
   double doubted_ = 0;  // twice the length of the step that met ftol in doubt
   int64_t nfev_ = 0, nit_ = 0;
-  int64_t trials_ = 0, finite_trials_ = 0;  // since the point was accepted
+  int64_t trials_ = 0;       // since the point was accepted
+  bool any_finite_ = false;  // whether one of them failed with finite residuals and J
 };
 
 }  // namespace steepest::nlls
