@@ -294,7 +294,7 @@ def test_divergence_ends_early(name):
     a = rng.standard_normal((40, 40)) + 0.1 * np.eye(40)
     x, info = st.solve(a, np.ones(40), return_info=True, **ITERATIVE[name])
     assert not info.success and info.nit < 400
-    assert "it diverges" in info.message or "no longer finite" in info.message
+    assert "it diverges" in info.message
 
 
 def test_a_tolerance_beyond_rounding_is_told():

@@ -45,6 +45,8 @@ def test_reading_where_groups_differ_points_to_the_groups():
     with pytest.raises(AttributeError, match=r"^lr: groups differ .*; read param_groups\[i\]\['lr"):
         _ = opt.lr
     assert opt.betas == (0.9, 0.999)
+    opt.param_groups[0]["lr"] = float("0.25")  # equal, if not the same object
+    assert opt.lr == 0.25
     opt.lr = 0.125
     assert [group["lr"] for group in opt.param_groups] == [0.125] * 2 and opt.lr == 0.125
 
