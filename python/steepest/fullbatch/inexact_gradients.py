@@ -27,24 +27,23 @@ def judge_gradients(
     if not run._follows_gradients():
         return
     if risen(run, 1e3 * differences.noise):  # the steps are too long, or noise not known yet
-        if objective.sharpen(run.best_x, run.f, math.inf):
-            restart_from_lowest(run)
+        goes_on(run, objective, math.inf)
         return
     told = sum(math.isfinite(trial.f) for trial in run._trials)
-    hidden = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))
-    vain = run._lowest is None or run.line_search != "exact"  # which is long by its nature
-    long = vain and told >= MANY and run._step < run._trials[0].step
-    if hidden or (differences.rough and long):
+    long = told >= MANY and run._step < run._trials[0].step
+    if run._lowest is not None and run.line_search == "exact":
+        long = False  # by its nature
+    stalled = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))
+    if stalled or (differences.rough and long):
         run._stop(STUCK, "differences no longer show a way down")
-    stuck, longer_than_most = run.status == STUCK, not run.done and told == FEW
-    lower = run._trials[-1:] == [run._lowest]  # a step that is too short yet
-    fall = 0.0 if stuck else math.inf if lower else -run._slope0
-    if (stuck or longer_than_most) and objective.sharpen(run.best_x, run.f, fall):
-        restart_from_lowest(run)
-    run._eps = differences.unit(run.f, objective.eps / 2)
     if run.status == STUCK:
-        as_told = run.message.replace(CHECK, "differences are not exact enough, give jac")
-        run.message = differences.noise_told(run.f) or as_told
+        if not goes_on(run, objective, 0.0):
+            as_told = run.message.replace(CHECK, "differences are not exact enough, give jac")
+            run.message = differences.noise_told(run.f) or as_told
+    elif told == FEW and not run.done:
+        too_short = run._trials[-1:] == [run._lowest]  # yet: the search goes on beyond it
+        goes_on(run, objective, math.inf if too_short else -run._slope0)
+    run._eps = differences.unit(run.f, objective.eps / 2)
 
 
 def risen(run: Minimizer, least: float) -> bool:
@@ -55,11 +54,15 @@ def risen(run: Minimizer, least: float) -> bool:
     return not last - run._passed[0] <= max(least, noise(run._passed[0], run._eps))
 
 
-def restart_from_lowest(run: Minimizer) -> None:
-    """Go on by better gradients, whether the run has ended or not."""
+def goes_on(run: Minimizer, objective: Objective, fall: float) -> bool:
+    """Go on from the lowest point, whether the run has ended or not, if better gradients can be
+    had; `fall` as of `sharpen`."""
+    if not objective.sharpen(run.best_x, run.f, fall):
+        return False
     if not run.done:
         run._take_lowest()
     if run._passed is not None:
         run.f, run._rows[run._x][...], run._rows[G][...] = run._passed
         run._passed = None
     run._resume()
+    return True
