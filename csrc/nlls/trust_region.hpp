@@ -75,7 +75,7 @@ class TrustRegion {
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
   // No step will follow from the point whose Jacobian is told now.
-  bool last_point() const { return (pending_ && !in_doubt()) || nfev_ >= options_.max_nfev; }
+  bool last_point() const { return ends() || nfev_ >= options_.max_nfev; }
 
   // Whether a cost on trial, of some of the rows, is too high whatever the others add.
   bool hopeless(double part) const {
@@ -104,7 +104,7 @@ class TrustRegion {
     if (too_far_at_first()) return reject(false);
     pending_ = tolerance_met();
     if (!(actual > 0) && (rough() || !in_noise())) return reject(false);
-    if (!options_.last_jacobian && actual > 0 && pending_ && !in_doubt()) return accept_last();
+    if (!options_.last_jacobian && actual > 0 && ends()) return accept_last();
     asked_ = Asked::jacobian;
   }
 
@@ -146,10 +146,12 @@ class TrustRegion {
     // λ₀ is for the first step only: step/finder.hpp.
     const bool undamped_next = !last_point() && (gauss_newton() || started_);
     const bool finite = backend_.finite(undamped_next);
-    if (in_noise() && finite && !gradient_fell()) return false;
-    if (!finite && started_) return false;
-    check_start_jacobian(finite, backend_);
-    if (!started_) check_underflow(backend_);
+    if (started_) {
+      if (!finite || (in_noise() && !gradient_fell())) return false;
+    } else {
+      check_start_jacobian(finite, backend_);
+      check_underflow(backend_);
+    }
     backend_.commit();
     if (keeps_residuals) residuals_.accept();
     const bool accepted = started_ && asked_ != Asked::better_jacobian;
@@ -166,7 +168,7 @@ class TrustRegion {
     accuracy_ = accuracy;
     if (accuracy.first) forget();
     scale(m);
-    if (accepted && started_) {
+    if (accepted) {
       radius_.measured_anew(finder_.length(), norm(finder_.step(), scaling_.D()));
     }
     started_ = true;
@@ -224,23 +226,22 @@ class TrustRegion {
 
   // The step on trial changed the cost by chance: it cannot meet ftol. The gradient decides whether
   // it is taken, and when such steps end (compare Hager and Zhang's approximate Wolfe conditions,
-  // SIAM J. Optim. 16 (2005) 170-192). No such step leads to x0, or to a better Jacobian.
-  bool in_noise() const {
-    return started_ && asked_ != Asked::better_jacobian && by_chance<T>(trial_.judged);
-  }
+  // SIAM J. Optim. 16 (2005) 170-192). No step leads to a better Jacobian.
+  bool in_noise() const { return asked_ != Asked::better_jacobian && by_chance<T>(trial_.judged); }
 
   // A full step has done as predicted, or any by exact weights. Were these left where λ holds one
   // back, full steps by the others, which are short, could hold back every other step for ever.
   bool near_by() const {
-    const bool well = started_ && trial_.judged.as_predicted();
-    return in_noise() || (well && (!finder_.held_back() || residuals_.weighed_exactly()));
+    const bool well =
+        trial_.judged.as_predicted() && (!finder_.held_back() || residuals_.weighed_exactly());
+    return started_ && (well || in_noise());
   }
 
   // The accepted point met gtol, if maybe by weights that are not exact.
   bool near_gtol() const { return started_ && stopping_.gtol(stationarity_.cosine); }
 
   // Whether the point is a start whose size tells no length.
-  bool at_zero() const { return !started_ && !gauss_newton() && trial_.at_zero(); }
+  bool at_zero() const { return !started_ && trial_.at_zero(); }
 
   // The gradient is lost in the errors of the Jacobian that gave it.
   bool rough() const { return stationarity_.cosine < accuracy_.error; }
@@ -250,7 +251,10 @@ class TrustRegion {
     return pending_ == Status::ftol && finder_.held_back() && scaling_.given();
   }
 
-  // How the step on trial ends the fit, if it is taken.
+  // The step on trial ends the fit, if it is taken.
+  bool ends() const { return pending_ && !in_doubt(); }
+
+  // How it does.
   std::optional<Status> tolerance_met() {
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || !(radius_.first() || radius_.uninformed());
