@@ -226,7 +226,7 @@ class TrustRegion {
 
   // The step on trial changed the cost by chance: it cannot meet ftol. The gradient decides whether
   // it is taken, and when such steps end (compare Hager and Zhang's approximate Wolfe conditions,
-  // SIAM J. Optim. 16 (2005) 170-192). No step leads to a better Jacobian.
+  // SIAM J. Optim. 16 (2005) 170-192). While a better Jacobian is asked for, no step is on trial.
   bool in_noise() const { return asked_ != Asked::better_jacobian && by_chance<T>(trial_.judged); }
 
   // A full step has done as predicted, or any by exact weights. Were these left where λ holds one
