@@ -117,3 +117,28 @@ def test_copies_made_inside_are_nobodys(copied, pause):
     pause(lambda run: copies.append(copied(run)))
     Held(START).tell(rosen(START), rosen_der(START))
     assert elsewhere(lambda: copies[0].tell(rosen(START), rosen_der(START))) == []
+
+
+@pytest.mark.parametrize("line_search", ["armijo", "wolfe"])
+@pytest.mark.parametrize("cls", [st.GradientDescent, st.LBFGS, st.BFGS, st.Newton])
+def test_a_function_that_tells_its_own_run_is_refused(cls, line_search):
+    """It was taken as the next point, or was an UnboundLocalError."""
+
+    def run(slope, steps):
+        s = cls(START, line_search=line_search)
+        for _ in range(steps):
+            hess = [rosen_hess(s.x)] if cls is st.Newton else []
+            s.tell(rosen(s.x), lambda x, s=s, hess=hess: slope(x, s, hess), *hess)
+        return s
+
+    refused = []
+
+    def tells(x, s, hess):
+        with pytest.raises(RuntimeError, match="^tell: called by a function that a tell of this"):
+            s.tell(rosen(s.x), rosen_der(s.x), *hess)
+        refused.append(x)
+        return rosen_der(x)
+
+    s, alone = run(tells, 8), run(lambda x, s, hess: rosen_der(x), 8)
+    assert refused and (s.nit, s.nfev) == (alone.nit, alone.nfev)
+    assert s.x.tobytes() == alone.x.tobytes()

@@ -40,6 +40,7 @@ BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
 ANOTHER_THREAD = "tell: another thread is inside this run"
+ITSELF = "tell: called by a function that a tell of this run has called"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 Gradient = Callable[[Array], Array]
 
@@ -89,6 +90,7 @@ class Iteration(Points):
         self._lowest_gradient: Gradient | None = None  # gives its gradient, if not called yet
         self._eager = False  # whether a gradient called for later was not finite on this line
         self._inside: int | None = None  # the thread that is in `tell`
+        self._asking = False  # whether a function of the user is being called
 
     # What a method says
 
@@ -152,7 +154,7 @@ class Iteration(Points):
             If f is not a real scalar or g not n real numbers; nothing has changed then. Where g is
             a callable that fails, `x` is then the best point, which is to be told again.
         RuntimeError
-            If the run has ended, or another thread is in this call.
+            If the run has ended, or another thread is in this call, or a function that it calls.
         KeyboardInterrupt
             On Ctrl-C in it; `x` is then the best point, which is to be told again.
         """
@@ -165,6 +167,8 @@ class Iteration(Points):
         me, inside = get_ident(), self._inside  # me, where `Newton.tell` has come here
         if inside is not None and inside != me:
             raise RuntimeError(ANOTHER_THREAD)
+        if self._asking:
+            raise RuntimeError(ITSELF)
         self._inside = me  # Ctrl-C does not come between this and `try`
         try:
             self.nfev += 1
@@ -341,9 +345,17 @@ class Iteration(Points):
 
     def _called(self, gradient: Gradient, x: Array) -> Array:
         """gradient(x), checked."""
-        g = vector("g(x)", gradient(x), self._rows[0])
+        g = vector("g(x)", self._ask(gradient, x), self._rows[0])
         self._spared -= 1
         return g if self.box is None else self.box.known_gradient(g)
+
+    def _ask(self, function: Callable[..., Any], *at: Array) -> Any:
+        """What a function of the user answers, which may not tell this run."""
+        self._asking = True
+        try:
+            return function(*at)
+        finally:
+            self._asking = False
 
     def _may_wait(self) -> bool:
         """Whether the search can go on without the gradient: it is by values, and has none yet."""
@@ -402,4 +414,5 @@ class Iteration(Points):
         self._forget()
         self._search, self._trials, self._lowest, self._handed = None, [], None, None
         self._slope0, self._stalled, self._lowest_gradient = 0.0, 0, None
+        self._asking = False
         self.done, self.status, self.message = False, -1, "the run has not ended"

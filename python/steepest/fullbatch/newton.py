@@ -15,6 +15,7 @@ from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import AT_START, SHORTEST, newton_step
 from steepest.fullbatch.iteration import (
     ANOTHER_THREAD,
+    ITSELF,
     LIMIT,
     MAX_STALLED,
     NOT_FINITE,
@@ -122,7 +123,7 @@ class Newton(Minimizer):
             If one of them is of another kind or shape; nothing has changed then, nor where hess or
             hessp raise.
         RuntimeError
-            If the run has ended, or another thread is in this call.
+            If the run has ended, or another thread is in this call, or a function that it calls.
         """
         if (hess is None) == (hessp is None):
             raise TypeError("tell: give one of hess and hessp")
@@ -131,6 +132,8 @@ class Newton(Minimizer):
         me, inside = get_ident(), self._inside
         if inside is not None and inside != me:
             raise RuntimeError(ANOTHER_THREAD)
+        if self._asking:
+            raise RuntimeError(ITSELF)
         self._inside = me  # as in `super().tell`, which comes too late for `restore`
         kept = None
         try:
@@ -208,7 +211,7 @@ class Newton(Minimizer):
     ) -> Direction:
         """At the accepted point, by what came with it."""
         hess, hessp = given
-        h = self._checked(hess(self.best_x)) if callable(hess) else hess
+        h = self._checked(self._ask(hess, self.best_x)) if callable(hess) else hess
         if h is not None:
             self._check_symmetry(h)
         g, d, free = self._rows[G], self._rows[D], None
@@ -264,7 +267,7 @@ class Newton(Minimizer):
         enough = min(0.25, math.sqrt(square), math.sqrt(square / self._first_square)) * square
         for k in range(2 * self.n):
             self.nhev += 1
-            product = hessp(self._xp.asarray(x, copy=True), self._copy(P))
+            product = self._ask(hessp, self._xp.asarray(x, copy=True), self._copy(P))
             rows[HP][...] = masked(vector("hessp(x, p)", product, rows[P]))
             curvature = float(inner(w, [HP], [rows[P]])[0, 0])
             if not math.isfinite(curvature):

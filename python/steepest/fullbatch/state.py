@@ -20,7 +20,7 @@ SHARED = tuple(
     "_eager".split()
 )
 # What a pickle lacks: `restore` makes it anew.
-MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside")
+MADE_ANEW = ("_xp", "_rows", "_search", "_handed", "_inside", "_asking")
 
 
 def save(run: Iteration) -> dict[str, Any]:
@@ -142,6 +142,7 @@ def restore(run: Iteration, state: dict[str, Any]) -> None:
     run._xp = namespace(run._w)
     run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
     run._search = run._handed = run._inside = None
+    run._asking = False
     if run._trials and not run.done:
         run._search, _ = resumed(run, run._f0, run._slope0, run._trials)
 
