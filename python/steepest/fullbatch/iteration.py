@@ -39,8 +39,6 @@ C1, C2 = 1e-4, 0.9
 BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
 SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
-ANOTHER_THREAD = "tell: another thread is inside this run"
-ITSELF = "tell: called by a function that a tell of this run has called"
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 Gradient = Callable[[Array], Array]
 
@@ -164,12 +162,8 @@ class Iteration(Points):
         if not (later := callable(g)):
             g = vector("g", g, self._rows[0])
             g = g if self.box is None else self.box.known_gradient(g)
-        me, inside = get_ident(), self._inside  # me, where `Newton.tell` has come here
-        if inside is not None and inside != me:
-            raise RuntimeError(ANOTHER_THREAD)
-        if self._asking:
-            raise RuntimeError(ITSELF)
-        self._inside = me  # Ctrl-C does not come between this and `try`
+        inside = self._entered()
+        self._inside = get_ident()  # Ctrl-C does not come between this and `try`
         try:
             self.nfev += 1
             if later:
@@ -197,6 +191,15 @@ class Iteration(Points):
             raise
         finally:
             self._inside = inside
+
+    def _entered(self) -> int | None:
+        """Who is in `tell`: nobody, or this thread, where `Newton.tell` has come here."""
+        inside = self._inside
+        if inside is not None and inside != get_ident():
+            raise RuntimeError("tell: another thread is inside this run")
+        if self._asking:
+            raise RuntimeError("tell: called by a function that a tell of this run has called")
+        return inside
 
     def _begin(self, f: float, g: Array) -> None:
         """From x0, or from a best point that was asked for again: there is no line yet."""

@@ -14,8 +14,6 @@ from steepest import check
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import AT_START, SHORTEST, newton_step
 from steepest.fullbatch.iteration import (
-    ANOTHER_THREAD,
-    ITSELF,
     LIMIT,
     MAX_STALLED,
     NOT_FINITE,
@@ -129,12 +127,8 @@ class Newton(Minimizer):
             raise TypeError("tell: give one of hess and hessp")
         if hess is not None and not callable(hess):
             hess = self._checked(hess)
-        me, inside = get_ident(), self._inside
-        if inside is not None and inside != me:
-            raise RuntimeError(ANOTHER_THREAD)
-        if self._asking:
-            raise RuntimeError(ITSELF)
-        self._inside = me  # as in `super().tell`, which comes too late for `restore`
+        inside = self._entered()
+        self._inside = get_ident()  # as in `super().tell`, which comes too late for `restore`
         kept = None
         try:
             kept = checkpoint(self)  # functions may fail: the point is to be told again then
