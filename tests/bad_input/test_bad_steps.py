@@ -250,3 +250,13 @@ def test_functional_does_not_take_false_for_a_zero_that_it_knows():
     st.functional.adam(p, g, m, v, step=1, betas=(0.5, 0))
     with says(TypeError, "betas[1]: False is a bool; expected a finite number"):
         st.functional.adam(p, g, m, v, step=1, betas=(0.5, False))
+
+
+def test_nonfinite_is_no_array_beside_bound_gradients():
+    """It was NumPy's error of an array's truth, which names no argument."""
+    opt = st.Adam(np.zeros(3))
+    opt.bind_grads(np.ones(3))
+    with says(ValueError, "nonfinite: array(["):
+        opt.step(nonfinite=np.ones(3))
+    opt.step(nonfinite="".join(["propa", "gate"]))  # equal, though not the same
+    assert opt.step_count == 1

@@ -167,3 +167,32 @@ def test_where_a_start_is_not_finite_it_says_whether_any_residual_is():
 def test_one_number_that_is_not_finite_is_named():
     with pytest.raises(ValueError, match=r"^Residuals are not .*: ydata\[0\] is inf; leave"):
         st.curve_fit(lambda t, a: a * t, X, np.inf, check_finite=False)
+
+
+def test_a_start_whose_size_is_a_method_as_of_a_tensor():
+    class Start:
+        def __init__(self, numbers):
+            self.numbers = numbers
+
+        def size(self):
+            return len(self.numbers)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.numbers, dtype)
+
+    def line(t, a, b):
+        return a * t + b
+
+    for bounds in ((0, 9), (-np.inf, np.inf)):
+        popt, _ = st.curve_fit(line, X, line(X, 2.0, 1.0), Start([1.0, 3.0]), bounds=bounds)
+        np.testing.assert_allclose(popt, [2.0, 1.0])
+    with pytest.raises(ValueError, match="^p0: .* is not an array: "):
+        st.curve_fit(line, X, X, [[1.0], [1.0, 2.0]], bounds=(0, 9))
+
+
+@pytest.mark.parametrize("bounds", [np.array(1.0), list])
+def test_bounds_that_have_no_length(bounds):
+    with pytest.raises(TypeError, match="^bounds: .*; expected a pair"):
+        st.curve_fit(lambda t, a: a * t, X, X, bounds=bounds)
+    with pytest.raises(TypeError, match="^bounds: .*; expected a pair"):
+        st.least_squares(lambda x: x, [1.0], bounds=bounds)

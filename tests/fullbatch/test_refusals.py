@@ -157,3 +157,20 @@ def test_the_default_history_is_no_option_of_another_method():
         lambda x: x @ x, START, method="bfgs", jac=lambda x: 2 * x, history=np.int64(10)
     )
     assert res.success
+
+
+@pytest.mark.parametrize("hess", [[[1.0], [1.0, 2.0]], [[1.0, 0.0], [0.0]]])
+def test_a_hessian_that_is_no_array_is_named(hess):
+    for call in (
+        lambda: st.Newton(START[:2]).tell(1.0, np.ones(2), hess),
+        lambda: st.minimize(
+            lambda x: x @ x, START[:2], method="newton", jac=lambda x: 2 * x, hess=lambda x: hess
+        ),
+    ):
+        with pytest.raises(ValueError, match="^hess: .* is not an array: "):
+            call()
+
+
+def test_a_jac_of_thousands_of_digits_is_refused_as_what_it_is():
+    with pytest.raises(TypeError, match="^jac: what was given is an int; expected a callable"):
+        st.line_search(lambda x: x @ x, 10**5000, np.ones(2), -np.ones(2))

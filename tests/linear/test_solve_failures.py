@@ -444,3 +444,12 @@ def test_a_warning_is_of_the_users_line():
     with pytest.warns(LinAlgWarning, match="ill-conditioned") as told:
         st.solve(np.diag([1.0, 1.0, 1e-20]), ONES, method="lu")
     assert [warning.filename for warning in told] == [__file__]
+
+
+def test_a_type_that_is_not_numpys_is_refused_by_the_name_of_its_array():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    half = np.ones(2, bfloat16)
+    with pytest.raises(TypeError, match="^b: dtype bfloat16 is not supported; expected float32"):
+        st.solve(np.eye(2), half)
+    with pytest.raises(TypeError, match="returned bfloat16; expected a real dtype"):
+        st.solve(lambda v: half, np.ones(2), method="cg")

@@ -119,7 +119,7 @@ class Line:
     def __init__(self, fun: Any, jac: Any, x: Array, direction: Array) -> None:
         check.function("fun", fun)
         if jac is not None and not callable(jac):
-            raise TypeError(f"jac: {jac!r} is {check.kind(jac)}; expected a callable or None")
+            raise TypeError(f"jac: {check.seen(jac)}; expected a callable or None")
         self._fun, self._jac = fun, jac
         self._x = start_point("x", x)
         self._d = vector("direction", direction, self._x)

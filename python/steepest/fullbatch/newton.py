@@ -11,6 +11,7 @@ import numpy as np
 from array_api_compat import device
 
 from steepest import check
+from steepest.arrays import from_numbers
 from steepest.fullbatch.arrays import Array, vector
 from steepest.fullbatch.factor import AT_START, SHORTEST, newton_step
 from steepest.fullbatch.iteration import (
@@ -163,8 +164,9 @@ class Newton(Minimizer):
             )
         xp, n = self._xp, self.n
         like = self._w[:1, :1]
-        if type(self._w) is np.ndarray and hess is not None and np.size(hess) == 1:
-            hess = np.reshape(hess, (1, 1))
+        if type(self._w) is np.ndarray:
+            hess = from_numbers("hess", hess)
+            hess = hess.reshape(1, 1) if hess.size == 1 else hess
         return xp.asarray(vector("hess", hess, xp.broadcast_to(like, (n, n))), copy=True)
 
     def _check_symmetry(self, h: Array) -> None:

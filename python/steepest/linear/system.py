@@ -93,7 +93,7 @@ class System:
         if not isinstance(y, type(self.b)):
             kind, due = check.kind(y), type(self.b).__name__
             raise TypeError(f"{name}: returned {kind}; expected {due}, as b is")
-        if not self.xp.isdtype(y.dtype, ("bool", "integral", "real floating")):
+        if not _is_of(self.xp, y.dtype, "bool", "integral", "real floating"):
             raise TypeError(f"{name}: returned {y.dtype}; expected a real dtype")
         return self.xp.astype(y, self.dtype)
 
@@ -193,11 +193,18 @@ def user_product(a: Any) -> Product | None:
     return a if callable(a) and not hasattr(a, "shape") else None
 
 
+def _is_of(xp: Any, dtype: Any, *kinds: str) -> bool:
+    """`isdtype`, which NumPy refuses to answer for another package's types, such as bfloat16."""
+    try:
+        return bool(xp.isdtype(dtype, kinds))
+    except TypeError:
+        return False
+
+
 def _common_dtype(xp: Any, arrays: dict[str, Array]) -> Any:
     for name, value in arrays.items():
-        allowed = value.dtype in (xp.float32, xp.float64) or xp.isdtype(
-            value.dtype, ("integral", "bool")
-        )
+        allowed = value.dtype in (xp.float32, xp.float64)
+        allowed = allowed or _is_of(xp, value.dtype, "integral", "bool")
         if not allowed:
             raise TypeError(
                 f"{name}: dtype {value.dtype} is not supported; "

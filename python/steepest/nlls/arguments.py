@@ -110,13 +110,15 @@ def pair_of(bounds: Any, not_two: str) -> Any:
     number. not_two: the error for another count than two."""
     if hasattr(bounds, "lb") and hasattr(bounds, "ub"):
         return [b[0] if np.shape(b) == (1,) else b for b in (bounds.lb, bounds.ub)]
-    if not hasattr(bounds, "__len__"):
+    try:
+        n = len(bounds)
+    except TypeError:  # of an array without dimensions, too
         raise TypeError(
             f"bounds: {check.shown(bounds)}; expected a pair (lower, upper) or "
             "scipy.optimize.Bounds"
-        )
-    if len(bounds) != 2:
-        raise ValueError(not_two.format(len(bounds)))
+        ) from None
+    if n != 2:
+        raise ValueError(not_two.format(n))
     return bounds
 
 

@@ -38,8 +38,8 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         if p0 is None:
             return np.ones(parameter_count(f)), bounds, False
         return finite_start(p0).ravel(), bounds, False
-    p0 = to_host(p0)
-    n = parameter_count(f) if p0 is None else np.size(p0)
+    start = None if p0 is None else finite_start(p0)
+    n = parameter_count(f) if start is None else start.size
     pair = pair_of(bounds, "`bounds` must contain 2 elements.")  # SciPy's words
     pair = [as_float64("bounds", bound) for bound in pair]
     if any(bound.ndim > 0 and bound.shape != (n,) for bound in pair):
@@ -50,7 +50,8 @@ def start_and_bounds(f: Callable[..., Any], p0: Any, bounds: Any) -> tuple[Array
         )
     lower, upper = (np.broadcast_to(bound, n) for bound in pair)
     bounded = bool((np.isfinite(lower) | np.isfinite(upper)).any())
-    start = feasible_start(lower, upper) if p0 is None else finite_start(p0)
+    if start is None:
+        start = feasible_start(lower, upper)
     if not bounded:
         start = start.ravel()
     ordered = start.ndim == 1 and (lower < upper).all()  # if not, least_squares says what is wrong

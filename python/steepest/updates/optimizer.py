@@ -14,7 +14,8 @@ from steepest.updates.groups import MISSING
 
 NONFINITE = ("propagate", "skip", "raise")
 MOST_REPLACED = 1000  # a schedule that sets a new one each time it is asked would never end
-_ONE = 1.0  # the default of grad_scale: known by identity, which costs less than a comparison
+# Defaults of grad_scale and nonfinite: known by identity, which costs less than a comparison.
+_ONE, _PROPAGATE = 1.0, "propagate"
 
 
 class Optimizer(Gradients):
@@ -64,7 +65,7 @@ class Optimizer(Gradients):
         *,
         grad_scale: float = _ONE,
         max_norm: float | None = None,
-        nonfinite: str = "propagate",
+        nonfinite: str = _PROPAGATE,
         zero_grad: bool = False,
     ) -> None:
         """Update every parameter in place, in one pass over memory.
@@ -104,7 +105,7 @@ class Optimizer(Gradients):
             and self._bound
             and grad_scale is _ONE
             and max_norm is None
-            and nonfinite == "propagate"
+            and nonfinite is _PROPAGATE
             and zero_grad is False
         ):
             trouble = self._plan.step_bound_plain()
