@@ -154,6 +154,24 @@ def test_bad_arguments_are_named(options, error, message):
         st.least_squares(identity, [1.0, 1.0], **options)
 
 
+class NoArray:
+    """As a tensor of PyTorch that requires grad."""
+
+    def __repr__(self):
+        return "NoArray()"
+
+    def __array__(self, *_, **__):
+        raise ZeroDivisionError("no")
+
+
+@pytest.mark.parametrize(
+    "options", [dict(bounds=(NoArray(), 3)), dict(x_scale=NoArray()), dict(diff_step=NoArray())]
+)
+def test_what_cannot_become_numbers_is_named(options):
+    with pytest.raises((TypeError, ValueError), match=rf"^{[*options][0]}: NoArray\(\); expected "):
+        st.least_squares(identity, [1.0, 1.0], **options)
+
+
 @pytest.mark.parametrize("x_scale", [1e-60, 1e60, [1, 1e60], [1e-60, 1]])
 def test_a_scale_that_float32_does_not_hold_is_named(x_scale):
     with pytest.raises(ValueError, match="x_scale: .*1e.60.*; expected numbers that float32 holds"):

@@ -78,9 +78,9 @@ def as_float64(name: str, value: Any) -> Array:
     values = plain(name, to_host(value))
     try:
         return floats(values)
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: {check.shown(value)}; expected real numbers") from None
+    except Exception as error:  # converting runs the code of whatever was given
+        kind = ValueError if isinstance(error, (ValueError, OverflowError)) else TypeError
+        raise kind(f"{name}: {check.shown(value)}; expected real numbers") from error
 
 
 def from_host(values: Array, like: Any) -> Array:
