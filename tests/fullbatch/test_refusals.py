@@ -39,6 +39,7 @@ def no(x):
         (START, {"method": "gd", "history": START}, ValueError, "history: method 'gd' stores no"),
         (START, {"gtol": START, "tol": 0.1}, TypeError, "gtol: array.* expected a finite number"),
         (START, {"history": 0}, ValueError, "history: 0 is not allowed; .* at least 1"),
+        (START, {"history": 2**63}, ValueError, "history: 9.* is not allowed; .*, at most 10000"),
         (START, {"line_search": "best"}, ValueError, "line_search: 'best' is not allowed"),
         (START, {"gtol": -1}, ValueError, "gtol: -1.0 is not allowed"),
         (START, {"ftol": np.nan}, ValueError, "ftol: nan is not allowed"),

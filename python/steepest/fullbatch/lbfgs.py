@@ -15,6 +15,7 @@ from steepest.fullbatch.primitives import combine, inner
 from steepest.fullbatch.search import Trial
 
 SMALL = 1 << 18  # bytes of a workspace
+MOST_PAIRS = 10_000
 CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from the vectors
 
 
@@ -39,7 +40,8 @@ class LBFGS(Minimizer):
     x0 : array, shape (n,)
         The start, NumPy or CuPy; computed in float32 if it is float32, else in float64.
     history : int
-        The number m of pairs.
+        The number m of pairs, at most 10,000: the products of any two take 16 m² bytes,
+        in a box 24 m².
     bounds : scipy.optimize.Bounds or n pairs (low, high), optional
         x stays inside; the search then runs along the projected path. A start outside is moved to
         the nearest point inside, as in SciPy.
@@ -91,7 +93,7 @@ class LBFGS(Minimizer):
         maxiter: int | None = None,
         max_nfev: int | None = None,
     ) -> None:
-        m = self.history = check.integer("history", history, at_least=1)
+        m = self.history = check.integer("history", history, at_least=1, at_most=MOST_PAIRS)
         super().__init__(
             x0,
             own_rows=2 * m,

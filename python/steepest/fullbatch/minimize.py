@@ -93,7 +93,7 @@ def minimize(
         For "gd": the learning rate, above 0, or a schedule of the step number, instead of a line
         search (see `GradientDescent`).
     history : int
-        For "l-bfgs": the number of stored pairs.
+        For "l-bfgs": the number of stored pairs, at most 10,000.
     gtol : float
         Converged when the largest |gᵢ|, with bounds of x - P(x - g), is at most gtol.
     ftol : float
