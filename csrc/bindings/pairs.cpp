@@ -216,7 +216,12 @@ template <class P>
 py::class_<P, PairRows> bind(py::module_& m, const char* name) {
   return py::class_<P, PairRows>(m, name)
       .def(py::init(&make<P>))
-      .def(py::pickle([](const P& p) { return state(p); }, &from_state<P>));
+      .def(py::pickle([](const P& p) { return state(p); }, &from_state<P>))
+      // With protocols 0 and 1, copyreg makes a bare pybind11 object, which ends the process.
+      .def("__reduce_ex__", [](const py::object& self, int protocol) {
+        const auto object = py::module_::import("builtins").attr("object");
+        return object.attr("__reduce_ex__")(self, std::max(protocol, 2));
+      });
 }
 
 }  // namespace

@@ -56,6 +56,18 @@ def test_copies_go_on_to_the_same_bits_and_leave_the_run_alone(name, kind):
     assert len(path) > 6
 
 
+@pytest.mark.parametrize("name", ["l-bfgs", "l-bfgs, bounds"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_every_protocol_of_pickle_copies_the_pairs(name, protocol):
+    """With 0 and 1 the process ended: "terminate called after throwing std::runtime_error"."""
+    run = RUNS[name]()
+    for _ in range(4):
+        tell(run)
+    other = pickle.loads(pickle.dumps(run, protocol=protocol))
+    for _ in range(3):
+        np.testing.assert_array_equal(tell(other), tell(run))
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_nothing_is_known_before_the_first_tell(name):
     """A gradient of 0 would have looked like the end: `while run.optimality > tol`."""
