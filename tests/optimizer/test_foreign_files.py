@@ -50,6 +50,18 @@ def wrong_json(text):
     return content
 
 
+def ends_early():
+    """Its directory says that the JSON is longer than the file: zipfile's EOFError has no text."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as z, z.open("json.npy", "w") as entry:
+        long = {"descr": "<U200000", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(entry, long)
+    content = bytearray(file.getvalue())
+    sizes = content.rindex(b"PK\x01\x02") + 20
+    content[sizes : sizes + 8] = struct.pack("<II", 2**20, 2**20)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -61,6 +73,7 @@ def wrong_json(text):
         npy,
         plain_zip,
         pickled_npz,
+        ends_early,
         wrong_json("{"),
         wrong_json("[1]"),
         wrong_json('{"state": {"x": {}}}'),
@@ -74,11 +87,19 @@ def test_files_that_are_not_ours(content, tmp_path):
     path = tmp_path / "other.npz"
     path.write_bytes(content())
     with pytest.raises(
-        ValueError, match=r"other\.npz: not a file that Optimizer\.save wrote: "
+        ValueError, match=r"other\.npz: not a file that Optimizer\.save wrote: ."
     ) as raised:
         opt.load(path)
     assert "allow_pickle" not in str(raised.value) or content is pickled_npz
     assert snapshot(opt, [p]) == before
+
+
+def test_of_what_does_not_begin_as_an_archive_no_more_is_read(tmp_path, monkeypatch):
+    """A device, /dev/zero say, has no end, and is_zipfile looks for one."""
+    (tmp_path / "text").write_bytes(b"text")
+    monkeypatch.setattr(zipfile, "is_zipfile", lambda file: pytest.fail("read on"))
+    with pytest.raises(ValueError, match="not an .npz archive"):
+        st.Adam(np.ones(3)).load(tmp_path / "text")
 
 
 class Trap:

@@ -322,9 +322,8 @@ def _check_json(opt: Parameters, file: Any) -> None:
 
 def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    archive = zipfile.is_zipfile(opened)
-    opened.seek(0)
-    if not archive or opened.read(4) != b"PK\x03\x04":  # np.load would advise allow_pickle=True
+    # np.load would advise allow_pickle=True; is_zipfile alone would read all of a device.
+    if opened.read(4) != b"PK\x03\x04" or not zipfile.is_zipfile(opened):
         raise ValueError("not an .npz archive")
     opened.seek(0)
     with opt._lock:  # another thread may be adding a group
@@ -354,6 +353,7 @@ def load(opt: Parameters, path: str | os.PathLike[str]) -> None:
         try:
             whole = _read(opt, opened)
         except Exception as error:  # of the zip, the arrays or the JSON in it
-            why = str(error)[:200]  # zipfile quotes up to 64 KiB of a damaged file
+            why = str(error) or type(error).__name__  # EOFError says no more
+            why = why[:200]  # zipfile quotes up to 64 KiB of a damaged file
             raise ValueError(f"{name}: not a file that Optimizer.save wrote: {why}") from error
     load_state_dict(opt, whole)
