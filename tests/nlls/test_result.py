@@ -86,6 +86,8 @@ def test_summary_names_what_a_reader_asks_for(capsys):
     assert "unit variance" not in printed
     fit.summary(file=(file := io.StringIO()))
     assert "x[2] = " in file.getvalue() and not capsys.readouterr().out
+    fit.summary(range(3), file=(file := io.StringIO()))  # what str makes a name of
+    assert "\n2 = " in file.getvalue()
     with pytest.raises(ValueError, match="names: 1 for 3 parameters"):
         fit.summary(["a"])
 

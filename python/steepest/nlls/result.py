@@ -265,7 +265,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
     at, mask = arrays.to_host(result.x), arrays.to_host(result.active_mask)
     n = at.size
-    names = [f"x[{j}]" for j in range(n)] if names is None else list(names)
+    names = [f"x[{j}]" for j in range(n)] if names is None else [*map(str, names)]
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
     m = result._m()
