@@ -38,6 +38,12 @@ def test_noise_of_each_observation():
     np.testing.assert_allclose(got, stats.t.ppf(0.975, 4) * noise, rtol=1e-12)
 
 
+def test_noise_whose_square_overflows():
+    """As of an observation that sigma is to leave out."""
+    got = prediction_band(LINE, COVARIANCE, [S, 1e300, S, S, S, S], dof=np.inf)
+    assert got[1] == pytest.approx(stats.norm.ppf(0.975) * 1e300)
+
+
 def test_bands_cover_as_often_as_they_say():
     rng, inside = np.random.default_rng(3), np.zeros(2)
     pseudo = np.linalg.pinv(LINE)

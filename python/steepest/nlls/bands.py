@@ -107,7 +107,7 @@ def prediction_band(
             f"noise: shape {s.shape}, smallest {s.min(initial=np.inf):g}; "
             f"expected one number or shape {variance.shape}, at least 0"
         )
-    return from_host(quantile(dof, level) * np.sqrt(s**2 + variance), gradient)
+    return from_host(quantile(dof, level) * np.hypot(s, np.sqrt(variance)), gradient)
 
 
 def curve_variance(gradient: ArrayLike, covariance: ArrayLike) -> NDArray[np.float64]:
