@@ -39,25 +39,8 @@ def save(run: Iteration) -> dict[str, Any]:
 
 def load(run: Iteration, state: dict[str, Any]) -> None:
     """Go on from `state`; where it does not fit, the run stays as it was."""
-    names = {name.lstrip("_") for name in SHARED + run._saved}
-    names |= {"method", "line_search", "workspace", "told", "lowest"}
-    if not isinstance(state, Mapping):
-        raise TypeError(f"state_dict: {check.got(state)}; expected a dict")
-    if set(state) != names and state.get("method") in (run.method, None):
-        wrong = ", ".join(sorted(set(state) ^ names))
-        raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
-    for name in ("method", "line_search"):
-        given, mine = state[name], getattr(run, name)
-        if not (given is None or isinstance(given, str)) or given != mine:
-            raise ValueError(
-                f"state_dict[{name!r}]: {check.shown(given)}; expected {mine!r}, as here"
-            )
-    w = state["workspace"]
-    if not hasattr(w, "dtype"):
-        raise TypeError(f"state_dict['workspace']: {check.got(w)}; expected an array")
-    if w.dtype != run._w.dtype:
-        raise ValueError(f"state_dict: dtype {w.dtype}; expected {run._w.dtype}, as x0 here")
-    w = vector("state_dict['workspace']", w, run._w)
+    _check_method(run, state)
+    w = _workspace(run, state["workspace"])
     values = {name: _value(run, name, state[name.lstrip("_")]) for name in SHARED + run._saved}
     told = state["told"]
     if not isinstance(told, (list, tuple)):
@@ -87,6 +70,32 @@ def load(run: Iteration, state: dict[str, Any]) -> None:
         raise
     run._trials, run._lowest, run._lowest_gradient = told, lowest, None
     run._search, run._handed = search, None
+
+
+def _check_method(run: Iteration, state: dict[str, Any]) -> None:
+    """Refuse a state of another method or line search, or of none."""
+    names = {name.lstrip("_") for name in SHARED + run._saved}
+    names |= {"method", "line_search", "workspace", "told", "lowest"}
+    if not isinstance(state, Mapping):
+        raise TypeError(f"state_dict: {check.got(state)}; expected a dict")
+    if set(state) != names and state.get("method") in (run.method, None):
+        wrong = ", ".join(sorted(set(state) ^ names))
+        raise ValueError(f"state_dict: the keys differ from those of {run.method!r} in {wrong}")
+    for name in ("method", "line_search"):
+        given, mine = state[name], getattr(run, name)
+        if not (given is None or isinstance(given, str)) or given != mine:
+            raise ValueError(
+                f"state_dict[{name!r}]: {check.shown(given)}; expected {mine!r}, as here"
+            )
+
+
+def _workspace(run: Iteration, w: Any) -> Array:
+    """The rows of a state, checked to be like the run's."""
+    if not hasattr(w, "dtype"):
+        raise TypeError(f"state_dict['workspace']: {check.got(w)}; expected an array")
+    if w.dtype != run._w.dtype:
+        raise ValueError(f"state_dict: dtype {w.dtype}; expected {run._w.dtype}, as x0 here")
+    return vector("state_dict['workspace']", w, run._w)
 
 
 def _value(run: Iteration, name: str, value: Any) -> Any:
