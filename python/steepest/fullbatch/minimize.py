@@ -140,17 +140,7 @@ def minimize(
     check.function("fun", fun)
     method = check.choice("method", "l-bfgs" if method is None else method, METHODS)
     own = own_options(method, bounds, lr, history, constraints)
-    if (hess is not None) + (hessp is not None) != (method == "newton"):
-        due = "neither; they are for 'newton'"
-        if method == "newton":
-            due = "one of hess and hessp; hess='2-point' is by differences of jac"
-        raise ValueError(f"hess, hessp: method {method!r} takes {due}")
-    if isinstance(hess, str):
-        check.choice("hess", hess, OF_GRADIENTS)
-    elif hess is not None:
-        check.function("hess", hess)
-    if hessp is not None:
-        check.function("hessp", hessp)
+    check_second_derivatives(method, hess, hessp)
     if tol is not None:
         tol = check.number("tol", tol, at_least=0)
         gtol = tol if isinstance(gtol, float) and gtol == 1e-5 else gtol
@@ -162,15 +152,7 @@ def minimize(
         x0, line_search=line_search, gtol=gtol, ftol=ftol, maxiter=maxiter, **own
     )
     objective = Objective(fun, jac, args, solver)
-    further: dict[str, Any] = {}
-    if isinstance(hess, str):
-        if objective.by_differences:
-            raise ValueError(f"hess: {hess!r} is by differences of jac; allowed where jac is given")
-        further["hess"] = lambda x: objective.hessian(x, solver.g, hess)
-    elif hess is not None:
-        further["hess"] = lambda x: hess(x, *objective.args)
-    if hessp is not None:
-        further["hessp"] = lambda x, p: hessp(x, p, *objective.args)
+    further = second_derivatives(hess, hessp, objective, solver)
     run(solver, objective, further, evaluations, report, verbose)
     result = solver.result()
     result.nfev, result.njev = objective.nfev, objective.njev
@@ -232,6 +214,36 @@ def own_options(
     elif bounds is not None:
         raise ValueError("bounds: method 'bfgs' has none; use 'l-bfgs', 'newton' or 'gd'")
     return options
+
+
+def check_second_derivatives(method: str, hess: Any, hessp: Any) -> None:
+    """An error unless one of them is given for "newton", and none for another method."""
+    if (hess is not None) + (hessp is not None) != (method == "newton"):
+        due = "neither; they are for 'newton'"
+        if method == "newton":
+            due = "one of hess and hessp; hess='2-point' is by differences of jac"
+        raise ValueError(f"hess, hessp: method {method!r} takes {due}")
+    if isinstance(hess, str):
+        check.choice("hess", hess, OF_GRADIENTS)
+    elif hess is not None:
+        check.function("hess", hess)
+    if hessp is not None:
+        check.function("hessp", hessp)
+
+
+def second_derivatives(
+    hess: Any, hessp: Any, objective: Objective, solver: Minimizer
+) -> dict[str, Callable[..., Array]]:
+    """What `Newton.tell` takes beside f and g; nothing for the other methods."""
+    if hessp is not None:
+        return {"hessp": lambda x, p: hessp(x, p, *objective.args)}
+    if hess is None:
+        return {}
+    if not isinstance(hess, str):
+        return {"hess": lambda x: hess(x, *objective.args)}
+    if objective.by_differences:
+        raise ValueError(f"hess: {hess!r} is by differences of jac; allowed where jac is given")
+    return {"hess": lambda x: objective.hessian(x, solver.g, hess)}
 
 
 def reporter(callback: Callable[..., Any] | None) -> Reporter | None:
