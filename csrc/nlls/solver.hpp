@@ -47,8 +47,6 @@ class Solver {
       check_start(costs.trial, space(), f, m);
       m_ = m;
       region_.start(costs.trial);
-      region_.count_start();
-      region_.ask_jacobian();
     }
     return phase();
   }
@@ -169,13 +167,10 @@ class Solver {
     if (region_.started()) {
       region_.judge(cost, region_.cost() - cost);
       if (phase() == Phase::jacobian) take_linearization(false);
-      return phase();
+    } else {
+      check_start(cost);
+      region_.start_whole(cost, m_, next_accuracy_);
     }
-    check_start(cost);
-    region_.start(cost);
-    region_.take(m_, false, next_accuracy_);  // where it throws, the solver still waits for x0
-    region_.count_start();
-    region_.next();
     return phase();
   }
 

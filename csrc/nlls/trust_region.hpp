@@ -86,10 +86,21 @@ class TrustRegion {
 
   // --- the cost of the point on trial is told
 
-  // Of x0, which counts once it stands: where its Jacobian is refused, it may be told again.
-  void start(double cost) { trial_cost_ = cost; }
-  void count_start() { nfev_ = 1; }
-  void ask_jacobian() { asked_ = Asked::jacobian; }
+  // Of x0.
+  void start(double cost) {
+    trial_cost_ = cost;
+    nfev_ = 1;
+    asked_ = Asked::jacobian;
+  }
+
+  // Of x0, and its linearization with it. Where that is refused x0 has not been counted, and may be
+  // told again.
+  void start_whole(double cost, int64_t m, Accuracy accuracy) {
+    trial_cost_ = cost;
+    take(m, false, accuracy);
+    nfev_ = 1;
+    next();
+  }
 
   void judge(double cost, double actual) {
     trial_cost_ = cost;
