@@ -112,16 +112,16 @@ class Differences {
     for (size_t j = 0; j < x.size(); ++j) {
       T* out = J + static_cast<int64_t>(j) * m;
       reach_[j] = std::max(reach_[j], x[j] == 0 ? T(1) : std::abs(x[j]));
-      T change = column(x[j], j, step(x[j], j, unit), f, m, evaluate, out);
-      if (rel_step_.empty() && std::abs(x[j]) < 1 && change <= noise) {
-        change = column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
+      Difference d = column(x[j], j, step(x[j], j, unit), f, m, evaluate, out);
+      if (rel_step_.empty() && std::abs(x[j]) < 1 && d.change <= noise) {
+        d = column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
       }
-      if (change == 0 && largest_ == 0 && doubt() > 0 &&  // only the first time: it may have none
-          find_rounding(x[j], j, noise, f, m, evaluate, out)) {
+      if (d.change == 0 && largest_ == 0 && doubt() > 0 &&  // only the first time: it may have none
+          find_rounding(x[j], j, std::abs(d.step), noise, f, m, evaluate, out)) {
         return jacobian(x, f, m, noise_, evaluate, J);
       }
-      slope_[j] = change / std::abs(taken_);
-      change_ = std::max(change_, change);
+      slope_[j] = d.change / std::abs(d.step);
+      change_ = std::max(change_, d.change);
     }
     largest_ = std::max(largest_, largest);
   }
@@ -166,17 +166,23 @@ class Differences {
     return (x + h) - x == 0 ? sign * unit * std::max(T(1), size) : h;
   }
 
+  // The largest change of a residual, over the step that was taken after rounding.
+  struct Difference {
+    T change, step;
+  };
+
   // After a step that changed no residual: whether a longer one changes them by so much that the
   // short one should have. Then they, or x on the way to them, are rounded to float or to half.
   template <class Evaluate>
-  bool find_rounding(T x, size_t j, T noise, const T* f, int64_t m, Evaluate& evaluate, T* out) {
-    const T step = std::abs(taken_), ahead = ahead_[j];
+  bool find_rounding(T x, size_t j, T step, T noise, const T* f, int64_t m, Evaluate& evaluate,
+                     T* out) {
+    const T ahead = ahead_[j];
     for (const double eps : {0x1p-23, 0x1p-10}) {
       const T h = static_cast<T>(std::sqrt(eps)) * (x == 0 ? T(1) : x);
       if (!(std::abs(h) > step)) continue;
-      const T change = column(x, j, h, f, m, evaluate, out);
+      const Difference d = column(x, j, h, f, m, evaluate, out);
       std::fill_n(out, m, T(0));
-      if (std::isfinite(change) && change * step > noise * std::abs(taken_)) {
+      if (std::isfinite(d.change) && d.change * step > noise * std::abs(d.step)) {
         noise_ = eps;
         return true;
       }
@@ -185,9 +191,9 @@ class Differences {
     return false;
   }
 
-  // Writes column j to out. Returns the largest change of a residual.
+  // Writes column j to out.
   template <class Evaluate>
-  T column(T x, size_t j, T h, const T* f, int64_t m, Evaluate& evaluate, T* out) {
+  Difference column(T x, size_t j, T h, const T* f, int64_t m, Evaluate& evaluate, T* out) {
     const T infinite = std::numeric_limits<T>::infinity();
     const T down = lower_.empty() ? -infinite : lower_[j] - x;
     const T up = upper_.empty() ? infinite : upper_[j] - x;
@@ -211,20 +217,19 @@ class Differences {
     }
     std::copy_n(evaluate(j, x + h), m, out);
     const T* second = evaluate(j, x + 2 * h);
-    const T one = (x + h) - x, two = taken_ = ahead = (x + 2 * h) - x;
+    const T one = (x + h) - x, two = ahead = (x + 2 * h) - x;
     T change = 0;
     for (int64_t i = 0; i < m; ++i) {
       const T near = out[i] - f[i], far = second[i] - f[i];
       change = larger(change, far);
       out[i] = (near * (two / one) - far * (one / two)) / (two - one);
     }
-    return change;
+    return {change, two};
   }
 
-  // out <- (ahead - behind) / taken, where out may be ahead. Returns the largest |ahead - behind|,
-  // found in four lanes so that the loop vectorises. A maximum would lose a NaN: `finite` keeps it.
-  T quotient(const T* ahead, const T* behind, T taken, int64_t m, T* out) {
-    taken_ = taken;
+  // out <- (ahead - behind) / step, where out may be ahead. The largest |ahead - behind| is found
+  // in four lanes so that the loop vectorises. A maximum would lose a NaN: `finite` keeps it.
+  static Difference quotient(const T* ahead, const T* behind, T step, int64_t m, T* out) {
     T change[4] = {}, finite[4] = {};  // finite: NaN where a difference is not
     int64_t i = 0;
     for (; i + 4 <= m; i += 4) {
@@ -235,16 +240,16 @@ class Differences {
         change[l] = size > change[l] ? size : change[l];
         finite[l] += difference[l] * 0;
       }
-      for (int64_t l = 0; l < 4; ++l) out[i + l] = difference[l] / taken;
+      for (int64_t l = 0; l < 4; ++l) out[i + l] = difference[l] / step;
     }
     T most = 0;
     for (; i < m; ++i) {
       const T difference = ahead[i] - behind[i];
       most = larger(most, difference);
-      out[i] = difference / taken;
+      out[i] = difference / step;
     }
     for (int64_t l = 0; l < 4; ++l) most = larger(most, change[l] + finite[l]);
-    return most;
+    return {most, step};
   }
 
   // A NaN counts as infinite.
@@ -258,7 +263,6 @@ class Differences {
   std::vector<T> at_;     // the point of the last Jacobian
   T* J_ = nullptr;        // and its memory
   T change_ = 0;          // the largest change of a residual in it
-  T taken_ = 0;           // the step of its last column
   T largest_ = 0;         // of all residuals so far
   std::vector<T> reach_;  // how large each x_j has been
   std::vector<T> slope_;  // the largest element of each column

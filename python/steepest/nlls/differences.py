@@ -31,6 +31,8 @@ from steepest.nlls import arrays
 from steepest.nlls.arrays import Array, as_array, as_float64, namespace, residual, rounding, to_host
 
 Fun = Callable[[Array], Any]
+# A column, the largest change of f, where f lives, and the step that was taken after rounding.
+Column = tuple[Array, Any, float]
 
 # A difference below so many rounding units of the residuals is noise.
 _NOISE = 64
@@ -81,7 +83,6 @@ class Differences:
         self.ahead = np.zeros(0)  # the step of each, to the side that was evaluated
         self.change = 0.0  # the largest change of a residual in the last Jacobian
         self.largest = 0.0  # of all residuals so far
-        self.taken = 0.0  # the step of the last column
 
     def jacobian(self, solver: Any, f: Any) -> Array | None:
         """J at the solver's point, where fun gave f; None if the last one is as good."""
@@ -166,17 +167,16 @@ class Differences:
         for batch in [[j] for j in range(x.size)] if xp is np else [range(x.size)]:
             told = [largest]
             for j in batch:
-                J[:, j], change = take(x, f, j, float(steps[j]))
+                J[:, j], change, taken[j] = take(x, f, j, float(steps[j]))
                 told.append(change)
-                taken[j] = self.taken
             if not learns:
                 continue
             most, *told = map(float, told if xp is np else to_host(xp.stack(told)))
             noise = _NOISE * eps * most
             for j, change in zip(batch, told, strict=True):
                 if change <= noise and abs(x[j]) < 1:
-                    J[:, j], again = take(x, f, j, unit if x[j] >= 0 else -unit)
-                    change, taken[j] = float(again), self.taken
+                    J[:, j], again, taken[j] = take(x, f, j, unit if x[j] >= 0 else -unit)
+                    change = float(again)
                 # Rounding is looked for in the first Jacobian alone: a column may have no effect.
                 unseen = first and change == 0
                 if unseen and self._find_rounding(take, x, f, j, abs(taken[j]), noise):
@@ -198,8 +198,9 @@ class Differences:
             h = eps**0.5 * (float(x[j]) or 1.0)
             if not abs(h) > step:
                 continue
-            change = float(take(x, f, j, h)[1])
-            if np.isfinite(change) and change * step > noise * abs(self.taken):
+            _, longer, taken = take(x, f, j, h)
+            change = float(longer)
+            if np.isfinite(change) and change * step > noise * abs(taken):
                 self.noise = eps
                 return True
         self.ahead[j] = ahead
@@ -244,24 +245,23 @@ class Differences:
         f, taken = self._at(x, j, h)
         return f.copy(), taken
 
-    def _forward(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
-        """Column j and the largest change of f, where f lives."""
+    def _forward(self, x: Array, f: Array, j: int, h: float) -> Column:
         down, up = self._room(x, j)
         if not down <= h <= up:
             h = -h if down <= -h <= up else (up if up >= -down else down)
-        ahead, self.taken = self._at(x, j, h)
-        self.ahead[j] = self.taken
+        ahead, taken = self._at(x, j, h)
+        self.ahead[j] = taken
         difference = self._same(ahead, f) - f
-        return difference / self.taken, abs(difference).max()
+        return difference / taken, abs(difference).max(), taken
 
-    def _central(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
+    def _central(self, x: Array, f: Array, j: int, h: float) -> Column:
         down, up = self._room(x, j)
         if down <= -abs(h) and abs(h) <= up:
             ahead, right = self._first(x, j, h)
             behind, left = self._at(x, j, -h)
             difference = self._same(ahead, f) - self._same(behind, f)
-            self.taken, self.ahead[j] = right - left, right
-            return difference / self.taken, abs(difference).max()
+            self.ahead[j], taken = right, right - left
+            return difference / taken, abs(difference).max(), taken
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
@@ -270,12 +270,12 @@ class Differences:
             return self._forward(x, f, j, room)
         near, one = self._first(x, j, h)
         far, two = self._at(x, j, 2 * h)
-        self.taken = self.ahead[j] = two
+        self.ahead[j] = two
         near, far = self._same(near, f) - f, self._same(far, f) - f
         slope = (near * (two / one) - far * (one / two)) / (two - one)
-        return slope, abs(far).max()
+        return slope, abs(far).max(), two
 
-    def _complex(self, x: Array, f: Array, j: int, h: float) -> tuple[Array, Any]:
+    def _complex(self, x: Array, f: Array, j: int, h: float) -> Column:
         h = max(abs(h), float(np.finfo(x.dtype).tiny))  # of a tiny x it would be lost
         moved = x.astype(np.result_type(x.dtype, np.complex64))
         moved[j] += 1j * h
@@ -286,7 +286,7 @@ class Differences:
                 "jac 'cs': fun returned real residuals at a complex x, so its derivative is lost; "
                 "use '2-point' or '3-point'"
             )
-        return self._same(value, f).imag / h, np.inf
+        return self._same(value, f).imag / h, np.inf, h
 
     def _same(self, value: Array, f: Array) -> Array:
         if value.shape != f.shape:
