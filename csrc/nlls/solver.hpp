@@ -54,7 +54,7 @@ class Solver {
   // J of the point, m x n. It must stay as it is until the next one has been told.
   Phase tell_jacobian(const T* J, int64_t ld, bool row_major) {
     expect(region_.asked(), Phase::jacobian, "tell_jacobian");
-    if (residuals().robust()) region_.weigh();
+    if (residuals().robust()) region_.weigh(Form::whole);
     const int64_t m = residuals().size();
     const Rows rows = with_weights({J, m, n(), ld, row_major, residuals().trial()});
     backend().begin();
@@ -99,7 +99,7 @@ class Solver {
     block_cost_ += residuals().costs(space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (region_.hopeless(block_cost_)) return false;
-    if (residuals().robust()) region_.weigh_block();
+    if (residuals().robust()) region_.weigh(Form::blocks);
     backend().add(with_weights(rows));
     return true;
   }

@@ -25,6 +25,7 @@
 #include "nlls/look_ahead.hpp"
 #include "nlls/norm.hpp"
 #include "nlls/options.hpp"
+#include "nlls/phase.hpp"
 #include "nlls/residuals.hpp"
 #include "nlls/rise.hpp"
 #include "nlls/scaling.hpp"
@@ -131,23 +132,13 @@ class TrustRegion {
 
   // --- its linearization is told
 
-  // Weights of the rows on trial under a robust loss. Gauss-Newton has no λ to make up for what a
-  // weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
-  // squares; exactly where gtol, which is by exact weights, may be met.
-  void weigh() {
-    const bool exactly = last_point() || (gauss_newton() ? near_gtol() : near_by());
-    weigh(exactly ? 0 : gauss_newton() ? 1 : 0.75);
-    if (!started_ && !gauss_newton()) {
+  // Weights of the rows on trial, all or those of a block, under a robust loss.
+  void weigh(Form form) {
+    residuals_.weigh_trial(backend_.space(), least_weight(form));
+    if (at_zero()) residuals_.add_start(backend_.space());
+    if (form == Form::whole && !started_ && !gauss_newton()) {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
-  }
-  // The same of a block: exactly, since the result's covariance may be by these rows, but for
-  // Gauss-Newton.
-  void weigh_block() { gauss_newton() ? weigh() : weigh(0); }
-  // With at least so much of ρ'; 0: exactly.
-  void weigh(double least) {
-    residuals_.weigh_trial(backend_.space(), least);
-    if (at_zero()) residuals_.add_start(backend_.space());
   }
 
   // Accepts the point, with m residuals. False where its linearization is not finite, or where the
@@ -246,6 +237,15 @@ class TrustRegion {
     const bool well =
         trial_.judged.as_predicted() && (!finder_.held_back() || residuals_.weighed_exactly());
     return started_ && (well || in_noise());
+  }
+
+  // How much of ρ' weights have at least; 0: they are exact. Gauss-Newton has no λ to make up for
+  // what a weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
+  // squares; exactly where gtol, which is by exact weights, may be met. For the others blocks are
+  // weighed exactly, since the result's covariance may be by these rows.
+  double least_weight(Form form) const {
+    if (gauss_newton()) return last_point() || near_gtol() ? 0 : 1;
+    return form == Form::blocks || last_point() || near_by() ? 0 : 0.75;
   }
 
   // The accepted point met gtol, if maybe by weights that are not exact.
