@@ -156,21 +156,15 @@ class TrustRegion {
     }
     backend_.commit();
     if (keeps_residuals) residuals_.accept();
-    const bool accepted = started_ && asked_ != Asked::better_jacobian;
-    if (accepted) {
-      ++nit_;
-      look_ahead_.accepted(finder_.held_back());
-      model_.accepted();
-      const double ratio = trial_.judged.actual / trial_.judged.predicted;
-      reach_ = reach();
-      radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
-    }
+    // It is not the start, nor a better Jacobian of the point accepted before.
+    const bool stepped = started_ && asked_ != Asked::better_jacobian;
+    if (stepped) step_taken();
     x_ = trial_.point;
     cost_ = trial_cost_;
     accuracy_ = accuracy;
     if (accuracy.first) forget();
     scale(m);
-    if (accepted) {
+    if (stepped) {
       radius_.measured_anew(finder_.length(), norm(finder_.step(), scaling_.D()));
     }
     started_ = true;
@@ -301,6 +295,16 @@ class TrustRegion {
   bool too_far_at_first() const {
     return radius_.first() && !gauss_newton() && finder_.length() > scaling_.own_size(x_) &&
            !trial_.judged.as_predicted() && nfev_ < options_.max_nfev;
+  }
+
+  // The step on trial has led from x to the point that is about to be accepted.
+  void step_taken() {
+    ++nit_;
+    look_ahead_.accepted(finder_.held_back());
+    model_.accepted();
+    reach_ = reach();
+    const double ratio = trial_.judged.actual / trial_.judged.predicted;
+    radius_.accepted(ratio, finder_.length(), scaling_.own_size(x_), !finder_.held_back());
   }
 
   bool gradient_fell() {
