@@ -263,41 +263,50 @@ def estimable(result: LeastSquaresResult, off: float) -> tuple[Array, Array, int
 
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
-    at, mask = arrays.to_host(result.x), arrays.to_host(result.active_mask)
-    n = at.size
+    n, m = result.x.size, result._m()
     names = [f"x[{j}]" for j in range(n)] if names is None else [*map(str, names)]
     if len(names) != n:
         raise ValueError(f"names: {len(names)} for {n} parameters")
-    m = result._m()
     # At most 1e-3: where J is noisy, more would discard singular values that a good fit rests on.
     determines, inverse, free = estimable(result, min(2 * n**0.5 * result._columns_off, 1e-3))
     covariance = result._scaled(inverse, absolute_sigma=m == 0, warns=False)
     stderr = np.where(determines, np.sqrt(np.diag(covariance)), np.inf)
-    width = max(map(len, names))
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
     lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
     if m > n:
         lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
     if m == 0:
         lines.append("standard errors for residuals of unit variance")
-    lines.append("")
-    for j, (name, x, error) in enumerate(zip(names, at, stderr, strict=True)):
-        bounds = {-1: "  at its lower bound", 1: "  at its upper bound"}
-        relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
-        known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
-        lines.append(f"{name:{width}} = {x: .9g}{known}{bounds.get(int(mask[j]), '')}")
+    lines += ["", *parameter_lines(result, names, stderr)]
     if free:
         how = ", as far as differences tell" if result._columns_off else ""
         lines += ["", f"directions in which no residual changes: {free}{how}"]
+    return "\n".join(lines + correlation_lines(names, covariance, stderr))
+
+
+def parameter_lines(result: LeastSquaresResult, names: list[str], stderr: Array) -> list[str]:
+    """Each parameter with its standard error, of a summary."""
+    mask, width = arrays.to_host(result.active_mask), max(map(len, names))
+    bounds = {-1: "  at its lower bound", 0: "", 1: "  at its upper bound"}
+    lines = []
+    for j, (name, x, error) in enumerate(zip(names, arrays.to_host(result.x), stderr, strict=True)):
+        relative = f" ({100 * abs(error / x):.3g}%)" if x != 0 else ""
+        known = f" ± {error:.3g}{relative}" if np.isfinite(error) else " (error indeterminate)"
+        lines.append(f"{name:{width}} = {x: .9g}{known}{bounds[int(mask[j])]}")
+    return lines
+
+
+def correlation_lines(names: list[str], covariance: Array, stderr: Array) -> list[str]:
+    """The strongest correlations, of a summary; all of four parameters or fewer."""
     finite = np.flatnonzero(np.isfinite(stderr))
-    if finite.size > 1 and (stderr > 0).all():
-        lines += ["", "correlations"]
-        correlation = covariance / np.outer(stderr, stderr)
-        pairs = [(int(i), int(j)) for i in finite for j in finite if j < i]
-        pairs = [at for at in pairs if n <= 4 or abs(correlation[at]) >= 0.5]
-        strongest = sorted(pairs, key=lambda at: -abs(correlation[at]))[:MOST_PAIRS]
-        for i, j in sorted(strongest):
-            lines.append(f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}")
-        if len(pairs) > MOST_PAIRS:
-            lines.append(f"and {len(pairs) - MOST_PAIRS:,} more of at least 0.5")
-    return "\n".join(lines)
+    if finite.size < 2 or not (stderr > 0).all():
+        return []
+    correlation = covariance / np.outer(stderr, stderr)
+    pairs = [(int(i), int(j)) for i in finite for j in finite if j < i]
+    pairs = [pair for pair in pairs if len(names) <= 4 or abs(correlation[pair]) >= 0.5]
+    strongest = sorted(pairs, key=lambda pair: -abs(correlation[pair]))[:MOST_PAIRS]
+    lines = ["", "correlations"]
+    lines += [f"{names[j]}, {names[i]}: {correlation[i, j]: .4f}" for i, j in sorted(strongest)]
+    if len(pairs) > MOST_PAIRS:
+        lines.append(f"and {len(pairs) - MOST_PAIRS:,} more of at least 0.5")
+    return lines
