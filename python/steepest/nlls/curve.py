@@ -16,6 +16,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arguments import INFINITE, SCHEMES, Options
+from steepest.nlls.arrays import Array
 from steepest.nlls.curve_covariance import qr_and_covariance
 from steepest.nlls.curve_data import (
     NOT_FOUND,
@@ -181,13 +182,21 @@ def curve_fit(
     pcov = arrays.from_host(covariance, popt)
     if not full_output:
         return popt, pcov
-    infodict = {"nfev": fun.calls if counts else result["nfev"], "fvec": result["fun"]}
+    return popt, pcov, *details(result, qr, fun.calls if counts else None)
+
+
+def details(
+    result: OptimizeResult, qr: tuple[Array, ...] | None, calls: int | None
+) -> tuple[dict[str, Any], str, int]:
+    """infodict, mesg and ier. qr: by "lm" alone; calls: of f, where those for differences count."""
+    infodict = {"nfev": result["nfev"] if calls is None else calls, "fvec": result["fun"]}
     if qr is None:
-        return popt, pcov, infodict, result["message"], result["status"]
-    if not counts:
+        return infodict, result["message"], result["status"]
+    if calls is None:
         infodict["njev"] = result["njev"]
-    infodict |= {key: arrays.from_host(v, popt) for key, v in zip(QR_KEYS, qr, strict=True)}
-    return popt, pcov, infodict, result["message"], MINPACK_INFO[result["status"]]
+    for key, values in zip(QR_KEYS, qr, strict=True):
+        infodict[key] = arrays.from_host(values, result["x"])
+    return infodict, result["message"], MINPACK_INFO[result["status"]]
 
 
 def refuse_fewer(m: int, what: str, n: int) -> None:
