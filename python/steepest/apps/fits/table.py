@@ -104,17 +104,7 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     """
     raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     path = "stdin" if path == "-" else path
-    try:
-        codec = codecs.lookup(encoding).name
-        text = raw.decode("utf-8-sig" if codec == "utf-8" else codec)
-    except LookupError:  # also of an encoding that is not one of text
-        raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        problem = (
-            f"not text in {codec.upper()}; save it as that, or give --encoding, such as latin-1"
-        )
-        raise TableError(path, line, problem) from None
+    text = decoded(path, raw, encoding)
     lines = list(io.StringIO(text, newline=""))  # splitlines has more ends
     content = [(i, line) for i, line in enumerate(lines, 1) if is_content(line)]
     if not content:
@@ -136,6 +126,21 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     if separator == ";":
         rows = [[re.sub(DECIMAL_COMMA, r"\1.\2", field) for field in row] for row in rows]
     return Table(path, units, rows, row_lines, header_line)
+
+
+def decoded(path: str, raw: bytes, encoding: str) -> str:
+    """A file's text; raises `TableError` at the first line that is not in the encoding."""
+    try:
+        codec = codecs.lookup(encoding).name
+        return raw.decode("utf-8-sig" if codec == "utf-8" else codec)
+    except LookupError:  # also of an encoding that is not one of text
+        raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        problem = (
+            f"not text in {codec.upper()}; save it as that, or give --encoding, such as latin-1"
+        )
+        raise TableError(path, line, problem) from None
 
 
 def is_missing(text: str) -> bool:
