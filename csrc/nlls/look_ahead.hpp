@@ -61,9 +61,9 @@ class LookAhead {
   static constexpr int64_t enough = 6;
 
   bool on_ = true;
-  int64_t held_back_ = 0;              // accepted steps in a row that λ held back
-  int64_t wait_ = enough;              // steps more, after four poor ones
-  int poor_ = 0;                       // corrected steps in a row that gained too little
+  int64_t held_back_ = 0;  // accepted steps in a row that λ held back; below 0 while it waits
+  int64_t wait_ = enough;  // steps more, after four poor ones
+  int poor_ = 0;           // corrected steps in a row that gained too little
   std::optional<double> uncorrected_;  // of the step on trial, if it was corrected
 };
 

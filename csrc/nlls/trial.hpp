@@ -44,8 +44,7 @@ class Trial {
                             : model.box().clip(x[i] + static_cast<T>(share) * s[i], j);
       moved = moved || point[i] != x[i];
     }
-    // Of the whole step: shares of it are short however far the minimum.
-    judged.length = scaling.length(s);
+    judged.length = scaling.length(s);  // whole: shares are short however far the minimum
     judged.x_norm = scaling.length(x);
     judged.Jx_norm = scaling.by_columns(x);
     judged.most_Jx_norm = scaling.by_largest_columns(x);

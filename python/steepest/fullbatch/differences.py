@@ -95,7 +95,8 @@ class Differences:
 
     def sharpen(self, value: Value, x: Array, f: float, roundoff: float, fall: float) -> bool:
         """Try to make later gradients better; whether they will be. `fall`: by how much f should
-        fall along the present search from x, which takes long; 0: there is no way down from x."""
+        fall along the present search from x, which takes long; 0: there is no way down from x;
+        inf: only noise may be to blame."""
         find = self._find_at_first if fall else self._find_better
         close = fall <= math.sqrt(roundoff) * abs(f)  # too little for forward differences to show
         better = find(value, x, f, roundoff) or (close and self._go_central(fall == 0))
