@@ -123,6 +123,7 @@ class Solver {
   const T* fun() const { return region_.residuals().accepted(); }
   const T* trial_fun() const { return region_.residuals().trial(); }
   const T* gradient() const { return region_.backend().gradient(); }
+  bool started() const { return region_.started(); }  // x0 and its Jacobian have been told
   int64_t n() const { return region_.backend().size(); }
   int64_t m() const { return m_; }
   double cost() const { return region_.cost(); }

@@ -217,6 +217,7 @@ void bind_shared(pybind11::class_<S>& c) {
   number("n", &Core::n);
   number("m", &Core::m);
   number("cost", &Core::cost);
+  number("started", &Core::started);
   number("refused", &Core::refused);
   number("misled", &Core::misled);
   number("damping", &Core::lambda);

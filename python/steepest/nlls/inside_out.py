@@ -101,13 +101,8 @@ class LeastSquares:
         solver = self._solver
         parameters, phase = check.counted(solver.n, "parameter"), solver.phase
         state = "done" if phase == DONE else f"waits for the {WANTED[phase]} at x"
-        so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if self._accepted else ""
+        so_far = f", iteration {solver.nit}, cost {solver.cost:.6g}" if solver.started else ""
         return f"LeastSquares({parameters}, {state}{so_far})"
-
-    @property
-    def _accepted(self) -> bool:
-        """Whether there is an accepted point: x0 is one only once its Jacobian is told."""
-        return bool(self._solver.nfev > (self._solver.phase == JACOBIAN))
 
     @property
     def x(self) -> Array:
@@ -123,7 +118,7 @@ class LeastSquares:
     @property
     def cost(self) -> float:
         """The cost of the last accepted point; NaN where there is none yet."""
-        return float(self._solver.cost) if self._accepted else math.nan
+        return float(self._solver.cost) if self._solver.started else math.nan
 
     @property
     def nit(self) -> int:
@@ -267,7 +262,7 @@ class LeastSquares:
         ValueError
             Before a point and its Jacobian have been told.
         """
-        if not self._accepted:
+        if not self._solver.started:
             raise ValueError(
                 "LeastSquares: no point has been told completely yet, so there is no result"
             )
