@@ -32,7 +32,7 @@ class Differences {
     rounding = std::max(rounding, static_cast<double>(std::numeric_limits<T>::epsilon()));
     const std::vector<T> x = core.point();
     bool first = false;  // that is no noise
-    if (core.again() && doubt() > 0 && x == at_) {
+    if (core.again() && patience() > 0 && x == at_) {
       first = find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at);
       const double wrong = error(std::max(rounding, noise_));
       if (!first && core.stationarity().cosine > wrong) {
@@ -41,13 +41,13 @@ class Differences {
       }
     }
     take(core, x, rounding, room, at);
-    if (core.njev() > 0 && doubt() == 1 && !core.judged().close() &&
+    if (core.njev() > 0 && patience() == 1 && !core.judged().close() &&
         find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at)) {
       first = true;
       take(core, x, rounding, room, at);
     }
     const double eps = std::max(rounding, noise_);
-    core.set_accuracy({error(eps), doubt(), first, columns(eps)});
+    core.set_accuracy({error(eps), patience(), first, columns(eps)});
     return true;
   }
 
@@ -65,7 +65,7 @@ class Differences {
   }
 
   // How many steps from a Jacobian may fail before noise is looked for; none where it was found.
-  int doubt() const { return found_ || !rel_step_.empty() ? 0 : looked_ ? 3 : 1; }
+  int patience() const { return found_ || !rel_step_.empty() ? 0 : looked_ ? 3 : 1; }
 
   // That noise, as a rounding unit; 0 where none was found.
   double noise() const { return noise_; }
@@ -116,7 +116,8 @@ class Differences {
       if (rel_step_.empty() && std::abs(x[j]) < 1 && d.change <= noise) {
         d = column(x[j], j, x[j] >= 0 ? unit : -unit, f, m, evaluate, out);
       }
-      if (d.change == 0 && largest_ == 0 && doubt() > 0 &&  // only the first time: it may have none
+      // In the first Jacobian alone: a column may have no effect.
+      if (d.change == 0 && largest_ == 0 && patience() > 0 &&
           find_rounding(x[j], j, std::abs(d.step), noise, f, m, evaluate, out)) {
         return jacobian(x, f, m, noise_, evaluate, J);
       }

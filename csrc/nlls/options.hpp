@@ -27,10 +27,10 @@ struct Options {
   bool last_jacobian = true;
 };
 
-// What is known of a Jacobian by differences. A doubt of 0 is none.
+// What is known of a Jacobian by differences.
 struct Accuracy {
-  double error = 0;    // its relative error, where a better one can be had, else 0
-  int doubt = 0;       // after so many failed steps it is asked for again, as it may be noise
+  double error = 0;  // its relative error, where a better one can be had, else 0
+  int patience = 0;  // failed steps until it is asked for again, as it may be noise; 0: any number
   bool first = false;  // all before it were noise
   double columns = 0;  // about what its columns are off by, over their norms; 0: J is given
 };

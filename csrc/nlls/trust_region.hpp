@@ -329,7 +329,7 @@ class TrustRegion {
     if (non_finite && stopping_.xtol(trial_.judged)) by_step = too_short();
     if (by_step) return finish(*by_step);
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
-    const bool may_be_noise = accuracy_.doubt == trials_ && !in_noise();
+    const bool may_be_noise = accuracy_.patience == trials_ && !in_noise();
     if ((rough() || may_be_noise) && !non_finite) return ask_again();
     if (gauss_newton()) {
       trial_.share /= 2;

@@ -137,7 +137,7 @@ void noisy_residuals() {
   const auto plain = [](size_t i, double x, double y) { return 3 * x - y + double(i % 7); };
   const Noisy quiet(plain);
   must(quiet.calls == 3 && quiet.differences.noise() == 0, "one evaluation more tells no noise");
-  must(quiet.differences.doubt() == 3, "and next where three steps failed");
+  must(quiet.differences.patience() == 3, "and next where three steps failed");
   const Noisy curved(
       [](size_t i, double x, double y) { return std::sin(1e6 * x + double(i)) + y; });
   must(curved.calls == 6 && curved.differences.noise() == 0, "three more that it is curvature");
@@ -176,7 +176,7 @@ struct Core {
   } step;
   struct {
     double error = 0;
-    int doubt = 0;
+    int patience = 0;
     bool first = false;
     double columns = 0;
   } told;
@@ -214,13 +214,15 @@ void jacobians_of_a_core() {
       calls = 0;
       return differences.at_point(core, eps, [&] { return J.data(); }, at) ? calls : -calls;
     };
-    must(evaluations() == 2 && core.told.doubt == 1 && !core.told.first, "the first is believed");
+    must(evaluations() == 2 && core.told.patience == 1 && !core.told.first,
+         "the first is believed");
     must(core.told.columns == std::sqrt(eps), "forward differences are off by their steps");
     core.jacobians = 1;
     must(evaluations() == 2, "and the next after a step that does as predicted");
     core.step.predicted = false;
     must(evaluations() == (noisy ? 8 : 3), "else noise is looked for, and J taken again by it");
-    must(core.told.first == noisy && core.told.doubt == (noisy ? 0 : 3), "which the core is told");
+    must(core.told.first == noisy && core.told.patience == (noisy ? 0 : 3),
+         "which the core is told");
     must(std::fabs(J[0] / 3 - 1) < (noisy ? 1e-1 : 1e-6), "a slope");
     const double columns = core.told.columns;
     must(noisy ? columns > 1e-4 : columns == std::sqrt(eps), "or by the noise");

@@ -112,11 +112,11 @@ def test_a_parameter_without_influence_takes_two_evaluations(loss):
     assert len(calls) == fit.nfev + 2 * fit.njev + 2 and fit.x[1] == 5
 
 
-def failing(doubt):
+def failing(patience):
     """A solver whose first step has failed, its Jacobian by differences."""
     solver = make_solver(np.array([1.0]), Options(max_nfev=9), (None, None))
     solver.tell_residual([1.0, 10.0])
-    solver.set_accuracy(0, doubt=doubt)
+    solver.set_accuracy(0, patience=patience)
     solver.tell_jacobian(np.array([[1.0], [0.1]]))
     assert solver.phase == RESIDUAL and not solver.again
     tried = solver.point()

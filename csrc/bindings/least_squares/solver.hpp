@@ -203,10 +203,10 @@ void bind_shared(pybind11::class_<S>& c) {
   c.def("set_look_ahead", [](S& s, bool on) { s.core().set_look_ahead(on); });
   c.def(
       "set_accuracy",
-      [](S& s, double error, int doubt, bool first, double columns) {
-        s.core().set_accuracy({error, doubt, first, columns});
+      [](S& s, double error, int patience, bool first, double columns) {
+        s.core().set_accuracy({error, patience, first, columns});
       },
-      pybind11::arg("error"), pybind11::arg("doubt") = 0, pybind11::arg("first") = false,
+      pybind11::arg("error"), pybind11::arg("patience") = 0, pybind11::arg("first") = false,
       pybind11::arg("columns") = 0.0);
   c.def("keep_jacobian", &S::keep_jacobian);
   c.def("stop", [](S& s) { s.core().stop(); });

@@ -75,7 +75,7 @@ class Differences:
         self.lower, self.upper = lower, upper
         self.central = False
         # How many steps from a Jacobian may fail before noise is looked for; 0: never.
-        self.doubt = int(rel_step is None and scheme != "cs")
+        self.patience = int(rel_step is None and scheme != "cs")
         self.noise = 0.0  # of the residuals, as a rounding unit; 0: none was found
         self.last: tuple[Array, Array, Array]  # point, residuals and Jacobian
         self.reach = np.zeros(0)  # how large each parameter has been
@@ -93,16 +93,16 @@ class Differences:
             here = np.array_equal(last, x)
             if not here:
                 f = residual(self.fun(x), x.dtype).copy()
-            if self.doubt and here:
+            if self.patience and here:
                 first = self._find_noise(eps)
                 if not first and solver.cosine > self._error(eps):
                     solver.set_accuracy(self._error(eps), columns=self._columns(eps))
                     return None
         J = self._take(solver, x, f, eps)
         poor = abs(solver.reduction - solver.predicted) > 0.25 * solver.predicted
-        if solver.njev and self.doubt == 1 and poor and self._find_noise(eps):
+        if solver.njev and self.patience == 1 and poor and self._find_noise(eps):
             J, first = self._take(solver, x, f, eps), True
-        solver.set_accuracy(self._error(eps), self.doubt, first, self._columns(eps))
+        solver.set_accuracy(self._error(eps), self.patience, first, self._columns(eps))
         return J
 
     def _take(self, solver: Any, x: Array, f: Array, eps: float) -> Array:
@@ -128,7 +128,7 @@ class Differences:
     def _find_noise(self, eps: float) -> bool:
         """Whether the last Jacobian is noise; later ones are then by longer steps."""
         x, f, J = self.last
-        self.doubt = 3
+        self.patience = 3
 
         def at(quarters: int) -> Array:
             share = x.dtype.type(quarters / 4)
@@ -146,7 +146,7 @@ class Differences:
         noise = rough**0.5 / self.largest if bent / 16 < rough < np.inf else 0.0
         if noise <= _NOISE * eps:
             return False
-        self.noise, self.doubt = min(noise, _MOST_NOISE), 0
+        self.noise, self.patience = min(noise, _MOST_NOISE), 0
         return True
 
     def __call__(self, x: Array, f: Array, eps: float) -> Array:
@@ -160,7 +160,7 @@ class Differences:
         steps = self._steps(x, unit, central=scheme == "3-point")
         self.ahead, taken, changes = np.zeros(x.size), np.ones(x.size), np.zeros(x.size)
         learns = self.rel_step is None and scheme != "cs"
-        first = self.largest == 0 and self.doubt > 0
+        first = self.largest == 0 and self.patience > 0
         largest = abs(f).max()
         # On the host each column is judged before the next is taken. On a device all are judged at
         # once, so that the host waits once.

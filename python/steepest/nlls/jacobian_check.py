@@ -92,7 +92,7 @@ def check_jacobian(
             raise ValueError(f"jac: shape {J.shape}; expected ({f.size}, {point.size})")
         eps = precision(raw, point)
         differences = Differences(fun, "3-point", None, None, None)
-        differences.doubt = 0  # noise is looked for below
+        differences.patience = 0  # noise is looked for below
         # By steps h, 2h and 3h, and compared on the host.
         J, (D, D2, D3) = to_host(J), (to_host(differences(point, f, k**3 * eps)) for k in (1, 2, 3))
         largest = float(abs(f).max())
