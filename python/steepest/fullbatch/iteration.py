@@ -83,7 +83,7 @@ class Iteration(Points):
         # The present line: the search, what it was told, and φ and φ' at its start.
         self._search: Search | None = None
         self._trials: list[Trial] = []
-        self._f0 = self._slope0 = 0.0
+        self._f0 = self._slope0 = 0.0  # where there is no line yet, the slope is 0
         self._lowest: Trial | None = None  # among the trials below f0
         self._lowest_gradient: Gradient | None = None  # gives its gradient, if not called yet
         self._eager = False  # whether a gradient called for later was not finite on this line
