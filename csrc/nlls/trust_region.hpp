@@ -331,6 +331,7 @@ class TrustRegion {
     if (nfev_ >= options_.max_nfev) return finish(Status::max_nfev);
     const bool may_be_noise = accuracy_.patience == trials_ && !in_noise();
     if ((rough() || may_be_noise) && !non_finite) return ask_again();
+    if (non_finite && model_.close(x_.data())) return propose();
     if (gauss_newton()) {
       trial_.share /= 2;
       return try_step();

@@ -45,7 +45,9 @@ class BoxModel {
     std::iota(all_.begin(), all_.end(), 0);
     if (!box_.bounded()) return;
     for (auto* v : {&low_, &high_, &r_, &d_, &product_, &next_, &columns_}) v->resize(all_.size());
-    for (auto* v : {&on_, &next_on_, &pressed_, &held_}) v->resize(all_.size());
+    for (auto* v : {&on_, &next_on_, &pressed_, &held_, &low_closed_, &high_closed_}) {
+      v->resize(all_.size());
+    }
   }
 
   const Box<T>& box() const { return box_; }
@@ -83,8 +85,8 @@ class BoxModel {
     for (int64_t j = 0; j < n_; ++j) {
       const size_t i = static_cast<size_t>(j);
       const auto limit = [&](int side, T bound) {
-        const bool whole =
-            reach == Reach::any_bound || (reach == Reach::pressed && pressed_[i] == side);
+        const bool whole = !closed(side, i) && (reach == Reach::any_bound ||
+                                                (reach == Reach::pressed && pressed_[i] == side));
         return whole ? bound : x[j] / 2 + bound / 2;
       };
       low_[i] = limit(-1, box_.lower(j));
@@ -95,12 +97,29 @@ class BoxModel {
   // The last s has been taken.
   void accepted() { pressed_ = on_; }
 
-  // Whether the last s ends on a limit that is short of its bound.
+  // The last s gave nothing finite: from now on steps stop short of the bounds that it reached.
+  // Whether there were any.
+  bool close(const T* x) {
+    if (!box_.bounded()) return false;
+    bool any = false;
+    for (int64_t j = 0; j < n_; ++j) {
+      const size_t i = static_cast<size_t>(j);
+      const int side = on_[i];
+      if (side == 0 || closed(side, i) || limit(side, j) != bound(side, j)) continue;
+      if (x[j] == bound(side, j)) continue;
+      (side < 0 ? low_closed_ : high_closed_)[i] = 1;
+      any = true;
+    }
+    return any;
+  }
+
+  // Whether the last s ends on a limit that is short of its bound, which a later one may reach.
   bool held_off() const {
     if (!box_.bounded()) return false;
     for (int64_t j = 0; j < n_; ++j) {
-      const int side = on_[static_cast<size_t>(j)];
-      if (side != 0 && limit(side, j) != (side < 0 ? box_.lower(j) : box_.upper(j))) return true;
+      const size_t i = static_cast<size_t>(j);
+      const int side = on_[i];
+      if (side != 0 && !closed(side, i) && limit(side, j) != bound(side, j)) return true;
     }
     return false;
   }
@@ -131,6 +150,8 @@ class BoxModel {
 
  private:
   T limit(int side, int64_t j) const { return (side < 0 ? low_ : high_)[static_cast<size_t>(j)]; }
+  T bound(int side, int64_t j) const { return side < 0 ? box_.lower(j) : box_.upper(j); }
+  bool closed(int side, size_t i) const { return (side < 0 ? low_closed_ : high_closed_)[i] != 0; }
   int limit_at(T x, int64_t j) const { return x <= limit(-1, j) ? -1 : x >= limit(1, j) ? 1 : 0; }
   int towards(int64_t j) const { return d_[static_cast<size_t>(j)] < 0 ? -1 : 1; }
 
@@ -243,6 +264,7 @@ class BoxModel {
   std::vector<int> on_, next_on_;  // -1 where x + s is on the lower limit, 1 on the upper
   std::vector<int> pressed_;       // on_ of the step before
   std::vector<int> held_;          // 1 where a variable on a bound rests until s moves
+  std::vector<int> low_closed_, high_closed_;  // 1 where a step onto the bound gave nothing finite
   std::vector<int64_t> all_, free_;
   int64_t n_;
   double rounding_ = 0;  // of x, in units of J's columns
