@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import warnings
 
 import numpy as np
@@ -283,3 +284,12 @@ def test_many_parameters_without_effect_are_named_in_short():
         assert ("no residual" in fit.message) == (options == {"jac": "cs"})
         told = "changes: 8\n" if "jac" in options else "changes: 8, as far as differences tell\n"
         assert told in lines_of(fit, "abcdefghi")[0]
+
+
+def test_an_entry_of_a_methods_name_is_what_was_set():
+    fit = st.least_squares(lambda p: np.array([p[0] - 1, p[0] + p[1], p[1]]), [1, 1])
+    fit["stderr"] = fit.stderr()
+    fit.covariance = None
+    fit = pickle.loads(pickle.dumps(fit))
+    assert fit.stderr is fit["stderr"] and fit.stderr.shape == (2,)
+    assert fit.covariance is None and fit["covariance"] is None

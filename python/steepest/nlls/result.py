@@ -16,6 +16,7 @@ from steepest.nlls.arrays import Array
 MOST_PAIRS = 20  # correlations that a summary lists
 MOST_NAMED = 5  # parameters that a message names
 OWN_QR_WORK = 20_000  # m * n * n up to which our own QR is faster than a call of LAPACK's
+METHODS = ("covariance", "stderr", "summary")
 FAR = 1e12  # a trace below it: no singular value is below 1e-6
 MESSAGES = {
     -3: "No fraction of the Gauss-Newton step lowers the cost; method 'lm' damps it.",
@@ -77,6 +78,13 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     def __dir__(self) -> list[str]:
         methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
         return [*super().__dir__(), *methods]  # SciPy lists the entries alone
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        if name in METHODS:  # an entry of that name would be hidden by the method
+            object.__setattr__(self, name, value)
+
+    __setattr__ = __setitem__
 
     def covariance(self, absolute_sigma: bool = False) -> Array:
         """Covariance of the parameters, (n, n): 2 cost / (m − n) · (JᵀJ)⁺.
@@ -192,7 +200,7 @@ def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
     if weight is not None:
         with arrays.out_of_range():
             result["jac"] = J * weight[:, None]
-    result["message"], result["success"] = MESSAGES[status], status > 0
+    result.update(message=MESSAGES[status], success=status > 0)
     if given and solver.misled:
         result["message"] += MISLED
     if not given:
