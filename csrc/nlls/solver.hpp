@@ -127,6 +127,7 @@ class Solver {
   int64_t n() const { return region_.backend().size(); }
   int64_t m() const { return m_; }
   double cost() const { return region_.cost(); }
+  bool reaches_bound() const { return region_.reaches_bound(); }  // by the step on trial
   bool refused() const { return refused_; }  // whether the last Jacobian's point was given up
   const Stationarity& stationarity() const { return region_.stationarity(); }
   double lambda() const { return region_.lambda(); }

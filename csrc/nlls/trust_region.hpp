@@ -73,6 +73,7 @@ class TrustRegion {
   bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady(); }
   int64_t nfev() const { return nfev_; }
   int64_t nit() const { return nit_; }
+  bool reaches_bound() const { return started_ && model_.reaches_bound(x_.data()); }
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
   // No step will follow from the point whose Jacobian is told now.

@@ -310,19 +310,35 @@ def test_exact_weights_stay_where_they_do_as_predicted(method):
     assert fit.success and fit.nfev <= 13
 
 
+@pytest.mark.parametrize("jac", ["2-point", "cs"])
 @pytest.mark.parametrize("method", ["lm", "levenberg", "gn"])
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, ValueError])
 @pytest.mark.parametrize("answer", ["inside", "on it"])
-def test_a_bound_on_which_nothing_is_finite_is_tried_once(answer, method):
+def test_a_bound_on_which_nothing_is_finite_is_tried_once(answer, error, method, jac):
     t, tried = np.linspace(0.1, 4, 30), []
 
     def fun(p):
         if p[1] == 0:
             tried.append(p)
+            if error:
+                raise error
             return np.full(30, np.nan)
         if answer == "inside":
-            return p[0] * np.log1p(t / p[1]) - 2 * np.log1p(t / 0.05)
+            return p[0] * np.log(1 + t / p[1]) - 2 * np.log(1 + t / 0.05)
         return p[0] - 1 + (1 + p[1]) * t
 
-    fit = st.least_squares(fun, [5, 5], bounds=(0, 10), method=method)
+    fit = st.least_squares(fun, [5, 5], jac, bounds=(0, 10), method=method)
     assert fit.success and fit.nfev < 45 and len(tried) == 1
     np.testing.assert_allclose(fit.x, [2, 0.05] if answer == "inside" else [0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("jac", ["2-point", "cs"])
+@pytest.mark.parametrize("error, below", [(ValueError, 3), (TypeError, 0)])
+def test_other_errors_are_the_users(error, below, jac):
+    def fun(p):
+        if p[0].real <= below:
+            raise error("of the user's")
+        return p + [1, 0]
+
+    with pytest.raises(error, match="of the user's"):
+        st.least_squares(fun, [5, 5], jac, bounds=(0, 10))

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,6 +130,22 @@ inline bool elsewhere(const pybind11::object& f) {
   return !pybind11::module_::import("steepest.nlls.arrays").attr("device_of")(f).is_none();
 }
 
+// The residuals at the point on trial. A model that is not defined on a bound, as log(b) at b = 0,
+// may say so by an error: nothing is finite there.
+template <class S>
+pybind11::object residual_on_trial(S& solver, Function& fun) {
+  const auto& core = solver.core();
+  try {
+    return fun(core.point());
+  } catch (const pybind11::error_already_set& error) {
+    const bool of_numbers = error.matches(PyExc_ArithmeticError) || error.matches(PyExc_ValueError);
+    if (!of_numbers || !core.reaches_bound()) throw;
+  }
+  using T = typename S::Scalar;
+  const std::vector<T> nothing(static_cast<size_t>(core.m()), std::numeric_limits<T>::quiet_NaN());
+  return array_of(nothing.data(), core.m());
+}
+
 // (the last accepted Jacobian, None). Where the first residuals f live on a device, (None, f), and
 // nothing is told. jacobian(f) gives J at the solver's point from f, what fun gave there.
 template <class S, class Jacobian>
@@ -139,7 +156,7 @@ pybind11::tuple run(S& solver, Function fun, const pybind11::object& watch, Jaco
   while (solver.core().phase() != nlls::Phase::done) {
     if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
     if (solver.core().phase() == nlls::Phase::residual) {
-      f = fun(solver.core().point());
+      f = residual_on_trial(solver, fun);
       solver.tell_residual(f, pybind11::none());
       continue;
     }

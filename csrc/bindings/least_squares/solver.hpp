@@ -219,6 +219,7 @@ void bind_shared(pybind11::class_<S>& c) {
   number("cost", &Core::cost);
   number("started", &Core::started);
   number("refused", &Core::refused);
+  number("reaches_bound", &Core::reaches_bound);
   number("misled", &Core::misled);
   number("damping", &Core::lambda);
   number("again", &Core::again);

@@ -98,7 +98,8 @@ def least_squares(
         so where the noise differs, let fun divide residuals by their standard deviations.
     bounds : pair of array_like or scipy.optimize.Bounds
         Lower and upper bounds; the damped model is minimized inside them by two-metric
-        projection (Bertsekas 1982).
+        projection (Bertsekas 1982). fun is called on them, too; where it is not finite there, or
+        raises an ArithmeticError or a ValueError, steps stop short of that bound from then on.
     ftol, xtol, gtol : float or None
         Stop when one of these holds. None is 0, which only an exact zero meets. In a float32 fit a
         number below float32's rounding unit counts as that unit.
@@ -227,7 +228,12 @@ def run_python(
     phase = tell_residual(solver, f, options)
     while phase != DONE:
         if phase == RESIDUAL:
-            f = fun(solver.point())
+            try:
+                f = fun(solver.point())
+            except (ArithmeticError, ValueError):  # as of log(b) at b = 0
+                if not solver.reaches_bound:
+                    raise
+                f = solver.fun() * np.nan
             phase = tell_residual(solver, f, options)
             continue
         if isinstance(jac, Differences):
