@@ -154,14 +154,16 @@ def test_hessians_by_differences_fit_too(unit, scheme):
     assert res.success and res.nfev < 50
 
 
-@pytest.mark.parametrize("by_chance", [1e-5, 1e-9, 1e-14, 1e-300])
-def test_hessians_where_variables_are_small_by_chance(by_chance):
-    def fun(x):
-        return 3 + 0.5 * float(x @ (SCALES * x)), SCALES * x
-
-    start = np.array([1, by_chance, 1, by_chance])
-    res = st.minimize(fun, start, jac=True, method="newton", hess="2-point")
-    assert res.success and res.nit == 1 and res.nfev <= 2 + 4 + 2
+@pytest.mark.parametrize("x1", [1e6, 1e-5, 1e-11, 1e-12, 1e-14, 1e-300])
+def test_hessians_where_variables_are_small_by_chance_or_large(x1):
+    """All variables are in each element of the gradient: its rounding hides a short step."""
+    h = np.diag(SCALES) + 1
+    start = np.array([1, x1, 1, x1])
+    res = st.minimize(
+        lambda x: (3 + 0.5 * float(x @ h @ x), h @ x), start, jac=True, method="newton",
+        hess="2-point",
+    )  # fmt: skip
+    assert res.success and res.nit == 1 and res.nfev <= 2 + 4 + (2 if x1 < 1e-5 else 0)
 
 
 def test_complex_steps_fit_too():
@@ -171,6 +173,17 @@ def test_complex_steps_fit_too():
 
     res = st.minimize(fun, [1.0, 1e-7], jac="cs")
     np.testing.assert_allclose(res.x, [2.5, 1.3e-7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("x0", [0.0, 5e-324])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_complex_steps_from_0_in_the_precision_of_x(dtype, x0):
+    def fun(x):
+        assert x.dtype in (dtype, np.result_type(dtype, np.complex64))
+        return ((x - 1) ** 2).sum()
+
+    res = st.minimize(fun, np.array([x0, 2.0], dtype), jac="cs")
+    assert res.success and abs(res.x - 1).max() < 1e-4
 
 
 def test_what_is_not_finite_later_is_not_said_to_be_so_at_x0():
