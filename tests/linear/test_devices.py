@@ -1,11 +1,14 @@
 """Arrays that are not on their library's own device, as PyTorch's on a GPU."""
 
+from types import SimpleNamespace
+
 import array_api_strict as strict
 import numpy as np
 import pytest
 from linear_systems import ITERATIVE, definite, right_hand_side
 
 import steepest as st
+from steepest.linear.direct import _may_overwrite
 
 ELSEWHERE = strict.Device("device1")
 
@@ -23,6 +26,15 @@ def test_the_same_numbers_in_the_same_place(name, columns):
         x, y = (st.solve(*given, **ITERATIVE[name]) for given in (here, there))
         assert y.device == ELSEWHERE
         assert bool(strict.all(y == strict.asarray(np.asarray(x), device=ELSEWHERE)))
+
+
+@pytest.mark.parametrize("shared", [None, False, True])
+def test_memory_elsewhere_is_overwritten_only_where_it_is_known_to_hold_nothing_else(shared):
+    xp = SimpleNamespace(__name__="elsewhere")
+    if shared is not None:
+        xp.may_share_memory = lambda a, b: shared
+    array = SimpleNamespace(__array_namespace__=lambda **kw: xp)
+    assert _may_overwrite(array, array) is (shared is False)
 
 
 def test_the_first_inverse_hessian():

@@ -365,9 +365,9 @@ def test_ill_conditioned_warns():
 
 def test_integers_lists_and_empty_systems():
     default = {"rtol": np.float64(1e-8)}  # of no meaning here, and not refused
-    np.testing.assert_allclose(st.solve([[2, 0], [0, 4]], [2, 4], **default), [1, 1], rtol=1e-15)
-    x = st.solve(np.eye(3, dtype=np.float32), np.ones(3), method="cg")
-    assert x.dtype == np.float64
+    for of in (list, np.array):
+        np.testing.assert_allclose(st.solve(of([[2, 0], [0, 4]]), of([2, 4]), **default), 1, 1e-15)
+    assert st.solve(np.eye(3, dtype=np.float32), np.ones(3), method="cg").dtype == np.float64
     for method in (*DIRECT, "jacobi", "gauss-seidel", "cg", "pcg"):
         assert st.solve(np.zeros((0, 0)), np.zeros(0), method=method).shape == (0,)
         x, info = st.solve(np.eye(3), np.zeros((3, 0)), method=method, return_info=True)

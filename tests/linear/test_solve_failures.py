@@ -58,6 +58,7 @@ CASES = [
         "diagonal: has no meaning for this preconditioner; allowed with 'jacobi', 'ssor'",
     ),
     (EYE * 1j, ONES, {}, TypeError, "A: dtype complex128 is not supported; expected float32"),
+    (EYE * 1j, ONES * 1j, {}, TypeError, "A: dtype complex128 is not supported"),
     (EYE, ONES.astype(np.float16), {}, TypeError, "b: dtype float16 is not supported"),
     ("A", ONES, {}, TypeError, "A: str, b: ndarray; expected dense arrays of one library"),
     (np.ma.array(EYE, mask=EYE == 0), ONES, {}, ValueError, "A: a masked array, whose mask would"),
@@ -295,6 +296,25 @@ def test_divergence_ends_early(name):
     x, info = st.solve(a, np.ones(40), return_info=True, **ITERATIVE[name])
     assert not info.success and info.nit < 400
     assert "it diverges" in info.message
+
+
+def test_how_many_iterations_are_missing_is_told():
+    """Each halves the residual of the first column, and 1e-10 is 2 to the -33.2; the second column
+    is solved, within a larger tolerance."""
+    options = {"method": "jacobi", "rtol": 1e-10, "maxiter": 20, "return_info": True}
+    a, b = [[2.0, 1, 0], [1, 2, 0], [0, 0, 4]], [[1.0, 0], [1, 0], [0, 1e6]]
+    _, info = st.solve(a, b, **options)
+    told = "residual 1.35e-06, tolerance 1.41e-10; at a factor of 0.5 per iteration, about 13 more"
+    assert info.message.endswith(f"; {told} are needed")
+    _, info = st.solve(np.ones((2, 2)), np.ones(2), **options)  # no factor: it comes no nearer
+    assert info.message.endswith("; residual 1.41, tolerance 1.41e-10")
+
+
+@pytest.mark.parametrize("name", ["jacobi", "gauss-seidel"])
+def test_residuals_whose_squares_lose_digits(name):
+    a, b = np.array([[2.0, 1], [1, 2]]), np.array([3.0, 4])
+    infos = [st.solve(a, b * 2.0**-k, return_info=True, **ITERATIVE[name])[1] for k in (0, 530)]
+    np.testing.assert_allclose(infos[1].residuals * 2.0**530, infos[0].residuals, rtol=1e-14)
 
 
 def test_a_tolerance_beyond_rounding_is_told():

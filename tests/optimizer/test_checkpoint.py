@@ -343,6 +343,22 @@ def test_an_interrupt_in_save_stays_what_it_is(error, tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "error", [OSError("no number"), OSError(errno.EIO, "of another", "file"), ValueError("odd")]
+)
+def test_other_failures_of_a_save_stay_what_they_are(error, tmp_path, monkeypatch):
+    def savez(file, **arrays):
+        try:
+            raise KeyError("an earlier one")
+        finally:
+            raise error
+
+    monkeypatch.setattr(np, "savez", savez)
+    with pytest.raises(type(error)) as raised:
+        st.Adam(np.ones(3)).save(tmp_path / "run.npz")
+    assert raised.value is error and os.listdir(tmp_path) == []
+
+
 def test_what_fails_in_a_save_after_an_interrupt_is_not_the_interrupt(tmp_path):
     try:
         raise KeyboardInterrupt

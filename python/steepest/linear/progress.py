@@ -88,8 +88,7 @@ class Progress:
             return [math.sqrt(s) for s in squares]
         xp = self.system.xp
         largest = [value or 1.0 for value in self.columns(xp.max(xp.abs(r), axis=0))]
-        sizes = largest if r.ndim == 2 else largest[0]
-        unit = xp.asarray(sizes, dtype=r.dtype, device=device(r))
+        unit = xp.asarray(largest, dtype=r.dtype, device=device(r))
         squares = self.squares(r / unit)
         return [value * math.sqrt(s) for value, s in zip(largest, squares, strict=True)]
 

@@ -190,7 +190,7 @@ def user_product(a: Any) -> Product | None:
     matvec = getattr(a, "matvec", None)
     if callable(matvec):
         return matvec  # type: ignore[no-any-return]
-    return a if callable(a) and not hasattr(a, "shape") else None
+    return a if callable(a) else None
 
 
 def _is_of(xp: Any, dtype: Any, *kinds: str) -> bool:
