@@ -155,6 +155,7 @@ def test_the_summary_says_what_a_reader_asks(here, capsys):
         assert text in out, text
     assert [line for line in out.splitlines() if "at its bound" in line][0].startswith("│ a ")
     assert out.count("at its bound") == 1
+    assert [line.split("│")[5].strip() for line in out.splitlines() if "│ c " in line] == ["fixed"]
 
 
 def test_a_fixed_parameter_is_held_and_a_bound_kept(here, capsys):

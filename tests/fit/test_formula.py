@@ -134,7 +134,11 @@ ERRORS = [
     ),
     ("y a", 4, 'no "="; write it as "y = a*x + b"'),
     ("  3 = x", 3, "'3' left of \"=\" is not the name of a column"),
-    ("U in V = x", 1, "'U in V' left of \"=\" is not the name of a column: letters, digits"),
+    (
+        "U in V = x",
+        1,
+        "'U in V' left of \"=\" is not the name of a column: letters, digits and _, which",
+    ),
     (" = x", 2, "'' left of \"=\" is not the name of a column"),
     ("y = a*(x", 7, "'(' was never closed"),
     ("y = ", 4, "ends too early"),

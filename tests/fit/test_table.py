@@ -113,6 +113,8 @@ ERRORS = [
     ("1,2.5\n2,3\n", 1, "numbers; the first line names the columns"),
     ("# a note on these\n1,2\n", 2, "numbers; the first line names the columns"),
     ("# x,y\n\n1,2\n", 3, "numbers; the first line names the columns"),
+    ("1,2\n3,4\n# x,y\n", 1, "numbers; the first line names the columns"),
+    ("sep=;\n1;2\n", 2, "numbers; the first line names the columns"),
     ("# 1,2\n3,4\n", 1, "numbers; the first line names the columns"),
     ("x y\n1 2 3\n", 2, "3 fields, where the header has 2"),
     ("time ms\n1\n", 2, "1 field, where the header has 2"),

@@ -130,8 +130,8 @@ def _lost_by_size(progress: Progress, value: float, u: Array, v: Array, column: 
     """Whether uᵀv under- or overflows, so that nothing can be said of the operator between them."""
     a, b = progress.norms(u)[column], progress.norms(v)[column]
     if math.isnan(value):  # of ∞ - ∞
-        return math.isfinite(a) and math.isfinite(b)
-    return a > 0 < b and a * b < progress.least_square
+        return math.isfinite(b)
+    return 0 < b and a * b < progress.least_square
 
 
 def _ratio(system: System, active: list[bool], numerator: Array, denominator: Any) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 
 import steepest as st
 from steepest.apps.races.surfaces import Floats, Surface, heights
-from steepest.fullbatch.iteration import CONVERGED, FELL_WITHOUT_BOUND, LIMIT
+from steepest.fullbatch.iteration import CONVERGED, LIMIT
 
 # name -> class, and the default of the learning rate: for BY_CURVATURE as a share of 1/curvature;
 # for the others, whose steps are about as long as the rate, as a share of the width shown
@@ -200,8 +200,6 @@ def run_minimizer(entry: Entry, surface: Surface, steps: int) -> Path:
     ended = "" if solver.status == LIMIT else solver.message
     if solver.status == CONVERGED:
         ended = f"converged: {ended}"
-    elif solver.status == FELL_WITHOUT_BOUND:
-        lost = "unbounded"
     elif ended and surface.value(points[-1]) > surface.value(points[0]):
         lost = "diverged"
     return make_path(entry, surface, points, spent, lost or ended)
