@@ -245,6 +245,29 @@ def test_newton_by_products_where_held_variables_alone_have_a_gradient():
     assert r.success and (r.x == 0).all()
 
 
+@pytest.mark.parametrize("corner", [100.0, -1e4])
+@pytest.mark.parametrize("method", ["gd", "l-bfgs", "newton"])
+def test_a_box_far_from_0(method, corner):
+    """What is near a bound is counted in units of the bound."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((12, 12))
+    a, b = a @ a.T + np.eye(12), 5 * rng.standard_normal(12)
+    options = {
+        "jac": True,
+        "method": method,
+        "hess": (lambda *_: a) if method == "newton" else None,
+    }
+    runs = [
+        st.minimize(
+            lambda x, at: (0.5 * (x - at) @ a @ (x - at) - b @ (x - at), a @ (x - at) - b),
+            np.full(12, at + 0.5), (at,), bounds=[(at, None)] * 12, **options,
+        )
+        for at in (0.0, corner)
+    ]  # fmt: skip
+    assert all(run.success for run in runs) and (runs[1].x == corner).sum() == 10
+    np.testing.assert_allclose(runs[1].fun, runs[0].fun, rtol=1e-9)
+
+
 @pytest.mark.parametrize(("method", "enough"), [("l-bfgs", 80), ("newton", 25)])
 def test_bounds_that_the_answer_lies_on_do_not_slow_the_way_there(method, enough):
     """In Rosenbrock's valley all of x is near 1 long before it is there, and was held: gradient
