@@ -184,19 +184,20 @@ def test_a_search_without_a_lower_trial_ends_at_the_start():
     assert trials > 9 and end == (0.0, "no step met the Wolfe conditions")
 
 
-def test_armijo_goes_back_to_the_minimizer_of_a_parabola_and_then_of_a_cubic():
-    """As far as this lies within 0.1 and 0.5 of the last step."""
+@pytest.mark.parametrize("unit", [1.0, 7.0, 1e160, 1e-170])
+@pytest.mark.parametrize(
+    ("c3", "c2", "due"), [(0, 2, [0.25]), (200, 0, [0.1, 600**-0.5]), (150, 20, [0.1, 0.0203439])]
+)
+def test_armijo_goes_back_to_the_minimizer_of_a_parabola_and_then_of_a_cubic(c3, c2, due, unit):
+    """As far as this lies within 0.1 and 0.5 of the last step; squares of steps may overflow."""
     tried = []
 
     def phi(a):
-        tried.append(a)
-        return 200 * a**3 - a, math.nan
+        tried.append(a / unit)
+        return 5 + 3 * (((c3 * tried[-1] + c2) * tried[-1] - 1) * tried[-1]), math.nan
 
-    drive(armijo(0.0, -1.0, 1.0, c1=1e-4, eps=EPS), phi)
-    np.testing.assert_allclose(tried, [1, 0.1, 600**-0.5])
-    tried.clear()
-    drive(armijo(0.0, -1.0, 1.0, c1=1e-4, eps=EPS), lambda a: (tried.append(a) or 2 * a**2 - a, 0))
-    np.testing.assert_allclose(tried, [1, 0.25])
+    drive(armijo(5.0, -3 / unit, unit, c1=1e-4, eps=EPS), phi)
+    np.testing.assert_allclose(tried, [1, *due], rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])

@@ -37,14 +37,15 @@ def interpolated(
 ) -> float:
     """The minimizer of the quadratic through `last`, or of the cubic also through `before`."""
     step, f = last
-    r1 = f - f0 - slope0 * step  # positive where the Armijo condition failed
+    slope = slope0 * step  # by the step in units of the last, whose square may overflow
+    rise = f - f0 - slope  # positive where the Armijo condition failed
     if not math.isfinite(before[1]):
-        return -slope0 * step * step / (2 * r1)
-    earlier, r0 = before[0], before[1] - f0 - slope0 * before[0]
-    a, b = r1 / step**2, r0 / earlier**2
-    cubic = (a - b) / (step - earlier)
-    quadratic = (step * b - earlier * a) / (step - earlier)
-    root = quadratic * quadratic - 3 * cubic * slope0
-    if cubic == 0 or root < 0 or not math.isfinite(root):
+        return -slope * step / (2 * rise)
+    earlier = before[0] / step
+    a = (before[1] - f0 - slope * earlier) / earlier**2
+    cubic = (rise - a) / (1 - earlier)
+    quadratic = (a - earlier * rise) / (1 - earlier)
+    root = quadratic * quadratic - 3 * cubic * slope
+    if not (cubic and 0 <= root < math.inf):
         return 0.5 * step
-    return (-quadratic + math.sqrt(root)) / (3 * cubic)
+    return (-quadratic + math.sqrt(root)) / (3 * cubic) * step
