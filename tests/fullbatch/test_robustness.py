@@ -10,6 +10,7 @@ from fullbatch_methods import ALL, START, extra
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
+from steepest.fullbatch.search import Trial, explain, explain_stall
 
 
 def eye(x):
@@ -134,6 +135,50 @@ def test_a_gradient_wrong_in_one_component_is_named():
 
     r = st.minimize(rosen, START, jac=jac)
     assert not r.success and r.status == 2 and "check the gradient" in r.message
+
+
+@pytest.mark.parametrize(
+    ("told", "eps", "message"),
+    [
+        (
+            [(0.5, 6.0), (0.25, 5.5)],
+            1e-16,
+            "0.25 f changes by 0.5 where the gradient predicts -0.5:",
+        ),
+        ([(0.5, 105.0)], 1e-16, "over a step of 0.5 f changes by 100 where"),  # too steep to tell
+        ([(1.0, 5.0)], 1e-16, "over a step of 1 f changes by 0 where"),
+        ([(1.0, 5.0), (2.0, 6.0)], 1e-16, "over a step of 2 f changes by 1 where"),
+        ([(4.0, 9.0), (0.1, 5.01)], 1e-3, "over a step of 4 f changes by 4 where"),  # 0.1 is noise
+        ([(0.1, 5.01)], 1e-3, "at step 0.1 f = 5 changes by no more than rounding"),
+        ([(1.0, np.nan), (0.2, np.inf)], 1e-16, "no trial point along the direction has a finite"),
+    ],
+)
+def test_a_search_in_vain_is_explained(told, eps, message):
+    """From f = 5, along a slope of -2."""
+    assert message in explain([Trial(*at, 0.0) for at in told], 5.0, -2.0, eps)
+
+
+@pytest.mark.parametrize(
+    ("at", "slope0", "lowest", "eps", "message"),
+    [
+        (
+            (2.0, 10.0, -1.0),
+            -4.0,
+            5.0,
+            1e-16,
+            "changes by 5 where the gradients at both ends predict",
+        ),
+        ((2.0, 10.0, 2.0), -4.0, 5.0, 1e-16, "not fallen for 12 iterations: too long"),
+        ((1.0, 6.0, -1.0), -1.0, -10.0, 1e-3, "not fallen for 12 iterations: too long"),  # is noise
+        ((0.1, 5.0, 1.0), -2.0, 5.0, 1e-3, "the last iterations have hardly lowered f"),
+        ((3.0, 5.0, 1.0), -2.0, 5.0, 1e-3, "not fallen for 12 iterations: too long"),
+    ],
+)
+def test_a_stall_is_explained(at, slope0, lowest, eps, message):
+    """After a full step from f = 5."""
+    stall = (at[1], lowest, Trial(*at), 5.0, slope0, eps, 12)
+    assert message in explain_stall(*stall, "too long")
+    assert "the last iterations have hardly lowered f" in explain_stall(*stall, None)
 
 
 @pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])

@@ -74,7 +74,7 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     clear = [trial for trial in clear if trial.f != f0] or clear
     shortest = min(clear, key=lambda trial: trial.step, default=nearest)
     change, predicted = shortest.f - f0, slope0 * shortest.step
-    wrong = bool(clear) and 0.5 * predicted < change < -STEEP * predicted
+    wrong = bool(clear) and change < -STEEP * predicted
     if wrong or abs(nearest.f - f0) > hidden:
         return (
             f"no lower point: over a step of {shortest.step:.3g} f changes by {change:.3g} where "
