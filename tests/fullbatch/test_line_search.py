@@ -184,6 +184,14 @@ def test_a_search_without_a_lower_trial_ends_at_the_start():
     assert trials > 9 and end == (0.0, "no step met the Wolfe conditions")
 
 
+@pytest.mark.parametrize(("phi", "trials"), [(mt1, 3), (lambda a: (-a, -1.0), 35)])
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_the_unit_of_steps_is_no_matter(unit, phi, trials):
+    scaled = lambda a: (phi(a / unit)[0], phi(a / unit)[1] / unit)  # noqa: E731
+    n, end = drive(wolfe(*scaled(0.0), unit, c1=1e-4, c2=0.1, eps=EPS), scaled)
+    assert n == trials and (end.failure is None) == (phi is mt1)
+
+
 @pytest.mark.parametrize("unit", [1.0, 7.0, 1e160, 1e-170])
 @pytest.mark.parametrize(
     ("c3", "c2", "due"), [(0, 2, [0.25]), (200, 0, [0.1, 600**-0.5]), (150, 20, [0.1, 0.0203439])]
