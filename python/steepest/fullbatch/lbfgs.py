@@ -177,23 +177,18 @@ class LBFGS(Minimizer):
             products = self._products_with(g) if self._products is None else self._products
             ratio = self._curvature_ratio(at)
             self._d = self._pairs.append(products, at.step, ratio, self._d)
-            return self._combine_direction(products, g, learned=True)
-        if self._pairs.count:  # no curvature to learn
-            products = inner(self._w, self._pairs.rows(), [g])
-            return self._combine_direction(products, g, learned=False)
+            return self._combine_direction(products, g)
         self._rows[G][...] = g
         return self._first_direction_again(at)
 
-    def _combine_direction(self, products: np.ndarray, g: Array, learned: bool) -> Direction:
+    def _combine_direction(self, products: np.ndarray, g: Array) -> Direction:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
         c, slope, magnitude = self._pairs.direction(products, 1.0)
         rows, d = self._rows, self._d
-        outs = [rows[G], rows[d], rows[self._trial], self._hand_out()]
-        if learned:
-            outs = [rows[self._pairs.newest_y], *outs]
+        outs = [rows[self._pairs.newest_y], rows[G], rows[d], rows[self._trial], self._hand_out()]
         picks = [*self._pairs.rows(), G, self._x, d]
-        combine(self._w, picks, [g], c if learned else c[1:], outs)
+        combine(self._w, picks, [g], c, outs)
         return placed(slope, magnitude)
 
     def _first_direction(self) -> Direction:
