@@ -482,3 +482,11 @@ def test_the_repr_of_a_method_says_how_far_it_is():
         x = run.x
         run.tell(0.5 * x @ x, x)
     assert repr(run) == f"LBFGS(1 parameter, done, iteration {run.nit}, f {run.f:.6g})"
+
+
+def test_a_step_without_curvature_grows_where_pairs_are_known():
+    """From far out Bard's problem took 468 evaluations, in steps that grew by the old pairs."""
+    bard = PROBLEMS[7]
+    options = {"jac": bard.gradient, "method": "l-bfgs", "line_search": "armijo"}
+    r = st.minimize(bard.value, bard.scaled_start(10), **options)
+    assert r.success and r.nfev < 100
