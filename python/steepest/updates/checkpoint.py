@@ -8,7 +8,6 @@ import io
 import json
 import os
 import sys
-import zipfile
 from collections.abc import Mapping
 from functools import partial
 from typing import IO, Any
@@ -322,8 +321,7 @@ def _check_json(opt: Parameters, file: Any) -> None:
 
 def _read(opt: Parameters, opened: IO[bytes]) -> dict[str, Any]:
     """The state dict in a file of ``save``."""
-    # np.load would advise allow_pickle=True; is_zipfile alone would read all of a device.
-    if opened.read(4) != b"PK\x03\x04" or not zipfile.is_zipfile(opened):
+    if opened.read(4) != b"PK\x03\x04":  # np.load would advise allow_pickle=True
         raise ValueError("not an .npz archive")
     opened.seek(0)
     with opt._lock:  # another thread may be adding a group
