@@ -329,6 +329,8 @@ def test_rows_with_missing_fields_are_left_out_if_so_asked(here, capsys):
     record = as_json(capsys, "y = a*x", "--omit-missing")
     assert (record["observations"], record["omitted"]) == (3, 2)
     assert record["parameters"][0]["value"] == pytest.approx((2 + 19.5 + 50) / 35)
+    weighted = as_json(capsys, "y = a*x", "--omit-missing", "--sigma", "z")
+    assert (weighted["observations"], weighted["omitted"]) == (1, 4)
     assert fit("y = a*x", "--omit-missing") == 0
     assert "left out:       2 rows with missing fields\n" in capsys.readouterr().out
 

@@ -100,3 +100,9 @@ def test_a_missing_package_is_named_before_the_work(here, capsys, monkeypatch, p
     monkeypatch.setattr(st, "least_squares", lambda *_, **__: pytest.fail("fitted"))
     assert fit(FORMULA, *START) == 2
     assert "pip install 'steepest[demo]'" in capsys.readouterr().err
+
+
+def test_the_line_of_a_sigma_of_0_is_told(here, capsys):
+    (here / "data.csv").write_text("x,y,z\n1,2,1\n2,4,0\n")
+    assert fit("y = a*x", "--sigma", "z") == 2
+    assert "data.csv, line 3: column 'z': 0 is not a standard" in capsys.readouterr().err
