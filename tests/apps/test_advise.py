@@ -141,6 +141,14 @@ def test_answers_that_a_course_would_give():
     assert advice.advise(Problem("linear", 1000, matrix="product")).method == "cg"
 
 
+def test_why_products_are_enough_or_a_preconditioner_is_due():
+    why = advice.advise(Problem("linear", 1000, 10.0)).why
+    assert "so well conditioned that a few products" in why
+    for condition, matrix in ((10.0, "product"), (1e6, "product"), (1e6, "general")):
+        why = advice.advise(Problem("linear", 1000, condition, matrix=matrix)).why
+        assert ("pcg takes fewer" in why) == (condition > 10 and matrix == "product")
+
+
 def test_a_method_that_took_less_is_not_passed_over_in_silence():
     answer = advice.advise(Problem("loss", 20, 1e3))
     took = dict(answer.numbers)
