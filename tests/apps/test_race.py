@@ -16,6 +16,7 @@ from steepest.apps.races.race_paths import (  # noqa: E402
     default_rate,
     parse_entry,
     run,
+    trouble,
 )
 from steepest.apps.races.surfaces import NAMED, find_surface  # noqa: E402
 from steepest.cli import main  # noqa: E402
@@ -197,6 +198,33 @@ def test_a_path_that_ran_off_is_lost(formula, entry, ended):
     assert path.lost == bool(ended)
     if ended:
         assert path.ended == ended and path.label.endswith(f" {ended}")
+
+
+@pytest.mark.parametrize(
+    ("formula", "x", "why"),
+    [
+        ("x**2 + y**2", (3.0, 2.0), ""),
+        (
+            "x**2 + y**2",
+            (0.0, 1.0005e5),
+            "",
+        ),  # 1,000 times the longer side, from the picture's middle
+        ("x**2 + y**2", (0.0, 1.01e5), "diverged"),
+        ("x**2 + y**2", (np.nan, 0.0), "diverged"),
+        ("log(x) + y**2", (-1.0, 0.0), "f is not finite"),
+        ("-log(1 + x**2)", (1.2e5, 0.0), "unbounded"),  # low, if not by far
+        ("x*y", (9e4, -9e4), "unbounded"),
+    ],
+)
+def test_why_a_path_cannot_go_on(formula, x, why):
+    surface = find_surface(formula, (1.0, 2.0), (100.0, 200.0), (1.5, 150.0))
+    assert trouble(surface, np.array(x)) == why
+
+
+def test_a_path_ends_where_f_has_no_value():
+    path = run(parse_entry("sgd:lr=1"), find_surface("log(x) + y**2", start=(0.5, 0.1)), 20)
+    assert path.ended == "f is not finite" and np.isfinite(path.values).all()
+    assert not path.lost and path.label == "SGD (lr=1)"
 
 
 def test_who_ran_off_is_last(tmp_path, capsys):
