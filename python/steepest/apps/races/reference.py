@@ -10,7 +10,6 @@ import numpy as np
 import steepest as st
 from steepest.apps.races.race_paths import LOST, Path, trouble
 from steepest.apps.races.surfaces import Floats, Surface, grid, heights
-from steepest.fullbatch.iteration import FELL_WITHOUT_BOUND
 
 FLOOR = 1e-12  # the least f - lowest that is shown
 ROUNDED = 1e-10  # f changes by rounding alone so close to a minimum, as a share of x
@@ -86,7 +85,7 @@ def bottom(surface: Surface, start: Floats) -> tuple[float, Floats] | None:
         gtol=1e-13,
         maxiter=500,
     )
-    if end.status == FELL_WITHOUT_BOUND or trouble(surface, end.x) in LOST:
+    if trouble(surface, end.x) in LOST:
         return None
     f = surface.value(start)
     return (end.fun, end.x) if end.fun < f else (f, start)
