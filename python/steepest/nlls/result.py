@@ -76,8 +76,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
     _columns_off = 0.0  # about the errors of J's columns, over their norms, if by differences
 
     def __dir__(self) -> list[str]:
-        methods = [name for name in vars(LeastSquaresResult) if name[0] != "_"]
-        return [*super().__dir__(), *methods]  # SciPy lists the entries alone
+        return [*super().__dir__(), *METHODS]  # SciPy lists the entries alone
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().__setitem__(name, value)
