@@ -81,6 +81,22 @@ def test_float32_within(method):
     assert res.nit > 1
 
 
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_the_dtype_of_f_tells_no_more_than_its_values(method, jac):
+    """Steps by the rounding unit of float32 hid the noise, which was then never looked for."""
+
+    def run(as_told):
+        def fun(x):
+            return as_told(1 + rosen(x.astype(np.float32)))
+
+        return st.minimize(fun, np.array([-1.2, 1.0]), method=method, jac=jac)
+
+    by_float, by_float32 = run(float), run(np.float32)
+    np.testing.assert_array_equal(by_float.x, by_float32.x)
+    assert by_float.nfev == by_float32.nfev and valley(by_float.x) < 1 + 1e-5
+
+
 def test_looking_for_rounding_does_not_change_signs():
     """math.log raises below 0; at the minimum, 1e-3, differences are 0."""
     seen = []

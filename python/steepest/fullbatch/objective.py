@@ -41,8 +41,7 @@ class Objective:
         self.eps = float(namespace(self._like).finfo(self._like.dtype).eps)
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
-        # the rounding units of the last value and the last gradient; 0: those of float64
-        self._rounding = self._rounding_of_g = 0.0
+        self._rounding_of_g = 0.0  # the rounding unit of the last gradient; 0: that of float64
         self._largest_g = 0.0  # the largest |gᵢ| where Hessians were taken
 
     @property
@@ -53,7 +52,7 @@ class Objective:
     def sharpen(self, x: Array, f: float, fall: float) -> bool:
         """`Differences.sharpen` at x, the best point, where fun is f."""
         assert self.differences is not None
-        return self.differences.sharpen(self.value, x, f, self._roundoff(), fall)
+        return self.differences.sharpen(self.value, x, f, self.eps, fall)
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
@@ -61,7 +60,6 @@ class Objective:
         f = self._fun(x, *self.args)
         if isinstance(f, tuple):
             raise TypeError("fun(x): returned a tuple; for (f, g) pass jac=True")
-        self._rounding = rounding(f)
         return scalar("fun(x)", f)
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
@@ -123,18 +121,13 @@ class Objective:
         if not math.isfinite(f):
             return namespace(x).full_like(x, math.nan)
         if self.differences is not None:
-            return self.differences.gradient(self.value, x, f, self._roundoff())
+            return self.differences.gradient(self.value, x, f, self.eps)
         g = namespace(x).zeros_like(x)
-        unit = step_unit("cs", self._roundoff())
+        unit = step_unit("cs", self.eps)
         for i in range(x.shape[0]):
             size = abs(float(x[i]))
             g[i] = self._complex_step(x, i, unit * (size if size > TINY else 1.0))
         return g
-
-    def _roundoff(self) -> float:
-        """The rounding unit of x or of f, whichever is coarser: over steps that suit float64, a
-        float32 f changes by noise, or not at all."""
-        return max(self.eps, self._rounding)
 
     def _complex_step(self, x: Array, i: int, h: float) -> float:
         xp = namespace(x)
