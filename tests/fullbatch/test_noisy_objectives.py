@@ -284,3 +284,17 @@ def test_values_that_round_by_more_than_their_size_tells_do_not_hide_the_minimum
         x0 = np.random.default_rng(seed).normal(size=4)
         r = st.minimize(noisy(valley, 1e-15), x0, jac=rosen_der, method=method, gtol=1e-8, **extra)
         assert r.success
+
+
+@pytest.mark.parametrize("wall", [1e6, 1e16])
+@pytest.mark.parametrize("distance", [1e-9, 1e-7])
+def test_a_penalty_outside_the_domain_is_no_noise(distance, wall):
+    """A run would take points that are higher by a tenth for its noise."""
+
+    def fun(x):
+        return 3 + float(x @ x) if x[0] < 1 + distance else wall
+
+    differences, x = Differences("2-point", None), np.array([1.0, 0.5])
+    differences.gradient(fun, x, fun(x), 2.0**-53)
+    differences.sharpen(fun, x, fun(x), 2.0**-53, 0.0)
+    assert differences.noise == 0
