@@ -298,3 +298,12 @@ def test_a_penalty_outside_the_domain_is_no_noise(distance, wall):
     differences.gradient(fun, x, fun(x), 2.0**-53)
     differences.sharpen(fun, x, fun(x), 2.0**-53, 0.0)
     assert differences.noise == 0
+
+
+def test_the_edge_of_a_penalty_is_no_rounding():
+    def fun(x):
+        return 3 + float(x @ x) if x[0] < 0.999 else 1e16
+
+    differences = Differences("2-point", None)
+    differences.gradient(fun, np.array([1.0, 0.5]), 1e16, 2.0**-53)
+    assert differences.noise == 0

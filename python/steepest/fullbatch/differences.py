@@ -236,9 +236,9 @@ class Differences:
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))
-            rounding = eps * max(abs(f), abs(up))
-            if 8 * rounding < abs(up - down) < math.inf:
-                self.scheme, self.noise = "3-point", rounding
+            size = max(abs(f), abs(up))
+            if 8 * eps * size < abs(up - down) < size / 2:  # more: a penalty outside the domain
+                self.scheme, self.noise = "3-point", eps * size
                 return True
         return False
 
