@@ -32,7 +32,7 @@ Value = Callable[[Array], float]
 NOISE_FLOOR = 64  # rounding errors of f: a difference below is not called noise
 SEEN_AGAIN = 1e-3  # of the change at which noise was last looked for: a smaller one may show it
 BEND = (30, 3000)  # times the noise: how much a step should bend f, at least and at most
-WALL = 1000  # times f: what rises by more is a penalty outside the domain, no noise
+WALL = 1000  # times f, here or at the start: what rises by more is a penalty outside the domain
 ENOUGH_CHANGE = 1000  # times the noise: a step that changes f by more need not be longer
 LINE_PARTS = 6  # parts of the line along which noise is looked for
 MAX_RELATIVE_NOISE = 1e-2  # of f: more noise counts as this
@@ -212,7 +212,8 @@ class Differences:
         line = [self._inside(x, i, longer * h) for i, h in enumerate(self._last_steps)]
         shares = [k / LINE_PARTS for k in range(1, LINE_PARTS + 1)]
         values = [f, *(value(self._moved(x, line, share)) for share in shares)]
-        if f and not max(values) - f <= WALL * abs(f):
+        size = max(abs(f), self._first_size)
+        if size and not max(values) - f <= WALL * size:
             return False
         with np.errstate(over="ignore", invalid="ignore"):
             third = np.diff(values, 3)
