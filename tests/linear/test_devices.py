@@ -1,6 +1,6 @@
 """Arrays that are not on their library's own device, as PyTorch's on a GPU."""
 
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import array_api_strict as strict
 import numpy as np
@@ -30,7 +30,7 @@ def test_the_same_numbers_in_the_same_place(name, columns):
 
 @pytest.mark.parametrize("shared", [None, False, True])
 def test_memory_elsewhere_is_overwritten_only_where_it_is_known_to_hold_nothing_else(shared):
-    xp = SimpleNamespace(__name__="elsewhere")
+    xp = ModuleType("elsewhere")
     if shared is not None:
         xp.may_share_memory = lambda a, b: shared
     array = SimpleNamespace(__array_namespace__=lambda **kw: xp)
