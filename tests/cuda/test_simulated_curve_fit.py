@@ -44,6 +44,30 @@ def test_curve_fit(method, sigma):
             np.testing.assert_allclose(down(got[2][name]), value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("error", (None, ZeroDivisionError))
+def test_a_bound_on_which_the_model_is_not_defined(error):
+    tried = []
+
+    def of(library):
+        def rising(x, a, b):
+            if b == 0:
+                tried.append(b)
+                if error:
+                    raise error
+                return a * x * np.nan
+            return a * library.log1p(x / b)
+
+        return rising
+
+    x = np.linspace(0.1, 4, 30)
+    y = 2 * np.log1p(x / 0.05)
+    want, _ = st.curve_fit(of(np), x, y, [5, 5], bounds=(0, 10))
+    got, _ = st.curve_fit(of(fake_cupy), up(x), up(y), [5, 5], bounds=(0, 10))
+    np.testing.assert_allclose(down(got), want, rtol=1e-5)
+    np.testing.assert_allclose(want, [2, 0.05], rtol=1e-6)
+    assert len(tried) == 2
+
+
 def test_a_covariance_that_is_not_one_is_refused():
     x, y = curve_data()
     sigma = np.eye(30)
