@@ -88,7 +88,7 @@ def test_the_dtype_of_f_tells_no_more_than_its_values(method, jac):
 
     def run(as_told):
         def fun(x):
-            return as_told(1 + rosen(x.astype(np.float32)))
+            return as_told(np.float32(1 + rosen(x.astype(np.float32))))
 
         return st.minimize(fun, np.array([-1.2, 1.0]), method=method, jac=jac)
 
