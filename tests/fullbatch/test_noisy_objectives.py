@@ -300,6 +300,20 @@ def test_a_penalty_outside_the_domain_is_no_noise(distance, wall):
     assert differences.noise == 0
 
 
+def test_noise_around_a_point_that_is_lower_by_chance():
+    """It is no wall: f has come down from 3."""
+    here = np.array([1.0, 0.5])
+
+    def fun(x):
+        return 1e-13 if (x == here).all() else 1e-9 * (2 + math.sin(1e12 * float(x.sum())))
+
+    differences = Differences("2-point", None)
+    for x, f in ((np.ones(2), 3.0), (here, fun(here))):
+        differences.gradient(fun, x, f, 2.0**-53)
+    differences.sharpen(fun, here, fun(here), 2.0**-53, 0.0)
+    assert 1e-11 < differences.noise < 1e-8
+
+
 def test_the_edge_of_a_penalty_is_no_rounding():
     def fun(x):
         return 3 + float(x @ x) if x[0] < 0.999 else 1e16
