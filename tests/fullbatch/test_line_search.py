@@ -187,7 +187,9 @@ def test_a_search_without_a_lower_trial_ends_at_the_start():
 @pytest.mark.parametrize(("phi", "trials"), [(mt1, 3), (lambda a: (-a, -1.0), 35)])
 @pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
 def test_the_unit_of_steps_is_no_matter(unit, phi, trials):
-    scaled = lambda a: (phi(a / unit)[0], phi(a / unit)[1] / unit)  # noqa: E731
+    def scaled(a):
+        return phi(a / unit)[0], phi(a / unit)[1] / unit
+
     n, end = drive(wolfe(*scaled(0.0), unit, c1=1e-4, c2=0.1, eps=EPS), scaled)
     assert n == trials and (end.failure is None) == (phi is mt1)
 

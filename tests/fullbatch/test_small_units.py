@@ -154,10 +154,14 @@ def test_hessians_by_differences_fit_too(unit, scheme):
     assert res.success and res.nfev < 50
 
 
-@pytest.mark.parametrize("x1", [1e6, 1e-5, 1e-11, 1e-12, 1e-14, 1e-300])
-def test_hessians_where_variables_are_small_by_chance_or_large(x1):
-    """All variables are in each element of the gradient: its rounding hides a short step."""
-    h = np.diag(SCALES) + 1
+@pytest.mark.parametrize(
+    ("x1", "coupled"),
+    [(x1, 0) for x1 in (1e-5, 1e-9, 1e-14, 1e-300)]
+    + [(x1, 1) for x1 in (1e6, 1e-5, 1e-11, 1e-12, 1e-14, 1e-300)],
+)
+def test_hessians_where_variables_are_small_by_chance_or_large(x1, coupled):
+    """Where all variables are in each element of the gradient, its rounding hides a short step."""
+    h = np.diag(SCALES) + coupled
     start = np.array([1, x1, 1, x1])
     res = st.minimize(
         lambda x: (3 + 0.5 * float(x @ h @ x), h @ x), start, jac=True, method="newton",

@@ -105,7 +105,7 @@ def test_the_slope_of_one_variable_may_be_a_number():
 
 
 @pytest.mark.parametrize(("scheme", "rtol"), [("2-point", 1e-6), ("3-point", 1e-9), ("cs", 1e-14)])
-@pytest.mark.parametrize("at", [1.1, 1e9])
+@pytest.mark.parametrize("at", [1.0, 1.1, 1e9])
 def test_difference_steps_suit_the_size_of_x(scheme, rtol, at):
     r = st.minimize(lambda x: (x[0] / at) ** 3, [at], jac=scheme, maxiter=0, gtol=0)
     assert float(r.jac[0]) == pytest.approx(3 / at, rel=rtol)
