@@ -101,6 +101,37 @@ def test_functional_takes_arrays_by_name():
     assert np.array_equal([p, m, v], [p2, m2, v2])
 
 
+LAYOUTS = {
+    "c": lambda a: a,
+    "f": lambda a: np.asfortranarray(a),
+    "nothing": lambda a: a[:0],
+    "scalar": lambda a: a[0, 0, 0, ...],
+    "axes": lambda a: np.ascontiguousarray(a.transpose(1, 0, 2)).transpose(1, 0, 2),
+    "backwards": lambda a: a[::-1],
+    "subclass": lambda a: a.reshape(5, 6).view(np.matrix),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_functional_takes_any_layout(layout, monkeypatch):
+    """Plain arrays by one call into C++, others by way of a plan, with the same bits."""
+    plain = layout in ("c", "f", "nothing", "scalar")
+    by_plan, seen = st.functional._step_by_plan, []
+    monkeypatch.setattr(st.functional, "_step_by_plan", lambda *a: seen.append(1) or by_plan(*a))
+    rng = np.random.default_rng(3)
+    numbers = rng.standard_normal((4, 2, 3, 5)).astype(np.float32)
+    arrays = [LAYOUTS[layout](a.copy()) for a in numbers]
+    copies = [np.array(a).ravel() for a in arrays]
+    for p, g, m, v in (arrays, copies):
+        np.abs(v, out=v)
+        g.flags.writeable = False
+        st.functional.adam(p, g, m, v, step=3, lr=0.1)
+    for a, b in zip(arrays, copies, strict=True):
+        assert np.array(a).tobytes() == b.tobytes()
+    assert len(seen) == (0 if plain else 1)
+    assert layout == "nothing" or (copies[0] != numbers[0].ravel()[: copies[0].size]).any()
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 def test_nesterov_is_the_two_point_recursion(momentum):
     """v' = βv − α∇L(θ + βv), θ' = θ + v', on a quadratic with unequal curvatures."""

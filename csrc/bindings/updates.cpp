@@ -2,11 +2,14 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "bindings/module.hpp"
 #include "bindings/plans.hpp"
@@ -19,8 +22,12 @@ namespace py = pybind11;
 namespace steepest {
 namespace {
 
+// Bytes of a step below which releasing the GIL costs more than other threads gain.
+constexpr int64_t gil_bytes = 1 << 18;
+
 using py::detail::npy_api;
 constexpr int c_contiguous = npy_api::NPY_ARRAY_C_CONTIGUOUS_,
+              f_contiguous = npy_api::NPY_ARRAY_F_CONTIGUOUS_,
               aligned = npy_api::NPY_ARRAY_ALIGNED_, writeable = npy_api::NPY_ARRAY_WRITEABLE_;
 
 const py::detail::PyArray_Proxy* proxy(PyObject* array) { return py::detail::array_proxy(array); }
@@ -188,12 +195,49 @@ class PyPlan : public PlanWithGradients<PyPlan, Plan, Layout> {
     return {};
   }
 
-  // Bytes of a step below which releasing the GIL costs more than other threads gain.
-  static constexpr int64_t gil_bytes = 1 << 18;
-
   int held_ = 0;  // how often it is acquired and not yet released
   std::vector<Owned> owned_;
 };
+
+// A group as Python gives it: the rule's number, its hyperparameters, decay, maximize, 1 - ema.
+using GivenGroup = std::tuple<int, std::vector<double>, double, bool, double>;
+
+// One step of one parameter with nothing kept, as st.functional takes it. arrays: the parameter,
+// its gradient, its states; t: steps taken so far. What the rule then carries beside its arrays;
+// none, with nothing changed, where these are not NumPy's own, in order, laid out alike and apart.
+std::optional<double> step_alone(const GivenGroup& group, double lr, const py::tuple& arrays,
+                                 int64_t t, double scalar) {
+  const py::object param = arrays[0];
+  const bool known = py::array_t<float>::check_(param) || py::array_t<double>::check_(param);
+  if (!known || !(proxy(param.ptr())->flags & (c_contiguous | f_contiguous))) return {};
+  const Layout layout(param);
+  Intervals ranges;
+  std::vector<void*> at;
+  for (const py::handle array : arrays) {
+    const bool written = at.size() != 1;
+    if (!layout.fits(array.ptr())) return {};
+    if (written && !(proxy(array.ptr())->flags & writeable)) return {};
+    const Extent extent = Layout::extent_of(array);
+    ranges.add(extent.lowest, extent.bytes(), 0);
+    at.push_back(extent.lowest);
+  }
+  if (ranges.sort()) return {};
+  const Extent extent = Layout::extent_of(param);
+  Tensor tensor{};
+  tensor.theta = at[0];
+  tensor.grad = at[1];
+  std::copy(at.begin() + 2, at.end(), tensor.states.begin());
+  tensor.n = extent.n;
+  tensor.dtype = extent.itemsize == 4 ? DType::float32 : DType::float64;
+  Plan plan;
+  const auto& [rule, given, decay, maximize, one_minus_ema] = group;
+  plan.add_group({rule, given, decay, maximize, one_minus_ema});
+  plan.set_lr(0, lr);
+  plan.add_tensor(tensor, t, scalar);
+  const WithoutGil released(plan.bytes() > gil_bytes);
+  plan.step({});
+  return plan.scalars()[0];
+}
 
 template <class Rule>
 py::tuple describe() {
@@ -245,6 +289,7 @@ using Distances = std::array<int64_t, 3>;
 void bind_updates(py::module_& m) {
   m.def("rules", [] { return describe_all(base::AllRules{}); });
   m.def("find_overlap", &find_overlap<Layout>);
+  m.def("step_alone", &step_alone);
   m.def("simd_level", &level_in_use);
   // (L1, L2, lines) of each, and above how many bytes the first two are
   m.def("set_fetch_ahead", [](const Distances& alone, const Distances& staged,

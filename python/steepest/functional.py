@@ -4,7 +4,7 @@
 keywords are those of `steepest.Adam` without ``ema_decay``, ``step`` counts from 1. The state
 arrays are those of the class, in its order or by its names, laid out like p; initialize them as the
 class does (mostly to zeros). ``nadam`` also carries a number from step to step: it returns
-``mu_product``, a keyword of its next call. Each call checks all its arguments, in some 10 µs: a
+``mu_product``, a keyword of its next call. Each call checks all its arguments, in a few µs: a
 loop over short arrays is several times faster with the class.
 
 >>> import numpy as np, steepest as st
@@ -21,8 +21,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from steepest import arrays, check, devices, rules
-from steepest.updates.groups import MISSING, check_rounding
+import numpy as np
+
+from steepest import _cpu, arrays, check, devices, rules
+from steepest.updates.groups import MISSING, check_rounding, largest
 from steepest.updates.optimizer import Optimizer
 from steepest.updates.rule_list import RULES, group_arguments
 
@@ -60,30 +62,57 @@ Returns
 """
 
 
-def _states(
-    name: str, states: tuple[Any, ...], named: dict[str, Any], due: list[str], p: Any
-) -> list[Any]:
-    """All state arrays as views, those given by name after the others."""
+def _in_order(
+    name: str, states: tuple[Any, ...], named: dict[str, Any], due: list[str]
+) -> tuple[Any, ...]:
+    """All state arrays, those given by name after the others."""
+    if len(states) == len(due) and not named:
+        return states
     rest = due[len(states) :]
     if len(states) > len(due) or named.keys() != set(rest):
         given = f"{check.counted(len(states), 'state array')} given"
         given += f" and, by name, {', '.join(sorted(named))}" if named else ""
         raise TypeError(f"{name}: {given}; expected {len(due)}: {', '.join(due) or 'none'}")
-    states = (*states, *(named[state] for state in rest))
+    return *states, *(named[state] for state in rest)
+
+
+def _views(p: Any, g: Any, states: tuple[Any, ...], due: list[str]) -> list[Any]:
+    """p, g and the state arrays of any kind as NumPy's or CuPy's."""
+    theta = arrays.as_parameter("p", p)
     views = []
-    for state_name, state in zip(due, states, strict=True):
-        if not (arrays.laid_out_like(state, p) and state.flags.writeable):
-            arrays.as_parameter(state_name, state)
-        views.append(arrays.as_gradient(state_name, state, p, "what began as np.zeros_like(p)"))
-    return views
+    for name, state in zip(due, states, strict=True):
+        if not (arrays.laid_out_like(state, theta) and state.flags.writeable):
+            arrays.as_parameter(name, state)
+        views.append(arrays.as_gradient(name, state, theta, "what began as np.zeros_like(p)"))
+    return [theta, arrays.as_gradient("g", g, theta), *views]
 
 
-def _group(name: str, dtype: Any, **hyper: Any) -> tuple[str, tuple[Any, ...]]:
-    """The rule that hyperparameters pick, and the engine's group; each call sets its lr."""
+def _step_by_plan(
+    rule: str, group: tuple[Any, ...], lr: float, views: list[Any], t: int, start: float
+) -> float | None:
+    """Step t on arrays that `_cpu.step_alone` refuses; what the rule then carries beside them."""
+    _, _, due, scalar = RULES[rule]
+    theta, gradient, *states = views
+    backend = devices.backend_of([theta], ["p"])
+    if pair := backend.find_overlap(views):
+        first, second = (["p", "g", *due][i] for i in sorted(pair))
+        raise ValueError(f"{second}: shares memory with {first}")
+    plan = backend.plan()
+    plan.add_group(*group)
+    plan.set_lr(0, lr)
+    plan.add_tensor(0, theta, states, None, t - 1, start)
+    plan.step_plain((gradient,))
+    return plan.clocks()[1][0] if scalar else None
+
+
+def _group(name: str, dtype: Any, **hyper: Any) -> tuple[str, tuple[Any, ...], float]:
+    """The rule that hyperparameters pick, the engine's group, and the largest lr that the dtype
+    holds; each call sets its lr."""
     cls = _CLASSES[name]
     values = cls._checked({**_defaults(name), **hyper, "lr": 0.0})
     check_rounding(cls._checks, values, [dtype])
-    return cls._variant(values), group_arguments(cls._variant(values), values)
+    rule = cls._variant(values)
+    return rule, group_arguments(rule, values), largest([dtype])
 
 
 _known_group = functools.lru_cache(maxsize=256, typed=True)(_group)
@@ -141,27 +170,22 @@ def _function(name: str, cls: type[Optimizer]) -> Callable[..., float | None]:
             raise TypeError(f"{name}: lr is missing")
         if callable(lr):
             raise TypeError("lr: got a callable; expected a number, the rate of this step")
-        theta = arrays.as_parameter("p", p)
+        plain = type(p) is np.ndarray and p.dtype.char in "fd"
+        theta = p if plain else arrays.as_parameter("p", p)
         lr = cls._checks["lr"]("lr", lr)
-        check_rounding(cls._checks, {"lr": lr}, [theta.dtype])
         look_up = _known_group if all(map(_stays, hyper.values())) else _group
-        rule, group = look_up(name, theta.dtype, **hyper)
+        rule, group, most = look_up(name, theta.dtype, **hyper)
+        if lr > most:
+            check_rounding(cls._checks, {"lr": lr}, [theta.dtype])
         _, _, due, scalar = RULES[rule]
         t = check.integer("step", step, at_least=1, at_most=2**53)
         start = _start(name, rule, t, mu_product)
-        views = _states(name, states, named, due, theta)
-        gradient = arrays.as_gradient("g", g, theta)
-        backend = devices.backend_of([theta], ["p"])
-        pair = backend.find_overlap([theta, gradient, *views])
-        if pair is not None:
-            first, second = (["p", "g", *due][i] for i in sorted(pair))
-            raise ValueError(f"{second}: shares memory with {first}")
-        plan = backend.plan()
-        plan.add_group(*group)
-        plan.set_lr(0, lr)
-        plan.add_tensor(0, theta, views, None, t - 1, start)
-        plan.step_plain((gradient,))
-        return plan.clocks()[1][0] if scalar else None
+        states = _in_order(name, states, named, due)
+        after = _cpu.step_alone(group, lr, (theta, g, *states), t - 1, start)
+        if after is None:
+            views = _views(theta, g, states, due)
+            after = _step_by_plan(rule, group, lr, views, t, start)
+        return after if scalar else None
 
     _dress(function, cls, name, keywords)
     return function
