@@ -37,6 +37,18 @@ def test_estimates_and_errors_are_scipys(here, capsys, sigma, absolute):
     assert (record["dof"], record["observations"], record["success"]) == (37, 40, True)
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_numbers_that_cannot_be_drawn_are_printed(here, capsys, monkeypatch, options):
+    def fail(fitted, path):
+        raise ValueError("no room for the axes")
+
+    monkeypatch.setattr("steepest.apps.fits.fit_plot.save_plot", fail)
+    assert fit(FORMULA, *START, *options) == 2
+    shown = capsys.readouterr()
+    assert "covariance" in shown.out if options else "residual" in shown.out
+    assert "no room" in shown.err and "plot:" not in shown.out
+
+
 def test_without_a_start_all_parameters_start_at_one(here, capsys):
     record = as_json(capsys, "y = a*exp(-b*x) + c + 0*pi")
     assert [row["name"] for row in record["parameters"]] == ["a", "b", "c"]

@@ -85,11 +85,12 @@ def main(args: argparse.Namespace) -> int:
     picture = str(path) if path.suffix.lower() == ".png" else f"{path}.png"
     check_writable(Path(picture))
     fitted = fit_table(table, request)
-    save_plot(fitted, picture)
     if args.json:
         print(json.dumps(record(fitted, picture), indent=2, allow_nan=False))
     else:
         print_summary(fitted, Console())
+    save_plot(fitted, picture)  # last: numbers that cannot be drawn are printed
+    if not args.json:
         print(f"{'plot:':<16}{picture}")
     if not fitted.result.success:
         print(f"steepest fit: no minimum found: {fitted.result.message}", file=sys.stderr)

@@ -30,7 +30,7 @@ def confidence_band(
     covariance : array_like, (n, n)
         Covariance of the estimate: ``result.covariance()``, or `curve_fit`'s ``pcov``.
     dof : float
-        Degrees of freedom of the variance, m − n; ``numpy.inf`` where sigma is known.
+        Degrees of freedom of the variance, m − n, at least 0.1; ``numpy.inf`` where sigma is known.
     level : float
         Probability that the band contains the curve at a point, between 0 and 1.
 
@@ -134,7 +134,8 @@ def quantile(dof: float, level: float) -> float:
     """t such that |T| <= t with probability `level`; normal where dof is infinite."""
     from scipy.special import ndtri, stdtrit
 
-    dof = check.number("dof", dof, above=0, finite=False)
+    # Below, stdtrit gives any number, and ends the process (SciPy 1.11).
+    dof = check.number("dof", dof, at_least=0.1, finite=False)
     level = check.number("level", level, above=0, below=1)
     upper = 0.5 + 0.5 * level
     return float(ndtri(upper) if np.isinf(dof) else stdtrit(dof, upper))
