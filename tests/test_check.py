@@ -24,6 +24,11 @@ def test_the_name_of_a_class_has_its_article(value, words):
     assert check.kind(value) == words
 
 
+def test_an_array_is_shown_in_one_line():
+    with pytest.raises(TypeError, match=r"^n: array\(\[\[0\., 0\.\], \[0\., .* is an ndarray; .*$"):
+        check.integer("n", np.zeros((100, 2)))
+
+
 @pytest.mark.parametrize(
     ("value", "limit"),
     [(3, 3), (3.7, 3), (np.float32(2.5), 2), (float("inf"), 2**62), (2**70, 2**62), (1e300, 2**62)],

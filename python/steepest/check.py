@@ -17,9 +17,9 @@ if sys.version_info >= (3, 14):
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: at most a line or two, whatever it is."""
+    """A value as an error shows it: in one line, some 200 characters at most, whatever it is."""
     try:
-        text = repr(value)
+        text = " ".join(line.strip() for line in repr(value).splitlines())  # of an array
     except Exception:  # of an integer of thousands of digits, say
         return "what was given"
     return text if len(text) <= 200 else f"{text[:200]}..."
