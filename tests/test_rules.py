@@ -260,3 +260,40 @@ def test_schedule_is_asked_with_the_number_of_earlier_calls(rule):
     assert asked == list(range(6))
     assert (opt.step_count, opt.skipped) == (5, 1)
     np.testing.assert_allclose(p, want, rtol=0, atol=1e-12)
+
+
+# --- what the docstrings say to users of other packages ---
+
+
+def test_adagrads_initial_value_can_hold_an_eps_inside_the_root():
+    p, s, rng = np.zeros(5), 0.1, np.random.default_rng(0)
+    opt, want = st.Adagrad(p, lr=0.5, initial_accumulator_value=0.1 + 0.01, eps=0.0), np.zeros(5)
+    for _ in range(4):
+        g = rng.standard_normal(5)
+        opt.step(g)
+        s = s + g * g
+        want -= 0.5 * g / np.sqrt(s + 0.01)
+    np.testing.assert_allclose(p, want, rtol=1e-13)
+
+
+def test_nadam_with_a_large_momentum_decay_has_mu_equal_to_beta1():
+    p, m, v, rng = np.zeros(5), 0.0, 0.0, np.random.default_rng(0)
+    opt, want = st.NAdam(p, lr=0.5, betas=(0.8, 0.9), momentum_decay=1e9), np.zeros(5)
+    for t in range(1, 5):
+        g = rng.standard_normal(5)
+        opt.step(g)
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        ahead = 0.8 * m / (1 - 0.8 ** (t + 1)) + 0.2 * g / (1 - 0.8**t)
+        want -= 0.5 * ahead / (np.sqrt(v / (1 - 0.9**t)) + 1e-8)
+    np.testing.assert_allclose(p, want, rtol=1e-12)
+
+
+def test_running_means_can_start_with_the_first_step():
+    p = np.zeros(2)
+    opt = st.SGD(p, lr=1.0, ema_decay=0.75)
+    opt.param_groups[0]["ema_decay"] = 0
+    opt.step(-np.ones(2))
+    assert opt.ema.tolist() == [1.0, 1.0]
+    opt.param_groups[0]["ema_decay"] = 0.75
+    opt.step(-np.ones(2))
+    assert opt.ema.tolist() == [1.25, 1.25]

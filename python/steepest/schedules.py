@@ -3,10 +3,11 @@
 A schedule goes where a number goes: ``st.Adam(params, lr=st.schedules.cosine(1e-3, 1000))``. The
 optimizer calls it with the number of earlier calls to ``step``, 0 the first time. PyTorch's are
 often advanced once an epoch instead: with n steps an epoch, multiply lengths by n, or let ``lr`` be
-``lambda k: schedule(k // n)``. Each is a frozen dataclass, written in lower case because it is used
-like a function: it compares, hashes, pickles and prints. The rate of the next step is
-``opt.lr(opt.step_count + opt.skipped)``. Powers and cosines come from the C library, whose last bit
-may differ between machines.
+``lambda k: schedule(k // n)``. Any such callable will do: ``lambda k: 1e-3 * max(0, 1 - k / 1000)``
+falls linearly, also after a `linear_warmup`. Those of this module are frozen dataclasses, written
+in lower case because they are used like functions: they compare, hash, pickle and print. The rate
+of the next step is ``opt.lr(opt.step_count + opt.skipped)``. Powers and cosines come from the C
+library, whose last bit may differ between machines.
 
 >>> import steepest as st
 >>> warm = st.schedules.linear_warmup(st.schedules.exponential(0.1, 0.5), steps=2)
@@ -353,7 +354,8 @@ class one_cycle(Schedule):
     From lr/div_factor to lr in the first `pct_start` of the steps, then to
     lr/(div_factor·final_div_factor), reached at step `steps` − 1 and kept. Smith & Topin 2018
     (arXiv:1708.07120), with the cosines and the names of PyTorch's OneCycleLR, which raises an
-    error after its last step, and starts below lr if `pct_start`·`steps` < 1.
+    error after its last step, and starts below lr if `pct_start`·`steps` < 1. Unless told not to,
+    that moves the momentum, or β₁, too: from 0.95 to 0.85 while lr climbs, and back.
 
     Parameters
     ----------

@@ -13,7 +13,8 @@ from steepest.updates.optimizer import Optimizer
 class Adam(Optimizer):
     """Adam: m ← β₁m + (1−β₁)g;  v ← β₂v + (1−β₂)g²;  θ ← θ − α m̂/(√v̂ + ε).
 
-    m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ); t counts the steps of each array, from 1.
+    m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ); t counts the steps of each array, from 1. Keras and scikit-learn
+    add ε to √v, in place of √v̂.
 
     Parameters
     ----------
@@ -92,7 +93,8 @@ class Adam(Optimizer):
 class AMSGrad(Adam):
     """AMSGrad: Adam with x ← max(x, v) and √(x/(1−β₂ᵗ)) in place of √v̂.
 
-    The maximum is over v uncorrected, as in PyTorch. The same as ``Adam(..., amsgrad=True)``.
+    The maximum is over v uncorrected, as in PyTorch and Keras; in optax it is over v̂. The same as
+    ``Adam(..., amsgrad=True)``.
 
     Parameters
     ----------

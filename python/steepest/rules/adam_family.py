@@ -80,7 +80,7 @@ class NAdam(Optimizer):
     eps : float
         ε, outside the root.
     momentum_decay : float
-        ψ, at least 0.
+        ψ, at least 0. Keras has 1; optax has μ = β₁ throughout, which a large ψ gives, such as 1e9.
 
     Notes
     -----

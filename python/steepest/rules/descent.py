@@ -23,11 +23,14 @@ class SGD(Optimizer):
     lr : float or callable(step) -> float
         Learning rate α, at least 0. There is no default, but each group may have its own.
     weight_decay : float
-        Coupled decay λ: g ← g + λθ.
+        Coupled decay λ: g ← g + λθ; Keras decouples it for every rule, as `AdamW` does. PyTorch,
+        Keras and optax have the momentum in its place, after the rate.
     maximize : bool
         Climb instead: g ← −g.
     ema_decay : float, optional
-        Keep running means of the parameters, e ← e + (1−d)(θ−e), in ``ema``.
+        Keep running means of the parameters, e ← e + (1−d)(θ−e), in ``ema``. They start as copies
+        of those given; for means that start at the first step's, as PyTorch's and Keras's do, set
+        it to 0 for that step: ``opt.param_groups[0]["ema_decay"] = 0``.
 
     Raises
     ------

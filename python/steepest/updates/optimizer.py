@@ -42,7 +42,7 @@ class Optimizer(Gradients):
         Global 2-norm of the gradients at the last step that clipped, after unscaling and before
         clipping; None before the first.
     ema : structure of arrays
-        Running means of the parameters, with ``ema_decay``.
+        Running means of the parameters, with ``ema_decay``; NumPy's arrays for PyTorch's tensors.
     """
 
     def __init__(self, params: Any, **hyperparameters: Any) -> None:
