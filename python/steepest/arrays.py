@@ -193,12 +193,13 @@ def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
         raise TypeError(f"{path}: {what}: {type(error).__name__}: {error}") from error
 
 
-def _check_kind(path: str, array: Array, due: str = "") -> None:
+def _check_kind(path: str, array: Array, value: Any, due: str = "") -> None:
     dtype = array.dtype
     if dtype not in _DTYPES:  # equality, so another byte order is not in it
         native = dtype.newbyteorder("=")
         to = due or (native.name if native in _DTYPES else "float32")
-        fix = f" (a copy of that kind: .astype({to!r}))" if dtype.kind in "biuf" else ""
+        how = f"of that kind: .astype({to!r})" if hasattr(value, "astype") else f"in {to}"
+        fix = f" (a copy {how})" if dtype.kind in "biuf" else ""
         raise TypeError(
             f"{path}: dtype {dtype}; expected float32 or float64 in native byte order{fix}"
         )
@@ -235,7 +236,7 @@ def as_parameter(path: str, value: Any) -> Array:
     """An array that a step may write to."""
     value = value if isinstance(value, np.ndarray) else _leaf(value)
     array = view(path, value)
-    _check_kind(path, array)
+    _check_kind(path, array, value)
     if not _is_writeable(array, value):
         on_host = isinstance(array, np.ndarray) and not isinstance(value, np.ndarray)
         why = " (or its DLPack capsule is unversioned)" if on_host else ""
@@ -269,7 +270,7 @@ def as_gradient(path: str, value: Any, param: Array, fix: str = "") -> Array:
         return cast(Array, value)
     array = view(path, value)
     backend_of((param, array), ("the parameter", path))
-    _check_kind(path, array, param.dtype.name)
+    _check_kind(path, array, value, param.dtype.name)
     if array.dtype != param.dtype:
         name = param.dtype.name  # a tensor of PyTorch has no astype
         copied = f"g.astype({name!r})" if hasattr(value, "astype") else f"a copy of it in {name}"
