@@ -224,7 +224,7 @@ def adamax(theta, grads, *, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, **common):
 
 
 def nadam(theta, grads, *, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3, **common):
-    """Dozat 2016, Algorithm 2, with the mu of its section 3.2."""
+    """Dozat 2016, Algorithm 2, with the mu of its section 3.2; m by beta1, as in PyTorch."""
     (beta1, beta2), s = betas, zeros(theta, "exp_avg", "exp_avg_sq")
     s["mu_product"] = 1.0
 

@@ -20,7 +20,7 @@ class Adagrad(Optimizer):
     lr_decay : float
         η, at least 0.
     initial_accumulator_value : float
-        Initial value of s, at least 0.
+        Initial value of s, at least 0; in Keras and optax 0.1 by default.
     eps : float
         ε, outside the root. Inside, as in Keras and optax, it is the same as an initial s that is
         larger by ε, with 0 for it here.
@@ -164,8 +164,8 @@ class RMSProp(Optimizer):
     -----
     State: ``square_avg``, or ``grad_avg`` and ``grad_var``; with momentum ``velocity``.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    PyTorch forms s − a², which in float32 may become negative and then gives NaN. Keras, and optax
-    by default, have ε inside the root.
+    PyTorch forms s − a², which in float32 may become negative and then gives NaN. Graves, Keras,
+    and optax by default, have ε inside the root.
 
     References
     ----------

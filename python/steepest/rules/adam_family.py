@@ -86,7 +86,8 @@ class NAdam(Optimizer):
     -----
     State: ``exp_avg``, ``exp_avg_sq`` and ``mu_product``, one number per array.
     ``weight_decay``, ``maximize`` and ``ema_decay`` as in `SGD`.
-    PyTorch's ``decoupled_weight_decay`` is not supported.
+    The paper forms m with μₜ, too; β₁ in its place is PyTorch's and Keras's. PyTorch's
+    ``decoupled_weight_decay`` is not supported.
 
     References
     ----------
