@@ -80,13 +80,15 @@ class Iteration(Points):
         self.f = self._least = math.nan  # f at the last accepted point; the least at any of them
         # With full steps, where f has risen since: f, x and g of the lowest point before.
         self._passed: tuple[float, Array, Array] | None = None
-        # The present line: the search, what it was told, and φ and φ' at its start.
-        self._search: Search | None = None
-        self._trials: list[Trial] = []
-        self._f0 = self._slope0 = 0.0  # where there is no line yet, the slope is 0
-        self._lowest: Trial | None = None  # among the trials below f0
+        # The present line, from `_start` to the next or `_resume`.
+        self._f0 = self._slope0 = 0.0  # φ and φ' at its start; where there is no line, φ' is 0
+        self._step = 0.0  # of the trial to be told next
+        self._search: Search | None = None  # not needed where the first trial is taken at once
+        self._trials: list[Trial] = []  # that were told
+        self._lowest: Trial | None = None  # among those below f0
         self._lowest_gradient: Gradient | None = None  # gives its gradient, if not called yet
-        self._eager = False  # whether a gradient called for later was not finite on this line
+        self._eager = False  # whether gradients are called for at each trial
+        # The present call.
         self._inside: int | None = None  # the thread that is in `tell`
         self._asking = False  # whether a function of the user is being called
 
@@ -249,7 +251,8 @@ class Iteration(Points):
         if end.step == last.step:
             return self._accept(last, g, square, end.failure)
         if self._fetch_lowest_gradient():  # it is not finite: again, with each trial's gradient
-            self._eager, self._search, self._trials, self._step = True, None, [], 1.0
+            self._start((self._slope0, True, None))
+            self._eager = True
             return self._try(1.0)
         if (lowest := self._lowest) is not None:
             self._place(self._rows[self._trial], lowest.step)
@@ -384,7 +387,7 @@ class Iteration(Points):
 
     def _finish(self, status: int, message: str) -> None:
         self.done, self.status, self.message = True, status, message
-        self._search = self._handed = None
+        self._handed = None
 
     def _take_lowest(self) -> None:
         """Make the lowest trial of the present search the accepted point, if there is one."""
@@ -415,7 +418,7 @@ class Iteration(Points):
         """Ask for the best point again, without what was learned; as after an interrupt."""
         self._rows[self._trial][...] = self._rows[self._x]
         self._forget()
-        self._search, self._trials, self._lowest, self._handed = None, [], None, None
-        self._slope0, self._stalled, self._lowest_gradient = 0.0, 0, None
-        self._asking = False
+        # No line; the rest of one is read only while there is one.
+        self._slope0, self._trials, self._lowest, self._lowest_gradient = 0.0, [], None, None
+        self._handed, self._stalled, self._asking = None, 0, False
         self.done, self.status, self.message = False, -1, "the run has not ended"

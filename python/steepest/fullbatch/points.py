@@ -49,7 +49,6 @@ class Points:
         self._rows[G][...] = math.nan  # until it is told
         # The user's copy of the trial point, until it is asked for.
         self._handed: Array | None = None
-        self._step = 0.0
 
     @property
     def _trial(self) -> int:
