@@ -30,7 +30,7 @@ def judge_gradients(
         goes_on(run, objective, math.inf)
         return
     told = sum(math.isfinite(trial.f) for trial in run._trials)
-    long = told >= MANY and run._step < run._trials[0].step
+    long = told >= MANY and run._step < 1
     if run._lowest is not None and run.line_search == "exact":
         long = False  # by its nature
     stalled = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))

@@ -38,7 +38,7 @@ from steepest.fullbatch.searches.wolfe import wolfe
 C1, C2 = 1e-4, 0.9
 BY_VALUES = ("armijo", "exact")  # the searches that use no slopes
 MAX_STALLED = 10  # iterations in a row without a lower f; one that creeps counts for 5
-SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of the first trial
+SHORT = 1e-3  # an iteration creeps if f hardly falls and its step is below this of a full one
 CONVERGED, LIMIT, STUCK, NOT_FINITE, FELL_WITHOUT_BOUND, CALLED_OFF = 0, 1, 2, 3, 4, 99
 Gradient = Callable[[Array], Array]
 
@@ -218,7 +218,7 @@ class Iteration(Points):
     def _search_on(self, f: float, g: Array | Gradient) -> None:
         """Tell the search what its trial gave; a callable g is called once it is needed."""
         if self._search is None:
-            self._search = self._new_search(self._f0, self._slope0, self._step)
+            self._search = self._new_search(self._f0, self._slope0)
             next(self._search)
         slope, square = (math.nan, math.nan) if callable(g) else self._slope(f, g, self._step)
         end: End | None = None
@@ -279,7 +279,7 @@ class Iteration(Points):
         self._x = self._trial
         self.nit += 1
         hardly = before - at.f <= math.sqrt(self._eps) * abs(before)
-        if hardly and at.step < SHORT * self._trials[0].step:
+        if hardly and at.step < SHORT:
             self._stalled += MAX_STALLED // 2  # many trials for next to nothing
         else:
             least = self._least if self.line_search else before  # rounding leads up and down
@@ -333,7 +333,8 @@ class Iteration(Points):
         if not placed:
             self._try(1.0)
 
-    def _new_search(self, *line: float) -> Search:
+    def _new_search(self, f0: float, slope0: float) -> Search:
+        line = f0, slope0, 1.0  # a full step first
         if self.line_search == "wolfe":
             return wolfe(*line, c1=C1, c2=C2, eps=self._eps, weak=True)
         if self.line_search == "armijo":

@@ -158,7 +158,7 @@ def restore(run: Iteration, state: dict[str, Any]) -> None:
 
 def resumed(run: Iteration, f0: float, slope0: float, told: list[Trial]) -> tuple[Search, float]:
     """A new search, told what the old one was told, and the step that it asks for next."""
-    search = run._new_search(f0, slope0, told[0][0])
+    search = run._new_search(f0, slope0)
     try:
         step = next(search)
         for _step, f, slope in told:
