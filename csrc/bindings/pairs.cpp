@@ -72,7 +72,7 @@ py::tuple direction(const Pairs& p, const py::array& products, double otherwise)
   return py::make_tuple(c, to.slope, to.magnitude);
 }
 
-// (f0, slope0, length, c1, c2, eps)
+// (f0, slope0, length, c1, c2, roundoff)
 FirstStep first_step(const py::tuple& line) {
   if (line.size() != 6) throw refuse("line", "six numbers");
   const auto number = [&](size_t i) { return line[i].cast<double>(); };
@@ -149,20 +149,20 @@ struct InBox {
 
 // (slope, row of the next direction, the user's copy of the next point, free variables)
 template <class T>
-py::object advance(BoxPairs& p, const Checked& w, const InBox<T>& in, int64_t d, double eps) {
+py::object advance(BoxPairs& p, const Checked& w, const InBox<T>& in, int64_t d, double roundoff) {
   py::array_t<bool> free(w.n);
   const linalg::Pass pass = w.pass(2 * p.count + 4);
   linalg::BoxIteration<T> iteration(p, pass, in.box, w.rows());
-  const double slope = iteration.advance(in.at, d, in.free, free.mutable_data(), eps);
+  const double slope = iteration.advance(in.at, d, in.free, free.mutable_data(), roundoff);
   return py::make_tuple(slope, d, py::array_t<T>(w.n, in.at.before), free);
 }
 
-py::object advance_in_box(BoxPairs& p, const py::array& workspace, const py::object& g, double eps,
-                          const py::tuple& rows, const py::tuple& bounds) {
+py::object advance_in_box(BoxPairs& p, const py::array& workspace, const py::object& g,
+                          double roundoff, const py::tuple& rows, const py::tuple& bounds) {
   const linalg::Places at = places(rows);
   const Checked w(workspace, p, at);
   return visit(w.dtype, [&](auto kind) {
-    return advance(p, w, InBox<decltype(kind)>(w, at, g, bounds), at.d, eps);
+    return advance(p, w, InBox<decltype(kind)>(w, at, g, bounds), at.d, roundoff);
   });
 }
 
@@ -176,7 +176,7 @@ py::object ordinary_iteration_in_box(BoxPairs& p, const py::array& workspace, do
   return visit(w.dtype, [&](auto kind) -> py::object {
     const InBox<decltype(kind)> in(w, at, g, bounds);
     if (!linalg::goes_on(first, f, in.box, in.at, in.d, gtol)) return py::none();
-    return advance(p, w, in, at.d, first.eps);
+    return advance(p, w, in, at.d, first.roundoff);
   });
 }
 
@@ -252,8 +252,8 @@ void bind_pairs(py::module_& m) {
       .def("ordinary_iteration", &ordinary_iteration_in_box)
       .def("advance", &advance_in_box);
   m.def("curvature_ratio",
-        [](double f0, double slope0, double f, double slope, double step, double eps) {
-          return linalg::curvature_ratio({f0, slope0}, {f, slope}, step, eps);
+        [](double f0, double slope0, double f, double slope, double step, double roundoff) {
+          return linalg::curvature_ratio({f0, slope0}, {f, slope}, step, roundoff);
         });
 }
 

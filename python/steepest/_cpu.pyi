@@ -155,13 +155,13 @@ class BoxPairs(PairRows):
         self,
         workspace: Any,
         g: Any,
-        eps: float,
+        roundoff: float,
         rows: tuple[int, int, int, int],
         bounds: tuple[Any, Any, Any, Any],
     ) -> tuple[float, int, Any, Any]: ...
 
 def curvature_ratio(
-    f0: float, slope0: float, f: float, slope: float, step: float, eps: float
+    f0: float, slope0: float, f: float, slope: float, step: float, roundoff: float
 ) -> float: ...
 
 # systems of equations

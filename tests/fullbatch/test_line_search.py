@@ -11,7 +11,7 @@ from steepest.fullbatch.search import ROUNDING, Trial
 from steepest.fullbatch.searches.armijo import armijo
 from steepest.fullbatch.searches.wolfe import cubic_minimizer, next_step, wolfe
 
-EPS = 2.0**-53
+U = 2.0**-53  # the unit roundoff
 
 
 def drive(search, phi):
@@ -89,7 +89,7 @@ mt4, mt5, mt6 = yanai(0.001, 0.001), yanai(0.01, 0.001), yanai(0.001, 0.01)
 )
 def test_wolfe_needs_no_more_trials_than_the_paper(phi, c1, c2, step, most):
     f0, slope0 = phi(0.0)
-    trials, end = drive(wolfe(f0, slope0, step, c1=c1, c2=c2, eps=EPS), phi)
+    trials, end = drive(wolfe(f0, slope0, step, c1=c1, c2=c2, roundoff=U), phi)
     assert end.failure is None and trials <= most
     f, slope = phi(end.step)
     assert f <= f0 + c1 * end.step * slope0 and abs(slope) <= c2 * abs(slope0)
@@ -99,7 +99,7 @@ def test_wolfe_needs_no_more_trials_than_the_paper(phi, c1, c2, step, most):
 def test_wolfe_goes_back_where_a_lower_trial_has_not_fallen_enough(step):
     """e^-a - 1 falls for ever: what has fallen enough lies before 1/c1."""
     trials, end = drive(
-        wolfe(0.0, -1.0, step, c1=0.1, c2=0.5, eps=EPS), lambda a: (np.expm1(-a), -np.exp(-a))
+        wolfe(0.0, -1.0, step, c1=0.1, c2=0.5, roundoff=U), lambda a: (np.expm1(-a), -np.exp(-a))
     )
     assert end.failure is None and trials < 20
     assert np.expm1(-end.step) <= -0.1 * end.step and np.exp(-end.step) <= 0.5
@@ -114,7 +114,7 @@ def trials_of(phi, step, **limits):
         return phi(a)
 
     f0, slope0 = phi(0.0)
-    drive(wolfe(f0, slope0, step, eps=EPS, **limits), recorded)
+    drive(wolfe(f0, slope0, step, roundoff=U, **limits), recorded)
     return tried
 
 
@@ -157,30 +157,30 @@ def test_wolfe_goes_back_from_the_end_of_the_domain_by_the_part_beyond_the_best_
     def phi(a):
         return (-np.log(2 - a) - 3 * a, 1 / (2 - a) - 3) if a < 2 else (np.inf, np.nan)
 
-    trials, end = drive(wolfe(*phi(0.0), step, c1=1e-3, c2=0.1, eps=EPS), phi)
+    trials, end = drive(wolfe(*phi(0.0), step, c1=1e-3, c2=0.1, roundoff=U), phi)
     assert end.failure is None and trials < 12
 
 
 def test_a_rise_that_rounding_hides_is_no_fall_where_the_slope_is_steep():
     """Along a projected path, whose slope may be above that of the start."""
     answers = iter([(1 + 2.0**-52, 0.9999), (1 - 1e-3, 0.1)])
-    trials, end = drive(
-        wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, eps=EPS, weak=True), lambda a: next(answers)
-    )
+    search = wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, roundoff=U, weak=True)
+    trials, end = drive(search, lambda a: next(answers))
     assert trials == 2 and end.failure is None
 
 
 def test_slopes_decide_alone_where_rounding_hides_the_fall_that_is_due():
     """A sum of terms that cancel rounds by more than its value tells; a real rise is none of it."""
-    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, eps=EPS)
+    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, roundoff=U)
     assert drive(search, lambda a: (1 + 1e-14, 1e-18)) == (1, (1.0, None))
-    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, eps=EPS)
+    search = wolfe(1.0, -1e-16, 1.0, c1=1e-4, c2=0.9, roundoff=U)
     assert drive(search, lambda a: (1 + 1e-12, 1e-18))[0] > 1
 
 
 def test_a_search_without_a_lower_trial_ends_at_the_start():
     answers = iter([(1.0, -1.0)] + 99 * [(1.5, 1.0)])  # the first is the best, and no lower
-    trials, end = drive(wolfe(1.0, -1.0, 1e-13, c1=1e-4, c2=0.9, eps=EPS), lambda a: next(answers))
+    search = wolfe(1.0, -1.0, 1e-13, c1=1e-4, c2=0.9, roundoff=U)
+    trials, end = drive(search, lambda a: next(answers))
     assert trials > 9 and end == (0.0, "no step met the Wolfe conditions")
 
 
@@ -190,7 +190,7 @@ def test_the_unit_of_steps_is_no_matter(unit, phi, trials):
     def scaled(a):
         return phi(a / unit)[0], phi(a / unit)[1] / unit
 
-    n, end = drive(wolfe(*scaled(0.0), unit, c1=1e-4, c2=0.1, eps=EPS), scaled)
+    n, end = drive(wolfe(*scaled(0.0), unit, c1=1e-4, c2=0.1, roundoff=U), scaled)
     assert n == trials and (end.failure is None) == (phi is mt1)
 
 
@@ -206,7 +206,7 @@ def test_armijo_goes_back_to_the_minimizer_of_a_parabola_and_then_of_a_cubic(c3,
         tried.append(a / unit)
         return 5 + 3 * (((c3 * tried[-1] + c2) * tried[-1] - 1) * tried[-1]), math.nan
 
-    drive(armijo(5.0, -3 / unit, unit, c1=1e-4, eps=EPS), phi)
+    drive(armijo(5.0, -3 / unit, unit, c1=1e-4, roundoff=U), phi)
     np.testing.assert_allclose(tried, [1, *due], rtol=1e-6)
 
 
@@ -352,12 +352,12 @@ def test_trials_that_rounding_hides_end_a_search_at_the_lowest():
     """Three in a row do."""
     falls = iter([0.0, 2.0**-53, 2.0**-53])
     trials, end = drive(
-        wolfe(1.0, -1.0, 1e-14, c1=1e-4, c2=0.9, eps=EPS), lambda a: (1 - next(falls), -1.0)
+        wolfe(1.0, -1.0, 1e-14, c1=1e-4, c2=0.9, roundoff=U), lambda a: (1 - next(falls), -1.0)
     )
     assert trials == 3 and 1e-14 < end.step < 1e-12 and end.failure == ROUNDING
     rises = iter(20 * [0.0, 0.5])
     trials, _ = drive(
-        wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, eps=EPS), lambda a: (1 + next(rises), 1.0)
+        wolfe(1.0, -1.0, 1.0, c1=1e-4, c2=0.9, roundoff=U), lambda a: (1 + next(rises), 1.0)
     )
     assert trials > 9
 

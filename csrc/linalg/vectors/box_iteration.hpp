@@ -37,12 +37,12 @@ class BoxIteration {
   // The stored products are over `free_before`; null: there are none. Returns the slope along the
   // next direction.
   double advance(const Accepted<T>& at, int64_t& d, const bool* free_before, bool* free,
-                 double eps) {
+                 double roundoff) {
     change(at, row(d));
     box_.find_free(at.x, at.g, static_cast<T>(pairs_.scale(1)), free);
     const std::vector<double> products = learn(at.g, d, free);
     if (free_before && !std::equal(free, free + box_.n, free_before)) learn_again(free);
-    next_direction(at, row(d), products, free, eps);
+    next_direction(at, row(d), products, free, roundoff);
     double slope = 0;
     void *direction = row(d), *g = at.g;
     inner(pass_, {&direction, 1}, {&g, 1}, box_.n, &slope);
@@ -101,8 +101,8 @@ class BoxIteration {
 
   // d, and the trial point at its end in at.before.
   void next_direction(const Accepted<T>& at, T* d, const std::vector<double>& products,
-                      const bool* free, double eps) {
-    const double otherwise = 1 / std::max(std::sqrt(products.back()), eps);
+                      const bool* free, double roundoff) {
+    const double otherwise = 1 / std::max(std::sqrt(products.back()), roundoff);
     std::vector<void*> all = rows_.at(pairs_.rows());
     all.push_back(at.g);
     std::vector<double> c(all.size());

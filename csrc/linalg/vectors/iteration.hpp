@@ -53,7 +53,7 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   if (!(square > told.least_square && std::isfinite(square))) return {};
 
   // The second: the new y, g, the direction, the next trial point and its copy
-  const double ratio = curvature_ratio(first.from, {told.f, slope}, first.length, first.eps);
+  const double ratio = curvature_ratio(first.from, {told.f, slope}, first.length, first.roundoff);
   const int64_t next = pairs.append({products.data(), 2}, first.length, ratio, at.d);
   std::vector<double> c(5 * static_cast<size_t>(2 * pairs.count + 4));
   const Direction to = pairs.second_pass({products.data() + 1, 2}, 1.0, c.data());

@@ -7,9 +7,9 @@
 
 namespace steepest::linalg {
 
-double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps) {
+double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double roundoff) {
   constexpr double least = 0.5;
-  const double mean = step * (to.slope - from.slope), noise = 10 * eps * std::fabs(from.f);
+  const double mean = step * (to.slope - from.slope), noise = 10 * roundoff * std::fabs(from.f);
   if (!(100 * noise < mean && std::isfinite(mean))) return 1;
   const double ratio = 6 * (from.f - to.f + step * to.slope) / mean - 2;
   if (!(0 < ratio && ratio <= 2)) return 1;  // φ'' is linear, and below 0 at one end

@@ -25,7 +25,7 @@ struct AtPoint {
 struct FirstStep {
   AtPoint from;
   double length, c1, c2;
-  double eps;  // the rounding unit
+  double roundoff;  // the unit roundoff of f; more where f is noisy
 
   bool low_enough(double f) const {
     return f < from.f && f <= from.f + c1 * length * from.slope && std::isfinite(f);
@@ -36,7 +36,7 @@ struct FirstStep {
 
 // The second derivative at the second of two points over its mean between them, by the cubic
 // through f and slope at both; 1 where the cubic is not convex there or rounding would show.
-double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double eps);
+double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double roundoff);
 
 struct Direction {
   double slope;      // d . g

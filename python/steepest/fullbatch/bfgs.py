@@ -116,7 +116,7 @@ class BFGS(Minimizer):
         # The pair (d, y/α) in place of (s, y): the update does not depend on its scale.
         change = np.array([[-1 / at.step, 1 / at.step], [0.0, 1.0]])
         combine(self._w, [G], [g], change, [rows[Y], rows[G]])
-        learn = at.slope - self._slope0 > self._eps * -self._slope0
+        learn = at.slope - self._slope0 > self._roundoff * -self._slope0
         if self._h is None or self._stale:
             products = inner(self._w, [D], [rows[Y]])
             curvature, square = float(products[0, 0]), float(products[1, 0])

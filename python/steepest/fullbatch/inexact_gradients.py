@@ -33,7 +33,7 @@ def judge_gradients(
     long = told >= MANY and run._step < 1
     if run._lowest is not None and run.line_search == "exact":
         long = False  # by its nature
-    stalled = accepted and differences.note_iteration(run.f, noise(run.f, run._eps))
+    stalled = accepted and differences.note_iteration(run.f, noise(run.f, run._roundoff))
     if stalled or (differences.rough and long):
         run._stop(STUCK, "differences no longer show a way down")
     if run.status == STUCK:
@@ -43,7 +43,7 @@ def judge_gradients(
     elif told == FEW and not run.done:
         too_short = run._trials[-1:] == [run._lowest]  # yet: the search goes on beyond it
         goes_on(run, objective, math.inf if too_short else -run._slope0)
-    run._eps = differences.unit(run.f, objective.eps / 2)
+    run._roundoff = differences.unit(run.f, objective.eps / 2)
 
 
 def risen(run: Minimizer, least: float) -> bool:
@@ -51,7 +51,7 @@ def risen(run: Minimizer, least: float) -> bool:
     if run._passed is None:
         return False
     last = run._trials[-1].f if run.done and run._trials else run.f
-    return not last - run._passed[0] <= max(least, noise(run._passed[0], run._eps))
+    return not last - run._passed[0] <= max(least, noise(run._passed[0], run._roundoff))
 
 
 def goes_on(run: Minimizer, objective: Objective, fall: float) -> bool:

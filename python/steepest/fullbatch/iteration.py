@@ -106,7 +106,7 @@ class Iteration(Points):
         square = self._free_square(g)
         normal = 0 < square < math.inf
         scale = 1 / (math.sqrt(square) if normal else float(self._xp.max(self._xp.abs(g))))
-        hidden = self.nit == 0 and square <= noise(self.f, self._eps)
+        hidden = self.nit == 0 and square <= noise(self.f, self._roundoff)
         return self._downhill(scale if hidden else min(1.0, scale))
 
     def _first_direction_again(self, at: Trial) -> Direction:
@@ -266,7 +266,7 @@ class Iteration(Points):
             f0, slope0, told = self._f0, self._slope0, self._trials
             if callable(g):  # a search by values: no trial has a slope
                 told = [at._replace(slope=slope0) for at in told]
-            self._finish(STUCK, explain(told, f0, slope0, self._eps))
+            self._finish(STUCK, explain(told, f0, slope0, self._roundoff))
 
     def _accept(self, at: Trial, g: Array, square: float, failure: str | None) -> None:
         """Make a trial the accepted point; end the run there, or search along the next direction.
@@ -278,7 +278,7 @@ class Iteration(Points):
         before, self.f = self.f, at.f
         self._x = self._trial
         self.nit += 1
-        hardly = before - at.f <= math.sqrt(self._eps) * abs(before)
+        hardly = before - at.f <= math.sqrt(self._roundoff) * abs(before)
         if hardly and at.step < SHORT:
             self._stalled += MAX_STALLED // 2  # many trials for next to nothing
         else:
@@ -301,14 +301,14 @@ class Iteration(Points):
         most = self.ftol and self.ftol * max(abs(before), abs(self.f), 1.0)
         if largest <= self.gtol:
             self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
-        elif most and -max(most, noise(before, self._eps)) <= change <= most:
+        elif most and -max(most, noise(before, self._roundoff)) <= change <= most:
             told = f"f {'fell' if change >= 0 else 'rose'} by {abs(change):.3g}"
             self._finish(CONVERGED, f"{told}, which is at most ftol max(|f|, 1) = {most:.3g}")
         elif self.nit >= self.maxiter:
             self._finish(LIMIT, f"maxiter = {self.maxiter} iterations reached")
         elif self._stalled >= MAX_STALLED:
             lowest = self.f if self._passed is None else self._passed[0]
-            line = self._trials[-1], self._f0, self._slope0, self._eps
+            line = self._trials[-1], self._f0, self._slope0, self._roundoff
             too_long = None if self.line_search else self._too_long
             self._finish(STUCK, explain_stall(self.f, lowest, *line, MAX_STALLED, too_long))
         return self.done
@@ -336,17 +336,17 @@ class Iteration(Points):
     def _new_search(self, f0: float, slope0: float) -> Search:
         line = f0, slope0, 1.0  # a full step first
         if self.line_search == "wolfe":
-            return wolfe(*line, c1=C1, c2=C2, eps=self._eps, weak=True)
+            return wolfe(*line, c1=C1, c2=C2, roundoff=self._roundoff, weak=True)
         if self.line_search == "armijo":
-            return armijo(*line, c1=C1, eps=self._eps)
+            return armijo(*line, c1=C1, roundoff=self._roundoff)
         if self.line_search == "exact":
-            return exact(*line, eps=self._eps)
+            return exact(*line, roundoff=self._roundoff)
         return full_step(*line)
 
     def _curvature_ratio(self, at: Trial) -> float:
         """φ'' at the accepted point over its mean along the step, by the cubic through φ and φ' at
         both ends; 1 where the cubic is not convex between them or rounding would show."""
-        return _cpu.curvature_ratio(self._f0, self._slope0, at.f, at.slope, at.step, self._eps)
+        return _cpu.curvature_ratio(self._f0, self._slope0, at.f, at.slope, at.step, self._roundoff)
 
     # Gradients that are called for only once they are needed
 

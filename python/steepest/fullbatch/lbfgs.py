@@ -141,7 +141,7 @@ class LBFGS(Minimizer):
         searched = self.line_search == "wolfe" and not self.ftol
         if not (self._compiled and searched) or self.nit + 1 >= self.maxiter:
             return None
-        line = (self._f0, self._slope0, self._step, C1, C2, self._eps)
+        line = (self._f0, self._slope0, self._step, C1, C2, self._roundoff)
         rows = (self._trial, G, self._x, self._d)
         taken: tuple[Any, ...] | None
         if self.box is not None:
@@ -173,7 +173,7 @@ class LBFGS(Minimizer):
     def _direction(self, at: Trial, g: Array) -> Direction:
         if self.box is not None:
             return self._direction_in_box(g)
-        if at.slope - self._slope0 > self._eps * -self._slope0:
+        if at.slope - self._slope0 > self._roundoff * -self._slope0:
             products = self._products_with(g) if self._products is None else self._products
             ratio = self._curvature_ratio(at)
             self._d = self._pairs.append(products, at.step, ratio, self._d)
@@ -208,7 +208,7 @@ class LBFGS(Minimizer):
         assert self.box is not None
         if self._compiled:
             at = (self._x, G, self._trial, self._d)
-            taken = self._pairs.advance(self._w, g, self._eps, at, self._bounds())
+            taken = self._pairs.advance(self._w, g, self._roundoff, at, self._bounds())
             return self._placed_in_box(*taken)
         rows, xp = self._rows, self._xp
         # row `_trial` holds the point before, row d takes s
@@ -231,7 +231,7 @@ class LBFGS(Minimizer):
                 older = picks[: j + 1] + picks[count : count + j + 1]
                 pairs.learn(j, inner(self._w, older, masked))
         self._free = free
-        otherwise = 1 / max(float(products[-1, -1]) ** 0.5, self._eps)
+        otherwise = 1 / max(float(products[-1, -1]) ** 0.5, self._roundoff)
         c, scale = pairs.direction(products, otherwise)
         d = rows[self._d]
         combine(self._w, picks, [rows[G]], c, [d])

@@ -93,11 +93,11 @@ def line_search(
             raise ValueError(f"c1, c2: {c1:g}, {c2:g}; expected c1 < c2")
     f0, slope0 = line.start(rule, f0, g0)
     if rule == "wolfe":
-        search = wolfe(f0, slope0, step, c1=c1, c2=c2, eps=line.eps)
+        search = wolfe(f0, slope0, step, c1=c1, c2=c2, roundoff=line.roundoff)
     elif rule == "armijo":
-        search = armijo(f0, slope0, step, c1=c1, eps=line.eps)
+        search = armijo(f0, slope0, step, c1=c1, roundoff=line.roundoff)
     else:
-        search = exact(f0, slope0, step, eps=line.eps)
+        search = exact(f0, slope0, step, roundoff=line.roundoff)
     told: list[Trial] = []
     step = next(search)
     end: End | None = None
@@ -126,7 +126,7 @@ class Line:
         self._xp = namespace(self._x)
         if not bool(self._xp.all(self._xp.isfinite(self._d))):
             raise ValueError("direction: an element is not finite; expected finite directions")
-        self.eps = float(self._xp.finfo(self._x.dtype).eps) / 2
+        self.roundoff = float(self._xp.finfo(self._x.dtype).eps) / 2
         self._gradients: dict[float, Array] = {}  # by step: of the last and the lowest trial
         self._lowest = Trial(0.0, math.inf, math.nan)
         self.nfev = self.njev = 0
@@ -175,7 +175,7 @@ class Line:
             f = at.f if at.step == end.step else f
         if end.step == 0 and math.isfinite(slope0):
             known = [at._replace(slope=slope0) for at in told]
-            message = explain(known, f0, slope0, self.eps)
+            message = explain(known, f0, slope0, self.roundoff)
         return OptimizeResult(
             step=end.step,
             fun=f,

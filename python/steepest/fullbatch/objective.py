@@ -38,10 +38,11 @@ class Objective:
         by_values = isinstance(jac, str) and jac != "cs"
         self.differences = Differences(jac, solver.box) if by_values else None
         self._like, self._box = solver._like, solver.box
+        # The rounding unit, twice the unit roundoff that runs and searches go by.
         self.eps = float(namespace(self._like).finfo(self._like.dtype).eps)
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
-        self._rounding_of_g = 0.0  # the rounding unit of the last gradient; 0: that of float64
+        self._eps_of_g = 0.0  # the rounding unit of the last gradient; 0: that of float64
         self._largest_g = 0.0  # the largest |gᵢ| where Hessians were taken
 
     @property
@@ -87,7 +88,7 @@ class Objective:
 
     def _told(self, name: str, g: Any) -> Array:
         self.njev += 1
-        self._rounding_of_g = rounding(g)
+        self._eps_of_g = rounding(g)
         return vector(name, g, self._like)
 
     def hessian(self, x: Array, g: Array, scheme: str) -> Array:
@@ -100,10 +101,10 @@ class Objective:
 
         xp = namespace(x)
         h = xp.zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        roundoff = max(self.eps, self._rounding_of_g)
-        unit = step_unit(scheme, roundoff)
+        eps = max(self.eps, self._eps_of_g)
+        unit = step_unit(scheme, eps)
         self._largest_g = max(self._largest_g, float(xp.max(xp.abs(g))))
-        hidden = NOISE_FLOOR * roundoff * self._largest_g
+        hidden = NOISE_FLOOR * eps * self._largest_g
         for i in range(x.shape[0]):
             size = abs(float(x[i]))
             usual = unit * max(1.0, size)

@@ -39,7 +39,7 @@ class Points:
         if self.box is not None:
             x = self.box.project(x)
         self.n = int(x.shape[0])
-        self._eps = float(self._xp.finfo(x.dtype).eps) / 2
+        self._roundoff = float(self._xp.finfo(x.dtype).eps) / 2  # of f; more where f is noisy
         shape = (SHARED_ROWS + own_rows, self.n)
         self._w = self._xp.zeros(shape, dtype=x.dtype, device=device(x))
         self._rows = [self._w[i, :] for i in range(shape[0])]

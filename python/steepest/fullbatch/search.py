@@ -51,12 +51,12 @@ def full_step(f0: float, slope0: float, step: float) -> Search:
     return End(step) if finite(f, slope) else End(0.0, "the full step is not finite")
 
 
-def noise(f: float, eps: float) -> float:
-    """How far rounding may have moved a value f computed with unit roundoff `eps`."""
-    return 10 * eps * abs(f)
+def noise(f: float, roundoff: float) -> float:
+    """How far rounding may have moved a value f computed with unit roundoff `roundoff`."""
+    return 10 * roundoff * abs(f)
 
 
-def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
+def explain(told: list[Trial], f0: float, slope0: float, roundoff: float) -> str:
     """The message for a search from f0 along slope0 < 0 that ended where it began.
 
     It goes by the shortest step whose predicted change rounding cannot hide. If only rounding keeps
@@ -67,7 +67,7 @@ def explain(told: list[Trial], f0: float, slope0: float, eps: float) -> str:
     if not inside:
         return "no trial point along the direction has a finite value and gradient"
     nearest = min(inside, key=lambda trial: trial.step)
-    hidden = noise(f0, eps)
+    hidden = noise(f0, roundoff)
     clear = [trial for trial in inside if -slope0 * trial.step > CLEAR * hidden]
     # Where terms of f cancel, it is rounded by more than its size tells: trials at which f has not
     # changed do not count, unless that is so at all.
@@ -92,7 +92,7 @@ def explain_stall(
     at: Trial,
     f0: float,
     slope0: float,
-    eps: float,
+    roundoff: float,
     iterations: int,
     too_long: str | None,
 ) -> str:
@@ -101,7 +101,7 @@ def explain_stall(
     The last led from f0 along slope0 to `at`; `lowest` is the lowest f before. `too_long`: what to
     say if full steps are too long; None after a search, whose steps are not.
     """
-    clear = CLEAR * noise(f0, eps)
+    clear = CLEAR * noise(f0, roundoff)
     far = at.slope > 0 and -slope0 * at.step > clear
     if too_long is None or not (far or at.f - lowest > clear):
         return (

@@ -14,12 +14,12 @@ from steepest.fullbatch.search import ROUNDING, SHRINK, End, Search, noise
 MAX_TRIALS = 60
 
 
-def armijo(f0: float, slope0: float, step: float, *, c1: float, eps: float) -> Search:
+def armijo(f0: float, slope0: float, step: float, *, c1: float, roundoff: float) -> Search:
     """Search from `step` downwards; only values are used, so a slope may be NaN."""
     before = (math.inf, math.inf)  # the trial before: step, f
     for trial in range(MAX_TRIALS):
         f, _slope = yield step
-        if trial and step * -slope0 <= noise(f0, eps):
+        if trial and step * -slope0 <= noise(f0, roundoff):
             return End(0.0, ROUNDING)
         if f <= f0 + c1 * step * slope0:
             return End(step)

@@ -24,13 +24,13 @@ def ask(step: float) -> Ask:
     return f if f == f else math.inf
 
 
-def exact(f0: float, slope0: float, step: float, *, eps: float) -> Search:
+def exact(f0: float, slope0: float, step: float, *, roundoff: float) -> Search:
     """Search from `step` in both directions; only values are used, so slopes may be NaN."""
     left: Point = (0.0, f0)
     middle: Point = (step, (yield from ask(step)))
     right: Point | None = None
     while not middle[1] < f0:
-        if middle[0] <= eps * eps * step:
+        if middle[0] <= roundoff * roundoff * step:
             return End(0.0, "no step lowers the objective")
         right = middle
         shorter = middle[0] * SHRINK
@@ -44,16 +44,16 @@ def exact(f0: float, slope0: float, step: float, *, eps: float) -> Search:
         longer = middle[0] + GROWTH * (middle[0] - left[0])
         right = (longer, (yield from ask(longer)))
         trials += 1
-    return End((yield from brent(left[0], middle, right[0], eps)))
+    return End((yield from brent(left[0], middle, right[0], roundoff)))
 
 
-def brent(a: float, start: Point, b: float, eps: float) -> Ask:
+def brent(a: float, start: Point, b: float, roundoff: float) -> Ask:
     """The minimizer in [a, b] from a point inside that is lower than both ends."""
     best = second = third = start
     step = before = 0.0
     for _ in range(MAX_TRIALS):
         x, centre = best[0], 0.5 * (a + b)
-        tolerance = math.sqrt(eps) * x
+        tolerance = math.sqrt(roundoff) * x
         if abs(x - centre) <= 2 * tolerance - 0.5 * (b - a):
             break
         parabolic = parabola_step(best, second, third)

@@ -41,7 +41,7 @@ def wolfe(
     *,
     c1: float,
     c2: float,
-    eps: float,
+    roundoff: float,
     weak: bool = False,
 ) -> Search:
     """Search from `step` in both directions.
@@ -55,7 +55,7 @@ def wolfe(
     longest = MAX_GROWTH * step
     widths = (math.inf, math.inf)
     level = 0  # trials in a row whose change of f is rounding
-    hidden = noise(f0, eps)
+    hidden = noise(f0, roundoff)
     for _ in range(MAX_TRIALS):
         if step == low.step:  # no number lies between it and the ceiling
             break
@@ -91,7 +91,7 @@ def wolfe(
             if width >= REDUCTION * widths[0] or not inside:
                 step = low.step + 0.5 * (far.step - low.step)
             widths = (widths[1], width)
-            if width <= 4 * eps * max(low.step, far.step):
+            if width <= 4 * roundoff * max(low.step, far.step):
                 break
         else:
             step = min(extrapolated(step, new.step, reach, ceiling), longest)
