@@ -99,7 +99,7 @@ def scalar(name: str, value: Any) -> float:
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
 
-def rounding(value: Any) -> float:
+def coarse_eps(value: Any) -> float:
     """The rounding unit of a number of less precision than float64; 0 of others."""
     if isinstance(value, float) or not hasattr(value, "dtype"):  # a float64 of NumPy's, too
         return 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import device
 
 from steepest import check
-from steepest.fullbatch.arrays import Array, copied, namespace, rounding, scalar, vector
+from steepest.fullbatch.arrays import Array, coarse_eps, copied, namespace, scalar, vector
 from steepest.fullbatch.differences import NOISE_FLOOR, Differences, ends, fitting, step_unit
 from steepest.fullbatch.minimizer import Minimizer
 
@@ -88,7 +88,7 @@ class Objective:
 
     def _told(self, name: str, g: Any) -> Array:
         self.njev += 1
-        self._eps_of_g = rounding(g)
+        self._eps_of_g = coarse_eps(g)
         return vector(name, g, self._like)
 
     def hessian(self, x: Array, g: Array, scheme: str) -> Array:
