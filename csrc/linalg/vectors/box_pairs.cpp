@@ -7,6 +7,18 @@
 namespace steepest::linalg {
 namespace {
 
+// The parts of `sums`: where j is not older than i, -s_i . y_j over the free variables; where it
+// is, s_i . y_j over the held ones; y_i . y_j over the free, s_i . s_j over the held; s_i . y_i
+// over all.
+template <class T>
+struct Parts {
+  Parts(T* sums, int64_t m)
+      : crossed{sums, m}, yy{sums + m * m, m}, ss{sums + 2 * m * m, m}, sy(sums + 3 * m * m) {}
+
+  Square<T> crossed, yy, ss;
+  T* sy;
+};
+
 // [A, B] -> [R, R⁻ᵀB] with A = RᵀR, k rows of which the upper triangle counts; false at a pivot
 // that is not above 0.
 bool eliminate(double* rows, int64_t k, int64_t width) {
@@ -41,29 +53,26 @@ int64_t BoxPairs::append(const Products& on_y, const Products& on_s, int64_t d) 
 }
 
 void BoxPairs::learn(int64_t j, const Products& on_y, const Products& on_s) {
-  const int64_t m = capacity;
-  double *crossed = sums.data(), *yy = crossed + m * m, *ss = yy + m * m, *sy = ss + m * m;
-  const auto of_s = [](const Products& p, int64_t i) { return p.at[i * p.stride]; };
-  const auto of_y = [&](const Products& p, int64_t i) { return p.at[(j + 1 + i) * p.stride]; };
+  const auto [crossed, yy, ss, sy] = Parts(sums.data(), capacity);
+  const int64_t y = j + 1;  // after the products with the s_i are those with the y_i
   for (int64_t i = 0; i <= j; ++i) {
-    crossed[j * m + i] = of_y(on_s, i);
-    crossed[i * m + j] = -of_s(on_y, i);
-    yy[i * m + j] = yy[j * m + i] = of_y(on_y, i);
-    ss[i * m + j] = ss[j * m + i] = of_s(on_s, i);
+    crossed(j, i) = on_s[y + i];
+    crossed(i, j) = -on_y[i];
+    yy(i, j) = yy(j, i) = on_y[y + i];
+    ss(i, j) = ss(j, i) = on_s[i];
   }
-  sy[j] = of_s(on_y, j) + of_y(on_s, j);
+  sy[j] = on_y[j] + on_s[y + j];
 }
 
 double BoxPairs::scale(double otherwise) const {
-  const int64_t m = capacity;
-  const double *yy = sums.data() + m * m, *sy = sums.data() + 3 * m * m;
+  const auto [crossed, yy, ss, sy] = Parts(sums.data(), capacity);
   for (int64_t i = count - 1; i >= 0; --i)
-    if (sy[i] > 0 && yy[i * m + i] > 0) return sy[i] / yy[i * m + i];
+    if (sy[i] > 0 && yy(i, i) > 0) return sy[i] / yy(i, i);
   return otherwise;
 }
 
 double BoxPairs::direction(const Products& on_g, double otherwise, double* c) const {
-  const double* sy = sums.data() + 3 * capacity * capacity;
+  const double* sy = Parts(sums.data(), capacity).sy;
   const double gamma = scale(otherwise);
   std::vector<int64_t> used;
   for (int64_t i = 0; i < count; ++i)
@@ -84,8 +93,8 @@ double BoxPairs::direction(const Products& on_g, double otherwise, double* c) co
 // variables and C = L - S_FᵀY_F: `crossed`. Then d_F = -gamma g - gamma² W_F K⁻¹ W_Fᵀ g.
 bool BoxPairs::solve(const std::vector<int64_t>& used, double gamma, const Products& on_g,
                      double* c) const {
-  const int64_t m = capacity, k = static_cast<int64_t>(used.size());
-  const double *crossed = sums.data(), *yy = crossed + m * m, *ss = yy + m * m, *sy = ss + m * m;
+  const auto [crossed, yy, ss, sy] = Parts(sums.data(), capacity);
+  const auto k = static_cast<int64_t>(used.size());
   // [P, Cᵀ, Y_Fᵀg] and, once these are [R, Z, R⁻ᵀY_Fᵀg] with P = RᵀR, [Q, S_Fᵀg / gamma + ...] with
   // Q = S_AᵀS_A / gamma + ZᵀZ
   const int64_t wide = 2 * k + 1, width = k + 1;
@@ -95,13 +104,13 @@ bool BoxPairs::solve(const std::vector<int64_t>& used, double gamma, const Produ
     const int64_t pair = used[static_cast<size_t>(i)];
     for (int64_t j = 0; j < k; ++j) {
       const int64_t other = used[static_cast<size_t>(j)];
-      p[i * wide + j] = gamma * yy[pair * m + other];
-      p[i * wide + k + j] = crossed[other * m + pair];
-      q[i * width + j] = ss[pair * m + other] / gamma;
+      p[i * wide + j] = gamma * yy(pair, other);
+      p[i * wide + k + j] = crossed(other, pair);
+      q[i * width + j] = ss(pair, other) / gamma;
     }
     p[i * wide + i] += sy[pair];
-    p[i * wide + 2 * k] = on_g.at[(count + pair) * on_g.stride];
-    q[i * width + k] = on_g.at[pair * on_g.stride] / gamma;
+    p[i * wide + 2 * k] = on_g[count + pair];
+    q[i * width + k] = on_g[pair] / gamma;
   }
   if (!eliminate(p, k, wide)) return false;
   for (int64_t l = 0; l < k; ++l) {

@@ -14,8 +14,6 @@ namespace steepest::linalg {
 // A row d holds s itself.
 class BoxPairs : public PairRows {
  public:
-  // sums: where j is not older than i, -s_i . y_j over the free variables; where it is, s_i . y_j
-  // over the held ones; y_i . y_j over the free, s_i . s_j over the held; s_i . y_i over all.
   BoxPairs(int64_t m, int64_t first_row) : PairRows(m, first_row, 3, 1) {}
 
   // As `take`. `on_y` and `on_s`: the products of `rows_with(d)` and of the new y with the new y on

@@ -6,6 +6,19 @@
 #include <utility>
 
 namespace steepest::linalg {
+namespace {
+
+// The parts of `sums`: s_i . y_j, for j not older than i; y_i . y_j; the steps; the ratios.
+template <class T>
+struct Parts {
+  Parts(T* sums, int64_t m)
+      : sy{sums, m}, yy{sums + m * m, m}, steps(sums + 2 * m * m), ratios(steps + m) {}
+
+  Square<T> sy, yy;
+  T *steps, *ratios;
+};
+
+}  // namespace
 
 double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double roundoff) {
   constexpr double least = 0.5;
@@ -51,52 +64,47 @@ int64_t PairRows::take(int64_t d) {
 }
 
 int64_t Pairs::append(const Products& on_y, double step, double ratio, int64_t d) {
-  const int64_t m = capacity;
-  double *steps = sums.data() + 2 * m * m, *ratios = steps + m;
   d = take(d);
   const int64_t newest = count - 1;
-  steps[newest] = step;
-  ratios[newest] = ratio;
+  const Parts of(sums.data(), capacity);
+  of.steps[newest] = step;
+  of.ratios[newest] = ratio;
   learn(newest, on_y);
   return d;
 }
 
 void Pairs::learn(int64_t j, const Products& on_y) {
-  const int64_t m = capacity;
-  double *sy = sums.data(), *yy = sy + m * m;
-  const double* steps = yy + m * m;
+  const auto [sy, yy, steps, ratios] = Parts(sums.data(), capacity);
   for (int64_t i = 0; i <= j; ++i) {
-    sy[i * m + j] = steps[i] * on_y.at[i * on_y.stride];
-    yy[i * m + j] = yy[j * m + i] = on_y.at[(j + 1 + i) * on_y.stride];
+    sy(i, j) = steps[i] * on_y[i];
+    yy(i, j) = yy(j, i) = on_y[j + 1 + i];
   }
 }
 
 Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {
-  const int64_t m = capacity;
-  const double *sy = sums.data(), *yy = sy + m * m, *steps = yy + m * m, *ratios = steps + m;
+  const auto [sy, yy, steps, ratios] = Parts(sums.data(), capacity);
   double *on_s = c, *on_y = c + count;
-  const auto curved = [&](int64_t i) { return sy[i * m + i] > 0; };
   std::fill_n(c, 2 * count, 0.0);
 
   // q = g + sum on_y y, from the newest pair to the oldest
   double gamma = 0;
   for (int64_t i = count - 1; i >= 0; --i) {
-    if (!curved(i)) continue;
-    if (gamma == 0) gamma = sy[i * m + i] / yy[i * m + i];
-    double sq = steps[i] * on_g.at[i * on_g.stride];
-    for (int64_t j = count - 1; j > i; --j) sq += on_y[j] * sy[i * m + j];
-    on_y[i] = -sq / sy[i * m + i];
+    if (!(sy(i, i) > 0)) continue;
+    if (gamma == 0) gamma = sy(i, i) / yy(i, i);
+    double sq = steps[i] * on_g[i];
+    for (int64_t j = count - 1; j > i; --j) sq += on_y[j] * sy(i, j);
+    on_y[i] = -sq / sy(i, i);
   }
   if (gamma == 0) gamma = otherwise;
 
   // r = gamma q + sum on_s s, from the oldest pair to the newest
   for (int64_t i = 0; i < count; ++i) {
-    if (!curved(i)) continue;
-    double yr = on_g.at[(count + i) * on_g.stride];
-    for (int64_t j = 0; j < count; ++j) yr += on_y[j] * yy[i * m + j];
+    if (!(sy(i, i) > 0)) continue;
+    double yr = on_g[count + i];
+    for (int64_t j = 0; j < count; ++j) yr += on_y[j] * yy(i, j);
     yr *= gamma;
-    for (int64_t j = i - 1; j >= 0; --j) yr += on_s[j] * sy[j * m + i];
-    on_s[i] = -on_y[i] / ratios[i] - yr / sy[i * m + i];
+    for (int64_t j = i - 1; j >= 0; --j) yr += on_s[j] * sy(j, i);
+    on_s[i] = -on_y[i] / ratios[i] - yr / sy(i, i);
   }
 
   // d = -r
@@ -107,8 +115,8 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
   c[2 * count] = -gamma;
   Direction d{0, 0};
   for (int64_t i = 0; i <= 2 * count; ++i) {
-    d.slope += c[i] * on_g.at[i * on_g.stride];
-    d.magnitude = std::max(d.magnitude, std::fabs(c[i] * on_g.at[i * on_g.stride]));
+    d.slope += c[i] * on_g[i];
+    d.magnitude = std::max(d.magnitude, std::fabs(c[i] * on_g[i]));
   }
   return d;
 }

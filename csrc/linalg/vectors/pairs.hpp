@@ -14,6 +14,17 @@ namespace steepest::linalg {
 struct Products {
   const double* at;
   int64_t stride;
+
+  double operator[](int64_t i) const { return at[i * stride]; }
+};
+
+// m x m numbers, by row; T is const where they are.
+template <class T>
+struct Square {
+  T* at;
+  int64_t m;
+
+  T& operator()(int64_t i, int64_t j) const { return at[i * m + j]; }
 };
 
 // An objective and its slope at a point of a line.
@@ -92,7 +103,6 @@ class PairRows {
 // Of a pair, d is stored, the direction that led to it, and the step: s = step d.
 class Pairs : public PairRows {
  public:
-  // sums: s_i . y_j, for j not older than i; y_i . y_j; the steps; the ratios.
   Pairs(int64_t m, int64_t first_row) : PairRows(m, first_row, 2, 2) {}
 
   // As `take`. `on_y`: the products of `rows_with(d)` and of the new y with the new y. `ratio`:
