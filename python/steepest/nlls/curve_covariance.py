@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 from steepest import _cpu, check
 from steepest.nlls import arrays
 from steepest.nlls.arrays import Array
-from steepest.nlls.result import OWN_QR_WORK
+from steepest.nlls.result import OWN_QR_WORK, variance
 
 
 def qr_and_covariance(
@@ -33,21 +33,13 @@ def qr_and_covariance(
     return qr, covariance
 
 
-def variance(result: OptimizeResult, absolute_sigma: bool) -> float:
-    """The factor of (JᵀJ)⁻¹ in the covariance; inf without more residuals than parameters."""
-    if absolute_sigma:
-        return 1.0
-    spare = result["fun"].size - result["x"].size
-    return float(2 * result["cost"] / spare if spare > 0 else np.inf)
-
-
 def covariance_of(result: OptimizeResult, absolute_sigma: bool) -> tuple[Array | None, list[int]]:
     """The covariance of the estimate, on the host, and which parameters the data do not determine.
     Their rows and columns are inf, where the pseudo-inverse has small numbers or 0. None if no
     variance can be estimated."""
     with np.errstate(all="ignore"):
         inverse, known = result._inverse()
-        scaled: Array = inverse * variance(result, absolute_sigma)
+        scaled: Array = inverse * (1.0 if absolute_sigma else variance(result, result["fun"].size))
     if not math.isfinite(scaled.trace()) or not (known is None or known.any()):
         return None, []
     if known is None:
@@ -70,6 +62,7 @@ def minpack_outputs(
 ) -> tuple[tuple[Array, ...], Array | None]:
     """MINPACK's fjac, ipvt and qtf, and the covariance of the estimate, on the host."""
     jac, f = result["jac"], result["fun"]
+    factor = 1.0 if absolute_sigma else variance(result, f.size)
     if whole:
         jac, f = arrays.to_host(jac), arrays.to_host(f)
     elif not isinstance(jac, np.ndarray):  # on a device; R does for the covariance
@@ -77,7 +70,7 @@ def minpack_outputs(
         f = np.zeros(len(jac))
     m, n = jac.shape
     factorize = _cpu.pivoted_qr if m * n * n <= OWN_QR_WORK else pivoted_qr
-    fjac, ipvt, qtf, pcov = factorize(jac, f, variance(result, absolute_sigma))
+    fjac, ipvt, qtf, pcov = factorize(jac, f, factor)
     return (fjac, ipvt, qtf), pcov
 
 

@@ -119,7 +119,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
             )
         if m > n and np.isfinite(inverse).all():
             with arrays.out_of_range():
-                scaled: Array = inverse * (2 * self["cost"] / (m - n))
+                scaled: Array = inverse * variance(self, m)
         else:
             scaled = np.full((n, n), np.inf)
         if warns and not np.isfinite(scaled).any():
@@ -268,6 +268,12 @@ def estimable(result: LeastSquaresResult, off: float) -> tuple[Array, Array, int
     return known, inverse, len(scale) - len(rows)
 
 
+def variance(result: OptimizeResult, m: int) -> float:
+    """Of m residuals: 2 cost / (m − n); inf where they are no more than the parameters."""
+    spare = m - result["x"].size
+    return float(2 * result["cost"] / spare) if spare > 0 else np.inf
+
+
 def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None) -> str:
     """Parameters, standard errors, correlations, cost and why the fit stopped, as text."""
     n, m = result.x.size, result._m()
@@ -281,7 +287,7 @@ def summary_text(result: LeastSquaresResult, names: Sequence[str] | None = None)
     lines = [result.message, f"cost {result.cost:.6g}, {m or 'unknown'} residuals, {n} parameters"]
     lines.append(f"{result.nfev} evaluations, {result.njev} Jacobians, {result.nit} iterations")
     if m > n:
-        lines.append(f"residual standard deviation {np.sqrt(2 * result.cost / (m - n)):.6g}")
+        lines.append(f"residual standard deviation {np.sqrt(variance(result, m)):.6g}")
     if m == 0:
         lines.append("standard errors for residuals of unit variance")
     lines += ["", *parameter_lines(result, names, stderr)]

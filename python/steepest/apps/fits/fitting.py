@@ -15,6 +15,7 @@ from steepest.apps.fits.formula import Formula
 from steepest.apps.fits.model import Model, compile_model
 from steepest.apps.fits.table import Table, TableError
 from steepest.nlls.curve_covariance import covariance_of
+from steepest.nlls.result import variance
 
 Array = NDArray[np.float64]
 Bounds = dict[str, tuple[float, float]]
@@ -74,8 +75,7 @@ class Fitted:
     @property
     def residual_std(self) -> float:
         """The same as the residuals tell it, where sigma is taken as it is, too."""
-        dof = self.y.size - int(self.free.sum())
-        return float(np.sqrt(2 * self.result.cost / dof)) if dof > 0 else np.inf
+        return float(np.sqrt(variance(self.result, self.y.size)))
 
     @property
     def stderr(self) -> Array:
