@@ -47,6 +47,7 @@ PYTHON_LAYERS = (
     {"updates.groups"},
     {"updates.parameters"},
     {"updates.checkpoint", "updates.gradients"},
+    {"updates.saved_file"},
     {"updates.optimizer"},
     {"rules"},
     {"functional"},

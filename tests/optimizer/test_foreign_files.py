@@ -13,7 +13,7 @@ import pytest
 
 import steepest as st
 from runs import snapshot
-from steepest.updates import checkpoint
+from steepest.updates import saved_file
 
 
 def other_npz():
@@ -226,7 +226,7 @@ def test_an_array_that_inflates_to_more_than_its_size(tmp_path):
 
 
 def test_an_optimizers_own_json_is_never_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "MOST_JSON", 0)
+    monkeypatch.setattr(saved_file, "MOST_JSON", 0)
     names = ["\N{WINKING FACE}" * 10_000, "\0" * 10_000]
     opt = st.NAdam(
         [{"params": {name: np.ones(1) for name in names}}, {"params": []}], ema_decay=0.1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from steepest import _cpu, check
-from steepest.updates import checkpoint, tree
+from steepest.updates import checkpoint, saved_file, tree
 from steepest.updates.gradients import Gradients
 from steepest.updates.groups import MISSING
 
@@ -227,11 +227,11 @@ class Optimizer(Gradients):
         TypeError, ValueError, OSError
             If ``path`` is no file name, or the file cannot be written; an older file stays.
         """
-        checkpoint.save(self, path)
+        saved_file.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read what ``save`` wrote, as ``load_state_dict`` does; ValueError for any other file."""
-        checkpoint.load(self, path)
+        saved_file.load(self, path)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Optimizer:
         # The lock keeps steps out until the arrays are copied. For a pickle, they are read after
