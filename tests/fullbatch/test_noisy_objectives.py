@@ -13,6 +13,8 @@ import steepest as st
 from problems.curves import noise_at
 from steepest.fullbatch.differences import Differences
 
+EPS = 2.0**-52
+
 SCALES = np.geomspace(1, 100, 5)
 HESS = {"hess": rosen_hess}
 
@@ -126,17 +128,15 @@ def test_rounding_along_one_variable_is_found_where_a_search_takes_long_or_is_st
     def fun(x):
         return float(x[0] ** 2 + np.cosh(np.float32(x[1])))
 
-    differences, x = Differences("2-point", None), np.array([1.0, 0.5])
-    assert differences.gradient(fun, x, fun(x), 2.0**-53)[1] == 0
-    assert differences.sharpen(fun, x, fun(x), 2.0**-53, fall)
-    np.testing.assert_allclose(
-        differences.gradient(fun, x, fun(x), 2.0**-53), [2, np.sinh(0.5)], rtol=1e-3
-    )
+    differences, x = Differences("2-point", EPS, None), np.array([1.0, 0.5])
+    assert differences.gradient(fun, x, fun(x))[1] == 0
+    assert differences.sharpen(fun, x, fun(x), fall)
+    np.testing.assert_allclose(differences.gradient(fun, x, fun(x)), [2, np.sinh(0.5)], rtol=1e-3)
 
 
 def test_noise_is_looked_for_again_only_where_f_changes_far_less():
     """Each look takes ten evaluations, amid a search."""
-    differences, calls = Differences("2-point", None), []
+    differences, calls = Differences("2-point", EPS, None), []
 
     def fun(x):
         calls.append(x)
@@ -145,9 +145,9 @@ def test_noise_is_looked_for_again_only_where_f_changes_far_less():
     for first, looks in ((1.0, True), (1.0, False), (1e-2, False), (1e-5, True)):
         x = np.array([first, 0])
         f = fun(x)
-        differences.gradient(fun, x, f, 2.0**-53)
+        differences.gradient(fun, x, f)
         calls.clear()
-        assert not differences.sharpen(fun, x, f, 2.0**-53, fall=1)
+        assert not differences.sharpen(fun, x, f, fall=1)
         assert bool(calls) == looks
 
 
@@ -294,9 +294,9 @@ def test_a_penalty_outside_the_domain_is_no_noise(distance, wall):
     def fun(x):
         return 3 + float(x @ x) if x[0] < 1 + distance else wall
 
-    differences, x = Differences("2-point", None), np.array([1.0, 0.5])
-    differences.gradient(fun, x, fun(x), 2.0**-53)
-    differences.sharpen(fun, x, fun(x), 2.0**-53, 0.0)
+    differences, x = Differences("2-point", EPS, None), np.array([1.0, 0.5])
+    differences.gradient(fun, x, fun(x))
+    differences.sharpen(fun, x, fun(x), 0.0)
     assert differences.noise == 0
 
 
@@ -307,10 +307,10 @@ def test_noise_around_a_point_that_is_lower_by_chance():
     def fun(x):
         return 1e-13 if (x == here).all() else 1e-9 * (2 + math.sin(1e12 * float(x.sum())))
 
-    differences = Differences("2-point", None)
+    differences = Differences("2-point", EPS, None)
     for x, f in ((np.ones(2), 3.0), (here, fun(here))):
-        differences.gradient(fun, x, f, 2.0**-53)
-    differences.sharpen(fun, here, fun(here), 2.0**-53, 0.0)
+        differences.gradient(fun, x, f)
+    differences.sharpen(fun, here, fun(here), 0.0)
     assert 1e-11 < differences.noise < 1e-8
 
 
@@ -318,6 +318,6 @@ def test_the_edge_of_a_penalty_is_no_rounding():
     def fun(x):
         return 3 + float(x @ x) if x[0] < 0.999 else 1e16
 
-    differences = Differences("2-point", None)
-    differences.gradient(fun, np.array([1.0, 0.5]), 1e16, 2.0**-53)
+    differences = Differences("2-point", EPS, None)
+    differences.gradient(fun, np.array([1.0, 0.5]), 1e16)
     assert differences.noise == 0

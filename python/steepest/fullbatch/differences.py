@@ -43,11 +43,11 @@ STALLED_ITERATIONS = {"2-point": 2, "3-point": 6}  # that do not lower f by more
 
 
 class Differences:
-    """Gradients of a function by "2-point" or "3-point" differences."""
+    """Gradients of a function by "2-point" or "3-point" differences; `eps`: its rounding unit."""
 
-    def __init__(self, scheme: str, box: Box | None) -> None:
+    def __init__(self, scheme: str, eps: float, box: Box | None) -> None:
         self.scheme, self.noise = scheme, 0.0  # the standard deviation of noise in f
-        self._box = box
+        self._eps, self._box = eps, box
         # Of the last gradient:
         self._f = math.nan  # f at x
         self._last_steps: list[float] = []  # the steps from x, by variable
@@ -76,9 +76,9 @@ class Differences:
         self._level, self._since = (f, 0) if lower else (self._level, self._since + 1)
         return self.rough and self._since == STALLED_ITERATIONS[self.scheme]
 
-    def unit(self, f: float, eps: float) -> float:
-        """`eps`, a rounding unit, or a larger one, as the noise of f makes it."""
-        return max(eps, min(self.noise / abs(f), MAX_RELATIVE_NOISE)) if f else eps
+    def relative_noise(self, f: float) -> float:
+        """The noise over |f|, as far as it counts."""
+        return min(self.noise / abs(f), MAX_RELATIVE_NOISE) if f else 0.0
 
     def noise_told(self, f: float) -> str:
         """The message where no point is lower than f, for its noise; "" where it has none."""
@@ -87,37 +87,37 @@ class Differences:
         what = f"noise, or kinks, of about {self.noise:.1g}, which hide the rest"
         return f"no lower point: f = {f:.6g} has {what}"
 
-    def gradient(self, value: Value, x: Array, f: float, eps: float) -> Array:
-        """g at x, where value(x) is f, computed with rounding unit `eps`."""
-        g = self._gradient(value, x, f, eps)
+    def gradient(self, value: Value, x: Array, f: float) -> Array:
+        """g at x, where value(x) is f."""
+        g = self._gradient(value, x, f)
         if not (self.noise or any(self._changes)) and self._find_rounding(value, x, f):
-            g = self._gradient(value, x, f, eps)
+            g = self._gradient(value, x, f)
         return g
 
-    def sharpen(self, value: Value, x: Array, f: float, eps: float, fall: float) -> bool:
+    def sharpen(self, value: Value, x: Array, f: float, fall: float) -> bool:
         """Try to make later gradients better; whether they will be. `fall`: by how much f should
         fall along the present search from x, which takes long; 0: there is no way down from x;
         inf: only noise may be to blame."""
         find = self._find_at_first if fall else self._find_better
-        close = fall <= math.sqrt(eps) * abs(f)  # too little for forward differences to show
-        better = find(value, x, f, eps) or (close and self._go_central(fall == 0))
+        close = fall <= math.sqrt(self._eps) * abs(f)  # too little for forward differences to show
+        better = find(value, x, f) or (close and self._go_central(fall == 0))
         if better:
             self._since = 0
         return better
 
-    def _find_at_first(self, value: Value, x: Array, f: float, eps: float) -> bool:
+    def _find_at_first(self, value: Value, x: Array, f: float) -> bool:
         """Look for noise, unless it is known, or was looked for when f changed by hardly more."""
         change = max(self._changes)
         if self.noise or not change <= SEEN_AGAIN * self._searched_change:
             return False
         self._searched_change = change
-        return self._find_noise(value, x, f, eps, 1) or self._find_rounding(value, x, f)
+        return self._find_noise(value, x, f, 1) or self._find_rounding(value, x, f)
 
-    def _find_better(self, value: Value, x: Array, f: float, eps: float) -> bool:
+    def _find_better(self, value: Value, x: Array, f: float) -> bool:
         """Look for noise, also if some is known: it may have changed."""
         known = self.noise
         for longer in (1 / 8, 16) if known else (100,):  # it may be less, or jumps farther apart
-            if self._find_noise(value, x, f, eps, longer):
+            if self._find_noise(value, x, f, longer):
                 self._times_found += 1
                 if self._times_found <= MAX_SEARCHES and not known / 8 < self.noise < 8 * known:
                     return True
@@ -131,9 +131,9 @@ class Differences:
         self._fresh_start_left = self._fresh_start_left and not stuck
         return new
 
-    def _gradient(self, value: Value, x: Array, f: float, eps: float) -> Array:
-        unit, g = step_unit(self.scheme, eps), empty_like(x)
-        longer = step_unit(self.scheme, self.unit(f, eps))
+    def _gradient(self, value: Value, x: Array, f: float) -> Array:
+        unit, g = step_unit(self.scheme, self._eps), empty_like(x)
+        longer = step_unit(self.scheme, max(self._eps, self.relative_noise(f)))
         self._f, self._last_steps, self._changes, self._unchanged = f, [], [], []
         size_of_f = max(abs(f), self._first_size)
         self._first_size = self._first_size or size_of_f
@@ -144,7 +144,7 @@ class Differences:
                 h, shortest = longer * max(1.0, size), fitting(usual, size)
                 high, low, step = self._through_noise(value, x, f, i, h, shortest)
             if not self.noise or not math.isfinite(high - low):  # out of the domain
-                hidden = NOISE_FLOOR * eps * abs(f)
+                hidden = NOISE_FLOOR * self._eps * abs(f)
                 high, low, step = self._in_units(value, x, f, i, usual, hidden)
             self._last_steps.append(step if low is f else step / 2)
             self._changes.append(abs(high - low))
@@ -202,7 +202,7 @@ class Differences:
         self._steps[i] = h
         return high, low, step
 
-    def _find_noise(self, value: Value, x: Array, f: float, eps: float, longer: float) -> bool:
+    def _find_noise(self, value: Value, x: Array, f: float, longer: float) -> bool:
         """Look for noise along the last steps, times `longer`.
 
         A difference of order k of noise alone has binomial(2k, k) times its variance, while those
@@ -222,7 +222,7 @@ class Differences:
         if not bent / 16 < rough < math.inf or (one_sign(third) and one_sign(fourth)):
             return False
         noise = math.sqrt(rough)
-        if not noise > NOISE_FLOOR * eps * abs(f):
+        if not noise > NOISE_FLOOR * self._eps * abs(f):
             return False
         self.scheme, self.noise = "3-point", noise
         return True

@@ -43,7 +43,7 @@ def judge_gradients(
     elif told == FEW and not run.done:
         too_short = run._trials[-1:] == [run._lowest]  # yet: the search goes on beyond it
         goes_on(run, objective, math.inf if too_short else -run._slope0)
-    run._roundoff = differences.unit(run.f, objective.eps / 2)
+    run._roundoff = max(objective.eps / 2, differences.relative_noise(run.f))
 
 
 def risen(run: Minimizer, least: float) -> bool:

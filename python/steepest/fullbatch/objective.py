@@ -36,10 +36,10 @@ class Objective:
             )
         self._fun, self._jac = fun, jac
         by_values = isinstance(jac, str) and jac != "cs"
-        self.differences = Differences(jac, solver.box) if by_values else None
         self._like, self._box = solver._like, solver.box
         # The rounding unit, twice the unit roundoff that runs and searches go by.
         self.eps = float(namespace(self._like).finfo(self._like.dtype).eps)
+        self.differences = Differences(jac, self.eps, solver.box) if by_values else None
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
         self._eps_of_g = 0.0  # the rounding unit of the last gradient; 0: that of float64
@@ -53,7 +53,7 @@ class Objective:
     def sharpen(self, x: Array, f: float, fall: float) -> bool:
         """`Differences.sharpen` at x, the best point, where fun is f."""
         assert self.differences is not None
-        return self.differences.sharpen(self.value, x, f, self.eps, fall)
+        return self.differences.sharpen(self.value, x, f, fall)
 
     def value(self, x: Array) -> float:
         """f(x); x is the function's own."""
@@ -122,7 +122,7 @@ class Objective:
         if not math.isfinite(f):
             return namespace(x).full_like(x, math.nan)
         if self.differences is not None:
-            return self.differences.gradient(self.value, x, f, self.eps)
+            return self.differences.gradient(self.value, x, f)
         g = namespace(x).zeros_like(x)
         unit = step_unit("cs", self.eps)
         for i in range(x.shape[0]):
