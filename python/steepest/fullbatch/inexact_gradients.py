@@ -30,9 +30,8 @@ def judge_gradients(
         goes_on(run, objective, math.inf)
         return
     told = sum(math.isfinite(trial.f) for trial in run._trials)
-    long = told >= MANY and run._step < 1
-    if run._lowest is not None and run.line_search == "exact":
-        long = False  # by its nature
+    exact = run.line_search == "exact" and run._lowest is not None  # which is long by its nature
+    long = told >= MANY and run._step < 1 and not exact
     stalled = accepted and differences.note_iteration(run.f, noise(run.f, run._roundoff))
     if stalled or (differences.rough and long):
         run._stop(STUCK, "differences no longer show a way down")

@@ -296,7 +296,7 @@ class Iteration(Points):
             self._start(self._direction(at, g))
 
     def _stopped(self, before: float, largest: float) -> bool:
-        """Whether the accepted point ends the run."""
+        """End the run if the accepted point is its last; whether it is."""
         change = before - self.f
         most = self.ftol and self.ftol * max(abs(before), abs(self.f), 1.0)
         if largest <= self.gtol:
@@ -341,7 +341,7 @@ class Iteration(Points):
             return armijo(*line, c1=C1, roundoff=self._roundoff)
         if self.line_search == "exact":
             return exact(*line, roundoff=self._roundoff)
-        return full_step(*line)
+        return full_step()
 
     def _curvature_ratio(self, at: Trial) -> float:
         """φ'' at the accepted point over its mean along the step, by the cubic through φ and φ' at
