@@ -40,14 +40,14 @@ class Gradients(Parameters):
             flat.extend(tree.flatten_like(group._outline, mine, f"grads[{i}]"))
         return tuple(flat)
 
-    def _name(self, i: int) -> str:
+    def _gradient_name(self, i: int) -> str:
         group, path = self._paths[i]
         return tree.written(self._root(group, "grads"), path)
 
     def _converted(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
         """The gradients as the engine takes them, or an error that names one that is none."""
         return tuple(
-            None if g is None else arrays.as_gradient(self._name(i), g, self._views[i])
+            None if g is None else arrays.as_gradient(self._gradient_name(i), g, self._views[i])
             for i, g in enumerate(grads)
         )
 
@@ -65,12 +65,12 @@ class Gradients(Parameters):
             self._refuse(*trouble)
 
     def _refuse(self, kind: str, i: int) -> None:
-        name = self._name(i)
+        name = self._gradient_name(i)
         if kind == "nonfinite":
             raise FloatingPointError(
                 f"{name}: not finite (contains NaN or infinity); no step was taken"
             )
-        param = self._written(i)
+        param = self._parameter_name(i)
         raise ValueError(
             {
                 "frozen": f"{param}: read-only since the optimizer was made; no step was taken",

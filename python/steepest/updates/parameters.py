@@ -136,7 +136,7 @@ class Parameters:
         names = [name for new in news for name in new.names]
         views = [view for new in news for view in new.views]
         here = self._views[:1]  # all others live where it does
-        first = [self._written(i) for i in range(len(here))]
+        first = [self._parameter_name(i) for i in range(len(here))]
         backend = devices.backend_of(here + views, first + names)
         self._check_apart(backend, views, names)
         if len({new.values["ema_decay"] is None for new in news} | self._lack_ema()) > 1:
@@ -220,7 +220,7 @@ class Parameters:
         emas = [ema for ema in self._emas if ema is not None]  # of all tensors or of none
         pair = backend.find_overlap(self._views + emas + views)
         if pair is not None:
-            kept = [self._written(i) for i in range(len(self._views))]
+            kept = [self._parameter_name(i) for i in range(len(self._views))]
             means = [f"the running mean of {name}" for name in kept[: len(emas)]]
             first, second = ([*kept, *means, *names][i] for i in sorted(pair))
             raise ValueError(f"{second}: shares memory with {first}; each array may appear once")
@@ -229,7 +229,7 @@ class Parameters:
         key = '["params"]' if of == "params" else ""
         return f"{of}[{group}]{key}" if self._grouped else of
 
-    def _written(self, i: int) -> str:
+    def _parameter_name(self, i: int) -> str:
         """An array as errors show it."""
         group, path = self._paths[i]
         return tree.written(self._root(group), path)
@@ -241,8 +241,8 @@ class Parameters:
         """
         plan, most, tensors = self._plan, self._most, self._watched_parameters()
         changes: list[Change] = []
-        lists = ("_groups", "_rules", "_views", "_states", "_emas", "_paths")
-        groups, rules, views, states, emas, paths = ([*getattr(self, name)] for name in lists)
+        groups, rules, views = [*self._groups], [*self._rules], [*self._views]
+        states, emas, paths = [*self._states], [*self._emas], [*self._paths]
         for i, (new, pairs) in enumerate(zip(news, made, strict=True), len(groups)):
             rule = self._variant(new.values)
             groups.append(self._group(i, rule, new))
@@ -267,7 +267,12 @@ class Parameters:
             most = min(most, groups[-1]._largest_lr)
         first = news[0].params
         settings = {
-            **dict(zip(lists, (groups, rules, views, states, emas, paths), strict=True)),
+            "_groups": groups,
+            "_rules": rules,
+            "_views": views,
+            "_states": states,
+            "_emas": emas,
+            "_paths": paths,
             "_most": most,
             "_grouped": self._grouped or bool(self._groups),
             "_plain_list": isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first)),
