@@ -81,8 +81,8 @@ class BFGS(Minimizer):
             maxiter=maxiter,
             max_nfev=max_nfev,
         )
-        # of Hg, d, Hy and x: d, and twice x + d
-        self._turned = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 0, 1]])
+        # Of Hg, d, Hy and x in the next d, and in the next trial point and its copy.
+        self._coefficients = np.array([[-1.0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 0, 1]])
         self._h: Array | None = None  # lower triangle of H / _scale; None: a multiple of I
         self._scale, self._pairs = 1.0, 0  # pairs learned
         self._stale = False  # H is kept to be shown, but the method starts again without it
@@ -149,7 +149,7 @@ class BFGS(Minimizer):
 
     def _combine_direction(self, on_d: float, on_hy: float) -> Direction:
         """d ← -Hg + on_d d + on_hy Hy, the trial point x + d and the user's, in one pass."""
-        c = self._turned
+        c = self._coefficients
         c[0, :3] = -self._scale, on_d, on_hy
         outs = [self._rows[D], self._rows[self._trial], self._hand_out()]
         combine(self._w, [HG, D, HY, self._x], [], c, outs)
