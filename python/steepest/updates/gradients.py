@@ -100,7 +100,7 @@ class Gradients(Parameters):
         TypeError, ValueError
             For invalid gradients; those bound before stay bound.
         """
-        self._check_memory(grads)
+        self._check_memory(())
         flat = self._flat(grads)
         trouble = self._bind(flat, flat)
         if trouble is not None and trouble[0] == "mismatch":
