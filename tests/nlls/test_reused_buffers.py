@@ -91,6 +91,23 @@ def test_a_loss_that_evaluates_the_model_again(how, own):
     assert np.isfinite(fit.fun).all() and np.isfinite(fit.jac).all()
 
 
+def test_a_jacobian_of_a_result_that_is_overwritten_while_the_fit_goes_on():
+    """It was the solver's own: by "cg" a rejected step ended the fit where it stood."""
+
+    def fit(spoils):
+        s = st.LeastSquares([-1.2, 1.0], linear_solver="cg")
+        while not s.done:
+            a, b = s.x
+            s.tell([10 * (b - a * a), 1 - a], [[-20 * a, 10], [-1, 0]])
+            if spoils:
+                s.result().jac[:] = np.nan
+        return s.result()
+
+    spoilt, want = fit(True), fit(False)
+    np.testing.assert_array_equal(spoilt.x, want.x)
+    np.testing.assert_array_equal(spoilt.jac, want.jac)
+
+
 def test_lists_of_rows_are_copied_row_by_row():
     rows = [np.empty(2), np.empty(2)]
 

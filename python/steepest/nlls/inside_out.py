@@ -267,7 +267,8 @@ class LeastSquares:
                 "LeastSquares: no point has been told completely yet, so there is no result"
             )
         with in_use(self._solver.device):
-            result = result_of(self._solver, self._J, True)
+            J = None if self._J is None else arrays.copied(self._J)  # the solver goes on with J
+            result = result_of(self._solver, J, True)
         if not self.done:
             result["message"] = "Not done: more points were asked for."  # its status is 0
         return result
