@@ -471,3 +471,23 @@ def test_only_one_thread_at_a_time_may_tell():
     s = st.LeastSquares([1.0, 1.0])
     s.tell(Slow(), lambda x: J)
     assert s.cost == 1.5
+
+
+def test_a_result_that_another_thread_asks_for_is_of_one_point():
+    """Its J was that of the point before, or none, where the next one was being told."""
+    A = np.random.default_rng(1).normal(size=(4000, 60))
+
+    def tell_all(s):
+        while not s.done:
+            x = s.x
+            s.tell(A @ (x + x * x / 2) - 1, A * (1 + x))
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):
+            s = st.LeastSquares(np.ones(60))
+            telling = pool.submit(tell_all, s)
+            while not telling.done():
+                if s.nit:
+                    at = s.result()
+                    np.testing.assert_array_equal(at.jac, A * (1 + at.x))
+            telling.result()

@@ -191,6 +191,9 @@ pybind11::tuple gram_of(const Core& core, const std::vector<T>& from) {
 // What both solvers have: what they are told, and, of core(), what needs no array.
 template <class S>
 void bind_shared(pybind11::class_<S>& c) {
+  // The solver as a lock, for Python that asks for several things at one point.
+  c.def("__enter__", [](S& s) { Hold(s.turns().mutex).keep(); });
+  c.def("__exit__", [](S& s, const pybind11::args&) { s.turns().mutex.unlock(); });
   c.def("tell_residual", &S::tell_residual, pybind11::arg("f"),
         pybind11::arg("rho") = pybind11::none());
   c.def("tell_jacobian", &S::tell_jacobian);

@@ -41,6 +41,12 @@ class DeviceSolver:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
 
+    def __enter__(self) -> None:
+        self._core.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._core.__exit__(*exception)
+
     def tell_residual(self, f: Any, rho: Any = None) -> int:
         if rho is not None:
             rho = self._cupy.ascontiguousarray(self._here("loss", rho))  # its rows are read

@@ -155,12 +155,13 @@ class LeastSquares:
             if solver.phase != JACOBIAN:
                 return
             J = arrays.copied(jac(self.x) if callable(jac) else jac)
-            try:
-                solver.tell_jacobian(J)
-            except np.linalg.LinAlgError:  # of the step from there: the point was taken
+            with solver:  # another thread may ask for the result
+                try:
+                    solver.tell_jacobian(J)
+                except np.linalg.LinAlgError:  # of the step from there: the point was taken
+                    self._J = self._J if solver.refused else J
+                    raise
                 self._J = self._J if solver.refused else J
-                raise
-        self._J = self._J if solver.refused else J
 
     def tell_normal(self, cost: float, JtJ: Any, Jtf: Any) -> None:
         """½ Σf², JᵀJ (n, n; only the lower triangle is read) and Jᵀf (n,) at `x`, summed
@@ -266,9 +267,9 @@ class LeastSquares:
             raise ValueError(
                 "LeastSquares: no point has been told completely yet, so there is no result"
             )
-        with in_use(self._solver.device):
+        with in_use(self._solver.device), self._solver:
             J = None if self._J is None else arrays.copied(self._J)  # the solver goes on with J
             result = result_of(self._solver, J, True)
-        if not self.done:
-            result["message"] = "Not done: more points were asked for."  # its status is 0
+            if not self.done:
+                result["message"] = "Not done: more points were asked for."  # its status is 0
         return result
