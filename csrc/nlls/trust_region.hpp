@@ -73,7 +73,15 @@ class TrustRegion {
   bool misled() const { return static_cast<int>(status_) > 0 && rise_.steady(); }
   int64_t nfev() const { return nfev_; }
   int64_t nit() const { return nit_; }
-  bool reaches_bound() const { return started_ && model_.reaches_bound(x_.data()); }
+  // Whether a variable comes onto a bound on trial, be it by rounding.
+  bool reaches_bound() const {
+    if (!started_) return false;
+    for (size_t i = 0; i < x_.size(); ++i) {
+      const T to = trial_.point[i];
+      if (to != x_[i] && model_.box().side(to, static_cast<int64_t>(i)) != 0) return true;
+    }
+    return false;
+  }
   void set_look_ahead(bool on) { look_ahead_.set_on(on); }
 
   // No step will follow from the point whose Jacobian is told now.

@@ -342,3 +342,19 @@ def test_other_errors_are_the_users(error, below, jac):
 
     with pytest.raises(error, match="of the user's"):
         st.least_squares(fun, [5, 5], jac, bounds=(0, 10))
+
+
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, np.ones_like(z), 0 * z])])
+def test_an_error_on_a_bound_that_rounding_leads_to(loss):
+    """The bound is a rounding unit away, the step a little more than half of one."""
+    start, bound = np.nextafter(1.5, 0), 1.5
+
+    def fun(x):
+        if x[0] == bound:
+            raise ValueError("math domain error")
+        return [-0.50001 * (bound - start)]
+
+    fit = st.least_squares(
+        fun, [start], lambda x: [[1.0]], method="gn", bounds=(0, bound), loss=loss
+    )
+    assert fit.status == -1 and fit.x == start

@@ -97,21 +97,18 @@ class BoxModel {
   // The last s has been taken.
   void accepted() { pressed_ = on_; }
 
-  // Whether the last s leads from x onto a bound.
-  bool reaches_bound(const T* x) const {
-    if (!box_.bounded()) return false;
-    return std::any_of(all_.begin(), all_.end(), [&](int64_t j) { return onto_bound(x, j); });
-  }
-
   // The last s gave nothing finite: from now on steps stop short of the bounds that it reached.
   // Whether there were any.
   bool close(const T* x) {
-    if (!reaches_bound(x)) return false;
+    if (!box_.bounded()) return false;
+    bool any = false;
     for (const int64_t j : all_) {
       const size_t i = static_cast<size_t>(j);
-      if (onto_bound(x, j)) (on_[i] < 0 ? low_closed_ : high_closed_)[i] = 1;
+      if (!onto_bound(x, j)) continue;
+      (on_[i] < 0 ? low_closed_ : high_closed_)[i] = 1;
+      any = true;
     }
-    return true;
+    return any;
   }
 
   // Whether the last s ends on a limit that is short of its bound, which a later one may reach.
@@ -153,6 +150,7 @@ class BoxModel {
   T limit(int side, int64_t j) const { return (side < 0 ? low_ : high_)[static_cast<size_t>(j)]; }
   T bound(int side, int64_t j) const { return side < 0 ? box_.lower(j) : box_.upper(j); }
   bool closed(int side, size_t i) const { return (side < 0 ? low_closed_ : high_closed_)[i] != 0; }
+  // Whether the last s leads from x onto a bound of variable j that is not closed.
   bool onto_bound(const T* x, int64_t j) const {
     const size_t i = static_cast<size_t>(j);
     const int side = on_[i];
