@@ -78,7 +78,7 @@ class Differences {
     std::vector<T> point(x.size()), told[4], wrong(f, f + m);
     const auto ask = [&](size_t quarters) {
       const T share = static_cast<T>(quarters) / 4;
-      for (size_t j = 0; j < x.size(); ++j) point[j] = x[j] + share * ahead_[j];
+      for (size_t j = 0; j < x.size(); ++j) point[j] = inside(x[j] + share * ahead_[j], j);
       const T* given = at(point);
       told[quarters - 1].assign(given, given + m);
     };
@@ -192,6 +192,11 @@ class Differences {
     return false;
   }
 
+  // x_j, which rounding may have led across a bound.
+  T inside(T x, size_t j) const {
+    return lower_.empty() ? x : std::min(std::max(x, lower_[j]), upper_[j]);
+  }
+
   // Writes column j to out.
   template <class Evaluate>
   Difference column(T x, size_t j, T h, const T* f, int64_t m, Evaluate& evaluate, T* out) {
@@ -202,23 +207,27 @@ class Differences {
     T& ahead = ahead_[j];
     if (!central_) {
       if (!(down <= h && h <= up)) h = down <= -h && -h <= up ? -h : roomy;
-      ahead = (x + h) - x;
-      return quotient(evaluate(j, x + h), f, ahead, m, out);
+      const T to = inside(x + h, j);
+      ahead = to - x;
+      return quotient(evaluate(j, to), f, ahead, m, out);
     }
     if (down <= -std::abs(h) && std::abs(h) <= up) {
-      ahead = (x + h) - x;
-      std::copy_n(evaluate(j, x + h), m, out);
-      return quotient(out, evaluate(j, x - h), ahead - ((x - h) - x), m, out);
+      const T right = inside(x + h, j), left = inside(x - h, j);
+      ahead = right - x;
+      std::copy_n(evaluate(j, right), m, out);
+      return quotient(out, evaluate(j, left), ahead - (left - x), m, out);
     }
     // Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
     h = std::copysign(std::min(std::abs(h), std::abs(roomy) / 2), roomy);
-    if (x + h == x || x + h == x + 2 * h) {  // no number lies between
-      ahead = (x + roomy) - x;
-      return quotient(evaluate(j, x + roomy), f, ahead, m, out);
+    const T half = inside(x + h, j), end = inside(x + 2 * h, j);
+    if (half == x || half == end) {  // no number lies between
+      const T to = inside(x + roomy, j);
+      ahead = to - x;
+      return quotient(evaluate(j, to), f, ahead, m, out);
     }
-    std::copy_n(evaluate(j, x + h), m, out);
-    const T* second = evaluate(j, x + 2 * h);
-    const T one = (x + h) - x, two = ahead = (x + 2 * h) - x;
+    std::copy_n(evaluate(j, half), m, out);
+    const T* second = evaluate(j, end);
+    const T one = half - x, two = ahead = end - x;
     T change = 0;
     for (int64_t i = 0; i < m; ++i) {
       const T near = out[i] - f[i], far = second[i] - f[i];

@@ -343,3 +343,19 @@ def test_differences_between_the_bounds_of_such_a_box(ulps):
     bounds = [1, 0], [1 + ulps * np.finfo(float).eps, 9]
     fit = st.least_squares(lambda p: [4 * p[0], p[1] - 0.5], [1.0, 0.5], "3-point", bounds=bounds)
     np.testing.assert_array_equal(fit.jac, [[4, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, np.ones_like(z), 0 * z])])
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_differences_that_end_on_a_bound_do_not_cross_it(scheme, loss):
+    """By rounding; in boxes that are narrower than the step of a parameter of little effect."""
+    lower, upper, x = -1.321048632913019e-11, 1.2573022109339331e-11, -1.2154045128967481e-11
+    assert x + (upper - x) > upper
+    points = []
+
+    def fun(p):
+        points.append(p[0])
+        return [1.0, 1e-6 * p[0]]
+
+    st.least_squares(fun, [x], scheme, bounds=(lower, upper), loss=loss)
+    assert lower <= min(points) and max(points) == upper

@@ -132,7 +132,8 @@ class Differences:
 
         def at(quarters: int) -> Array:
             share = x.dtype.type(quarters / 4)
-            told = residual(self.fun(x + share * self.ahead.astype(x.dtype)), x.dtype)
+            point = self._inside(x + share * self.ahead.astype(x.dtype))
+            told = residual(self.fun(point), x.dtype)
             return self._same(told, f).copy()
 
         xp = namespace(f)
@@ -232,10 +233,21 @@ class Differences:
             return -np.inf, np.inf
         return float(self.lower[j] - x[j]), float(self.upper[j] - x[j])
 
-    def _at(self, x: Array, j: int, h: float) -> tuple[Array, float]:
-        """f at x + h along j, and the step that was taken after rounding."""
+    def _inside(self, x: Array) -> Array:
+        """x, which rounding may have led across a bound."""
+        if self.lower is None or self.upper is None:
+            return x
+        return np.clip(x, self.lower, self.upper)
+
+    def _moved(self, x: Array, j: int, h: float) -> Array:
+        """x + h along j."""
         moved = x.copy()
         moved[j] += x.dtype.type(h)  # NumPy 1 would add in float64
+        return self._inside(moved)
+
+    def _at(self, x: Array, j: int, h: float) -> tuple[Array, float]:
+        """f at x + h along j, and the step that was taken after rounding."""
+        moved = self._moved(x, j, h)
         taken = float(moved[j]) - float(x[j])
         f = residual(self.fun(moved), x.dtype)
         return f, taken
@@ -265,7 +277,7 @@ class Differences:
         # Beside a bound: the parabola through x, x + h, x + 2h on the side that has room.
         room = up if up >= -down else down
         h = float(np.copysign(min(abs(h), abs(room) / 2), room))
-        half, end = x[j] + x.dtype.type(h), x[j] + x.dtype.type(2 * h)
+        half, end = (self._moved(x, j, step)[j] for step in (h, 2 * h))
         if half in (x[j], end):  # no number lies between
             return self._forward(x, f, j, room)
         near, one = self._first(x, j, h)
