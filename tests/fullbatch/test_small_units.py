@@ -224,3 +224,18 @@ def test_a_long_exact_search_is_not_in_vain_where_f_is_lower():
     options = {"jac": "3-point", "line_search": "exact"}
     r = st.minimize(lambda x: np.sum(np.cosh(scale * x) - 1), start, **options)
     assert r.success and r.fun < 1e-10
+
+
+@pytest.mark.parametrize("scheme", ["2-point", "3-point"])
+def test_differences_that_end_on_a_bound_do_not_cross_it(scheme):
+    """By rounding, in a box that is narrower than their step."""
+    lower, upper, x = -1.321048632913019e-11, 1.2573022109339331e-11, -1.2154045128967481e-11
+    assert x + (upper - x) > upper
+    points = []
+
+    def fun(p):
+        points.append(p[0])
+        return 1 + 1e-3 * p[0]
+
+    st.minimize(fun, [x], jac=scheme, bounds=[(lower, upper)])
+    assert lower <= min(points) and max(points) == upper

@@ -292,10 +292,10 @@ def ends(
         h = -h if below <= -h else max(below, above, key=abs)
     if h == 0:
         return f, f, 0.0
-    y, up = moved(x, i, h)
+    y, up = moved(x, i, h, box)
     high, low, down = fun(y), f, 0.0
     if central:
-        y, down = moved(x, i, -h)
+        y, down = moved(x, i, -h, box)
         low = fun(y)
     return high, low, up - down
 
@@ -307,8 +307,9 @@ def one_sided(high: float, low: float, step: float, f: float) -> tuple[float, fl
     return (high, f, step / 2) if math.isfinite(high) else (f, low, step / 2)
 
 
-def moved(x: Array, i: int, by: float) -> tuple[Array, float]:
-    """A copy of x with xᵢ moved, and the step as it was rounded."""
+def moved(x: Array, i: int, by: float, box: Box | None) -> tuple[Array, float]:
+    """A copy of x with xᵢ moved, and the step as it was rounded, which does not cross a bound."""
     y, at = copied(x), float(x[i])
-    y[i] = at + by
+    to = at + by
+    y[i] = to if box is None else min(max(to, float(box.lower[i])), float(box.upper[i]))
     return y, float(y[i]) - at
