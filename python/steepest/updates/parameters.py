@@ -292,7 +292,7 @@ class Parameters:
         def validate(new: dict[str, Any]) -> dict[str, Any]:
             new = cls._checked(new)
             check_rounding(cls._checks, new, dtypes)
-            if not any(name in new for name in fixed):
+            if new.keys().isdisjoint(fixed):
                 return new
             whole = {**present, **new}
             ema = (whole["ema_decay"] is None) != (present["ema_decay"] is None)
@@ -309,7 +309,10 @@ class Parameters:
                 asked = [partial(callables.__setitem__, i, values["lr"])]
                 # The old number stays in the plan, for a step that another thread has begun.
                 values["lr"] = present["lr"]
-            passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
+            if new.keys() == {"lr"} and not callable(new["lr"]):  # as some loops do at each step
+                passed_on = partial(plan.set_lr, i, new["lr"])
+            else:
+                passed_on = partial(plan.set_group, i, *group_arguments(rule, values))
             # The plan first: a captured stream refuses, and nothing has changed.
             return [passed_on, *asked, partial(present.update, new)]
 
