@@ -359,6 +359,7 @@ class TrustRegion {
       if (finder_.length() > 2 * tried) return;
       radius_.stay(tried);
     }
+    if (straighten(own_size)) return;
     radius_.rejected(tried, slope, non_finite ? -HUGE_VAL : trial_.judged.actual);
     if (radius_.first()) {
       const double size = std::max(own_size, 1e-3 * tried);  // an x near 0 tells no size
@@ -366,6 +367,19 @@ class TrustRegion {
       only_too_far ? radius_.set(size) : radius_.limit(size);
     }
     propose();
+  }
+
+  // λ₀ bends even a short first step where J is nearly singular. Where that has failed, proposes
+  // the step without it, if it is short, too.
+  bool straighten(double own_size) {
+    const double near = 0.1 * own_size, before = radius_.value();
+    const bool bent = radius_.first() && finder_.held_back() && finder_.length() < near;
+    if (!bent || !std::isfinite(near)) return false;
+    radius_.set(near);
+    propose();
+    if (!finder_.held_back()) return true;
+    radius_.set(before);
+    return false;
   }
 
   // ftol in doubt is believed once neither the undamped step nor shorter ones, down to those that

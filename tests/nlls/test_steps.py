@@ -358,3 +358,18 @@ def test_an_error_on_a_bound_that_rounding_leads_to(loss):
         fun, [start], lambda x: [[1.0]], method="gn", bounds=(0, bound), loss=loss
     )
     assert fit.status == -1 and fit.x == start
+
+
+def test_a_short_first_step_that_damping_bends_is_tried_without():
+    """An extended Antoine equation, from 3 % off: the full step is short, the one with the initial
+    damping fails, and the fit ended at 1,309, as a success."""
+    T, critical, start = np.linspace(208.15, 288.15, 10), 298.97, 203.15
+
+    def pressure(p):
+        x = np.maximum((T - start) / critical, 0)
+        return 10 ** (p[0] - p[1] / (T + p[2]) + 0.43429 * x ** p[3] + p[4] * x**8 + p[5] * x**12)
+
+    y = pressure(np.array([9.2214, 707.396, -23.31, 2.79148, 70.243, 2833.0]))
+    near = [8.9, 650.0, -23.0, 2.5, 63.0, -2130.0]
+    fit = st.least_squares(lambda p: pressure(p) - y, near, "cs")
+    assert fit.success and fit.cost < 1e-12 and fit.nfev < 15
