@@ -27,12 +27,17 @@ PyObject* description_of() {
   return one;
 }
 
-// Whether it is an array of T, of NumPy's own class: a subclass may have a mask. The pointer to the
-// dtype is compared first: comparing dtypes takes ten times as long.
+// Whether it is of NumPy's own class: a subclass may have a mask.
+inline bool is_numpy(const pybind11::handle& value) {
+  return Py_TYPE(value.ptr()) == pybind11::detail::npy_api::get().PyArray_Type_;
+}
+
+// Whether it is a NumPy array of T. The pointer to the dtype is compared first: comparing dtypes
+// takes ten times as long.
 template <class T>
 bool holds(const pybind11::handle& value) {
   namespace py = pybind11;
-  if (Py_TYPE(value.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  if (!is_numpy(value)) return false;
   return py::detail::array_proxy(value.ptr())->descr == description_of<T>() ||
          py::array_t<T>::check_(value);
 }

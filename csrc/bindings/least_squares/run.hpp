@@ -126,7 +126,7 @@ class DifferencedFunction {
 
 // Whether the residuals live on a CUDA device.
 inline bool elsewhere(const pybind11::object& f) {
-  if (Py_TYPE(f.ptr()) == pybind11::detail::npy_api::get().PyArray_Type_) return false;
+  if (is_numpy(f)) return false;
   return !pybind11::module_::import("steepest.nlls.arrays").attr("device_of")(f).is_none();
 }
 
