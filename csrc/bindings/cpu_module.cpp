@@ -9,6 +9,7 @@ PYBIND11_MODULE(_cpu, m, py::mod_gil_not_used()) {
   steepest::translate_errors();
   steepest::bind_shuffle(m);
   steepest::bind_stream(m);
+  steepest::bind_structures(m);
   steepest::bind_tensors(m);
   steepest::bind_threads(m);
   steepest::bind_updates(m);

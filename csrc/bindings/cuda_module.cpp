@@ -8,8 +8,8 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/module.hpp"
-#include "bindings/plans.hpp"
 #include "bindings/streams.hpp"
+#include "bindings/updates/plans.hpp"
 #include "core/error.hpp"
 #include "cuda/plan.hpp"
 

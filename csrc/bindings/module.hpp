@@ -77,6 +77,7 @@ void bind_nlls_cuda(pybind11::module_& m);   // the same, to _cuda
 void bind_pairs(pybind11::module_& m);       // the stored pairs of L-BFGS
 void bind_shuffle(pybind11::module_& m);     // the order of minibatches
 void bind_stream(pybind11::module_& m);      // memory yardstick of the benchmarks
+void bind_structures(pybind11::module_& m);  // leaves of nested structures
 void bind_tensors(pybind11::module_& m);     // PyTorch's tensors as NumPy arrays
 void bind_threads(pybind11::module_& m);     // thread policy, floating-point mode
 void bind_updates(pybind11::module_& m);     // plans, rules, SIMD level

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest import arrays, check
+from steepest import _cpu, arrays, check
 from steepest.updates import tree
 from steepest.updates.commit import commit
 from steepest.updates.parameters import Parameters
@@ -20,25 +20,31 @@ class Gradients(Parameters):
 
     def _flat(self, grads: Any) -> tuple[Any, ...]:
         """The gradients in the order of the parameters."""
+        if self._plain_list and isinstance(grads, (list, tuple)):
+            if len(grads) == len(self._views):
+                return tuple(grads)  # the engine finds what is no array
+        flat = _cpu.leaves_of(self._outline, grads)
+        return tuple(self._walked(grads)) if flat is None else flat
+
+    def _walked(self, grads: Any) -> Sequence[Any]:
+        """The same where the structure is not the parameters', to the letter."""
         if not self._grouped:
-            if self._plain_list and isinstance(grads, (list, tuple)):
-                if len(grads) == len(self._views):
-                    return tuple(grads)  # the engine finds what is no array
-            return tuple(tree.flatten_like(self._groups[0]._outline, grads, "grads"))
+            return tree.flatten_like(self._outline, grads, "grads")
         if not isinstance(grads, (list, tuple)):
             given = check.got(grads)
             raise TypeError(f"grads: {given}; expected a list with one entry per group")
-        if len(grads) != len(self._groups):
+        outlines = self._outline.inner
+        if len(grads) != len(outlines):
             raise ValueError(
-                f"grads: a list of {len(grads)} for {len(self._groups)} groups; expected one entry "
+                f"grads: a list of {len(grads)} for {len(outlines)} groups; expected one entry "
                 "per group, each as its params"
             )
         flat: list[Any] = []
-        for i, (group, mine) in enumerate(zip(self._groups, grads, strict=True)):
+        for i, (like, mine) in enumerate(zip(outlines, grads, strict=True)):
             if not isinstance(mine, list) and isinstance(mine, Mapping) and "params" in mine:
                 mine = mine["params"]
-            flat.extend(tree.flatten_like(group._outline, mine, f"grads[{i}]"))
-        return tuple(flat)
+            flat.extend(tree.flatten_like(like, mine, f"grads[{i}]"))
+        return flat
 
     def _gradient_name(self, i: int) -> str:
         group, path = self._paths[i]

@@ -108,7 +108,6 @@ class ParamGroup(MutableMapping[str, Any]):
         "_changes_of",
         "_largest_lr",
         "_lock",
-        "_outline",
         "_validate",
         "_values",
         "param_names",
@@ -128,7 +127,6 @@ class ParamGroup(MutableMapping[str, Any]):
     ) -> None:
         self._values = values
         self.params, self.param_names = params, param_names  # the optimizer's own
-        self._outline = tree.outline(params)
         self._largest_lr = largest_lr  # that the arrays' dtypes hold
         self._validate, self._changes_of, self._lock = validate, changes_of, lock
 

@@ -102,6 +102,7 @@ class Parameters:
         self._rules: list[str] = []  # by group
         self._callables: dict[int, Any] = {}  # by group, the lr that each step asks
         self._bound = self._grouped = self._plain_list = False
+        self._outline: Any = None  # of the parameters; of a list by group where there are groups
         self._norm_before: float | None = None  # grad_norm until a step of its own has clipped
         self._most = math.inf  # for a grad_scale, which all arrays share
         self._pinned: list[Any] = []  # weak references to bound gradients
@@ -265,7 +266,9 @@ class Parameters:
             if callable(new.values["lr"]):
                 changes.append(partial(self._callables.__setitem__, i, new.values["lr"]))
             most = min(most, groups[-1]._largest_lr)
-        first = news[0].params
+        grouped = self._grouped or bool(self._groups)
+        whole = [group.params for group in groups] if grouped else groups[0].params
+        outline = tree.outline(whole)
         settings = {
             "_groups": groups,
             "_rules": rules,
@@ -274,8 +277,9 @@ class Parameters:
             "_emas": emas,
             "_paths": paths,
             "_most": most,
-            "_grouped": self._grouped or bool(self._groups),
-            "_plain_list": isinstance(first, (list, tuple)) and not any(map(tree.is_branch, first)),
+            "_grouped": grouped,
+            "_outline": outline,
+            "_plain_list": not grouped and outline is not None and outline.is_plain_list(),
             "_bound": False,
             "_pinned": [],
             "_tensors": tensors,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from steepest import _cpu
 from steepest.check import got, shown
 
 Path = tuple[Any, ...]
@@ -45,19 +46,22 @@ def flatten(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 class Outline(NamedTuple):
-    """Where the leaves of a structure are: a step has no time to look at each child's type."""
+    """The structure of a dict, list or tuple; `_cpu.leaves_of` reads it, too."""
 
-    keys: range | KeysView[Any]  # of a list or tuple; of a dict
-    inner: dict[Any, Outline]  # of the children that hold others
+    children: int | tuple[Any, ...]  # how many in a list or tuple; the keys of a dict
+    inner: tuple[Outline | None, ...]  # theirs; None for a leaf
+
+    def is_plain_list(self) -> bool:
+        """Whether it is of a list or tuple of leaves."""
+        return isinstance(self.children, int) and not any(self.inner)
 
 
 def outline(node: Any) -> Outline | None:
     """The outline of a structure; None for a leaf."""
     if not is_branch(node):
         return None
-    keys = node.keys() if isinstance(node, Mapping) else range(len(node))
-    inner = {key: within for key in keys if (within := outline(node[key])) is not None}
-    return Outline(keys, inner)
+    inner = tuple(outline(child) for _, child in _children(node))
+    return Outline(tuple(node) if isinstance(node, Mapping) else len(node), inner)
 
 
 def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) -> Sequence[Any]:
@@ -70,33 +74,33 @@ def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) ->
     """
     if like is None:
         return [node]
-    keys, inner = like
-    if isinstance(keys, range):
+    if (leaves := _cpu.leaves_of(like, node)) is not None:
+        return leaves
+    keys: Sequence[Any]
+    if isinstance(like.children, int):
+        n, keys = like.children, range(like.children)
         if not isinstance(node, (list, tuple)):
-            raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {len(keys)}")
-        if len(node) != len(keys):
-            n = f"a list of {len(node)} where the parameters have {len(keys)}"
-            raise ValueError(f"{written(root, path)}: {n}")
-        if not inner:
-            return node
-    elif not isinstance(node, (dict, Mapping)):
-        due = f"a dict with keys {shown(list(keys))}"
-        raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}")
-    elif node.keys() != keys:  # keys() may also be a list, which equals no view
-        missing, extra = [k for k in keys if k not in node], [k for k in node if k not in keys]
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {n}")
+        if len(node) != n:
+            here = f"a list of {len(node)} where the parameters have {n}"
+            raise ValueError(f"{written(root, path)}: {here}")
+    else:
+        keys = like.children
+        if not isinstance(node, (dict, Mapping)):
+            due = f"a dict with keys {shown(list(keys))}"
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}")
+        known = set(keys)
+        missing, extra = [k for k in keys if k not in node], [k for k in node if k not in known]
         parts = [f"keys {shown(missing)} are missing"] * bool(missing)
         parts += [f"keys {shown(extra)} are not in the parameters"] * bool(extra)
         if parts:
             raise ValueError(f"{written(root, path)}: {' and '.join(parts)}")
-    if not inner:
+    if not any(like.inner):
         return list(map(node.__getitem__, keys))
-    leaves: list[Any] = []
-    for key in keys:
-        if key in inner:
-            leaves += flatten_like(inner[key], node[key], root, (*path, key))
-        else:
-            leaves.append(node[key])
-    return leaves
+    found: list[Any] = []
+    for key, within in zip(keys, like.inner, strict=True):
+        found += flatten_like(within, node[key], root, (*path, key))
+    return found
 
 
 def rebuild(like: Any, leaf: Callable[[], Any]) -> Any:

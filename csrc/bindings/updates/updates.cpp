@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "bindings/module.hpp"
-#include "bindings/plans.hpp"
+#include "bindings/updates/plans.hpp"
 #include "cpu/fetch_ahead.hpp"
 #include "cpu/plan.hpp"
 #include "rules/list.hpp"
