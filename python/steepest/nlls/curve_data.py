@@ -276,10 +276,16 @@ def device_whitener(sigma: Array) -> Callable[[Array], Array]:
 
 
 def host_whitener(sigma: Array) -> Callable[[Array], Array]:
-    from scipy.linalg import LinAlgError, cholesky, solve_triangular
+    from scipy.linalg import LinAlgError, cholesky, get_lapack_funcs
 
     try:
         root = cholesky(sigma, lower=True)  # sigma = L Lᵀ; L⁻¹ r has unit covariance
     except LinAlgError as error:
         raise ValueError("`sigma` must be positive definite.") from error
-    return lambda rows: solve_triangular(root, rows, lower=True, check_finite=False)
+
+    def whiten(rows: Array) -> Array:  # solve_triangular takes four times as long for 50 rows
+        (trtrs,) = get_lapack_funcs(("trtrs",), (root, rows))
+        white: Array = trtrs(root, rows, lower=1)[0]
+        return white
+
+    return whiten
