@@ -118,6 +118,9 @@ def residual(value: Any, dtype: npt.DTypeLike, name: str = "fun") -> Array:
 
 def jacobian(value: Any, dtype: npt.DTypeLike, name: str = "jac") -> Array:
     """A Jacobian as a contiguous 2-D array of `dtype`; one row may come as a 1-D array."""
+    if type(value) is np.ndarray and value.ndim == 2 and value.dtype == dtype and value.size:
+        if value.flags.c_contiguous or value.flags.f_contiguous:
+            return value
     xp, J = as_array(name, value)
     if J.ndim > 2:
         raise ValueError(f"{name}: shape {J.shape}; expected two dimensions, (m, n)")
@@ -179,6 +182,8 @@ def copied_answer(value: Any) -> Any:
 
 def copied(value: Any) -> Array:
     """A copy of a Jacobian, laid out as it is."""
+    if type(value) is np.ndarray:
+        return value.copy(order="K")
     _, J = as_array("jac", value)
     with where_it_lives(J):
         return J.copy(order="K")
