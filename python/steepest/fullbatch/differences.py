@@ -241,6 +241,8 @@ class Differences:
             if 8 * eps * size < abs(up - down) < size / 2:  # more: a penalty outside the domain
                 self.scheme, self.noise = "3-point", eps * size
                 return True
+            if 0 < min(abs(up - f), abs(down - f)) < size / 2**12:  # half would hide such changes
+                return False
         return False
 
     def _moved(self, x: Array, by: list[float], times: float) -> Array:
