@@ -152,6 +152,8 @@ class Differences {
   static constexpr double most_noise = 1e-2;
   // Of the largest residual: a parameter that changes none by this much is near zero by chance.
   static constexpr T noticed = T(1e-2);
+  // What rounding may leave of a parameter that a step of its own size took to 0.
+  static constexpr T left = 16 * std::numeric_limits<T>::epsilon();
 
   // The step in x_j, away from zero.
   T step(T x, size_t j, T unit) const {
@@ -164,7 +166,8 @@ class Differences {
       return sign * (central_ ? std::min(h, size / 2) : h);  // x - h may be out of the domain
     }
     const T h = rel_step_[j] * sign * size;
-    return (x + h) - x == 0 ? sign * unit * std::max(T(1), size) : h;
+    const bool lost = (x + h) - x == 0 || size <= left * reach_[j];
+    return lost ? sign * unit * std::max(T(1), size) : h;
   }
 
   // The largest change of a residual, over the step that was taken after rounding.

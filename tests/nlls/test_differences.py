@@ -187,6 +187,17 @@ def test_the_loop_in_python_goes_the_same_way(fun, x0, diff_step):
 
 
 @pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, 0 * z + 1, 0 * z])])
+def test_what_rounding_leaves_of_a_parameter_is_no_size_for_relative_steps(loss):
+    """A first step shortened to |x| leads to 0, or to 1e-17, where relative steps change nothing:
+    of these fits 24 and 28 ended there, with success."""
+    for x0 in np.linspace(-0.8, -0.4, 80):
+        fit = st.least_squares(
+            lambda x: np.linspace(0.6, 1.1, 20) - 0.03 * np.sin(x), [x0], diff_step=1e-5, loss=loss
+        )
+        assert np.sin(fit.x) > 0.999
+
+
+@pytest.mark.parametrize("loss", ["linear", lambda z: np.array([z, 0 * z + 1, 0 * z])])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_parameter_near_zero_by_chance_has_a_column_all_the_same(seed, loss):
     """The centre of a circle close to (0, 0): the columns were off by up to a third, and the fit

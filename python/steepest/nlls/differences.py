@@ -38,6 +38,8 @@ Column = tuple[Array, Any, float]
 _NOISE = 64
 # Of the largest residual: a parameter that changes none by this much is near zero by chance.
 _NOTICED = 1e-2
+# Of the largest |x|: what rounding may leave where a step of its size leads to 0.
+_LEFT = 16
 # Of the largest change by a difference: a linear model that is wrong by more is curved, or noise.
 _WRONG = 1e-3
 # Of the largest residual: more noise counts as this.
@@ -213,10 +215,10 @@ class Differences:
         size, sign = np.abs(x), np.where(x >= 0, 1, -1).astype(x.dtype)
         default = x.dtype.type(default)
         with arrays.out_of_range():
+            if not self.reach.size:
+                self.reach, self.slope = np.zeros_like(x), np.zeros_like(x)
+            self.reach = np.maximum(self.reach, size + (size == 0))
             if self.rel_step is None:
-                if not self.reach.size:
-                    self.reach, self.slope = np.zeros_like(x), np.zeros_like(x)
-                self.reach = np.maximum(self.reach, size + (size == 0))
                 noticed, known = x.dtype.type(_NOTICED) * x.dtype.type(self.largest), self.slope > 0
                 scale = np.divide(noticed, self.slope, out=self.reach.copy(), where=known)
                 h = default * np.maximum(size, np.minimum(self.reach, scale))
@@ -224,7 +226,7 @@ class Differences:
                     h = np.minimum(h, size / 2)
                 return np.asarray(sign * np.where(size == 0, default, h))
             steps = (self.rel_step * sign * size).astype(x.dtype)
-        lost = (x + steps) - x == 0
+        lost = ((x + steps) - x == 0) | (size <= _LEFT * np.finfo(x.dtype).eps * self.reach)
         return np.asarray(np.where(lost, sign * default * np.maximum(1, size), steps))
 
     def _room(self, x: Array, j: int) -> tuple[float, float]:
