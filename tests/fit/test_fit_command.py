@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -325,6 +326,16 @@ def test_a_column_is_named_as_a_formula_can_say_it(here, capsys):
     assert fit("U_in_V = a*time ms") == 2
     assert "write time_ms for a column of that name" in capsys.readouterr().err
     assert as_json(capsys, "U_in_V = a*time + b")["parameters"][0]["value"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["lambda", "lambda_"])
+def test_the_response_may_have_the_name_of_a_keyword(here, capsys, name):
+    """Left of "=" it stands as in the file, too, where Python's parser does not read it."""
+    (here / "data.csv").write_text("x,lambda [nm]\n1,2\n2,3.5\n3,6\n")
+    assert fit(f"{name} = a*x") == 0
+    assert re.search(r"residual std: +0\.\d+ nm\n", capsys.readouterr().out)
+    assert fit(f"{name} = a*lambda_") == 2
+    assert "'lambda_' is left of" in capsys.readouterr().err
 
 
 def test_starts_may_be_given_for_some_parameters(here, capsys):

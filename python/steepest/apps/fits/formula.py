@@ -111,6 +111,8 @@ def parse(text: str) -> Formula:
     response = spelled(left.strip())
     if not equals:
         raise FormulaError(text, len(text) + 1, 'no "="; write it as "y = a*x + b"')
+    if keyword.iskeyword(response):  # as columns are named
+        response += "_"
     if not response.isidentifier():
         problem = f'{response!r} left of "=" is not the name of a column: letters, digits and _, '
         problem += "which replaces all other characters"
