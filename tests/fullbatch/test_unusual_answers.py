@@ -104,6 +104,23 @@ def test_the_slope_of_one_variable_may_be_a_number():
         st.minimize(fun, START, jac=lambda x: np.array(1.0))
 
 
+class Labelled:
+    """As much of pandas' `frame.sum()`, a Series of one number, as counts here."""
+
+    shape, dtype = (1,), np.dtype(float)
+
+    def __init__(self, value):
+        self.iat = np.array([value])
+
+    def __getitem__(self, label):
+        raise KeyError(label)
+
+
+def test_the_value_may_be_a_column_of_one_number():
+    assert st.minimize(lambda x: Labelled(fun(x)), START, jac=jac).success
+    assert st.line_search(lambda x: Labelled(fun(x)), jac, START, np.ones(3)).success
+
+
 @pytest.mark.parametrize(("scheme", "rtol"), [("2-point", 1e-6), ("3-point", 1e-9), ("cs", 1e-14)])
 @pytest.mark.parametrize("at", [1.0, 1.1, 1e9])
 def test_difference_steps_suit_the_size_of_x(scheme, rtol, at):

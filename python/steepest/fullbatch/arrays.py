@@ -86,7 +86,8 @@ def scalar(name: str, value: Any) -> float:
         if math.prod(value.shape) != 1:
             raise ValueError(f"{name}: shape {tuple(value.shape)}; expected a scalar")
         if value.shape != ():
-            value = value[(0,) * len(value.shape)]
+            by_place = getattr(value, "iat", value)  # [] of a Series of pandas takes labels
+            value = by_place[(0,) * len(value.shape)]
     if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
         raise TypeError(f"{name}: {value!r} is complex; expected a real number")
     try:
