@@ -9,7 +9,7 @@ import numpy as np
 
 from steepest.linear.stationary import as_rows
 from steepest.linear.sweeps import sweeps_of
-from steepest.linear.system import Array, Product, System, diagonal_of, user_product
+from steepest.linear.system import Array, Product, System, diagonal_entry, diagonal_of, user_product
 
 
 def make_preconditioner(
@@ -21,7 +21,7 @@ def make_preconditioner(
         return functools.partial(system.applied, product, "preconditioner")
     if choice == "jacobi":
         return _jacobi(system, _positive_diagonal(system))
-    a = system.matrix("pcg with the ssor preconditioner")
+    a = system.matrix("ssor", "preconditioner")
     return _ssor(system, a, _positive_diagonal(system), omega)
 
 
@@ -29,8 +29,9 @@ def _positive_diagonal(system: System) -> Array:
     xp = system.xp
     d = diagonal_of(system, "pcg")
     if d.shape[0] and float(d[at := int(xp.argmin(d))]) < 0:
+        entry = diagonal_entry(system, at)
         raise np.linalg.LinAlgError(
-            f"A is not positive definite: A[{at}, {at}] = {float(d[at]):.3g}; {system.remedy}"
+            f"A is not positive definite: {entry} = {float(d[at]):.3g}; {system.remedy}"
         )
     return d
 

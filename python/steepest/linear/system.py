@@ -51,11 +51,11 @@ class System:
             return "for a matvec, use scipy.sparse.linalg.minres or gmres"
         return "use method='lu'"
 
-    def matrix(self, method: str) -> Array:
-        """A itself, for methods that need its elements."""
+    def matrix(self, choice: str, argument: str = "method") -> Array:
+        """A itself, for methods and preconditioners that need its elements."""
         if self.a is None:
             raise TypeError(
-                f"A: a matvec; method={method!r} needs the matrix itself; "
+                f"A: a matvec; {argument}={choice!r} needs the matrix itself; "
                 "a matvec is allowed with 'jacobi', 'cg' and 'pcg'"
             )
         return self.a
@@ -252,9 +252,14 @@ def diagonal_of(system: System, method: str) -> Array:
     if bool(xp.any(zero)):
         at = int(xp.argmax(xp.astype(zero, xp.int64)))
         raise np.linalg.LinAlgError(
-            f"A[{at}, {at}] is 0: {method} divides by the diagonal; {system.remedy}"
+            f"{diagonal_entry(system, at)} is 0: {method} divides by the diagonal; {system.remedy}"
         )
     return d
+
+
+def diagonal_entry(system: System, at: int) -> str:
+    """How the caller would write an entry of the diagonal."""
+    return f"A[{at}, {at}]" if system.diagonal is None else f"diagonal[{at}]"
 
 
 def check_symmetric(system: System, method: str) -> None:
