@@ -51,6 +51,7 @@ ERRORS = [
     (["y = a*log(z*x)"], "line 2: the formula is -inf at z = 1, x = 0, a = 1; leave the line out"),
     (["y = x"], "nothing to fit: every name of the formula is a column"),
     ([FORMULA, *START, "--output", "no/such/folder"], "no/such/folder.png: No such file or dir"),
+    ([FORMULA, *START, "--output", "none/"], "none/data_fit.png: No such file or directory"),
 ]
 
 

@@ -127,6 +127,11 @@ ERRORS = [
         3,
         "not text in UTF-8; save it as that, or give --encoding, such as latin-1",
     ),
+    (
+        "x,y\n1,2\n".encode("utf-16"),
+        1,
+        "not text in UTF-8; save it as that, or give --encoding, such as utf-16",
+    ),
 ]
 
 

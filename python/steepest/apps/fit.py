@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
         omit_missing=args.omit_missing,
     )
     path = Path(args.output or "")
-    if path.is_dir():
+    if path.is_dir() or (args.output or "").endswith("/"):  # a folder, even where there is none
         path /= Path(table.path).stem + "_fit"
     picture = str(path) if path.suffix.lower() == ".png" else f"{path}.png"
     check_writable(Path(picture))

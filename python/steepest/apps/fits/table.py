@@ -21,6 +21,7 @@ from steepest.apps.fits.formula import spelled
 
 # What stands where a value is missing, in lower case.
 MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none"}
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how Windows marks its "Unicode" text
 DATE = r"\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}(?!\d)|\d{1,2}:\d\d)"
 DECIMAL_COMMA = r"^(\s*[+-]?\d+),(\d+(?:[eE][+-]?\d+)?\s*)$"
 
@@ -137,8 +138,9 @@ def decoded(path: str, raw: bytes, encoding: str) -> str:
         raise ValueError(f"--encoding: {encoding!r} is not known; expected latin-1, say") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
+        such = "utf-16" if raw.startswith(UTF_16) else "latin-1"
         problem = (
-            f"not text in {codec.upper()}; save it as that, or give --encoding, such as latin-1"
+            f"not text in {codec.upper()}; save it as that, or give --encoding, such as {such}"
         )
         raise TableError(path, line, problem) from None
 
