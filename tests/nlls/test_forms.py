@@ -144,6 +144,11 @@ def test_blocks_that_broke_off_at_a_start_at_zero_leave_nothing():
     assert found[0] == found[1]
 
 
+def test_a_list_of_residuals_and_jacobian_is_told_from_blocks():
+    with pytest.raises(TypeError, match=r"is an ndarray; .*; \(f, J\) without blocks is a"):
+        st.least_squares(lambda x: [x - 1, np.eye(2)], [0.0, 0.0], True)
+
+
 def test_the_covariance_after_blocks_is_by_exact_weights():
     """Also where steps are by others: after the first."""
     A, y = np.vander(np.linspace(0, 3, 20), 3), np.cos(np.linspace(0, 9, 20)) + 1.5

@@ -68,7 +68,8 @@ def tell_blocks(solver: Any, blocks: Iterable[Block], options: Options) -> Any:
         for block in blocks:
             if not (isinstance(block, (tuple, list)) and len(block) == 2):
                 given = check.named(block)
-                raise TypeError(f"fun: a block of rows is {given}; expected a pair (f, J)")
+                hint = "; (f, J) without blocks is a tuple" if isinstance(blocks, list) else ""
+                raise TypeError(f"fun: a block of rows is {given}; expected a pair (f, J){hint}")
             (f, J), told = block, True
             if without_rows(f, J, solver.n):
                 continue
