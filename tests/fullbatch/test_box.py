@@ -302,3 +302,13 @@ def test_a_run_amid_rounding_in_a_box_ends():
     options = {"jac": meyer.gradient, "bounds": [(0, None)] * 3}
     run = st.minimize(meyer.value, meyer.start, **options)
     assert run.nfev < 1500 and run.fun < 87.9459
+
+
+def test_a_box_for_a_tensor_is_quiet():
+    """PyTorch warns where it is given a read-only array, as broadcast ones are."""
+    torch = pytest.importorskip("torch")
+    x0 = torch.zeros(3, dtype=torch.float64)
+    r = st.minimize(
+        lambda x: (float(x @ x - x.sum()), 2 * x - 1), x0, jac=True, bounds=[(0, 0.25)] * 3
+    )
+    assert r.x.tolist() == [0.25] * 3

@@ -87,7 +87,7 @@ def box_of(bounds: Any, x0: Array) -> Box | None:
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"bounds: {check.shown(bounds)}; expected numbers or None") from None
     try:
-        lower, upper = (np.broadcast_to(side, n) for side in sides)
+        lower, upper = (np.broadcast_to(side, n).copy() for side in sides)  # PyTorch warns of views
     except ValueError:
         shapes = " and ".join(str(np.shape(v)) for v in (low, high))
         raise ValueError(
