@@ -109,7 +109,7 @@ def test_exporters_are_checked_as_arrays_are(exporter):
     with says(ValueError, "params[1]: shares memory with params[0]"):
         st.SGD([p, exporter(p[2:])], lr=0.1)
     due = "expected float32 or float64 in native byte order"
-    with says(TypeError, f"params: dtype int64; {due} (a copy in float32)"):  # it has no astype
+    with says(TypeError, f"params: dtype int64; {due} (a copy in float64)"):  # it has no astype
         st.SGD(exporter(np.ones(3, np.int64)), lr=0.1)
     with says(TypeError, f"grads: dtype float16; {due} (a copy in float64)"):
         st.SGD(p, lr=0.1).step(exporter(np.ones(4, np.float16)))

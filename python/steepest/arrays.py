@@ -196,8 +196,7 @@ def _answer(path: str, what: str, ask: Callable[..., Any], *asked: Any) -> Any:
 def _check_kind(path: str, array: Array, value: Any, due: str = "") -> None:
     dtype = array.dtype
     if dtype not in _DTYPES:  # equality, so another byte order is not in it
-        native = dtype.newbyteorder("=")
-        to = due or (native.name if native in _DTYPES else "float32")
+        to = due or ("float64" if dtype.itemsize >= 8 else "float32")
         how = f"of that kind: .astype({to!r})" if hasattr(value, "astype") else f"in {to}"
         fix = f" (a copy {how})" if dtype.kind in "biuf" else ""
         raise TypeError(

@@ -42,6 +42,22 @@ def test_parameter_of_another_dtype(dtype):
         st.SGD({"a": p}, lr=0.1)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "due"),
+    [
+        ("i8", "float64"),
+        ("g", "float64"),
+        (">f8", "float64"),
+        (">f4", "float32"),
+        ("i2", "float32"),
+    ],
+)
+def test_parameter_is_told_a_float_as_wide(dtype, due):
+    """Integers and long doubles were told float32."""
+    with pytest.raises(TypeError, match=re.escape(f"(a copy of that kind: .astype({due!r}))")):
+        st.SGD(np.zeros(3, dtype), lr=0.1)
+
+
 @pytest.mark.parametrize("dtype", NOT_A_DTYPE, ids=str)
 def test_gradient_of_another_dtype(setup, dtype):
     opt, params, unchanged = setup
