@@ -334,3 +334,13 @@ def test_the_edge_of_a_penalty_is_no_rounding():
     differences = Differences("2-point", EPS, None)
     differences.gradient(fun, np.array([1.0, 0.5]), 1e16)
     assert differences.noise == 0
+
+
+@pytest.mark.parametrize(("search", "unit"), [("wolfe", 1e-3), ("exact", 1.0), ("exact", 1e4)])
+def test_rounding_around_a_zero_of_f_is_no_noise(search, unit):
+    """From 0, where a quadratic is 0, a long first search took for noise what was rounding of its
+    values there, and later steps were as short as that noise allowed."""
+    d = np.geomspace(0.1, 10, 6)
+    r = st.minimize(lambda x: unit * float(0.5 * d @ x**2 - x.sum()), 0 * d, line_search=search)
+    np.testing.assert_allclose(r.x, 1 / d, atol=0.15)
+    assert r.fun < unit * -0.5 * (1 / d).sum() * (1 - 1e-3)

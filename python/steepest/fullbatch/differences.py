@@ -222,7 +222,7 @@ class Differences:
         if not bent / 16 < rough < math.inf or (one_sign(third) and one_sign(fourth)):
             return False
         noise = math.sqrt(rough)
-        if not noise > NOISE_FLOOR * self._eps * abs(f):
+        if not noise > NOISE_FLOOR * self._eps * max(map(abs, values)):  # f may be 0
             return False
         self.scheme, self.noise = "3-point", noise
         return True
