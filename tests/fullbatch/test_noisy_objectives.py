@@ -344,3 +344,14 @@ def test_rounding_around_a_zero_of_f_is_no_noise(search, unit):
     r = st.minimize(lambda x: unit * float(0.5 * d @ x**2 - x.sum()), 0 * d, line_search=search)
     np.testing.assert_allclose(r.x, 1 / d, atol=0.15)
     assert r.fun < unit * -0.5 * (1 / d).sum() * (1 - 1e-3)
+
+
+def test_a_step_of_a_far_plateau_is_no_rounding():
+    def fun(x):
+        return 3 + float(x @ x) if x[0] < 1 else 1e200 * (4 + float(x[0] > 2))
+
+    differences, x = Differences("2-point", EPS, None), np.array([0.5, 0.5])
+    differences.gradient(fun, x, fun(x))
+    x = np.array([1.99, 0.5])  # a trial
+    differences.gradient(fun, x, fun(x))
+    assert differences.noise == 0

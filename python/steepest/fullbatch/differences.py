@@ -230,8 +230,9 @@ class Differences:
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
         """Look for float or half inside the function, along variables that have not changed f:
         whether f changes over steps that these types can see. Not where x has a far smaller f than
-        the gradient was taken at: the larger one may have hidden the changes by itself."""
-        if abs(self._f) > 2 * abs(f):
+        the gradient was taken at: the larger one may have hidden the changes by itself. Nor on a
+        plateau far above the start, as exponents that are cut off make it."""
+        if abs(self._f) > 2 * abs(f) or abs(f) > WALL * self._first_size:
             return False
         still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._unchanged)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
