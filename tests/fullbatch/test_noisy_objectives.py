@@ -355,3 +355,18 @@ def test_a_step_of_a_far_plateau_is_no_rounding():
     x = np.array([1.99, 0.5])  # a trial
     differences.gradient(fun, x, fun(x))
     assert differences.noise == 0
+
+
+@pytest.mark.parametrize("method", ["l-bfgs", "bfgs"])
+def test_a_gradient_from_before_noise_was_found_is_taken_anew(method):
+    """From 0, where float32 is exact, the first trial had a gradient of rounding alone; the search
+    then took it for the far end of its bracket, and the run ended there."""
+    d, turn = np.geomspace(0.2, 8, 7), np.linalg.qr(np.vander(np.linspace(-1, 1, 7)))[0]
+    k, b = np.float32((turn * d) @ turn.T), np.float32(np.cos(np.arange(7.0) + 4))
+
+    def fun(x):
+        x = x.astype(np.float32)
+        return np.float32(0.5) * (x @ k @ x) - b @ x
+
+    r = st.minimize(fun, np.zeros(7), method=method)
+    np.testing.assert_allclose(r.x, np.linalg.solve(k, b), atol=1e-3)

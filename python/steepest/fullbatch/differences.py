@@ -61,6 +61,8 @@ class Differences:
         self._first_size, self._scales = 0.0, dict[int, float]()
         # Whether a run by central differences may start again where it is stuck.
         self._fresh_start_left = scheme == "2-point"
+        # The lowest f whose gradient was taken before noise was found: it may be only noise.
+        self._lowest_before = math.inf
         # The last f that was lower by more than rounding or noise, and the iterations since.
         self._level, self._since = math.inf, 0
 
@@ -92,6 +94,8 @@ class Differences:
         g = self._gradient(value, x, f)
         if not (self.noise or any(self._changes)) and self._find_rounding(value, x, f):
             g = self._gradient(value, x, f)
+        if not self.noise:
+            self._lowest_before = min(f, self._lowest_before)
         return g
 
     def sharpen(self, value: Value, x: Array, f: float, fall: float) -> bool:
@@ -101,6 +105,8 @@ class Differences:
         find = self._find_at_first if fall else self._find_better
         close = fall <= math.sqrt(self._eps) * abs(f)  # too little for forward differences to show
         better = find(value, x, f) or (close and self._go_central(fall == 0))
+        if not better and fall == 0 and self.noise and f == self._lowest_before:
+            better, self._lowest_before = True, math.inf  # the gradient at x, taken anew
         if better:
             self._since = 0
         return better
