@@ -312,3 +312,21 @@ def test_a_box_for_a_tensor_is_quiet():
         lambda x: (float(x @ x - x.sum()), 2 * x - 1), x0, jac=True, bounds=[(0, 0.25)] * 3
     )
     assert r.x.tolist() == [0.25] * 3
+
+
+@pytest.mark.parametrize(("dtype", "size", "gtol"), [("f4", 1e5, 1e-5), ("f8", 1e10, 1e-8)])
+@pytest.mark.parametrize("method", ["gd", "l-bfgs", "newton"])
+def test_a_gradient_far_smaller_than_x_counts_in_a_box(method, dtype, size, gtol):
+    """x - g was x, so that x - P(x - g) was 0, and the start the answer, a success."""
+    answer, scale = np.array(1.5 * size, dtype), 100 * gtol / size
+    run = st.minimize(
+        lambda x: 0.5 * scale * ((x - answer) ** 2).sum(),
+        np.full(3, size, dtype),
+        method=method,
+        jac=lambda x: scale * (x - answer),
+        hess=(lambda x: np.eye(3) * scale) if method == "newton" else None,
+        bounds=[(0, None)] * 3,
+        gtol=gtol,
+    )
+    assert run.success
+    np.testing.assert_allclose(run.x, answer, rtol=0.02)

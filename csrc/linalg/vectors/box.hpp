@@ -20,11 +20,14 @@ struct Box {
     for (int64_t i = 0; i < n; ++i) x[i] = clip(x[i], i);
   }
 
-  // The largest |x - P(x - g)|: zero where first-order conditions hold.
+  // The largest |x - P(x - g)|: zero where first-order conditions hold. x - g itself would lose a g
+  // that is far smaller than x.
   T largest_projected_gradient(const T* x, const T* g) const {
     T largest = 0;
-    for (int64_t i = 0; i < n; ++i)
-      largest = std::max(largest, std::fabs(x[i] - clip(x[i] - g[i], i)));
+    for (int64_t i = 0; i < n; ++i) {
+      const T inside = std::min(std::max(g[i], x[i] - upper[i]), x[i] - lower[i]);
+      largest = std::max(largest, std::fabs(inside));
+    }
     return largest;
   }
 

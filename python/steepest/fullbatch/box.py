@@ -48,8 +48,9 @@ class Box:
         return self._xp.where(self._fixed & ~self._xp.isfinite(g), self.zero, g)
 
     def projected_gradient(self, x: Array, g: Array) -> Array:
-        """The projected gradient x - P(x - g): zero where first-order conditions hold."""
-        return x - self.project(x - g)
+        """The projected gradient x - P(x - g): zero where first-order conditions hold. x - g itself
+        would lose a g that is far smaller than x."""
+        return self._xp.minimum(self._xp.maximum(g, x - self.upper), x - self.lower)
 
     def free(self, x: Array, g: Array, step: Array) -> Array:
         """Which variables are not held: the complement of Bertsekas's set I⁺ (eq. 32). One is held
