@@ -211,3 +211,13 @@ def test_ftol_says_what_it_was_compared_with():
     fun = lambda x: (1e-6 * (x @ x), 2e-6 * x)  # noqa: E731
     r = st.minimize(fun, [1.0, 1.0], jac=True, method="gd", lr=1e4, ftol=1e-6, gtol=0.0)
     assert r.message == "f fell by 7.92e-08, which is at most ftol max(|f|, 1) = 1e-06"
+
+
+def test_a_plateau_above_the_lowest_point_is_no_end_by_ftol():
+    """A clipped loss does not change where steps that are too long have led to: that was success,
+    with the highest value of all."""
+    r = st.minimize(
+        lambda x: (min(float(x @ x), 5.0), 2 * x),
+        np.ones(1), jac=True, method="gd", lr=1.5, ftol=1e-6,
+    )  # fmt: skip
+    assert not r.success and r.fun == 1 and "too long" in r.message

@@ -301,7 +301,7 @@ class Iteration(Points):
         most = self.ftol and self.ftol * max(abs(before), abs(self.f), 1.0)
         if largest <= self.gtol:
             self._finish(CONVERGED, f"largest |g| {largest:.3g} is at most gtol {self.gtol:g}")
-        elif most and -max(most, noise(before, self._roundoff)) <= change <= most:
+        elif most and change <= most and self._level(before, most):
             told = f"f {'fell' if change >= 0 else 'rose'} by {abs(change):.3g}"
             self._finish(CONVERGED, f"{told}, which is at most ftol max(|f|, 1) = {most:.3g}")
         elif self.nit >= self.maxiter:
@@ -312,6 +312,12 @@ class Iteration(Points):
             too_long = None if self.line_search else self._too_long
             self._finish(STUCK, explain_stall(self.f, lowest, *line, MAX_STALLED, too_long))
         return self.done
+
+    def _level(self, before: float, most: float) -> bool:
+        """Whether f has risen by no more than `most`, or rounding, in the last iteration, and since
+        the lowest point that full steps have left."""
+        lowest = before if self._passed is None else min(before, self._passed[0])
+        return self.f - lowest <= max(most, noise(before, self._roundoff))
 
     def _start(self, direction: Direction) -> None:
         """Start a search with a full step; along the first direction if this one leads nowhere."""
