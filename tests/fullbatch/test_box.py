@@ -330,3 +330,15 @@ def test_a_gradient_far_smaller_than_x_counts_in_a_box(method, dtype, size, gtol
     )
     assert run.success
     np.testing.assert_allclose(run.x, answer, rtol=0.02)
+
+
+@pytest.mark.parametrize(("n", "force"), [(1, 50.0), (1, 1e4), (3, 1.0), (3, 50.0)])
+def test_gradient_descent_from_bound_to_bound(n, force):
+    """From one bound to the other, with the same f, and back: it ended there after ten steps."""
+    d = force * np.arange(1.0, n + 1)
+    run = st.minimize(
+        lambda x: (0.5 * d @ x**2, d * x),
+        np.full(n, -0.1), jac=True, method="gd", bounds=[(-0.1, 0.1)] * n,
+    )  # fmt: skip
+    assert run.success
+    np.testing.assert_allclose(run.x, 0, atol=1e-4)
