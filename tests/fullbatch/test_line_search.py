@@ -345,7 +345,7 @@ def test_steps_that_promise_less_than_rounding_end_a_search():
     r = st.line_search(lambda x: next(values), lambda x: -1e-9 + 0 * x, [0.0], [1e-9])
     assert not r.success and r.step == 0 and r.nfev <= 5
     r = st.line_search(lambda x: 1.0, lambda x: 1e-20 + 0 * x, [0.0], [-1.0])
-    assert r.step == 0 and "the precision of f is reached" in r.message
+    assert r.step == 0 and "the precision of f is reached, or step is too small" in r.message
 
 
 def test_trials_that_rounding_hides_end_a_search_at_the_lowest():

@@ -175,7 +175,7 @@ class Line:
             f = at.f if at.step == end.step else f
         if end.step == 0 and math.isfinite(slope0):
             known = [at._replace(slope=slope0) for at in told]
-            message = explain(known, f0, slope0, self.roundoff)
+            message = explain(known, f0, slope0, self.roundoff, "step")
         return OptimizeResult(
             step=end.step,
             fun=f,

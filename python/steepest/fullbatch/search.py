@@ -56,8 +56,11 @@ def noise(f: float, roundoff: float) -> float:
     return 10 * roundoff * abs(f)
 
 
-def explain(told: list[Trial], f0: float, slope0: float, roundoff: float) -> str:
-    """The message for a search from f0 along slope0 < 0 that ended where it began.
+def explain(
+    told: list[Trial], f0: float, slope0: float, roundoff: float, too_small: str = "gtol"
+) -> str:
+    """The message for a search from f0 along slope0 < 0 that ended where it began. `too_small`: the
+    option that else leads to steps that rounding hides.
 
     It goes by the shortest step whose predicted change rounding cannot hide. If only rounding keeps
     f from falling, that step is long and ruled by curvature, so f rises by far more than the slope
@@ -82,7 +85,7 @@ def explain(told: list[Trial], f0: float, slope0: float, roundoff: float) -> str
         )
     return (
         f"no lower point: at step {nearest.step:.3g} f = {f0:.6g} changes by no more than "
-        "rounding; the precision of f is reached, or gtol is too small for it"
+        f"rounding; the precision of f is reached, or {too_small} is too small for it"
     )
 
 
