@@ -395,3 +395,17 @@ def test_a_run_that_goes_up_and_down_by_rounding_ends(method):
         r = st.minimize(fun, 3 * x0, jac=True, method=method, gtol=1e-7, max_nfev=1000,
                         hess=(lambda x, h=h: h) if method == "newton" else None)  # fmt: skip
         assert r.status in (0, 2) and r.nfev < 300, (seed, r)
+
+
+@pytest.mark.parametrize("bounds", [None, [(-2, 2)]])
+@pytest.mark.parametrize("method", ["gd", "l-bfgs"])
+def test_a_stationary_point_as_high_as_the_start_is_no_answer(method, bounds):
+    """The first step from 1 leads to 0, a maximum at which f is 0 as well: a success."""
+    run = st.minimize(
+        lambda x: float((x**4 - x**2).sum()),
+        [1.0],
+        jac=lambda x: 4 * x**3 - 2 * x,
+        method=method,
+        bounds=bounds,
+    )
+    assert run.success and run.fun == pytest.approx(-0.25)

@@ -68,7 +68,9 @@ def wolfe(
         level = level + 1 if same or lost else 0
         target = f0 + c1 * step * slope0
         if slope >= c2 * slope0 and (weak or slope <= -c2 * slope0):
-            if f <= target or (same and slope <= (2 * c1 - 1) * slope0):
+            # A stationary point as high as the start, from where f was due to fall, is no minimum.
+            peak = slope == 0 and -slope0 * step > CLEAR * hidden
+            if f <= target or (same and not peak and slope <= (2 * c1 - 1) * slope0):
                 return End(step)
         if level == MAX_LEVEL:
             return End(low.step if low.f < f0 else 0.0, ROUNDING)
