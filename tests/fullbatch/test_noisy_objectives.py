@@ -370,3 +370,17 @@ def test_a_gradient_from_before_noise_was_found_is_taken_anew(method):
 
     r = st.minimize(fun, np.zeros(7), method=method)
     np.testing.assert_allclose(r.x, np.linalg.solve(k, b), atol=1e-3)
+
+
+@pytest.mark.parametrize("bounds", [None, [(None, 0), (None, None), (None, None)]])
+def test_rounding_to_float_is_found_beside_a_bound_and_a_symmetry(bounds):
+    """Steps changed f for a variable that its bound holds alone; or f was the same over longer
+    ones, too, in all variables by alike. The start was a success."""
+    push = 0.0 if bounds is None else 50.0
+
+    def fun(x):
+        return float(np.float32(3 - push * x[0] + np.cosh(x[1] - 1) + np.cosh(x[2] + 1)))
+
+    r = st.minimize(fun, np.zeros(3), bounds=bounds)
+    assert r.success
+    np.testing.assert_allclose(r.x[1:], [1, -1], atol=1e-3)

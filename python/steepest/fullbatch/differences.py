@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.fullbatch.arrays import Array, copied, empty_like
+from steepest.fullbatch.arrays import Array, copied, empty_like, namespace
 from steepest.fullbatch.box import Box
 
 Value = Callable[[Array], float]
@@ -92,11 +92,17 @@ class Differences:
     def gradient(self, value: Value, x: Array, f: float) -> Array:
         """g at x, where value(x) is f."""
         g = self._gradient(value, x, f)
-        if not (self.noise or any(self._changes)) and self._find_rounding(value, x, f):
+        if not self.noise and self._flat(x, g) and self._find_rounding(value, x, f):
             g = self._gradient(value, x, f)
         if not self.noise:
             self._lowest_before = min(f, self._lowest_before)
         return g
+
+    def _flat(self, x: Array, g: Array) -> bool:
+        """Whether no step has changed f, but for variables that are pushed against their bounds."""
+        if self._box is None or not any(self._changes):
+            return not any(self._changes)
+        return not bool(namespace(x).any(self._box.projected_gradient(x, g) != 0))
 
     def sharpen(self, value: Value, x: Array, f: float, fall: float) -> bool:
         """Try to make later gradients better; whether they will be. `fall`: by how much f should
@@ -240,7 +246,10 @@ class Differences:
         plateau far above the start, as exponents that are cut off make it."""
         if abs(self._f) > 2 * abs(f) or abs(f) > WALL * self._first_size:
             return False
-        still = [(float(x[i]) or 1.0) * same for i, same in enumerate(self._unchanged)]
+        # Not along x, or all ones, where f may be the same by its symmetry.
+        parts = (1 - 0.5 * (0.618 * i % 1) for i in range(len(self._unchanged)))
+        moves = zip(parts, self._unchanged, strict=True)
+        still = [(float(x[i]) or 1.0) * part * same for i, (part, same) in enumerate(moves)]
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))
