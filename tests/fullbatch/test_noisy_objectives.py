@@ -384,3 +384,12 @@ def test_rounding_to_float_is_found_beside_a_bound_and_a_symmetry(bounds):
     r = st.minimize(fun, np.zeros(3), bounds=bounds)
     assert r.success
     np.testing.assert_allclose(r.x[1:], [1, -1], atol=1e-3)
+
+
+def test_a_variable_that_is_flat_at_a_trial_alone_is_not_rounded():
+    """A trial on a bound has one variable at its minimum, where it does not change f. That it does
+    at the best point, over longer steps, was taken for rounding to float inside the function."""
+    d, c = np.array([1.8, 0.7, 0.3, 9.2]), np.array([1.61, -1.87, -1.07, -0.27])
+    bounds = [(0.13, 0.63), (-2.27, -1.23), (-1.07, None), (-0.94, -0.11)]
+    r = st.minimize(lambda x: float(d @ (x - c) ** 4), np.zeros(4), bounds=bounds)
+    assert r.success and r.nfev < 110

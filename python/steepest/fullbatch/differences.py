@@ -250,6 +250,10 @@ class Differences:
         parts = (1 - 0.5 * (0.618 * i % 1) for i in range(len(self._unchanged)))
         moves = zip(parts, self._unchanged, strict=True)
         still = [(float(x[i]) or 1.0) * part * same for i, (part, same) in enumerate(moves)]
+        if any(still) and self._f != f:  # f may have been flat there, and not here
+            steps = [h * same for h, same in zip(self._last_steps, self._unchanged, strict=True)]
+            if f not in (value(self._moved(x, steps, by)) for by in (1.0, -1.0)):
+                return False
         for eps in (2.0**-23, 2.0**-10) if any(still) else ():
             h = math.sqrt(eps)
             up, down = (value(self._moved(x, still, by)) for by in (h, -h))
