@@ -33,7 +33,7 @@ class Gradients(Parameters):
         if not isinstance(grads, (list, tuple)):
             given = check.got(grads)
             raise TypeError(f"grads: {given}; expected a list with one entry per group")
-        outlines = self._outline.inner
+        outlines = self._outlines
         if len(grads) != len(outlines):
             raise ValueError(
                 f"grads: a list of {len(grads)} for {len(outlines)} groups; expected one entry "

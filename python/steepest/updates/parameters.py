@@ -102,7 +102,8 @@ class Parameters:
         self._rules: list[str] = []  # by group
         self._callables: dict[int, Any] = {}  # by group, the lr that each step asks
         self._bound = self._grouped = self._plain_list = False
-        self._outline: Any = None  # of the parameters; of a list by group where there are groups
+        self._outlines: list[tree.Outline | None] = []  # by group
+        self._outline: tree.Outline | None = None  # of gradients: a list by group where grouped
         self._norm_before: float | None = None  # grad_norm until a step of its own has clipped
         self._most = math.inf  # for a grad_scale, which all arrays share
         self._pinned: list[Any] = []  # weak references to bound gradients
@@ -266,9 +267,9 @@ class Parameters:
             if callable(new.values["lr"]):
                 changes.append(partial(self._callables.__setitem__, i, new.values["lr"]))
             most = min(most, groups[-1]._largest_lr)
+        outlines = [*self._outlines, *(tree.outline(new.params) for new in news)]
         grouped = self._grouped or bool(self._groups)
-        whole = [group.params for group in groups] if grouped else groups[0].params
-        outline = tree.outline(whole)
+        outline = tree.Outline(len(outlines), tuple(outlines)) if grouped else outlines[0]
         settings = {
             "_groups": groups,
             "_rules": rules,
@@ -278,6 +279,7 @@ class Parameters:
             "_paths": paths,
             "_most": most,
             "_grouped": grouped,
+            "_outlines": outlines,
             "_outline": outline,
             "_plain_list": not grouped and outline is not None and outline.is_plain_list(),
             "_bound": False,
