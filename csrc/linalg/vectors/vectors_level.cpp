@@ -5,6 +5,8 @@
 #include <emmintrin.h>
 #endif
 
+#include <utility>
+
 namespace steepest::linalg {
 namespace {
 
@@ -149,8 +151,8 @@ void inner(const Vectors& rows, const Vectors& columns, int64_t begin, int64_t e
   for (int64_t i = 0; i < count; ++i) sums[i] = fold<T>(lanes + i * Lanes<T>::width);
 }
 
-// sum <- ((sum + c[0] x[0]) + c[1] x[1]) + ... + c[K-1] x[K-1] over a chunk.
-template <class T, int K>
+// sum <- ((sum + c[0] x[0]) + c[1] x[1]) + ... + c[K-1] x[K-1] over a chunk; `fresh`: from 0.
+template <class T, int K, bool fresh>
 void accumulate(T* __restrict__ sum, const T* const* vectors, const T* coefficients, int64_t n) {
   const T* x[K];
   T c[K];
@@ -159,18 +161,19 @@ void accumulate(T* __restrict__ sum, const T* const* vectors, const T* coefficie
     c[k] = coefficients[k];
   }
   for (int64_t i = 0; i < n; ++i) {
-    T value = sum[i];
+    T value = fresh ? T(0) : sum[i];
     for (int k = 0; k < K; ++k) value += c[k] * x[k][i];
     sum[i] = value;
   }
 }
 
-// Of `count` vectors the first 8, 4 or 1. Returns how many.
-template <class T>
+// Of `count` vectors the first 8, 4, 2 or 1. Returns how many.
+template <class T, bool fresh>
 int64_t accumulate_some(T* sum, const T* const* x, const T* c, int64_t count, int64_t n) {
-  if (count >= 8) return accumulate<T, 8>(sum, x, c, n), 8;
-  if (count >= 4) return accumulate<T, 4>(sum, x, c, n), 4;
-  return accumulate<T, 1>(sum, x, c, n), 1;
+  if (count >= 8) return accumulate<T, 8, fresh>(sum, x, c, n), 8;
+  if (count >= 4) return accumulate<T, 4, fresh>(sum, x, c, n), 4;
+  if (count >= 2) return accumulate<T, 2, fresh>(sum, x, c, n), 2;
+  return accumulate<T, 1, fresh>(sum, x, c, n), 1;
 }
 
 // to <- from, past the caches where `streamed`: a store that misses them reads its line first.
@@ -203,18 +206,25 @@ void combine(const double* coefficients, const Vectors& rows, const Vectors& out
       return static_cast<const T*>(rows.at[row]) + first;
     };
     for (int64_t j = 0; j < outs.count; ++j) {
-      for (int64_t i = 0; i < length; ++i) sums[j][i] = 0;
       const T* x[group];
       T c[group];
       int64_t held = 0;
+      bool fresh = true;
+      const auto some = [&](int64_t from) {
+        const bool first_time = std::exchange(fresh, false);
+        return first_time
+                   ? accumulate_some<T, true>(sums[j], x + from, c + from, held - from, length)
+                   : accumulate_some<T, false>(sums[j], x + from, c + from, held - from, length);
+      };
       for (int64_t row = 0; row < rows.count; ++row) {
         const T factor = static_cast<T>(coefficients[j * rows.count + row]);
         if (factor == 0) continue;
         x[held] = at(row, j);
         c[held++] = factor;
-        if (held == group) held -= accumulate_some(sums[j], x, c, held, length);
+        if (held == group) held -= some(0);
       }
-      for (int64_t k = 0; k < held;) k += accumulate_some(sums[j], x + k, c + k, held - k, length);
+      for (int64_t k = 0; k < held;) k += some(k);
+      if (fresh) __builtin_memset(sums[j], 0, static_cast<size_t>(length) * sizeof(T));
     }
     for (int64_t j = 0; j < outs.count; ++j)
       put(static_cast<T*>(outs.at[j]) + first, sums[j], length, streamed);
