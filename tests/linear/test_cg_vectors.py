@@ -137,3 +137,24 @@ def test_residuals_whose_squares_lose_digits_are_measured_all_the_same():
 def test_the_solution_owns_its_memory():
     x = st.solve(definite(20), right_hand_side(20, None), method="cg")
     assert x.base is None and x.flags.owndata
+
+
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("b", [np.ones(40), np.c_[np.ones(40), np.arange(40.0)]], ids=["1", "2"])
+@pytest.mark.parametrize("method", ["cg", "pcg", "jacobi"])
+def test_products_may_come_in_a_buffer_that_is_used_again(method, b, step):
+    """They are read where they lie, and copied where there are several columns."""
+    d = np.linspace(1, 3, 40)
+    buffers = [np.empty(40 * step)[::step] for _ in range(2)]
+
+    def times(x):
+        return np.multiply(d, x, out=buffers[0])
+
+    def precondition(r):
+        return np.divide(r, 2, out=buffers[1])
+
+    options = {"preconditioner": precondition} if method == "pcg" else {}
+    if method == "jacobi":
+        options = {"diagonal": d}
+    x = st.solve(times, b, method=method, rtol=1e-12, **options)
+    np.testing.assert_allclose(x, (b.T / d).T, rtol=1e-10)

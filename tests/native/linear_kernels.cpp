@@ -52,8 +52,8 @@ void vectors(DType dtype, int64_t n, int64_t off) {
   out.print("product");
   kernel.rank_two({a.at(), n}, 0, n, u.at(), v.at());
   a.print("rank two");
-  kernel.add(sum.at(), u.at(), n);
-  sum.print("add");
+  kernel.axpy(0.5, u.at(), sum.at(), n);
+  sum.print("axpy");
 }
 
 template <class T>

@@ -32,11 +32,7 @@ CgProducts cg_advance(const Pass& pass, const CgVectors& v, void* Ap, double rho
   const double pAp = dot(pass, v.p, Ap, v.n);
   if (!usable(pAp)) return {pAp, NAN};
   const double alpha = rho / pAp;
-  void* const rows[] = {v.x, v.r, v.p, Ap};
-  const double coefficients[] = {1, 0, alpha, 0,  //
-                                 0, 1, 0,     -alpha};
-  combine(pass, coefficients, {rows, 4}, {rows, 2}, v.n);
-  const double rr = dot(pass, v.r, v.r, v.n);
+  const double rr = advance(pass, alpha, v.p, Ap, v.x, v.r, v.n);
   if (turns && usable(rr)) turn(pass, v, v.r, rr / rho);
   return {pAp, rr};
 }

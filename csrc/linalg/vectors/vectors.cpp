@@ -140,6 +140,23 @@ void combine(const Pass& pass, const double* coefficients, const Vectors& rows, 
   });
 }
 
+double advance(const Pass& pass, double alpha, void* p, void* q, void* x, void* r, int64_t n) {
+  const int64_t blocks = (n + vector_block - 1) / vector_block;
+  std::vector<double> squares(static_cast<size_t>(blocks));
+  share_out(pass, blocks, [&](int64_t b, int) {
+    const int64_t begin = b * vector_block, end = std::min(begin + vector_block, n);
+    const int64_t bytes = begin * size_of(pass.dtype);
+    const auto of = [bytes](void* vector) { return static_cast<char*>(vector) + bytes; };
+    pass.kernel.axpy(alpha, of(p), of(x), end - begin);
+    pass.kernel.axpy(-alpha, of(q), of(r), end - begin);
+    double lanes[max_lanes];
+    pass.kernel.inner({&r, 1}, {&r, 1}, begin, end, lanes, &squares[static_cast<size_t>(b)]);
+  });
+  double sum = 0;
+  for (const double square : squares) sum += square;
+  return sum;
+}
+
 void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors& columns,
                        const Vectors& outs) {
   const std::vector<int64_t> starts = ranges(a.n);
@@ -157,8 +174,8 @@ void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors
   for (int64_t j = 0; j < outs.count; ++j) {
     std::fill_n(static_cast<char*>(outs.at[j]), bytes, char{0});
     for (int64_t k = 0; k < n_ranges; ++k)
-      pass.kernel.add(outs.at[j], parts[static_cast<size_t>(k * columns.count + j)],
-                      starts[static_cast<size_t>(k) + 1]);
+      pass.kernel.axpy(1, parts[static_cast<size_t>(k * columns.count + j)], outs.at[j],
+                       starts[static_cast<size_t>(k) + 1]);
   }
 }
 

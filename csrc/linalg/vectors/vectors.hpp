@@ -39,8 +39,8 @@ struct VectorKernels {
                             const Vectors& columns, const Vectors& outs);
   void (*rank_two)(const SymmetricMatrix& a, int64_t first, int64_t last, const void* u,
                    const void* v);
-  // out += part over n elements
-  void (*add)(void* out, const void* part, int64_t n);
+  // out += factor part over n elements
+  void (*axpy)(double factor, const void* part, void* out, int64_t n);
 };
 
 constexpr int64_t vector_chunk = 8192;        // bytes that stay in L1 while all rows pass over them
@@ -78,6 +78,9 @@ void inner(const Pass& pass, const Vectors& rows, const Vectors& columns, int64_
 // value, those of later outs the new one. At most max_outs.
 void combine(const Pass& pass, const double* coefficients, const Vectors& rows, const Vectors& outs,
              int64_t n);
+
+// x <- x + alpha p and r <- r - alpha q; returns r . r, summed as by `inner`.
+double advance(const Pass& pass, double alpha, void* p, void* q, void* x, void* r, int64_t n);
 
 // out[j] = A columns[j]; no out may be one of the columns.
 void symmetric_product(const Pass& pass, const SymmetricMatrix& a, const Vectors& columns,

@@ -299,18 +299,20 @@ void rank_two(const SymmetricMatrix& a, int64_t first, int64_t last, const void*
 }
 
 template <class T>
-void add(void* out, const void* part, int64_t n) {
+void axpy(double factor, const void* part, void* out, int64_t n) {
+  const T c = static_cast<T>(factor);
   T* __restrict__ sum = static_cast<T*>(out);
   const T* __restrict__ term = static_cast<const T*>(part);
-  for (int64_t i = 0; i < n; ++i) sum[i] += term[i];
+  for (int64_t i = 0; i < n; ++i) sum[i] += c * term[i];
 }
 
 }  // namespace
 
 VectorKernels vector_kernels(DType dtype, simd::STEEPEST_LEVEL) {
   if (dtype == DType::float32)
-    return {inner<float>, combine<float>, symmetric_product<float>, rank_two<float>, add<float>};
-  return {inner<double>, combine<double>, symmetric_product<double>, rank_two<double>, add<double>};
+    return {inner<float>, combine<float>, symmetric_product<float>, rank_two<float>, axpy<float>};
+  return {inner<double>, combine<double>, symmetric_product<double>, rank_two<double>,
+          axpy<double>};
 }
 
 }  // namespace steepest::linalg
