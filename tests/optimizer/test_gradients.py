@@ -225,7 +225,7 @@ def lines_run(call):
 def test_a_step_runs_no_line_for_each_array(structure):
     """A dict of 1,000 arrays of 100 took 0.23 ms, two groups 0.18, a list 0.06.
 
-    Dicts of two arrays each took 0.5, those of 50 in all 24 µs, now 7 (a list 5).
+    Of 500 dicts of two arrays Adam took 1.5, now 0.14.
     """
     params, grads = ([np.zeros(2) for _ in range(1000)] for _ in range(2))
     opt, given = st.SGD(structure(params), lr=1.0), structure([g + 1 for g in grads])

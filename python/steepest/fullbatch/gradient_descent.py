@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -120,11 +119,6 @@ class GradientDescent(Minimizer):
         if self.line_search == "armijo":
             longer = 2.0
         elif self.line_search == "wolfe":
-            free = self._free_square(g)
-            square = at.step * self._scale * free
+            square = at.step * self._scale * self._free_square(g)
             longer = min(max(1.0, promised / square), LONGEST) if square > 0 else 1.0
-            if self.box is not None and at.f >= self._f0 and 0 < free < math.inf:
-                # A box may cut steps so that they lead to and fro between points with the same f.
-                way = self._square(self._rows[self._x] - self._rows[self._trial])
-                return self._downhill(0.5 * math.sqrt(way / free) or self._scale)
         return self._downhill(longer * at.step * self._scale)
