@@ -1,4 +1,4 @@
-// The four vector kernels under the full-batch methods. All are bound by memory: each reads what
+// The vector kernels under the full-batch methods. All are bound by memory: each reads what
 // it is given once, for all that it computes.
 //
 // Results are bitwise the same for any number of threads and any SIMD level: sums run over a fixed
