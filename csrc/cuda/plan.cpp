@@ -262,7 +262,7 @@ StepArgs Plan::arguments(const StepOptions& options, bool captured, Stream strea
   a.clip = options.clip;
   a.nonfinite = options.nonfinite;
   a.zero_grad = options.zero_grad;
-  a.odd = calls_ % 2;
+  a.odd = int32_t(calls_ % 2);
   a.early =
       !a.measured && !captured && !changed_ && stream == last_stream_ && table_.next_from < never;
   a.carried = size() <= max_carried;

@@ -153,7 +153,7 @@ class Differences {
   // Of the largest residual: a parameter that changes none by this much is near zero by chance.
   static constexpr T noticed = T(1e-2);
   // What rounding may leave of a parameter that a step of its own size took to 0.
-  static constexpr T left = 16 * std::numeric_limits<T>::epsilon();
+  static constexpr T next_to_nothing = 16 * std::numeric_limits<T>::epsilon();
 
   // The step in x_j, away from zero.
   T step(T x, size_t j, T unit) const {
@@ -166,7 +166,7 @@ class Differences {
       return sign * (central_ ? std::min(h, size / 2) : h);  // x - h may be out of the domain
     }
     const T h = rel_step_[j] * sign * size;
-    const bool lost = (x + h) - x == 0 || size <= left * reach_[j];
+    const bool lost = (x + h) - x == 0 || size <= next_to_nothing * reach_[j];
     return lost ? sign * unit * std::max(T(1), size) : h;
   }
 
