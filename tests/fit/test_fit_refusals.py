@@ -43,6 +43,7 @@ ERRORS = [
         "data.csv, line 2: column 'x': 0 is not a standard deviation, as it is not",
     ),
     ([FORMULA, *START, "--absolute-sigma"], "--absolute-sigma: needs --sigma"),
+    ([FORMULA, *START, "--f-scale", "2"], "--f-scale: needs --loss, one of soft_l1, huber, "),
     (
         ["y = exp(a*x)", "--start", "a=1e6"],
         "line 3: the formula is inf at x = 0.102564, a = 1e+06;",

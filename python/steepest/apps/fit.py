@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "size of residual above which a point counts as an outlier, in units of sigma or of the "
         "response"
     )
-    add("--f-scale", metavar="C", type=float, default=1.0, help=f"{scale} (default: 1)")
+    add("--f-scale", metavar="C", type=float, help=f"{scale} (default: 1); needs a robust --loss")
     add("--omit-missing", action="store_true", help="leave out rows with empty fields or NaN")
     add("--encoding", default="utf-8", help="of the file, such as latin-1 (default: utf-8)")
     add("--json", action="store_true", help="print JSON instead of the summary")
@@ -62,6 +62,9 @@ def main(args: argparse.Namespace) -> int:
 
     if args.absolute_sigma and args.sigma is None:
         raise ValueError("--absolute-sigma: needs --sigma")
+    if args.f_scale is not None and args.loss == "linear":
+        robust = ", ".join(loss for loss in LOSSES if loss != "linear")
+        raise ValueError(f"--f-scale: needs --loss, one of {robust}")
     check_packages("matplotlib", "sympy")
     formula, table = parse(args.formula), read_table(args.data, args.encoding)
     start = dict(parse_start(joined(args.start)))
@@ -76,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
         sigma=None if args.sigma is None else spelled(args.sigma),
         absolute_sigma=args.absolute_sigma,
         loss=args.loss,
-        f_scale=args.f_scale,
+        f_scale=1.0 if args.f_scale is None else args.f_scale,
         omit_missing=args.omit_missing,
     )
     path = Path(args.output or "")
