@@ -15,6 +15,7 @@ import pybind11
 import pytest
 
 import compilers
+import steepest
 
 SOURCES = [
     *compilers.SIMULATED,
@@ -25,9 +26,17 @@ SOURCES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def cupy():
+# The GPU tests run over the simulated device where this is set, for their own sake: they must not
+# have gone stale when a device is at hand.
+SIMULATED = bool(os.environ.get("STEEPEST_TESTS_SIMULATED"))
+
+
+@pytest.fixture
+def cupy(request):
     """CuPy itself, where there is a device."""
+    if SIMULATED:
+        request.getfixturevalue("libraries_to_be_found")
+        return fake_cupy
     found = pytest.importorskip("cupy")
     try:
         found.cuda.runtime.getDeviceCount()
@@ -36,6 +45,13 @@ def cupy():
     if os.environ.get("STEEPEST_TESTS_WITHOUT_POOL"):  # for memcheck, which sees no pool's parts
         found.cuda.set_allocator(None)
     return found
+
+
+@pytest.fixture
+def true_device():
+    """What the simulated device has not, or takes too long for."""
+    if SIMULATED:
+        pytest.skip("needs a true device")
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +106,7 @@ def hooks(module):
 def device(module, hooks, monkeypatch):
     """The simulated module, in the place of a device's own and of CuPy; its streams are lazy."""
     monkeypatch.setitem(sys.modules, "steepest._cuda", module)
+    monkeypatch.setattr(steepest, "_cuda", module, raising=False)
     monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
     monkeypatch.setitem(sys.modules, "cupyx", fake_cupyx)
     for name, fake in fake_cupyx.modules.items():

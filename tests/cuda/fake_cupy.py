@@ -63,6 +63,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
             return _wrapped(getattr(self._held, name), self.device.id, self)
         if name in ("reshape", "ravel"):
             return _function(getattr(self.held, name), self.device.id)
+        if name == "get":
+            return lambda: asnumpy(self)
+        if name in ("tolist", "tobytes"):
+            return getattr(asnumpy(self), name)
         if name in ("any", "all", "max", "min", "sum", "mean", "astype"):
             _check_readable(self)
             return _function(getattr(self.held, name), self.device.id)
@@ -87,6 +91,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __dlpack_device__(self):
         return (2, self.device.id)
+
+    def fill(self, value):
+        self[...] = value
 
     def __setitem__(self, key, value):
         _check_readable(self)
@@ -251,7 +258,7 @@ class Stream(contextlib.AbstractContextManager):
     def __exit__(self, *args):
         Stream.current.pop()
 
-    def begin_capture(self):
+    def begin_capture(self, mode=None):
         assert self.non_blocking  # else a capture forbids work on the default stream
         capture[0](True, self.ptr)
 
@@ -320,7 +327,7 @@ def get_default_memory_pool():
     return SimpleNamespace(free_all_blocks=lambda: None)
 
 
-def empty(shape, dtype, order="C"):
+def empty(shape, dtype=float, order="C"):
     return ndarray(np.empty(shape, dtype, order))
 
 
@@ -345,7 +352,8 @@ def asnumpy(value):
     return value.held.copy("C") if isinstance(value, ndarray) else np.asarray(value)
 
 
-def full(size, fill, dtype):
+def full(size, fill, dtype=None):
+    dtype = np.dtype(dtype or type(fill))
     _take(size * dtype.itemsize)
     return ndarray(np.full(size, fill, dtype))
 

@@ -53,7 +53,7 @@ def test_solvers(cupy, m, n, linear_solver, dtype):
 
 @pytest.mark.parametrize("n", [1000, 1030])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
-def test_many_variables(cupy, n, dtype):
+def test_many_variables(cupy, true_device, n, dtype):
     """More tiles of Cholesky than there is room for blocks at a time; and cuSOLVER's."""
     problem, x0 = sines(2 * n, n, dtype)
     fun, jac = problem(np)
@@ -232,7 +232,7 @@ def test_each_question_is_one_wait(cupy):
 
 @pytest.mark.parametrize("n", [33, 501, 1023])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda d: d.__name__)
-def test_cholesky_by_tiles(cupy, n, dtype):
+def test_cholesky_by_tiles(cupy, true_device, n, dtype):
     """A linear problem is solved by one step; again and again, since blocks wait for each other."""
     rng = np.random.default_rng(n)
     A, b = rng.standard_normal((3 * n, n)).astype(dtype), rng.standard_normal(3 * n).astype(dtype)

@@ -7,7 +7,8 @@ import pytest
 
 import steepest as st
 
-pytestmark = [pytest.mark.gpu]
+# array_api_compat's namespace wants CuPy itself.
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("true_device")]
 pytest.importorskip("array_api_compat")
 
 
