@@ -227,7 +227,9 @@ def is_dense(array: Array) -> bool:
 def _is_writeable(array: Array, value: Any) -> bool:
     if isinstance(array, np.ndarray):
         return bool(array.flags.writeable)
-    exported = getattr(value, "__cuda_array_interface__", None)  # CuPy drops its read-only flag
+    if value is array:  # CuPy has no read-only arrays, and drops the flag of others
+        return True
+    exported = getattr(value, "__cuda_array_interface__", None)
     return exported is None or not exported["data"][1]
 
 
