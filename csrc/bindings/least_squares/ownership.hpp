@@ -30,7 +30,7 @@ inline bool owns_memory(const pybind11::object& value) {
 
 // Whether this is the only reference to an object. A free-threaded CPython does not count all
 // references of local variables.
-inline bool referred_to_once(PyObject* object) {
+inline bool referred_to_once([[maybe_unused]] PyObject* object) {
 #if !defined(Py_GIL_DISABLED)
   return Py_REFCNT(object) == 1;
 #elif PY_VERSION_HEX >= 0x030e0000
