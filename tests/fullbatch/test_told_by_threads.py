@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import threading
 
 import numpy as np
@@ -82,6 +83,71 @@ def test_newton_keeps_what_the_first_thread_has_told():
         runs.append(s)
     assert raised and {str(error) for error in raised} == {OTHER}
     assert runs[0].success and runs[0].x.tobytes() == runs[1].x.tobytes()
+
+
+class Halt:
+    """Traces a thread, which waits at its n-th bytecode in `tell` until it may go on."""
+
+    def __init__(self, n):
+        self.left, self.there, self.go_on = n, threading.Event(), threading.Event()
+
+    def __call__(self, frame, event, arg):
+        name = frame.f_code.co_name
+        if name == "_begin":  # it is in
+            self.left = -1
+        if self.left < 0 or not frame.f_code.co_filename.endswith("iteration.py"):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left < 0:
+                self.there.set()
+                self.go_on.wait(60)
+        return self
+
+
+def refusals_where_the_first_waits(n, pause):
+    """Of two threads, where the first waits at its n-th bytecode for the second to be inside, or
+    refused; None where it is inside before."""
+    s, halt, ended, raised = Held(START), Halt(n), threading.Event(), []
+
+    def tell():
+        try:
+            s.tell(rosen(START), rosen_der(START))
+        except RuntimeError as error:
+            raised.append(str(error))
+
+    def first():
+        sys.settrace(halt)
+        tell()
+        sys.settrace(None)
+        ended.set()
+        halt.there.set()
+
+    def let_it_go_on(run):
+        if threading.current_thread() is not thread:
+            halt.go_on.set()
+            assert ended.wait(60)
+
+    thread = threading.Thread(target=first)
+    pause(let_it_go_on)
+    thread.start()
+    assert halt.there.wait(60)
+    if ended.is_set():
+        return None
+    tell()
+    halt.go_on.set()
+    thread.join(60)
+    return raised
+
+
+def test_of_two_that_come_at_once_one_is_refused(pause):
+    """Both were let in where the second came between the first one's look and its claim."""
+    n = 0
+    while (raised := refusals_where_the_first_waits(n, pause)) is not None:
+        assert raised == [OTHER], n
+        n += 1
+    assert n > 10
 
 
 def test_threads_may_take_turns():

@@ -89,7 +89,7 @@ class Iteration(Points):
         self._lowest_gradient: Gradient | None = None  # gives its gradient, if not called yet
         self._eager = False  # whether gradients are called for at each trial
         # The present call.
-        self._inside: int | None = None  # the thread that is in `tell`
+        self._inside: list[int] = []  # the threads in `tell`: the first, and those to be refused
         self._asking = False  # whether a function of the user is being called
 
     # What a method says
@@ -158,14 +158,31 @@ class Iteration(Points):
         KeyboardInterrupt
             On Ctrl-C in it; `x` is then the best point, which is to be told again.
         """
-        if self.done:
-            raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
         f = scalar("f", f)
         if not (later := callable(g)):
             g = vector("g", g, self._rows[0])
             g = g if self.box is None else self.box.known_gradient(g)
-        inside = self._entered()
-        self._inside = get_ident()  # Ctrl-C does not come between this and `try`
+        me = get_ident()
+        try:
+            self._inside.append(me)
+            self._check_turn(me)
+            self._take(f, g, later)
+        finally:
+            if me in self._inside:  # Ctrl-C may have come before
+                self._inside.remove(me)
+
+    def _check_turn(self, me: int) -> None:
+        """Refuse `tell` where another thread came first, in a function that it calls, or at the
+        end."""
+        if self._inside[0] != me:
+            raise RuntimeError("tell: another thread is inside this run")
+        if self._asking:
+            raise RuntimeError("tell: called by a function that a tell of this run has called")
+        if self.done:
+            raise RuntimeError(f"tell: the run has ended ({self.message}); start another")
+
+    def _take(self, f: float, g: Array | Gradient, later: bool) -> None:
+        """`tell`, of one thread. later: whether g is a function."""
         try:
             self.nfev += 1
             if later:
@@ -191,17 +208,6 @@ class Iteration(Points):
         except BaseException:  # Ctrl-C has left a search, or a step, half done
             self._resume()
             raise
-        finally:
-            self._inside = inside
-
-    def _entered(self) -> int | None:
-        """Who is in `tell`: nobody, or this thread, where `Newton.tell` has come here."""
-        inside = self._inside
-        if inside is not None and inside != get_ident():
-            raise RuntimeError("tell: another thread is inside this run")
-        if self._asking:
-            raise RuntimeError("tell: called by a function that a tell of this run has called")
-        return inside
 
     def _begin(self, f: float, g: Array) -> None:
         """From x0, or from a best point that was asked for again: there is no line yet."""

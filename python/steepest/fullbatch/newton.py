@@ -128,10 +128,10 @@ class Newton(Minimizer):
             raise TypeError("tell: give one of hess and hessp")
         if hess is not None and not callable(hess):
             hess = self._checked(hess)
-        inside = self._entered()
-        self._inside = get_ident()  # as in `super().tell`, which comes too late for `restore`
-        kept = None
+        me, kept = get_ident(), None
         try:
+            self._inside.append(me)  # as in `super().tell`, which comes too late for `restore`
+            self._check_turn(me)
             kept = checkpoint(self)  # functions may fail: the point is to be told again then
             before = self._lowest
             self._given = (hess, hessp)
@@ -143,7 +143,8 @@ class Newton(Minimizer):
                 restore(self, kept)
             raise
         finally:
-            self._inside = inside
+            if me in self._inside:
+                self._inside.remove(me)
 
     def result(self) -> OptimizeResult:
         result = super().result()

@@ -150,7 +150,8 @@ def restore(run: Iteration, state: dict[str, Any]) -> None:
     vars(run).update(state)
     run._xp = namespace(run._w)
     run._rows = [run._w[i, :] for i in range(run._w.shape[0])]
-    run._search = run._handed = run._inside = None
+    run._search = run._handed = None
+    run._inside = state.get("_inside", [])  # this very call's, or a copy's
     run._asking = False
     if run._trials and not run.done:
         run._search, _ = resumed(run, run._f0, run._slope0, run._trials)
