@@ -33,21 +33,19 @@ class Differences {
     const std::vector<T> x = core.point();
     bool first = false;  // that is no noise
     if (core.again() && patience() > 0 && x == at_) {
-      first = find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at);
-      const double wrong = error(std::max(rounding, noise_));
-      if (!first && core.stationarity().cosine > wrong) {
-        core.set_accuracy({wrong, 0, false, columns(std::max(rounding, noise_))});
+      first = find_noise(core.trial_fun(), core.m(), rounding, at);
+      if (!first && core.stationarity().cosine > error(rounding)) {
+        core.set_accuracy({error(rounding), 0, false, columns(rounding)});
         return false;
       }
     }
     take(core, x, rounding, room, at);
     if (core.njev() > 0 && patience() == 1 && !core.judged().close() &&
-        find_noise(at_, core.trial_fun(), core.m(), rounding, J_, at)) {
+        find_noise(core.trial_fun(), core.m(), rounding, at)) {
       first = true;
       take(core, x, rounding, room, at);
     }
-    const double eps = std::max(rounding, noise_);
-    core.set_accuracy({error(eps), patience(), first, columns(eps)});
+    core.set_accuracy({error(rounding), patience(), first, columns(rounding)});
     return true;
   }
 
@@ -56,11 +54,12 @@ class Differences {
 
   // The relative error of the next Jacobian if close_in would make it smaller, else 0.
   double error(double eps) const {
-    return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(eps);
+    return central_ || !rel_step_.empty() ? 0 : noise_units * std::sqrt(std::max(eps, noise_));
   }
 
   // About what the columns of the last Jacobian are off by, over their norms.
   double columns(double eps) const {
+    eps = std::max(eps, noise_);
     return central_ ? std::cbrt(eps) * std::cbrt(eps) : std::sqrt(eps);
   }
 
@@ -70,10 +69,11 @@ class Differences {
   // That noise, as a rounding unit; 0 where none was found.
   double noise() const { return noise_; }
 
-  // Whether J, the last Jacobian, at x, is noise; later ones are then by longer steps.
-  // at(point) gives the m residuals there, valid until its next call.
+  // Whether the last Jacobian is noise; later ones are then by longer steps. f: the m residuals at
+  // its point; at(point) gives those there, valid until its next call.
   template <class At>
-  bool find_noise(const std::vector<T>& x, const T* f, int64_t m, double eps, const T* J, At&& at) {
+  bool find_noise(const T* f, int64_t m, double eps, At&& at) {
+    const std::vector<T>& x = at_;
     looked_ = true;
     std::vector<T> point(x.size()), told[4], wrong(f, f + m);
     const auto ask = [&](size_t quarters) {
@@ -84,7 +84,7 @@ class Differences {
     };
     ask(2);
     for (size_t j = 0; j < x.size(); ++j) {
-      const T* column = J + static_cast<int64_t>(j) * m;
+      const T* column = J_ + static_cast<int64_t>(j) * m;
       for (size_t i = 0; i < wrong.size(); ++i) wrong[i] += column[i] * (ahead_[j] / 2);
     }
     T most = 0;
@@ -98,11 +98,14 @@ class Differences {
     return found_ = true;
   }
 
-  // f: m residuals at x, eps: the rounding unit that they were computed with.
+  // f: m residuals at x, eps: the rounding unit that they were computed with, if no larger noise
+  // is known. J must stay until the next Jacobian.
   // evaluate(j, x_j) gives the residuals with another x_j; they are valid until its next call.
   template <class Evaluate>
   void jacobian(const std::vector<T>& x, const T* f, int64_t m, double eps, Evaluate&& evaluate,
                 T* J) {
+    eps = std::max(eps, noise_);
+    at_ = x, J_ = J;
     T largest = 0;
     for (int64_t i = 0; i < m; ++i) largest = std::max(largest, std::abs(f[i]));
     const T noise = static_cast<T>(noise_units * eps * static_cast<double>(largest));
@@ -119,7 +122,7 @@ class Differences {
       // In the first Jacobian alone: a column may have no effect.
       if (d.change == 0 && largest_ == 0 && patience() > 0 &&
           find_rounding(x[j], j, std::abs(d.step), noise, f, m, evaluate, out)) {
-        return jacobian(x, f, m, noise_, evaluate, J);
+        return jacobian(x, f, m, eps, evaluate, J);
       }
       slope_[j] = d.change / std::abs(d.step);
       change_ = std::max(change_, d.change);
@@ -130,10 +133,7 @@ class Differences {
  private:
   template <class Core, class Room, class At>
   void take(const Core& core, const std::vector<T>& x, double rounding, Room& room, At& at) {
-    const double eps = std::max(rounding, noise_);
-    if (core.njev() > 0) close_in(core.stationarity().cosine, eps);
-    J_ = room();
-    at_ = x;
+    if (core.njev() > 0) close_in(core.stationarity().cosine, rounding);
     std::vector<T> moved = x;
     const auto evaluate = [&](size_t j, T x_j) {
       moved[j] = x_j;
@@ -141,7 +141,7 @@ class Differences {
       moved[j] = x[j];
       return f;
     };
-    jacobian(x, core.trial_fun(), core.m(), eps, evaluate, J_);
+    jacobian(x, core.trial_fun(), core.m(), rounding, evaluate, room());
   }
 
   // A difference below so many rounding units of the residuals is noise.

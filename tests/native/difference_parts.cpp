@@ -121,11 +121,10 @@ struct Noisy {
         point[j] = to;
         return at(point);
       };
-      const double unit = std::max(eps, differences.noise());
-      differences.jacobian(x, f.data(), static_cast<int64_t>(m), unit, one, J.data());
+      differences.jacobian(x, f.data(), static_cast<int64_t>(m), eps, one, J.data());
     };
     take();
-    if (differences.find_noise(x, f.data(), static_cast<int64_t>(m), eps, J.data(), at)) take();
+    if (differences.find_noise(f.data(), static_cast<int64_t>(m), eps, at)) take();
   }
   double slope(size_t j) const {  // the mean of a column
     const auto m = static_cast<ptrdiff_t>(f.size()), start = static_cast<ptrdiff_t>(j) * m;
