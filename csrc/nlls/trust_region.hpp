@@ -201,7 +201,6 @@ class TrustRegion {
       radius_.set(HUGE_VAL);
     }
     propose();
-    if (doubt && stopping_.ftol_predicted(trial_.judged)) return finish(Status::ftol);
     if (gtol && !finder_.held_back() && stopping_.flat(trial_.judged)) return finish(Status::gtol);
   }
 
@@ -273,8 +272,7 @@ class TrustRegion {
     // The first step is as short as λ₀ makes it, however far the minimum.
     const bool free = gauss_newton() || !(radius_.first() || radius_.uninformed());
     // A step that λ held back and that did as predicted was merely short: the next may be longer.
-    const bool longer =
-        radius_.uninformed() || (finder_.held_back() && trial_.judged.as_predicted());
+    const bool longer = finder_.held_back() && trial_.judged.as_predicted();
     // Two small rises tell of no minimum where no step has been taken yet.
     const bool stuck = nit_ == 0 && !gauss_newton() && !(trial_.judged.actual > 0);
     const bool ftol = stopping_.ftol(trial_.judged) && !longer && !stuck && !in_noise();
@@ -385,8 +383,7 @@ class TrustRegion {
   // ftol in doubt is believed once neither the undamped step nor shorter ones, down to those that
   // met it, lower the cost by more.
   void believe_or_shorten() {
-    radius_.rejected(finder_.length(), trial_.slope,
-                     std::isfinite(trial_cost_) ? trial_.judged.actual : -HUGE_VAL);
+    radius_.rejected(finder_.length(), trial_.slope, trial_.judged.actual);
     if (radius_.value() <= doubted_ || nfev_ >= options_.max_nfev) return finish(Status::ftol);
     propose();
   }
@@ -434,7 +431,7 @@ class TrustRegion {
   }
 
   bool worth_looking_ahead() const {
-    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() && model_.solved() &&
+    return look_ahead_.due() && finder_.held_back() && backend_.keeps_rows() &&
            !model_.free().empty() && nfev_ + 2 <= options_.max_nfev;
   }
 

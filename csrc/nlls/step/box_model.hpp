@@ -58,7 +58,7 @@ class BoxModel {
     return box_.clip(box_.bounded() ? at(x, s, j) : x[j] + s[j], j);
   }
 
-  // Whether the last s is the minimum; where rounding hides that, it is taken for one if λ > 0.
+  // Whether the last s is the minimum, as far as rounding shows.
   bool solved() const { return solved_; }
 
   // The variables that the last system was solved for.
@@ -138,10 +138,7 @@ class BoxModel {
       if (solved_) break;
       std::fill(d_.begin(), d_.end(), T(0));
       if (!backend.solve(damping, free_, s, r_.data(), d_.data())) return false;
-      if (!move(backend, damping, x, s)) {
-        solved_ = damping.lambda > 0;
-        break;
-      }
+      if (!move(backend, damping, x, s)) break;
     }
     return true;
   }
