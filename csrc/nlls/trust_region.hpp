@@ -133,8 +133,8 @@ class TrustRegion {
   void correct(double gain) {
     ++nfev_;
     look_ahead_.gained(gain, trial_.slope);
-    const double share = finder_.accelerate(backend_, model_, x_.data(), scaling_.D(), fraction,
-                                            residuals_.accepted(), residuals_.trial());
+    const double share =
+        finder_.accelerate(here(), fraction, residuals_.accepted(), residuals_.trial());
     look_ahead_.bent(share, std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon())));
     try_step();
   }
@@ -227,6 +227,8 @@ class TrustRegion {
 
  private:
   bool gauss_newton() const { return options_.method == Method::gauss_newton; }
+
+  typename StepFinder<Backend>::At here() { return {backend_, model_, x_.data(), scaling_.D()}; }
 
   // The step on trial changed the cost by chance: it cannot meet ftol. The gradient decides whether
   // it is taken, and when such steps end (compare Hager and Zhang's approximate Wolfe conditions,
@@ -422,8 +424,8 @@ class TrustRegion {
       // Exactly |Dx|, so that a start that is wrong by its own size arrives at zero. Other radii
       // within a tenth: exactly, MGH's problems took 8 % more evaluations at 1e-15.
       const bool by_size = radius_.value() == scaling_.own_size(x_);
-      finder_.damped(backend_, model_, x_.data(), scaling_.D(), radius_.value(), by_size);
-    } else if (!finder_.undamped(backend_, model_, x_.data(), scaling_.D())) {
+      finder_.damped(here(), radius_.value(), by_size);
+    } else if (!finder_.undamped(here())) {
       throw Error(ErrorKind::linalg, singular_text(nit_));
     }
     trial_.take(backend_, finder_.step());

@@ -216,8 +216,9 @@ double corrected(double by, bool bends = true, double lower = -HUGE_VAL) {
   StepFinder<Stub> finder(1e-3, 1, 0);
   const double x = 0, D = 1, f = 1, ahead = 0.9;
   model.set_limits(backend, &x, steepest::nlls::Reach::any_bound);
-  must(finder.undamped(backend, model, &x, &D) && finder.step()[0] == -1, "the undamped step");
-  finder.accelerate(backend, model, &x, &D, 0.1, &f, &ahead);
+  const StepFinder<Stub>::At at{backend, model, &x, &D};
+  must(finder.undamped(at) && finder.step()[0] == -1, "the undamped step");
+  finder.accelerate(at, 0.1, &f, &ahead);
   return finder.step()[0];
 }
 
