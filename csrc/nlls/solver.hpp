@@ -61,7 +61,7 @@ class Solver {
     backend().keep(rows);
     region_.last_point() ? backend().add_gradient_only(rows) : backend().add(rows);
     ++njev_;
-    take_linearization(true);
+    take_linearization();
     return phase();
   }
 
@@ -168,7 +168,7 @@ class Solver {
   Phase tell_whole(double cost) {
     if (region_.started()) {
       region_.judge(cost, region_.cost() - cost);
-      if (phase() == Phase::jacobian) take_linearization(false);
+      if (phase() == Phase::jacobian) take_linearization();
     } else {
       check_start(cost);
       region_.start_whole(cost, m_, next_accuracy_);
@@ -176,16 +176,10 @@ class Solver {
     return phase();
   }
 
-  void take_linearization(bool keeps_residuals) {
-    const bool again = this->again();
-    refused_ = !region_.take(m_, keeps_residuals, next_accuracy_);
-    if (!refused_) {
-      region_.next();
-    } else if (again) {
-      region_.keep_jacobian(next_accuracy_.error);
-    } else {
-      region_.give_up();
-    }
+  void take_linearization() {
+    refused_ = !region_.take(m_, form_ == Form::whole, next_accuracy_);
+    if (!refused_) return region_.next();
+    again() ? region_.keep_jacobian(next_accuracy_.error) : region_.give_up();
   }
 
   TrustRegion<Backend> region_;
