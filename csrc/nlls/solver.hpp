@@ -99,7 +99,13 @@ class Solver {
     block_cost_ += residuals().costs(space(), rows.f, rows.m, nullptr, false).trial;
     block_rows_ += rows.m;
     if (region_.hopeless(block_cost_)) return false;
-    if (residuals().robust()) region_.weigh(Form::blocks);
+    if (residuals().robust()) {
+      if (region_.least_weight(Form::blocks) > 0) {  // the covariance is by exact ones
+        residuals().weigh_trial(space(), 0);
+        backend().add_exact(with_weights(rows));
+      }
+      region_.weigh(Form::blocks);
+    }
     backend().add(with_weights(rows));
     return true;
   }

@@ -117,6 +117,7 @@ class TrustRegion {
     ++nfev_;
     ++trials_;
     trial_.judged.actual = actual;
+    near_ = near_by();
     look_ahead_.judged(actual, trial_.judged.predicted, accuracy_.columns > 0);
     radius_.tried(finder_.length(), finder_.held_back() && within_rounding<T>(trial_.judged));
     if (doubted_ > 0 && !stopping_.worth(trial_.judged)) return believe_or_shorten();
@@ -140,6 +141,16 @@ class TrustRegion {
   }
 
   // --- its linearization is told
+
+  // How much of ρ' weights have at least; 0: they are exact. Gauss-Newton has no λ to make up for
+  // what a weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
+  // squares; exactly where gtol, which is by exact weights, may be met. A block is weighed before
+  // its point is judged: the judgement of the point before decides.
+  double least_weight(Form form) const {
+    if (gauss_newton()) return last_point() || near_gtol() ? 0 : 1;
+    const bool exact = form == Form::blocks ? near_ : last_point() || near_by();
+    return exact ? 0 : 0.75;
+  }
 
   // Weights of the rows on trial, all or those of a block, under a robust loss.
   void weigh(Form form) {
@@ -170,6 +181,7 @@ class TrustRegion {
     if (stepped) step_taken();
     x_ = trial_.point;
     cost_ = trial_cost_;
+    exact_ = residuals_.weighed_exactly();
     accuracy_ = accuracy;
     if (accuracy.first) forget();
     scale(m);
@@ -238,18 +250,8 @@ class TrustRegion {
   // A full step has done as predicted, or any by exact weights. Were these left where λ holds one
   // back, full steps by the others, which are short, could hold back every other step for ever.
   bool near_by() const {
-    const bool well =
-        trial_.judged.as_predicted() && (!finder_.held_back() || residuals_.weighed_exactly());
+    const bool well = trial_.judged.as_predicted() && (!finder_.held_back() || exact_);
     return started_ && (well || in_noise());
-  }
-
-  // How much of ρ' weights have at least; 0: they are exact. Gauss-Newton has no λ to make up for
-  // what a weight below ρ' leaves out: with ρ' its steps are those of iteratively reweighted least
-  // squares; exactly where gtol, which is by exact weights, may be met. For the others blocks are
-  // weighed exactly, since the result's covariance may be by these rows.
-  double least_weight(Form form) const {
-    if (gauss_newton()) return last_point() || near_gtol() ? 0 : 1;
-    return form == Form::blocks || last_point() || near_by() ? 0 : 0.75;
   }
 
   // The accepted point met gtol, if maybe by weights that are not exact.
@@ -482,6 +484,8 @@ class TrustRegion {
   Status status_ = Status::max_nfev;
   std::optional<Status> pending_;  // how the step on trial ends the fit, if it does
   bool started_ = false;
+  bool exact_ = true;      // the weights of the accepted point's rows
+  bool near_ = false;      // near_by, of the last point judged
   Reach reach_;            // of the next step
   bool held_off_ = false;  // the step on trial met a tolerance, but short of a bound
   Rise<T> rise_;

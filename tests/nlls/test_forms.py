@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import steepest as st
+from problems import curves
 
 
 def told_inside_out(fun, x0, jac, **options):
@@ -149,18 +150,47 @@ def test_a_list_of_residuals_and_jacobian_is_told_from_blocks():
         st.least_squares(lambda x: [x - 1, np.eye(2)], [0.0, 0.0], True)
 
 
-def test_the_covariance_after_blocks_is_by_exact_weights():
-    """Also where steps are by others: after the first."""
+@pytest.mark.parametrize("linear_solver", ["cholesky", "qr"])
+@pytest.mark.parametrize("method", ["lm", "levenberg", "gn"])
+@pytest.mark.parametrize("last", [1, None])
+def test_the_covariance_after_blocks_is_by_exact_weights(method, linear_solver, last):
+    """Also where steps are by others: at first, and with "gn" to the end."""
     A, y = np.vander(np.linspace(0, 3, 20), 3), np.cos(np.linspace(0, 9, 20)) + 1.5
 
     def blocks(x):
         yield from zip(np.split(A @ x - y, 2), np.split(A, 2), strict=True)
 
     def stop(intermediate_result):
-        raise StopIteration
+        return intermediate_result.nit == last
 
-    fit = st.least_squares(blocks, np.zeros(3), True, loss="soft_l1", callback=stop)
-    assert fit.nit == 1
+    fit = st.least_squares(
+        blocks,
+        np.zeros(3),
+        True,
+        loss="soft_l1",
+        method=method,
+        linear_solver=linear_solver,
+        callback=stop,
+    )
+    assert fit.success is (last is None)
     weight = (1 + (A @ fit.x - y) ** 2) ** -1.5  # ρ' + 2 ρ'' z
     due = np.linalg.inv(A.T @ (weight[:, None] * A))
     np.testing.assert_allclose(fit.covariance(absolute_sigma=True), due, rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_blocks_under_a_loss_take_no_more_evaluations_than_all_rows_at_once():
+    """They took 1.5 times as many: their rows had the cost's own curvature from the start on."""
+    total = np.zeros(2, dtype=int)
+    for seed, p in enumerate(curves.problems(1)):
+        p = p.with_outliers(seed)
+
+        def blocks(x, p=p):
+            yield from zip(np.split(p.residual(x), 3), np.split(p.jacobian(x), 3), strict=True)
+
+        options = {"loss": "soft_l1", "f_scale": p.noise()}
+        whole = st.least_squares(p.residual, p.start, p.jacobian, **options)
+        told = st.least_squares(blocks, p.start, True, **options)
+        if np.isclose(whole.cost, told.cost, rtol=1e-6):
+            total += whole.nfev, told.nfev
+    assert total[1] < 1.1 * total[0]

@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -47,31 +48,28 @@ class Dense {
   Space& space() { return space_; }
 
   void begin() {
-    pending_.by_qr = kind_ == LinearSolver::qr || blocks_by_qr_;
-    pending_.normal.clear(space_);
-    pending_.J.clear();
-    if (pending_.by_qr) pending_.make_triangle(space_);
+    begin(pending_);
+    if (pending_exact_) pending_exact_->told = false;
   }
 
   void add(const Rows<T>& rows) {
     if (kind_ == LinearSolver::cg) return add_gradient_only(rows);
-    if (pending_.by_qr) {
-      add_norms(rows);
-      pending_.triangle.add(rows, space_);
-      pending_.normal.add_gradient(rows, space_);
-    } else if (rows.jac_weight) {
-      pending_.normal.add_norms2(rows, space_);
-      pending_.normal.add(rows, space_);
-      pending_.normal.take_weighted_norms2(space_);
-    } else {
-      pending_.normal.add(rows, space_);
-      pending_.normal.take_norms2(space_);
+    add(rows, pending_);
+  }
+
+  // The same rows by the weights that matrix() is to have, where steps are by others: after blocks
+  // they are gone.
+  void add_exact(const Rows<T>& rows) {
+    if (!pending_exact_) {
+      pending_exact_ = std::make_unique<System>(size(), uses_normal(kind_), space_);
     }
+    if (!std::exchange(pending_exact_->told, true)) begin(*pending_exact_);
+    add(rows, *pending_exact_);
   }
 
   // All that CG needs, and that is needed of the last point; after keep().
   void add_gradient_only(const Rows<T>& rows) {
-    add_norms(rows);
+    add_norms(rows, pending_);
     pending_.J.gradient(pending_.normal, space_);
   }
 
@@ -97,7 +95,10 @@ class Dense {
     return true;
   }
 
-  void commit() { std::swap(current_, pending_); }
+  void commit() {
+    std::swap(current_, pending_);
+    std::swap(current_exact_, pending_exact_);
+  }
 
   // J of the pending point stays where it is until a later one is committed: then CG, and QR where
   // Cholesky fails, read it again.
@@ -165,7 +166,8 @@ class Dense {
 
   // R (upper triangle by columns) where by_qr(), else the lower triangle of JᵀJ by rows: n x n.
   std::vector<T> matrix() {
-    return current_.by_qr ? current_.triangle.matrix(space_) : current_.normal.matrix(space_);
+    System& told = current_exact_ && current_exact_->told ? *current_exact_ : current_;
+    return told.by_qr ? told.triangle.matrix(space_) : told.normal.matrix(space_);
   }
 
   int64_t size() const { return current_.normal.n; }
@@ -183,14 +185,36 @@ class Dense {
     typename Parts::Normal normal;  // holds the gradient and norms even without the matrix
     typename Parts::Triangle triangle;
     typename Parts::Operator J;
-    bool by_qr = false;
+    bool by_qr = false, told = false;  // told: of the exact ones, whether add_exact was called
   };
+
+  void begin(System& to) {
+    to.by_qr = kind_ == LinearSolver::qr || blocks_by_qr_;
+    to.normal.clear(space_);
+    to.J.clear();
+    if (to.by_qr) to.make_triangle(space_);
+  }
+
+  void add(const Rows<T>& rows, System& to) {
+    if (to.by_qr) {
+      add_norms(rows, to);
+      to.triangle.add(rows, space_);
+      to.normal.add_gradient(rows, space_);
+    } else if (rows.jac_weight) {
+      to.normal.add_norms2(rows, space_);
+      to.normal.add(rows, space_);
+      to.normal.take_weighted_norms2(space_);
+    } else {
+      to.normal.add(rows, space_);
+      to.normal.take_norms2(space_);
+    }
+  }
 
   // From the rows, before they are added to anything else: a device replaces what there was until
   // then.
-  void add_norms(const Rows<T>& rows) {
-    pending_.normal.add_norms2(rows, space_);
-    if (rows.jac_weight) pending_.normal.add_weighted_norms2(rows, space_);
+  void add_norms(const Rows<T>& rows, System& to) {
+    to.normal.add_norms2(rows, space_);
+    if (rows.jac_weight) to.normal.add_weighted_norms2(rows, space_);
   }
 
   // A pivot of JᵀJ, 1 - R² of a column, is wrong by about n eps. Cholesky gives up below 16 times
@@ -211,6 +235,7 @@ class Dense {
   LinearSolver kind_;
   Space space_;
   System current_, pending_;
+  std::unique_ptr<System> current_exact_, pending_exact_;
   typename Parts::Cholesky cholesky_;
   ConjugateGradients<T> cg_;
   bool blocks_by_qr_ = false;
