@@ -252,6 +252,20 @@ def test_one_pair_that_differs_is_found_in_any_layout(laid, dtype, method):
             st.solve(laid(skew), b, method=method)
 
 
+@pytest.mark.parametrize("method", ["cholesky", "cg", "pcg"])
+def test_a_matrix_in_float32_is_symmetric_to_that_where_b_is_in_float64(method):
+    rng = np.random.default_rng(0)
+    rows, b = rng.normal(size=(200, 30)).astype(np.float32), rng.normal(size=30)
+    a = (rows.T * rng.random(200).astype(np.float32)) @ rows
+    a[5, 25] *= 1 + 1e-6
+    x = st.solve(a, b, method=method)
+    assert x.dtype == np.float64
+    np.testing.assert_allclose(x, np.linalg.solve(a.astype(float), b), rtol=1e-4, atol=1e-8)
+    a[5, 25] += 0.01 * abs(a).max()
+    with pytest.raises(LinAlgError, match="A is not symmetric"):
+        st.solve(a, b, method=method)
+
+
 @pytest.mark.parametrize(("a", "b", "options", "kind", "message"), CASES)
 def test_what_is_refused_and_why(a, b, options, kind, message):
     keep = [v.copy() if isinstance(v, np.ndarray) else v for v in (a, b)]

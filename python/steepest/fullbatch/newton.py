@@ -12,7 +12,7 @@ from array_api_compat import device
 
 from steepest import check
 from steepest.arrays import from_numbers
-from steepest.fullbatch.arrays import Array, vector
+from steepest.fullbatch.arrays import Array, coarse_eps, vector
 from steepest.fullbatch.factor import AT_START, SHORTEST, newton_step
 from steepest.fullbatch.iteration import (
     LIMIT,
@@ -100,6 +100,7 @@ class Newton(Minimizer):
         # what the last trial point and the lowest one came with
         self._given: tuple[Hessian, Product | None] = (None, None)
         self._given_lowest: tuple[Hessian, Product | None] = (None, None)
+        self._eps_of_hess = 0.0  # of the last one, where it is less precise than float64
 
     def tell(  # type: ignore[override]
         self, f: Any, g: Array | Gradient, hess: Hessian = None, *, hessp: Product | None = None
@@ -164,6 +165,7 @@ class Newton(Minimizer):
                 f"hess: {check.kind(hess)}, sparse; expected a dense array, toarray(), or hessp"
             )
         xp, n = self._xp, self.n
+        self._eps_of_hess = coarse_eps(hess)
         like = self._w[:1, :1]
         if type(self._w) is np.ndarray:
             hess = from_numbers("hess", hess)
@@ -183,7 +185,8 @@ class Newton(Minimizer):
         if self.f:
             size = max(size, slope * (slope / abs(self.f)))
         skew = float(xp.max(xp.abs(h - h.T)))
-        if skew > math.sqrt(float(xp.finfo(h.dtype).eps) / 2) * size:
+        eps = max(float(xp.finfo(h.dtype).eps), self._eps_of_hess)
+        if skew > math.sqrt(eps / 2) * size:
             raise ValueError(
                 f"hess: not symmetric, entries differ from the transpose by up to {skew:.3g}; "
                 "expected a symmetric array: (H + H.T) / 2"

@@ -33,6 +33,7 @@ class System:
     product: Product | None = None  # the user's x -> A x, where A is one
     owns_a: bool = False  # a is our copy already, and may be overwritten
     owns_b: bool = False
+    eps_of_a: float = 0.0  # where A was told in float32, to float64
     # The user's np.errstate, for the user's functions; our own arithmetic raises no warnings.
     users: Any = field(default_factory=dict)
 
@@ -158,6 +159,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         if name != "A":
             _check_finite(xp, name, value)
     matrix = ready.get("A")
+    widened = matrix is not None and arrays["A"].dtype == xp.float32 != dtype
     return System(
         xp,
         matrix,
@@ -167,6 +169,7 @@ def make_system(a: Any, b: Any, x0: Any, diagonal: Any, *, least_squares: bool) 
         product,
         owns_a=matrix is not given.get("A"),
         owns_b=ready["b"] is not given["b"],
+        eps_of_a=_eps(xp, xp.float32) if widened else 0.0,
     )
 
 
@@ -291,7 +294,8 @@ def check_symmetric(system: System, method: str) -> None:
         gap = xp.abs(au - a.T @ u)
     if not bool(xp.all(xp.isfinite(au))):
         raise ValueError("A: contains inf or NaN, or overflows; expected finite values")
-    rounding, roots = 10 * n**0.5 * system.eps, xp.sqrt(xp.abs(xp.linalg.diagonal(a)))
+    rounding = 10 * n**0.5 * max(system.eps, system.eps_of_a)
+    roots = xp.sqrt(xp.abs(xp.linalg.diagonal(a)))
     scale = roots * xp.max(roots)
     if bool(xp.all(gap <= rounding * scale)):
         return
