@@ -66,7 +66,16 @@ BAD_STRUCTURE = [
         W + '["w"]: got a list; expected an array',
     ),
     (lambda g: g.update(layer2={}), ValueError, W + ": keys ['w'] are missing"),
-    (lambda g: g.update(layer2=None), TypeError, W + ": got None; expected a dict"),
+    (
+        lambda g: g.update(layer2=None),
+        TypeError,
+        W + ": got None; expected a dict with keys ['w']; None in place of each array leaves it",
+    ),
+    (
+        lambda g: g.update(layer1=None),
+        TypeError,
+        'grads["layer1"]: got None; expected a list of 2; None in place of each array leaves it',
+    ),
     (lambda g: g["layer1"].pop(), ValueError, 'grads["layer1"]: a list of 1 where the parameters'),
     (
         lambda g: g.update(layer1=np.ones((2, 3))),

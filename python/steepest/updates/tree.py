@@ -77,10 +77,11 @@ def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) ->
     if (leaves := _cpu.leaves_of(like, node)) is not None:
         return leaves
     keys: Sequence[Any]
+    hint = "; None in place of each array leaves it alone" if node is None else ""
     if isinstance(like.children, int):
         n, keys = like.children, range(like.children)
         if not isinstance(node, (list, tuple)):
-            raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {n}")
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected a list of {n}{hint}")
         if len(node) != n:
             here = f"a list of {len(node)} where the parameters have {n}"
             raise ValueError(f"{written(root, path)}: {here}")
@@ -88,7 +89,7 @@ def flatten_like(like: Outline | None, node: Any, root: str, path: Path = ()) ->
         keys = like.children
         if not isinstance(node, (dict, Mapping)):
             due = f"a dict with keys {shown(list(keys))}"
-            raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}")
+            raise TypeError(f"{written(root, path)}: {got(node)}; expected {due}{hint}")
         known = set(keys)
         missing, extra = [k for k in keys if k not in node], [k for k in node if k not in known]
         parts = [f"keys {shown(missing)} are missing"] * bool(missing)
