@@ -20,6 +20,22 @@ def test_zero_residual_at_the_start():
     assert (fit.nfev, fit.njev, fit.cost, fit.status) == (1, 1, 0, 1)
 
 
+@pytest.mark.parametrize("inside_out", [False, True])
+def test_a_start_where_the_loss_counts_no_residual_is_said(inside_out):
+    """Tukey's is flat beyond f_scale: a success at x0, whatever x0."""
+    A = np.vander(np.arange(6.0), 2)
+    for start, said in (([40.0, 40.0], True), ([0.1, 0.1], False)):
+        if inside_out:
+            s = st.LeastSquares(start, loss="tukey", f_scale=3.0)
+            while not s.done:
+                s.tell(A @ s.x, A)
+            fit = s.result()
+        else:
+            fit = st.least_squares(lambda x: A @ x, start, loss="tukey", f_scale=3.0)
+        assert fit.success
+        assert ("no residual has weight: each is beyond `f_scale`" in fit.message) is said
+
+
 def test_start_at_the_minimum():
     A = np.array([[1.0], [1.0]])
     fit = st.least_squares(lambda x: A @ x - [0.0, 2.0], [1.0], lambda x: A)

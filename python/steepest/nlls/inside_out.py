@@ -269,7 +269,7 @@ class LeastSquares:
             )
         with in_use(self._solver.device), self._solver:
             J = None if self._J is None else arrays.copied(self._J)  # the solver goes on with J
-            result = result_of(self._solver, J, True)
+            result = result_of(self._solver, J, True, self._options)
             if not self.done:
                 result["message"] = "Not done: more points were asked for."  # its status is 0
         return result

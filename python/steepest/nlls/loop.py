@@ -185,7 +185,7 @@ def fit(fun: Callable[..., Any], x0: Any, jac: Any, options: Options) -> LeastSq
         else:
             solver, J = run(solver, fun, jac, options, steps, bounds, watch)
         with in_use(solver.device):
-            result = result_of(solver, J, jac is True or callable(jac))
+            result = result_of(solver, J, jac is True or callable(jac), options)
     if watch is not None:
         watch.end(result)
     return result

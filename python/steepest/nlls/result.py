@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from steepest import _cpu, check
 from steepest.nlls import arrays
+from steepest.nlls.arguments import Options
 from steepest.nlls.arrays import Array
 
 MOST_PAIRS = 20  # correlations that a summary lists
@@ -36,6 +37,10 @@ MISLED = (
 NO_CHANGE = (
     " But no residual changes with {} over the step of a difference: if one should, choose its unit"
     " so that its value is about 1."
+)
+NO_WEIGHT = (
+    " But no residual has weight: each is beyond `f_scale`. Take a larger one, or start from the x"
+    " of a fit by 'soft_l1'."
 )
 
 
@@ -188,7 +193,7 @@ class LeastSquaresResult(OptimizeResult):  # type: ignore[misc]
         return inverse  # type: ignore[no-any-return]
 
 
-def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
+def result_of(solver: Any, J: Any, given: bool, options: Options) -> LeastSquaresResult:
     """The solver's state as a result. J: the Jacobian, None after normal equations or blocks of
     rows; given: the user gave the Jacobians."""
     if J is not None and J.ndim == 1:  # one row
@@ -200,6 +205,9 @@ def result_of(solver: Any, J: Any, given: bool) -> LeastSquaresResult:
         with arrays.out_of_range():
             result["jac"] = J * weight[:, None]
     result.update(message=MESSAGES[status], success=status > 0)
+    if options.loss == "tukey" and status > 0 and J is not None:
+        if bool((abs(result["fun"]) >= options.f_scale).all()):
+            result["message"] += NO_WEIGHT
     if given and solver.misled:
         result["message"] += MISLED
     if not given:
