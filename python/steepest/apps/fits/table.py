@@ -43,6 +43,7 @@ class Table:
     rows: list[list[str]]
     lines: list[int]
     header_line: int
+    repeated: frozenset[str]  # names that several columns have, of which none can be told
     omitted: int = 0  # rows left out
 
     @property
@@ -54,6 +55,9 @@ class Table:
         """Which column has this name, as the header has it or as a formula says it."""
         for names in (list(self.units), list(self.names)):
             if name in names:
+                if as_identifier(name) in self.repeated:
+                    problem = f"two columns are named {as_identifier(name)!r}"
+                    raise TableError(self.path, self.header_line, problem)
                 return names.index(name)
         problem = f"no column {name!r}; the header has {', '.join(self.names)}"
         raise TableError(self.path, self.header_line, problem)
@@ -116,7 +120,7 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     if all(map(is_number, records[0][1])):
         records[:0] = commented_header(path, lines, records[0], separator)
     header_line, header = records[0]
-    units = dict(parse_header(path, header_line, header))
+    units, repeated = parse_header(path, header_line, header)
     if len(records) == 1:
         raise TableError(path, header_line, "no rows after the header")
     for line, row in records[1:]:
@@ -126,7 +130,7 @@ def read_table(path: str, encoding: str = "utf-8") -> Table:
     rows, row_lines = [row for _, row in records[1:]], [line for line, _ in records[1:]]
     if separator == ";":
         rows = [[re.sub(DECIMAL_COMMA, r"\1.\2", field) for field in row] for row in rows]
-    return Table(path, units, rows, row_lines, header_line)
+    return Table(path, units, rows, row_lines, header_line, frozenset(repeated))
 
 
 def decoded(path: str, raw: bytes, encoding: str) -> str:
@@ -186,21 +190,26 @@ def commented_header(
     return [record for record in records if len(record[1]) == len(fields)]
 
 
-def parse_header(path: str, line: int, header: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(name, unit) of "name", "name [unit]" or "name (unit)"; names are unique and not empty."""
-    seen: set[str] = set()
+def parse_header(path: str, line: int, header: Sequence[str]) -> tuple[dict[str, str], set[str]]:
+    """name -> unit of "name", "name [unit]" or "name (unit)", and the names that come again.
+
+    A column without a name, as pandas' index or one after a last separator, is column_2, say; a
+    name that comes again is followed by its column's.
+    """
     if all(map(is_number, header)):
         raise TableError(path, line, "numbers; the first line names the columns")
+    units: dict[str, str] = {}
+    said: set[str] = set()
+    repeated: set[str] = set()
     for j, title in enumerate(header, 1):
         name, unit = split_unit(title.strip())
-        name = spelled(name)
-        if not name:
-            problem = f"column {j} has no name; write one (in pandas to_csv(index=False))"
-            raise TableError(path, line, problem)
-        if (said := as_identifier(name)) in seen:
-            raise TableError(path, line, f"two columns are named {said!r}")
-        seen.add(said)
-        yield name, unit
+        name = spelled(name) or f"column_{j}"
+        if as_identifier(name) in said:
+            repeated.add(as_identifier(name))
+            name = f"{name}, column {j}"
+        said.add(as_identifier(name))
+        units[name] = unit
+    return units, repeated
 
 
 def as_identifier(name: str) -> str:
