@@ -241,16 +241,15 @@ class Differences:
 
     def _find_rounding(self, value: Value, x: Array, f: float) -> bool:
         """Look for float or half inside the function, along variables that have not changed f:
-        whether f changes over steps that these types can see. Not where x has a far smaller f than
-        the gradient was taken at: the larger one may have hidden the changes by itself. Nor on a
-        plateau far above the start, as exponents that are cut off make it."""
-        if abs(self._f) > 2 * abs(f) or abs(f) > WALL * self._first_size:
+        whether f changes over steps that these types can see. Not on a plateau far above the start,
+        as exponents that are cut off make it."""
+        if abs(f) > WALL * self._first_size:
             return False
         # Not along x, or all ones, where f may be the same by its symmetry.
         parts = (1 - 0.5 * (0.618 * i % 1) for i in range(len(self._unchanged)))
         moves = zip(parts, self._unchanged, strict=True)
         still = [(float(x[i]) or 1.0) * part * same for i, (part, same) in enumerate(moves)]
-        if any(still) and self._f != f:  # f may have been flat there, and not here
+        if any(still) and self._f != f:  # it may have been flat there, or large, and not here
             steps = [h * same for h, same in zip(self._last_steps, self._unchanged, strict=True)]
             if f not in (value(self._moved(x, steps, by)) for by in (1.0, -1.0)):
                 return False
