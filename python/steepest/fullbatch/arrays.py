@@ -100,11 +100,9 @@ def scalar(name: str, value: Any) -> float:
         raise ValueError(f"{name}: {check.shown(value)}: {error}") from None
 
 
-def coarse_eps(value: Any) -> float:
-    """The rounding unit of a number of less precision than float64; 0 of others."""
-    if isinstance(value, float) or not hasattr(value, "dtype"):  # a float64 of NumPy's, too
-        return 0.0
-    return COARSE.get(str(value.dtype).rpartition(".")[2], 0.0)
+def coarse_eps(dtype: Any) -> float:
+    """The rounding unit of a dtype of less precision than float64; 0 of others."""
+    return COARSE.get(str(dtype).rpartition(".")[2], 0.0)
 
 
 def vector(name: str, value: Array, like: Array) -> Array:

@@ -42,7 +42,7 @@ class Objective:
         self.differences = Differences(jac, self.eps, solver.box) if by_values else None
         self.args = args if isinstance(args, tuple) else (args,)
         self.nfev = self.njev = 0
-        self._eps_of_g = 0.0  # the rounding unit of the last gradient; 0: that of float64
+        self._dtype_of_g: Any = None  # of the last gradient, as it came
         self._largest_g = 0.0  # the largest |gᵢ| where Hessians were taken
 
     @property
@@ -88,7 +88,7 @@ class Objective:
 
     def _told(self, name: str, g: Any) -> Array:
         self.njev += 1
-        self._eps_of_g = coarse_eps(g)
+        self._dtype_of_g = getattr(g, "dtype", None)
         return vector(name, g, self._like)
 
     def hessian(self, x: Array, g: Array, scheme: str) -> Array:
@@ -101,7 +101,7 @@ class Objective:
 
         xp = namespace(x)
         h = xp.zeros((x.shape[0], x.shape[0]), dtype=x.dtype, device=device(x))
-        eps = max(self.eps, self._eps_of_g)
+        eps = max(self.eps, coarse_eps(self._dtype_of_g))
         unit = step_unit(scheme, eps)
         self._largest_g = max(self._largest_g, float(xp.max(xp.abs(g))))
         hidden = NOISE_FLOOR * eps * self._largest_g
