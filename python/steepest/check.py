@@ -57,7 +57,8 @@ def _is_real_scalar(value: Any) -> bool:
         return True
     try:
         dtype = getattr(value, "dtype", None)
-        letter = getattr(dtype, "kind", "b" if "bool" in str(dtype) else "f")  # PyTorch's has none
+        # PyTorch's has no kind. str(dtype) of NumPy takes 4 µs.
+        letter = getattr(dtype, "kind", None) or ("b" if "bool" in str(dtype) else "f")
         scalar = isinstance(value, numbers.Real) or getattr(value, "ndim", None) == 0
         return letter in "fiu" and scalar and not isinstance(value, bool)
     except Exception:  # asking runs the code of whatever was given

@@ -79,7 +79,7 @@ def copied(a: Array) -> Array:
 
 def scalar(name: str, value: Any) -> float:
     """The real number in `value`, a Python number or an array of one element."""
-    if isinstance(value, float):  # a NumPy float64 too
+    if isinstance(value, (float, np.floating)):
         return float(value)
     value = plain(name, value)
     if hasattr(value, "shape"):
