@@ -16,7 +16,6 @@ namespace steepest {
 namespace {
 
 using linalg::BoxPairs;
-using linalg::Direction;
 using linalg::FirstStep;
 using linalg::PairRows;
 using linalg::Pairs;
@@ -63,13 +62,13 @@ py::tuple direction_in_box(const BoxPairs& p, const py::array& products, double 
   return py::make_tuple(c, scale);
 }
 
-// (coefficients, slope, magnitude); the last column of `products` is that with g.
+// (coefficients, slope); the last column of `products` is that with g.
 py::tuple direction(const Pairs& p, const py::array& products, double otherwise) {
   const int64_t columns = products.ndim() == 2 ? products.shape(1) : 0;
   const Products on_g = column(products, columns - 1, 2 * p.count + 1);
   py::array_t<double> c({int64_t{5}, 2 * p.count + 4});
-  const Direction to = p.second_pass(on_g, otherwise, c.mutable_data());
-  return py::make_tuple(c, to.slope, to.magnitude);
+  const double slope = p.second_pass(on_g, otherwise, c.mutable_data());
+  return py::make_tuple(c, slope);
 }
 
 // (f0, slope0, length, c1, c2, roundoff)
@@ -101,7 +100,7 @@ struct Checked : Workspace {
   }
 };
 
-// (slope, magnitude, row of the next direction, the user's copy of the next point), or None.
+// (slope, row of the next direction, the user's copy of the next point), or None.
 py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, const py::object& g,
                               const py::tuple& line, double least_square, const py::tuple& rows) {
   const linalg::Places at = places(rows);
@@ -115,7 +114,7 @@ py::object ordinary_iteration(Pairs& p, const py::array& workspace, double f, co
                                                w.rows(), w.n, at, first_step(line),
                                                {f, w.vector(g, "g", false), least_square}, room);
   if (!next) return py::none();
-  return py::make_tuple(next->slope, next->magnitude, next->d, copy);
+  return py::make_tuple(next->slope, next->d, copy);
 }
 
 // An accepted point in a box, as Python gives it: `bounds` are lower and upper bounds, near, and

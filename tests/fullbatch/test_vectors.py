@@ -283,7 +283,7 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
         pairs.append(on_y[:, None].copy(), alpha[k], ratio[k], 2 * m)
     d, s, y = d[2:], s[2:], y[2:]
     products = np.concatenate([d, y, [g]]) @ np.stack([y[-1], g], axis=1)
-    c, slope, magnitude = pairs.direction(products, 1.0)
+    c, slope = pairs.direction(products, 1.0)
     h = inverse_hessian(s, y, ratio[2:])
     to = c[2] @ np.concatenate([d, y, [before, x, np.zeros(n), g]])
     np.testing.assert_allclose(to, -h @ g, rtol=1e-9)
@@ -291,7 +291,6 @@ def test_two_loop_is_the_inverse_hessian_of_explicit_bfgs_updates():
     np.testing.assert_allclose(rest, [g - before, g, x + to, x + to], rtol=1e-15)
     gamma = s[-1] @ y[-1] / (y[-1] @ y[-1])
     assert -c[2, -1] == pytest.approx(gamma) and slope == pytest.approx(-g @ h @ g)
-    assert magnitude >= abs(slope) / (2 * m + 1)
 
 
 def test_two_loop_leaves_out_pairs_without_curvature():
@@ -299,10 +298,10 @@ def test_two_loop_leaves_out_pairs_without_curvature():
     sums = np.concatenate([np.diag([-1.0, 2.0]), np.eye(2), np.ones((2, 2))])
     pairs.restore(2, [0, 1], [2, 3], sums)
     products = np.array([[5.0], [1.0], [7.0], [3.0], [4.0]])
-    c, _, _ = pairs.direction(products, 0.5)
+    c, _ = pairs.direction(products, 0.5)
     assert c[2, 0] == 0 and c[2, 2] == 0 and c[2, -1] == -2.0
     pairs.sums[1, 1] = -2.0
-    c, slope, _ = pairs.direction(products, 0.5)
+    c, slope = pairs.direction(products, 0.5)
     assert slope == -2.0
     np.testing.assert_array_equal(c[2], [0, 0, 0, 0, 0, 0, 0, -0.5])
     for few in (products[:4], products[:, :0]):

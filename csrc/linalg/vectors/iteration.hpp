@@ -28,8 +28,8 @@ struct Told {
 };
 
 struct NextLine {
-  double slope, magnitude;  // as of a `Direction`
-  int64_t d;                // the direction's row
+  double slope;
+  int64_t d;  // the direction's row
 };
 
 // Learns from the point, and leaves its gradient in row g, the next direction and the next trial
@@ -56,14 +56,14 @@ std::optional<NextLine> ordinary_iteration(Pairs& pairs, const Pass& pass,
   const double ratio = curvature_ratio(first.from, {told.f, slope}, first.length, first.roundoff);
   const int64_t next = pairs.append({products.data(), 2}, first.length, ratio, at.d);
   std::vector<double> c(5 * static_cast<size_t>(2 * pairs.count + 4));
-  const Direction to = pairs.second_pass({products.data() + 1, 2}, 1.0, c.data());
+  const double next_slope = pairs.second_pass({products.data() + 1, 2}, 1.0, c.data());
   void* const others[] = {rows.at(at.g), rows.at(at.x), rows.at(next), told.g};
   read = rows.at(pairs.rows());
   read.insert(read.end(), others, others + 4);
   void* const outs[] = {rows.at(pairs.newest_y()), others[0], others[2], rows.at(at.before),
                         room()};
   combine(pass, c.data(), view(read), {outs, 5}, n);
-  return NextLine{to.slope, to.magnitude, next};
+  return NextLine{next_slope, next};
 }
 
 // The same question in a box, where `BoxIteration::advance` does the rest: whether the first step,

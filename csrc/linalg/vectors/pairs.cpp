@@ -81,7 +81,7 @@ void Pairs::learn(int64_t j, const Products& on_y) {
   }
 }
 
-Direction Pairs::direction(const Products& on_g, double otherwise, double* c) const {
+double Pairs::direction(const Products& on_g, double otherwise, double* c) const {
   const auto [sy, yy, steps, ratios] = Parts(sums.data(), capacity);
   double *on_s = c, *on_y = c + count;
   std::fill_n(c, 2 * count, 0.0);
@@ -113,24 +113,21 @@ Direction Pairs::direction(const Products& on_g, double otherwise, double* c) co
     on_y[i] *= -gamma;
   }
   c[2 * count] = -gamma;
-  Direction d{0, 0};
-  for (int64_t i = 0; i <= 2 * count; ++i) {
-    d.slope += c[i] * on_g[i];
-    d.magnitude = std::max(d.magnitude, std::fabs(c[i] * on_g[i]));
-  }
-  return d;
+  double slope = 0;
+  for (int64_t i = 0; i <= 2 * count; ++i) slope += c[i] * on_g[i];
+  return slope;
 }
 
-Direction Pairs::second_pass(const Products& on_g, double otherwise, double* c) const {
+double Pairs::second_pass(const Products& on_g, double otherwise, double* c) const {
   const int64_t before = 2 * count, x = before + 1, d = before + 2, g = before + 3, width = g + 1;
   std::fill_n(c, 5 * width, 0.0);
   double* row = c + 2 * width;
-  const Direction to = direction(on_g, otherwise, row);
+  const double slope = direction(on_g, otherwise, row);
   std::swap(row[before], row[g]);
   c[before] = -1;
   c[g] = c[width + g] = 1;
   for (int64_t i : {3, 4}) c[i * width + x] = c[i * width + d] = 1;
-  return to;
+  return slope;
 }
 
 }  // namespace steepest::linalg

@@ -49,11 +49,6 @@ struct FirstStep {
 // through f and slope at both; 1 where the cubic is not convex there or rounding would show.
 double curvature_ratio(const AtPoint& from, const AtPoint& to, double step, double roundoff);
 
-struct Direction {
-  double slope;      // d . g
-  double magnitude;  // the largest term of that sum: how much of it may be rounding
-};
-
 // The rows of a workspace by number; there is room for vectors beside those picked.
 struct WorkspaceRows {
   char* first;
@@ -114,13 +109,13 @@ class Pairs : public PairRows {
 
   // d = -H g = sum_i (c[i] d_i + c[count + i] y_i) + c[2 count] g, H the inverse Hessian of L-BFGS
   // from gamma I, where a pair adds s s^T / (ratio s.y) (Biggs 1971). A pair with s.y <= 0 is left
-  // out.
-  Direction direction(const Products& on_g, double otherwise, double* c) const;
+  // out. Returns the slope, d . g.
+  double direction(const Products& on_g, double otherwise, double* c) const;
 
   // All that the second pass of an iteration makes: c has 5 rows of 2 count + 4 coefficients, of
   // the d_i and y_i, the gradient before, x, d and g. They give y, g, the new d as above, the point
   // x + d, and a copy of it for the user.
-  Direction second_pass(const Products& on_g, double otherwise, double* c) const;
+  double second_pass(const Products& on_g, double otherwise, double* c) const;
 };
 
 }  // namespace steepest::linalg

@@ -16,7 +16,6 @@ from steepest.fullbatch.search import Trial
 
 SMALL = 1 << 18  # bytes of a workspace
 MOST_PAIRS = 10_000
-CANCELLED = 1e-6  # a slope this small beside its terms is computed again, from the vectors
 
 
 class LBFGS(Minimizer):
@@ -152,8 +151,8 @@ class LBFGS(Minimizer):
         taken = self._pairs.ordinary_iteration(self._w, f, g, line, least, rows)
         if taken is None:
             return None
-        slope, magnitude, self._d, self._handed = taken
-        return placed(slope, magnitude)
+        slope, self._d, self._handed = taken
+        return slope, True, None
 
     def _slope_and_square(self, f: float, g: Array) -> tuple[float, float]:
         """As in `Points`. A first trial that is low enough is likely to be accepted: the same pass
@@ -184,12 +183,12 @@ class LBFGS(Minimizer):
     def _combine_direction(self, products: np.ndarray, g: Array) -> Direction:
         """The second pass: the new y, a copy of g, d = -H g, the trial point x + d and the user's
         copy of it."""
-        c, slope, magnitude = self._pairs.direction(products, 1.0)
+        c, slope = self._pairs.direction(products, 1.0)
         rows, d = self._rows, self._d
         outs = [rows[self._pairs.newest_y], rows[G], rows[d], rows[self._trial], self._hand_out()]
         picks = [*self._pairs.rows(), G, self._x, d]
         combine(self._w, picks, [g], c, outs)
-        return placed(slope, magnitude)
+        return slope, True, None
 
     def _first_direction(self) -> Direction:
         """In a closed box the first step is -g, projected, unless that is longer than |x| and 1: so
@@ -246,8 +245,3 @@ class LBFGS(Minimizer):
         """The direction that a compiled call has left, with its trial point."""
         self._d, self._handed, self._free = d, handed, free
         return slope, True, None
-
-
-def placed(slope: float, magnitude: float) -> Direction:
-    """A direction with its trial point in place; `magnitude`: the largest term of the slope."""
-    return None if abs(slope) < CANCELLED * magnitude else slope, True, None
