@@ -165,7 +165,7 @@ class Newton(Minimizer):
                 f"hess: {check.kind(hess)}, sparse; expected a dense array, toarray(), or hessp"
             )
         xp, n = self._xp, self.n
-        self._eps_of_hess = coarse_eps(hess)
+        self._eps_of_hess = coarse_eps(getattr(hess, "dtype", None))
         like = self._w[:1, :1]
         if type(self._w) is np.ndarray:
             hess = from_numbers("hess", hess)
