@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from fullbatch_methods import START
+from interrupts import Halt
 from scipy.optimize import rosen, rosen_der, rosen_hess
 
 import steepest as st
@@ -83,27 +84,6 @@ def test_newton_keeps_what_the_first_thread_has_told():
         runs.append(s)
     assert raised and {str(error) for error in raised} == {OTHER}
     assert runs[0].success and runs[0].x.tobytes() == runs[1].x.tobytes()
-
-
-class Halt:
-    """Traces a thread, which waits at its n-th bytecode in `tell` until it may go on."""
-
-    def __init__(self, n):
-        self.left, self.there, self.go_on = n, threading.Event(), threading.Event()
-
-    def __call__(self, frame, event, arg):
-        name = frame.f_code.co_name
-        if name == "_begin":  # it is in
-            self.left = -1
-        if self.left < 0 or not frame.f_code.co_filename.endswith("iteration.py"):
-            return None
-        frame.f_trace_opcodes = True
-        if event == "opcode":
-            self.left -= 1
-            if self.left < 0:
-                self.there.set()
-                self.go_on.wait(60)
-        return self
 
 
 def refusals_where_the_first_waits(n, pause):
