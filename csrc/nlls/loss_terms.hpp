@@ -98,16 +98,4 @@ struct WeightPowers {
   }
 };
 
-// ρ', the product of a row's two weights, and ρ'f².
-template <class T>
-struct FirstDerivatives {
-  const T *jacobian, *residual, *f;
-
-  STEEPEST_HD linalg::Sums operator()(int64_t i) const {
-    const double first = static_cast<double>(jacobian[i]) * static_cast<double>(residual[i]);
-    const double value = static_cast<double>(f[i]);
-    return {first, first * value * value};
-  }
-};
-
 }  // namespace steepest::nlls

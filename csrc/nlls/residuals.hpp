@@ -68,27 +68,11 @@ class Residuals {
     return jac_weight_.data();
   }
 
-  // For distance_to_zero: Σρ' and Σρ'f² of the start's rows, which may come in blocks.
-  void begin_start() { first_ = first_squares_ = 0; }
-  void add_start(Space& space) {
-    const linalg::Sums sums = space.sum(
-        size(), FirstDerivatives<T>{jac_weight_.data(), res_weight_.data(), trial_.data()});
-    first_ += sums.first;
-    first_squares_ += sums.second;
-  }
-
   // About how much the loss leaves of JᵀJ: the mean of the rows' w², weighted by w². It is near 1
   // as long as some rows are where the loss is quadratic, however many are not.
   double curvature_left(Space& space) const {
     const linalg::Sums sums = space.sum(size(), WeightPowers<T>{jac_weight_.data()});
     return sums.second / sums.first;  // a weight is at least √ε
-  }
-
-  // About |Dp|, with D the norms of J's columns, of a step from the start to where the m residuals
-  // are zero, by those that the loss gives weight: √(mΣρ'f²/Σρ'). Infinite without such.
-  double distance_to_zero(int64_t m) const {
-    const double square = static_cast<double>(m) * (first_squares_ / first_);
-    return square > 0 ? std::sqrt(square) : std::numeric_limits<double>::infinity();
   }
 
   bool robust() const { return loss_ != Loss::linear; }
@@ -138,7 +122,7 @@ class Residuals {
   }
 
   Loss loss_;
-  double f_scale_, first_ = 0, first_squares_ = 0;
+  double f_scale_;
   bool exact_ = true;
   typename Space::Doubles rho_, trial_rho_;  // ρ of each row
   Vector f_, trial_, f_given_, given_, jac_weight_, res_weight_;

@@ -91,7 +91,6 @@ class Solver {
     backend().begin();
     block_cost_ = 0;
     block_rows_ = 0;
-    residuals().begin_start();
   }
 
   // False: the cost is above the accepted point's, beyond rounding; the rest need not be told.
@@ -177,13 +176,13 @@ class Solver {
       if (phase() == Phase::jacobian) take_linearization();
     } else {
       check_start(cost);
-      region_.start_whole(cost, m_, next_accuracy_);
+      region_.start_whole(cost, next_accuracy_);
     }
     return phase();
   }
 
   void take_linearization() {
-    refused_ = !region_.take(m_, form_ == Form::whole, next_accuracy_);
+    refused_ = !region_.take(form_ == Form::whole, next_accuracy_);
     if (!refused_) return region_.next();
     again() ? region_.keep_jacobian(next_accuracy_.error) : region_.give_up();
   }

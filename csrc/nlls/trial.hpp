@@ -69,10 +69,6 @@ class Trial {
            judged.length > 64 * eps * judged.x_norm && !within_rounding<T>(judged);
   }
 
-  bool at_zero() const {
-    return std::all_of(point.begin(), point.end(), [](T x_j) { return x_j == 0; });
-  }
-
   std::vector<T> point;
   Step judged{};  // `actual` is set once the cost there is told
   double share = 1;

@@ -105,9 +105,9 @@ class TrustRegion {
 
   // Of x0, and its linearization with it. Where that is refused x0 has not been counted, and may be
   // told again.
-  void start_whole(double cost, int64_t m, Accuracy accuracy) {
+  void start_whole(double cost, Accuracy accuracy) {
     trial_cost_ = cost;
-    take(m, false, accuracy);
+    take(false, accuracy);
     nfev_ = 1;
     next();
   }
@@ -155,16 +155,15 @@ class TrustRegion {
   // Weights of the rows on trial, all or those of a block, under a robust loss.
   void weigh(Form form) {
     residuals_.weigh_trial(backend_.space(), least_weight(form));
-    if (at_zero()) residuals_.add_start(backend_.space());
     if (form == Form::whole && !started_ && !gauss_newton()) {
       finder_.scale_first(residuals_.curvature_left(backend_.space()));
     }
   }
 
-  // Accepts the point, with m residuals. False where its linearization is not finite, or where the
+  // Accepts the point. False where its linearization is not finite, or where the
   // cost is flat to rounding and the gradient did not fall: nothing has changed then.
   // keeps_residuals: they were told as a whole.
-  bool take(int64_t m, bool keeps_residuals, Accuracy accuracy) {
+  bool take(bool keeps_residuals, Accuracy accuracy) {
     // λ₀ is for the first step only: step/finder.hpp.
     const bool undamped_next = !last_point() && (gauss_newton() || started_);
     const bool finite = backend_.finite(undamped_next);
@@ -184,7 +183,7 @@ class TrustRegion {
     exact_ = residuals_.weighed_exactly();
     accuracy_ = accuracy;
     if (accuracy.first) forget();
-    scale(m);
+    scale();
     if (stepped) {
       radius_.measured_anew(finder_.length(), norm(finder_.step(), scaling_.D()));
     }
@@ -256,9 +255,6 @@ class TrustRegion {
 
   // The accepted point met gtol, if maybe by weights that are not exact.
   bool near_gtol() const { return started_ && stopping_.gtol(stationarity_.cosine); }
-
-  // Whether the point is a start whose size tells no length.
-  bool at_zero() const { return !started_ && trial_.at_zero(); }
 
   // The gradient is lost in the errors of the Jacobian that gave it.
   bool rough() const { return stationarity_.cosine < accuracy_.error; }
@@ -408,15 +404,13 @@ class TrustRegion {
     started_ = false;
   }
 
-  void scale(int64_t m) {
+  void scale() {
     const double largest = scaling_.take_columns(backend_.norms2());
     if (started_) return;
     if (options_.method == Method::levenberg && largest > 0) finder_.set_unit(largest * largest);
     // A robust loss flattens rows with large residuals. The model is then of the other rows, and
     // says little about points far away.
-    if (residuals_.robust()) {
-      radius_.set(at_zero() ? residuals_.distance_to_zero(m) / largest : scaling_.own_size(x_));
-    }
+    if (residuals_.robust()) radius_.set(scaling_.own_size(x_));
   }
 
   void propose() {

@@ -113,7 +113,7 @@ def test_a_refused_jacobian_of_the_start_leaves_its_damping():
 @pytest.mark.parametrize("blocks", [False, True])
 @pytest.mark.parametrize("method", ["lm", "levenberg"])
 @pytest.mark.parametrize(("loss", "f_scale"), [("huber", 0.1), ("cauchy", 0.1), ("tukey", 3)])
-def test_a_first_step_from_zero_is_no_longer_than_the_residuals_ask(loss, f_scale, method, blocks):
+def test_a_first_step_from_zero_is_not_far_too_long(loss, f_scale, method, blocks):
     """Where the loss has flattened all rows, JᵀJ and the size of x tell no length."""
     t = np.linspace(-1, 1, 12)
     y, tried = 2.0 + np.exp(0.1 * t), []

@@ -5,7 +5,6 @@
 
 namespace steepest::linalg {
 
-using nlls::FirstDerivatives;
 using nlls::NonZero;
 using nlls::RobustCosts;
 using nlls::SquaredCosts;
@@ -24,8 +23,6 @@ template void launch_sum(const CopyFirst<double, RobustCosts<double>>&, int64_t,
                          cuda::Stream);
 template void launch_sum(const WeightPowers<float>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const WeightPowers<double>&, int64_t, Sums*, int64_t, cuda::Stream);
-template void launch_sum(const FirstDerivatives<float>&, int64_t, Sums*, int64_t, cuda::Stream);
-template void launch_sum(const FirstDerivatives<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const NonZero<float>&, int64_t, Sums*, int64_t, cuda::Stream);
 template void launch_sum(const NonZero<double>&, int64_t, Sums*, int64_t, cuda::Stream);
 
