@@ -126,6 +126,11 @@ def test_a_name_that_comes_twice_is_refused_where_it_is_used(tmp_path, header):
     assert table.column(list(table.names)[2]) == 3
 
 
+def test_a_name_that_looks_like_that_of_a_second_column_is_no_column_less(tmp_path):
+    table = read_table(written(tmp_path, '"t, column 3",t,t,y\n1,2,3,4\n'))
+    assert len(table.units) == 4 and table.column("y") == 4
+
+
 ERRORS = [
     ("", 1, "no header; the first line names the columns"),
     ("\n# only a comment\n", 1, "no header; the first line names the columns"),

@@ -204,7 +204,7 @@ def parse_header(path: str, line: int, header: Sequence[str]) -> tuple[dict[str,
     for j, title in enumerate(header, 1):
         name, unit = split_unit(title.strip())
         name = spelled(name) or f"column_{j}"
-        if as_identifier(name) in said:
+        while as_identifier(name) in said:
             repeated.add(as_identifier(name))
             name = f"{name}, column {j}"
         said.add(as_identifier(name))
